@@ -1,0 +1,185 @@
+//! The ways of running one guest that the benchmarks compare, each with a fresh instance for each call.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "a benchmark may fail loudly, and uses a part")]
+#![allow(unsafe_code, reason = "the benchmarks call the C interface")]
+
+use std::ffi::{CStr, CString};
+use wasmtime::{Caller, Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, Store};
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
+
+pub const PASSTHROUGH: &[u8] = include_bytes!("../../runtimes/prebuilt/passthrough.wasm");
+
+/// The sizes of `RuntimeInput` that are measured, in bytes.
+pub const SIZES: [usize; 3] = [42, 64 << 10, 1 << 20];
+
+/// A `RuntimeInput` of exactly `size` bytes: records, as an API would answer them.
+pub fn input(size: usize) -> String {
+    let (before, after) = (r#"{"config":{},"context":["#, "]}");
+    let mut json = before.to_owned();
+    let record = r#"{"id":1234567,"name":"Zoë \"Z\" Ångström","tags":["a","b"],"price":12.5,"ok":true},"#;
+    while json.len() + record.len() + after.len() + 2 < size {
+        json += record;
+    }
+    let fill = size - json.len() - after.len() - 2;
+    json += &format!("\"{}\"", "x".repeat(fill));
+    json += after;
+    assert_eq!(json.len(), size);
+    json
+}
+
+/// libarawn through its C interface.
+pub struct Arawn {
+    request: CString,
+    pub input_len: usize,
+}
+
+impl Arawn {
+    pub fn new(executor: &str, runtime: &str, input: &str) -> Self {
+        let request = format!(r#"{{"executor":"{executor}","runtime":"{runtime}","input":{input}}}"#);
+        Arawn { request: CString::new(request).unwrap(), input_len: input.len() }
+    }
+
+    pub fn call(&self) -> usize {
+        unsafe {
+            let reply = arawn::ffi::arawn_execute_runtime(self.request.as_ptr());
+            let text = CStr::from_ptr(reply).to_bytes();
+            assert!(text.starts_with(b"{\"status\":\"ok\""), "{}", String::from_utf8_lossy(text));
+            let len = text.len();
+            arawn::ffi::arawn_free(reply);
+            len
+        }
+    }
+}
+
+/// Makes a call with one JSON argument and releases the reply, which must be `ok`.
+pub fn ask(function: unsafe extern "C" fn(*const std::ffi::c_char) -> *mut std::ffi::c_char, json: &str) {
+    let json = CString::new(json).unwrap();
+    unsafe {
+        let reply = function(json.as_ptr());
+        assert!(CStr::from_ptr(reply).to_bytes().starts_with(b"{\"status\":\"ok\""), "{:?}", CStr::from_ptr(reply));
+        arawn::ffi::arawn_free(reply);
+    }
+}
+
+/// The bare floor: the same module under the same engine settings, and nothing around it. stdin is a slice, stdout a
+/// buffer that is kept between calls; no limits, no deadline, no JSON.
+pub struct Floor {
+    engine: Engine,
+    pre: InstancePre<Buffers>,
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+struct Buffers {
+    input: Vec<u8>,
+    read: usize,
+    output: Vec<u8>,
+}
+
+impl Floor {
+    pub fn new(input: &str) -> Self {
+        let mut pool = wasmtime::PoolingAllocationConfig::new();
+        pool.total_core_instances(128).total_memories(128).total_tables(128).total_stacks(128);
+        pool.pagemap_scan(Enabled::Auto).linear_memory_keep_resident(4 << 20).table_keep_resident(64 << 10);
+        let mut config = Config::new();
+        config.epoch_interruption(true).concurrency_support(false);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let engine = Engine::new(&config).unwrap();
+        let module = Module::new(&engine, PASSTHROUGH).unwrap();
+        let mut linker: Linker<Buffers> = Linker::new(&engine);
+        let wasi = "wasi_snapshot_preview1";
+        linker
+            .func_wrap(wasi, "proc_exit", |_: i32| -> wasmtime::Result<()> { Err(wasmtime::Error::msg("exit")) })
+            .unwrap();
+        linker
+            .func_wrap(wasi, "fd_filestat_get", |mut caller: Caller<'_, Buffers>, _fd: i32, at: u32| {
+                let memory = caller.get_export("memory").unwrap().into_memory().unwrap();
+                let (memory, buffers) = memory.data_and_store_mut(&mut caller);
+                let stat = &mut memory[at as usize..at as usize + 64];
+                stat.fill(0);
+                stat[32..40].copy_from_slice(&(buffers.input.len() as u64).to_le_bytes());
+                0
+            })
+            .unwrap();
+        linker
+            .func_wrap(wasi, "fd_read", |mut caller: Caller<'_, Buffers>, _fd: i32, iovec: u32, _: i32, read: u32| {
+                let memory = caller.get_export("memory").unwrap().into_memory().unwrap();
+                let (memory, buffers) = memory.data_and_store_mut(&mut caller);
+                let (at, len) = pair(memory, iovec);
+                let count = len.min(buffers.input.len() - buffers.read);
+                memory[at..at + count].copy_from_slice(&buffers.input[buffers.read..buffers.read + count]);
+                buffers.read += count;
+                memory[read as usize..read as usize + 4].copy_from_slice(&(count as u32).to_le_bytes());
+                0
+            })
+            .unwrap();
+        linker
+            .func_wrap(
+                wasi,
+                "fd_write",
+                |mut caller: Caller<'_, Buffers>, _fd: i32, iovec: u32, _: i32, written: u32| {
+                    let memory = caller.get_export("memory").unwrap().into_memory().unwrap();
+                    let (memory, buffers) = memory.data_and_store_mut(&mut caller);
+                    let (at, len) = pair(memory, iovec);
+                    buffers.output.extend_from_slice(&memory[at..at + len]);
+                    memory[written as usize..written as usize + 4].copy_from_slice(&(len as u32).to_le_bytes());
+                    0
+                },
+            )
+            .unwrap();
+        let pre = linker.instantiate_pre(&module).unwrap();
+        Floor { engine, pre, input: input.as_bytes().to_vec(), output: Vec::new() }
+    }
+
+    pub fn call(&mut self) -> usize {
+        let mut output = std::mem::take(&mut self.output);
+        output.clear();
+        let buffers = Buffers { input: std::mem::take(&mut self.input), read: 0, output };
+        let mut store = Store::new(&self.engine, buffers);
+        store.set_epoch_deadline(1_000_000);
+        let instance = self.pre.instantiate(&mut store).unwrap();
+        let start = instance.get_typed_func::<(), ()>(&mut store, "_start").unwrap();
+        start.call(&mut store, ()).unwrap();
+        let buffers = store.into_data();
+        self.input = buffers.input;
+        self.output = buffers.output;
+        self.output.len()
+    }
+}
+
+fn pair(memory: &[u8], at: u32) -> (usize, usize) {
+    let word = |at: usize| u32::from_le_bytes(memory[at..at + 4].try_into().unwrap()) as usize;
+    (word(at as usize), word(at as usize + 4))
+}
+
+/// The obvious way: what a first program with wasmtime does. A linker for each call, instances on demand, fuel, the
+/// library's pipes, and the JSON parsed into values on both sides.
+pub struct Obvious {
+    engine: Engine,
+    module: Module,
+    request: String,
+}
+
+impl Obvious {
+    pub fn new(input: &str) -> Self {
+        let engine = Engine::new(Config::new().consume_fuel(true)).unwrap();
+        let module = Module::new(&engine, PASSTHROUGH).unwrap();
+        Obvious { engine, module, request: input.to_owned() }
+    }
+
+    pub fn call(&self) -> usize {
+        let input: serde_json::Value = serde_json::from_str(&self.request).unwrap();
+        let mut linker: Linker<WasiP1Ctx> = Linker::new(&self.engine);
+        wasmtime_wasi::p1::add_to_linker_sync(&mut linker, |ctx| ctx).unwrap();
+        let stdout = MemoryOutputPipe::new(64 << 20);
+        let stdin = MemoryInputPipe::new(serde_json::to_vec(&input).unwrap());
+        let ctx = WasiCtxBuilder::new().stdin(stdin).stdout(stdout.clone()).build_p1();
+        let mut store = Store::new(&self.engine, ctx);
+        store.set_fuel(u64::MAX / 2).unwrap();
+        let instance = linker.instantiate(&mut store, &self.module).unwrap();
+        instance.get_typed_func::<(), ()>(&mut store, "_start").unwrap().call(&mut store, ()).unwrap();
+        let output: serde_json::Value = serde_json::from_slice(&stdout.contents()).unwrap();
+        output["output"].to_string().len()
+    }
+}

@@ -1,0 +1,249 @@
+// libarawn: runs sandboxed WebAssembly runtimes inside your process. JSON in, JSON out, a fresh sandbox for each call.
+//
+// This file is made from the library's source, and is its manual.
+//
+// AN EXAMPLE
+//
+//     #include <arawn.h>
+//     #include <stdio.h>
+//
+//     int main(void)
+//     {
+//         char *reply;
+//
+//         arawn_free(arawn_executor_new("{\"id\":\"main\"}"));
+//         reply = arawn_execute_runtime("{\"executor\":\"main\",\"runtime\":\"passthrough\","
+//                                       "\"input\":{\"config\":{},\"context\":{\"greeting\":\"hello\"}}}");
+//         puts(reply);
+//         arawn_free(reply);
+//         return 0;
+//     }
+//
+// prints {"status":"ok","output":{"config":{},"context":{"greeting":"hello"}}}
+//
+//     cc example.c -larawn
+//
+// RULES FOR EVERY FUNCTION
+//
+// Strings.    Arguments are JSON text in UTF-8 that ends with a NUL; they are read during the call and stay the caller's.
+//             Keys that a function does not know are errors, so that a misspelt limit is not "no limit".
+// Ownership.  A function that returns `char *` never returns NULL, and each reply is the caller's: release it with
+//             arawn_free. arawn_version returns a static string.
+// Replies.    {"status":"ok","output":...} or {"status":"error","error":"text for a person","code":"timeout",
+//             "details":{...}}. "status" always comes first, so that a prefix tells the two apart, and a reply has no
+//             line break that was not in the runtime's own output.
+// Threads.    Any thread may call any function at any time. arawn_execute_runtime blocks until its runtime has ended;
+//             the others take microseconds, but for arawn_executor_close, which may wait for the disk.
+// Stacks.     Guests run on stacks of the library's own. A calling thread needs 64 KiB.
+// Panics.     No function unwinds into the host, aborts it or calls exit. A defect is the reply "internal".
+// Process.    The library never writes to the host's stdout or stderr, and never changes its working directory,
+//             environment or signal mask. Threads are started by the first call that needs one. The first
+//             arawn_executor_new installs handlers for SIGSEGV, SIGILL, SIGBUS and SIGFPE, which pass on every signal
+//             that is not a guest's; arawn_configure can turn them off.
+// Fork.       A child of a process that has an executor gets the reply "forked" from every function; the parent goes on.
+// Unloading.  dlclose is safe; the library stays mapped.
+// Stability.  Functions, keys and codes are added and never renamed or removed within one SONAME. Texts may change.
+//
+// RUNTIMES
+//
+// A runtime is a WASI preview 1 command in any language. It reads {"config":...,"context":...} from stdin to its end,
+// writes {"status":"ok","output":...} or {"status":"error","error":"text"} to stdout, and exits with 0. Anything else is
+// an error of the call. A runtime comes with the library ("passthrough", which answers its input), or from
+// catalog.toml in the executor's "runtimes_dir":
+//
+//     [runtimes.csv]
+//     path = "custom/csv.wasm"        relative to the directory, and inside it
+//     category = "custom"             or "builtin"
+//     description = "CSV to records"
+//     sha256 = "..."                  the only hash that the file may have; may be left out
+//     args = ["-v"]                   argv after the name; may be left out
+//     env = { TZ = "UTC" }            may be left out
+//
+// Names match [a-z0-9][a-z0-9._-]{0,63}. A changed catalog.toml or .wasm file is seen by the next call.
+//
+// ERROR CODES
+//
+//     invalid_argument     an argument is NULL or not UTF-8          details: argument, byte
+//     invalid_json         an argument is not JSON                   details: line, column
+//     invalid_request      a key is unknown, missing or of the wrong type, or a limit is above the executor's
+//                                                                    details: path
+//     invalid_config       the same, of arawn_executor_new and arawn_configure; arawn_configure after the first executor
+//                                                                    details: path
+//     unknown_executor     no executor has that name                 details: executor
+//     executor_exists      an executor has that name already         details: executor
+//     unknown_runtime      the catalog has no such runtime           details: runtime, near (names like it)
+//     runtime_unavailable  it has, but the file is missing, unreadable, not a regular file or outside the directory
+//                                                                    details: runtime, path, reason
+//     catalog_invalid      catalog.toml does not parse, or an entry is refused
+//                                                                    details: file, line, entry
+//     hash_mismatch        the file is not the one that sha256 pins  details: runtime, expected, actual
+//     module_invalid       not WebAssembly, not valid, no _start, or an import that nobody provides
+//                                                                    details: runtime, import
+//     module_too_large     the file is larger than module_bytes      details: runtime, bytes, module_bytes
+//     trap                 the guest trapped                         details: trap, backtrace (innermost first), stderr
+//     exit                 the guest exited with a code other than 0 details: exit_code, stderr
+//     runtime_error        the runtime answered "status":"error"; the text is its own
+//                                                                    details: stderr
+//     malformed_output     stdout is not one RuntimeOutput           details: offset (bytes), excerpt, stderr
+//     output_too_large     stdout is larger than output_bytes        details: output_bytes
+//     timeout              the deadline passed                       details: phase (load, start, run), timeout_ms
+//     memory_exceeded      the guest needed more than memory_bytes   details: memory_bytes
+//     fuel_exhausted       the guest used up its fuel                details: fuel
+//     overloaded           no slot was free within the deadline      details: timeout_ms, pool_slots
+//     forked               the process is a fork, see above          details: none
+//     unsupported          this version cannot do it                 details: none
+//     internal             a defect in the library                   details: none
+//
+// Control characters in texts from guests are escaped; the end of stderr that "details" hold begins with […] where it
+// was cut.
+
+
+#ifndef ARAWN_H
+#define ARAWN_H
+
+
+
+// The version of this header. `arawn_version` tells that of the library.
+#define ARAWN_VERSION_MAJOR 0
+
+// See `ARAWN_VERSION_MAJOR`.
+#define ARAWN_VERSION_MINOR 1
+
+// See `ARAWN_VERSION_MAJOR`.
+#define ARAWN_VERSION_PATCH 0
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// Sets what the whole process shares. It must come before the first executor, and may be left out.
+//
+// `options_json`, with the defaults; every key may be left out:
+//
+// {"pool_slots": 128,               calls that may run at once, 1 to 10000; each reserves 4 GiB of
+//                                   address space, not of memory
+//  "module_cache_bytes": 268435456, compiled code kept in memory while it is not in use, in bytes
+//  "disk_cache_bytes": 1073741824,  compiled code kept in each cache directory, in bytes
+//  "signal_handlers": true}         false: wasm traps use no signal handlers, and code is slower
+//
+// Reply: `{"status":"ok","output":{…the options in force…}}`. Release it with `arawn_free`.
+//
+// Errors: `invalid_config`, also once an executor was made; `invalid_argument`, `invalid_json`.
+char *arawn_configure(const char *options_json);
+
+// Makes an executor: a catalog, limits and capabilities under one name. Executors are small (compiled code is shared by
+// all of them); one for each tenant is the intended use.
+//
+// `config_json`, with the defaults; every key may be left out:
+//
+// {"id": "main",                    1 to 128 bytes; without it a name is made, and the reply tells it
+//  "runtimes_dir": "runtimes",      holds catalog.toml; without it only built-in runtimes are served
+//  "cache_dir": "cache",            compiled code between processes; without it, arawn in the
+//                                   platform's cache directory; null: none
+//  "limits": {
+//    "timeout_ms": 30000,           the deadline of a call, 1 ms to a day
+//    "memory_bytes": 67108864,      the guest's memory
+//    "output_bytes": 16777216,      the guest's stdout
+//    "stderr_bytes": 65536,         how much of the end of its stderr is kept
+//    "module_bytes": 268435456,     the .wasm file
+//    "fuel": null},                 instructions, about; null: not counted, which is faster
+//  "capabilities": {
+//    "env": {}}}                    the guest's environment; nothing of the host's is passed on
+//
+// Reply: `{"status":"ok","output":{"executor":"main",…the policy in force…}}`. Release it with `arawn_free`.
+//
+// Errors: `invalid_config`, `executor_exists`, `catalog_invalid`; `invalid_argument`, `invalid_json`.
+char *arawn_executor_new(const char *config_json);
+
+// Closes an executor. Its calls in flight finish; later ones get `unknown_executor`, and the name is free again. Waits,
+// for 5 seconds at most, until compiled code is on disk.
+//
+// `request_json`: `{"executor": "main"}`
+//
+// Reply: `{"status":"ok","output":{"executor":"main"}}`. Release it with `arawn_free`.
+//
+// Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
+char *arawn_executor_close(const char *request_json);
+
+// Runs a runtime in a fresh sandbox and waits for it. No state of a guest is left when it returns. Any number of threads
+// may call it, for one executor or many; calls beyond `pool_slots` wait for a slot within their deadline.
+//
+// `request_json`; `executor` and `runtime` must be there:
+//
+// {"executor": "main",
+//  "runtime": "passthrough",
+//  "input": {"config": {}, "context": {}}, any JSON each; it reaches the guest byte for byte
+//  "limits": {"timeout_ms": 50},           any of the executor's limits, tighter
+//  "meta": false}                          true: the reply has "meta", see below
+//
+// Reply: `{"status":"ok","output":…the runtime's output, byte for byte…}`, and with `meta`
+//
+// "meta": {"runtime": "passthrough", "module_sha256": "…",
+//          "cache": "memory",              or "disk" or "compiled": where the compiled module came from
+//          "load_us": 0, "queue_us": 0, "run_us": 5, "total_us": 6,     microseconds
+//          "memory_bytes": 131072,         the most memory that the guest had
+//          "fuel": null, "stderr": ""}
+//
+// Release it with `arawn_free`.
+//
+// Errors: every code in the table above but `invalid_config` and `executor_exists`.
+char *arawn_execute_runtime(const char *request_json);
+
+// Lists the runtimes that an executor serves: the built-in ones and those of its catalog, by name.
+//
+// `request_json`: `{"executor": "main"}`
+//
+// Reply: `{"status":"ok","output":{"runtimes":[{"name":"passthrough","category":"builtin","description":"…"},…]}}`.
+// `category` is `builtin` or `custom`. Release it with `arawn_free`.
+//
+// Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
+char *arawn_catalog_list(const char *request_json);
+
+// Shows one runtime.
+//
+// `request_json`: `{"executor": "main", "name": "passthrough"}`
+//
+// Reply: `{"status":"ok","output":{"name","category","description","path","sha256","args","env"}}`. `path` is the file, and
+// null for a built-in runtime; `sha256` is the only hash that the file may have, and null where the catalog pins none.
+// Release it with `arawn_free`.
+//
+// Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.
+char *arawn_catalog_inspect(const char *request_json);
+
+// Tells figures of the process since it began.
+//
+// `request_json`: `{}`, or `{"executor": "main"}` to have that executor's as well
+//
+// Reply: `{"status":"ok","output":…}`. Release it with `arawn_free`. The output:
+//
+// {"executors": 1,
+//  "calls": {"ok": 12, "timeout": 1},        by how they ended
+//  "engine": {"allocation": "pool",          or "on_demand", where the address space for a pool could
+//                                            not be reserved: calls then take longer
+//             "pagemap_scan": true, "pool_slots": 128, "slots_in_use": 0, "signal_handlers": true},
+//  "memory_cache": {"modules": 1, "bytes": 300000, "hits": 11, "evictions": 0},
+//  "disk_cache": {"hits": 0, "absent": 1, "rejected": 0, "writes": 1, "write_errors": 0, "evictions": 0,
+//                 "last_problem": null},     why something was rejected or not written
+//  "compiles": 1,
+//  "executor": {"executor": "main",
+//               "catalog": {"directory": null, "runtimes": 1,
+//                           "problem": null}}}  why a changed catalog.toml is not the one that is served
+//
+// `engine` is null before the first executor.
+//
+// Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
+char *arawn_stats(const char *request_json);
+
+// Tells the library's version, such as "0.1.0". The string is static: it is never released.
+const char *arawn_version(void);
+
+// Releases a reply. NULL is a no-op. Each reply is released once, by any thread.
+void arawn_free(char *json);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* ARAWN_H */
+
+

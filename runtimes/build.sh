@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Builds every runtime here for wasm32-wasip1.
+#
+#   build.sh           writes prebuilt/*.wasm and prebuilt/SHA256SUMS
+#   build.sh --check   builds aside and says whether the result is what prebuilt/SHA256SUMS lists (exit code 1: it is not)
+#
+# The toolchain is rustup's when it has the target (rustup target add wasm32-wasip1), else Debian's packages.
+# The same toolchain gives the same bytes on any machine and in any directory; another one may not.
+set -euo pipefail
+export LC_ALL=C
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+target=wasm32-wasip1
+debian_packages="rustc-web cargo-web rust-web-src lld-19 wasi-libc"
+wasi_libc=/usr/lib/wasm32-wasi
+
+fail() {
+    echo "build.sh: $*" >&2
+    exit 1
+}
+
+rustup_has_target() {
+    local sysroot
+    command -v cargo >/dev/null && sysroot=$(rustc --print sysroot 2>/dev/null) &&
+        [ -e "$sysroot/lib/rustlib/$target/lib/self-contained/crt1-command.o" ]
+}
+
+debian_is_complete() {
+    [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -x /usr/bin/wasm-ld-19 ] &&
+        [ -e /usr/lib/rustlib/src/rust/library/std/Cargo.toml ] && [ -e "$wasi_libc/crt1-command.o" ]
+}
+
+install_debian() {
+    local command="apt-get install -y --no-install-recommends $debian_packages"
+    command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] ||
+        fail "no toolchain for $target: run 'rustup target add $target', or on Debian '$command' as root"
+    apt-get update >&2
+    $command >&2
+}
+
+# One page of stack rather than 16 keeps a fresh instance small. serde_json's deepest typed value, 127 levels, takes about
+# half of it.
+flags=(-C link-arg=-zstack-size=65536)
+cargo_args=() # expanded with +, as bash before 4.4 calls an empty array unset
+
+if rustup_has_target; then
+    echo "build.sh: $(rustc --version), its own $target" >&2
+else
+    debian_is_complete || install_debian
+    debian_is_complete || fail "Debian's packages are installed but not complete: $debian_packages"
+    export PATH="/usr/bin:$PATH"
+    export RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_WASIP1_LINKER=wasm-ld-19
+    flags+=(-C linker-flavor=wasm-ld -C link-self-contained=no -L "$wasi_libc" -C "link-arg=$wasi_libc/crt1-command.o")
+    # Without std's backtrace feature a panic reads no environment variable and the guest has no symboliser in it.
+    cargo_args+=(-Zbuild-std=std,panic_abort -Zbuild-std-features=)
+    echo "build.sh: $(rustc --version), std from source" >&2
+fi
+
+cd "$here"
+# First, so that the registry's directories exist and can be remapped.
+cargo fetch --locked ${cargo_args[@]+"${cargo_args[@]}"} --target "$target"
+
+# The last prefix that matches wins, so the general ones come first.
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+std_source=$(rustc --print sysroot)/lib/rustlib/src/rust
+remap() {
+    flags+=("--remap-path-prefix=$1=$2")
+    [ ! -e "$1" ] || flags+=("--remap-path-prefix=$(readlink -f "$1")=$2")
+}
+remap "$cargo_home" /cargo
+for registry in "$cargo_home"/registry/src/*/; do
+    remap "${registry%/}" /registry
+done
+remap "$std_source" /rust
+remap "$here" /runtimes
+
+# Separated by 0x1f, since a directory's name may have spaces in it.
+CARGO_ENCODED_RUSTFLAGS=$(printf '%s\x1f' "${flags[@]}")
+export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
+
+# Builds in $1 and copies the runtimes, with their checksums, to $2.
+build() {
+    cargo build --locked --release ${cargo_args[@]+"${cargo_args[@]}"} --target "$target" --target-dir "$1"
+    mkdir -p "$2"
+    local main name names=()
+    for main in */src/main.rs; do
+        name=${main%%/*}.wasm
+        install -m 644 "$1/$target/release/$name" "$2/$name"
+        names+=("$name")
+    done
+    (cd "$2" && sha256sum "${names[@]}" >SHA256SUMS)
+}
+
+case "${1-}" in
+"")
+    build "$here/target" "$here/prebuilt"
+    cat prebuilt/SHA256SUMS
+    ;;
+--check)
+    scratch=$(mktemp -d)
+    trap 'rm -rf "$scratch"' EXIT
+    build "$scratch/target" "$scratch/prebuilt"
+    if diff -u prebuilt/SHA256SUMS "$scratch/prebuilt/SHA256SUMS"; then
+        echo "build.sh: the result is what prebuilt/SHA256SUMS lists"
+    else
+        echo "build.sh: the result differs from prebuilt/SHA256SUMS; with another toolchain that is no fault" >&2
+        exit 1
+    fi
+    ;;
+*)
+    fail "unknown argument '$1'; known: --check"
+    ;;
+esac

@@ -1,0 +1,202 @@
+//! What a host may set: an executor's policy, and the options of the whole process.
+
+use crate::error::{Error, Result};
+use crate::protocol::object;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The argument of `arawn_executor_new`: which catalog, which limits, which capabilities.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExecutorConfig {
+    /// The name by which requests find this executor; without one, a name is made.
+    pub id: Option<String>,
+    /// The directory that holds `catalog.toml`; without one, the embedded built-ins alone are served.
+    pub runtimes_dir: Option<PathBuf>,
+    /// Where compiled modules are kept between processes.
+    #[serde(deserialize_with = "cache_dir")]
+    pub cache_dir: CacheDir,
+    #[serde(deserialize_with = "object")]
+    pub limits: Limits,
+    #[serde(deserialize_with = "object")]
+    pub capabilities: Capabilities,
+}
+
+/// Where the disk cache lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CacheDir {
+    /// `arawn` inside the platform's cache directory.
+    #[default]
+    Platform,
+    /// No disk cache (`"cache_dir": null`).
+    Off,
+    At(PathBuf),
+}
+
+fn cache_dir<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheDir, D::Error> {
+    Ok(match Option::<PathBuf>::deserialize(deserializer)? {
+        None => CacheDir::Off,
+        Some(path) => CacheDir::At(path),
+    })
+}
+
+/// What one call may use. Each value is at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The deadline in milliseconds, over every phase of a call; at most one day.
+    pub timeout_ms: u64,
+    /// The guest's linear memories together, in bytes.
+    pub memory_bytes: u64,
+    /// stdout, in bytes.
+    pub output_bytes: u64,
+    /// How much of stderr's end is kept, in bytes; 0 keeps none.
+    pub stderr_bytes: u64,
+    /// The `.wasm` file, in bytes.
+    pub module_bytes: u64,
+    /// Wasmtime's fuel, about one unit an instruction; `null` does not count it.
+    pub fuel: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            timeout_ms: 30_000,
+            memory_bytes: 64 << 20,
+            output_bytes: 16 << 20,
+            stderr_bytes: 64 << 10,
+            module_bytes: 256 << 20,
+            fuel: None,
+        }
+    }
+}
+
+/// A day: longer deadlines are a mistake in the unit.
+const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// The limits that a request names; it may tighten the executor's, not widen them.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequestLimits {
+    pub timeout_ms: Option<u64>,
+    pub memory_bytes: Option<u64>,
+    pub output_bytes: Option<u64>,
+    pub stderr_bytes: Option<u64>,
+    pub module_bytes: Option<u64>,
+    pub fuel: Option<u64>,
+}
+
+impl Limits {
+    /// The first value out of its range, as a path and a message.
+    fn out_of_range(&self) -> Option<(&'static str, String)> {
+        let positive = [
+            ("limits.timeout_ms", self.timeout_ms),
+            ("limits.memory_bytes", self.memory_bytes),
+            ("limits.output_bytes", self.output_bytes),
+            ("limits.module_bytes", self.module_bytes),
+            ("limits.fuel", self.fuel.unwrap_or(1)),
+        ];
+        if let Some((path, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            return Some((path, "must be at least 1".to_owned()));
+        }
+        (self.timeout_ms > MAX_TIMEOUT_MS)
+            .then(|| ("limits.timeout_ms", format!("{} is more than a day ({MAX_TIMEOUT_MS})", self.timeout_ms)))
+    }
+
+    /// These limits with a request's tighter ones in their place.
+    pub(crate) fn tightened(&self, request: &RequestLimits) -> Result<Limits> {
+        let tighten = |path: &str, wanted: Option<u64>, limit: u64| match wanted {
+            Some(value) if value > limit => Err(Error::InvalidRequest {
+                path: path.to_owned(),
+                message: format!("{value} is above the executor's limit of {limit}"),
+            }),
+            wanted => Ok(wanted.unwrap_or(limit)),
+        };
+        let limits = Limits {
+            timeout_ms: tighten("limits.timeout_ms", request.timeout_ms, self.timeout_ms)?,
+            memory_bytes: tighten("limits.memory_bytes", request.memory_bytes, self.memory_bytes)?,
+            output_bytes: tighten("limits.output_bytes", request.output_bytes, self.output_bytes)?,
+            stderr_bytes: tighten("limits.stderr_bytes", request.stderr_bytes, self.stderr_bytes)?,
+            module_bytes: tighten("limits.module_bytes", request.module_bytes, self.module_bytes)?,
+            fuel: match request.fuel {
+                None => self.fuel,
+                Some(_) => Some(tighten("limits.fuel", request.fuel, self.fuel.unwrap_or(u64::MAX))?),
+            },
+        };
+        match limits.out_of_range() {
+            Some((path, message)) => Err(Error::InvalidRequest { path: path.to_owned(), message }),
+            None => Ok(limits),
+        }
+    }
+}
+
+/// What the guests of an executor may reach beyond their own memory. Nothing by default.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Capabilities {
+    /// The guest's environment: exactly this map, nothing of the host's.
+    pub env: BTreeMap<String, String>,
+}
+
+impl ExecutorConfig {
+    /// Checks what the types alone do not say.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let invalid = |path: &str, message: String| Err(Error::InvalidConfig { path: path.to_owned(), message });
+        if let Some(id) = &self.id
+            && (id.is_empty() || id.len() > 128 || id.contains(char::is_control))
+        {
+            return invalid("id", "must have 1 to 128 bytes and no control characters".to_owned());
+        }
+        if let Some((path, message)) = self.limits.out_of_range() {
+            return invalid(path, message);
+        }
+        validate_env(&self.capabilities.env).or_else(|message| invalid("capabilities.env", message))
+    }
+}
+
+/// WASI passes a variable as `name=value` and a NUL.
+pub(crate) fn validate_env(env: &BTreeMap<String, String>) -> Result<(), String> {
+    for (name, value) in env {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return Err(format!("{name:?} is not a variable's name"));
+        }
+        if value.contains('\0') {
+            return Err(format!("the value of {name:?} contains a NUL"));
+        }
+    }
+    Ok(())
+}
+
+/// The argument of `arawn_configure`: what the whole process shares.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// How many calls may run at once; 1 to 10,000. Each reserves address space (about 4 GiB), not memory.
+    pub pool_slots: u32,
+    /// The memory cache's bound on compiled code that is not in use.
+    pub module_cache_bytes: u64,
+    /// The disk cache's bound, for each directory.
+    pub disk_cache_bytes: u64,
+    /// Whether wasm traps may use signal handlers; without them, code is slower and the process's handlers are not
+    /// touched.
+    pub signal_handlers: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { pool_slots: 128, module_cache_bytes: 256 << 20, disk_cache_bytes: 1 << 30, signal_handlers: true }
+    }
+}
+
+impl Options {
+    pub(crate) fn validate(&self) -> Result<()> {
+        if !(1..=10_000).contains(&self.pool_slots) {
+            return Err(Error::InvalidConfig {
+                path: "pool_slots".to_owned(),
+                message: "must be from 1 to 10000".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,332 @@
+//! The process-global engine: one pool of instances, one ticker for all deadlines, one set of slots.
+
+use crate::config::Options;
+use crate::error::{Error, Result};
+use crate::sandbox::{Sandbox, wasi};
+use once_cell::sync::OnceCell;
+use sha2::{Digest, Sha256};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
+
+static OPTIONS: Mutex<Option<Options>> = Mutex::new(None);
+static ENGINE: OnceCell<Engine> = OnceCell::new();
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// How often running guests look at their deadline. A deadline holds to within this and the scheduler's delay.
+const TICK: Duration = Duration::from_millis(2);
+/// Ticks without a call before the ticker goes to sleep: waking it costs a call several microseconds.
+const IDLE_TICKS: u32 = 100;
+/// Memory that a slot keeps between calls when the kernel can tell which pages were touched (`PAGEMAP_SCAN`, Linux
+/// 6.7). Without that, keeping pages means clearing all of them after each call, which pays only for few.
+const KEEP_RESIDENT: usize = 4 << 20;
+const KEEP_RESIDENT_WITHOUT_SCAN: usize = 64 << 10;
+
+/// Everything that all executors share.
+pub(crate) struct Engine {
+    pub options: Options,
+    plain: Profile,
+    /// Counts fuel; made when first asked for.
+    metered: OnceCell<Profile>,
+    slots: Slots,
+    ticker: Ticker,
+}
+
+/// Whether compiled code counts fuel, which makes it slower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Metering {
+    Off,
+    Fuel,
+}
+
+/// One way of compiling, and where such code runs.
+pub(crate) struct Profile {
+    /// What artifacts are compiled by and where they run if they fit.
+    pub main: Target,
+    /// On-demand instances of the same code, for modules that do not fit the pool.
+    roomy: OnceCell<Target>,
+    /// Names the directory of artifacts that this profile, wasmtime version and processor can load.
+    pub compatibility: String,
+    pooled: bool,
+    config: Config,
+}
+
+/// A wasmtime engine with the imports that it offers.
+pub(crate) struct Target {
+    pub engine: wasmtime::Engine,
+    pub linker: Linker<Sandbox>,
+}
+
+/// Sets the options, unless the engine exists already.
+pub fn configure(options: Options) -> Result<Options> {
+    options.validate()?;
+    let mut slot = OPTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    if ENGINE.get().is_some() {
+        return Err(Error::InvalidConfig {
+            path: ".".to_owned(),
+            message: "the engine is running; arawn_configure comes before the first executor".to_owned(),
+        });
+    }
+    *slot = Some(options.clone());
+    Ok(options)
+}
+
+/// The engine, made by the first call.
+pub(crate) fn engine() -> Result<&'static Engine> {
+    if let Some(engine) = ENGINE.get() {
+        return Ok(engine);
+    }
+    // Held while the engine is made, so that `configure` is either before it or refused.
+    let options = OPTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    ENGINE.get_or_try_init(|| {
+        let engine = Engine::new(options.clone().unwrap_or_default())?;
+        watch_for_fork();
+        Ok(engine)
+    })
+}
+
+/// The engine, if it was made.
+pub(crate) fn existing() -> Option<&'static Engine> {
+    ENGINE.get()
+}
+
+/// Fails in a child of the process that made the engine: its threads and locks are not the child's.
+pub(crate) fn refuse_fork() -> Result<()> {
+    if FORKED.load(Ordering::Relaxed) { Err(Error::Forked) } else { Ok(()) }
+}
+
+#[allow(unsafe_code, reason = "libc's pthread_atfork is the only way to learn of a fork")]
+fn watch_for_fork() {
+    extern "C" fn in_child() {
+        FORKED.store(true, Ordering::Relaxed);
+    }
+    // SAFETY: the handler only stores to an atomic, which is allowed between fork and exec, and the library is never
+    // unloaded (`-z nodelete`), so that the pointer stays good.
+    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+}
+
+impl Engine {
+    fn new(options: Options) -> Result<Self> {
+        let plain = Profile::new(Metering::Off, &options)?;
+        let slots = Slots::new(options.pool_slots);
+        Ok(Engine { options, plain, metered: OnceCell::new(), slots, ticker: Ticker::default() })
+    }
+
+    pub fn profile(&self, metering: Metering) -> Result<&Profile> {
+        match metering {
+            Metering::Off => Ok(&self.plain),
+            Metering::Fuel => self.metered.get_or_try_init(|| Profile::new(Metering::Fuel, &self.options)),
+        }
+    }
+
+    /// Takes a slot for one call, waiting for it until the deadline.
+    pub fn slot(&'static self, deadline: Instant, timeout_ms: u64) -> Result<Slot> {
+        if !self.slots.take(deadline) {
+            return Err(Error::Overloaded { timeout_ms, pool_slots: self.options.pool_slots });
+        }
+        let slot = Slot(&self.slots);
+        self.ticker.wake(self)?;
+        Ok(slot)
+    }
+
+    pub fn slots_in_use(&self) -> usize {
+        self.slots.in_use.load(Ordering::Relaxed)
+    }
+
+    /// `pool`, or `on_demand` where the address space for a pool could not be had.
+    pub fn allocation(&self) -> &'static str {
+        if self.plain.pooled { "pool" } else { "on_demand" }
+    }
+
+    fn increment_epochs(&self) {
+        for profile in std::iter::once(&self.plain).chain(self.metered.get()) {
+            for target in std::iter::once(&profile.main).chain(profile.roomy.get()) {
+                target.engine.increment_epoch();
+            }
+        }
+    }
+}
+
+impl Profile {
+    fn new(metering: Metering, options: &Options) -> Result<Self> {
+        let mut config = base_config(metering, options);
+        let pooled = Target::new(config.clone().allocation_strategy(pool(options)));
+        let (main, pooled) = match pooled {
+            Ok(target) => (target, true),
+            Err(_) => {
+                // No address space (`ulimit -v`, a small container): memories that are small and may move.
+                config.memory_reservation(0).memory_reservation_for_growth(1 << 20).memory_guard_size(0);
+                (Target::new(&config).map_err(Error::internal)?, false)
+            }
+        };
+        let mut hasher = Sha256Hasher(Sha256::new());
+        main.engine.precompile_compatibility_hash().hash(&mut hasher);
+        let compatibility = hex(&hasher.0.finalize()[..16]);
+        Ok(Profile { main, roomy: OnceCell::new(), compatibility, pooled, config })
+    }
+
+    /// The target for a module that the pool has refused; none where there is no pool.
+    pub fn roomy(&self) -> Result<Option<&Target>> {
+        if !self.pooled {
+            return Ok(None);
+        }
+        self.roomy.get_or_try_init(|| Target::new(&self.config).map_err(Error::internal)).map(Some)
+    }
+}
+
+fn base_config(metering: Metering, options: &Options) -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.consume_fuel(metering == Metering::Fuel);
+    // Only the component model's own async needs it, and each store pays for it.
+    config.concurrency_support(false);
+    config.signals_based_traps(options.signal_handlers);
+    config
+}
+
+fn pool(options: &Options) -> InstanceAllocationStrategy {
+    let slots = options.pool_slots;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(slots).total_memories(slots).total_tables(slots).total_stacks(slots);
+    pool.total_component_instances(slots);
+    pool.pagemap_scan(Enabled::Auto);
+    let scans = PoolingAllocationConfig::is_pagemap_scan_available();
+    pool.linear_memory_keep_resident(if scans { KEEP_RESIDENT } else { KEEP_RESIDENT_WITHOUT_SCAN });
+    pool.table_keep_resident(KEEP_RESIDENT_WITHOUT_SCAN);
+    InstanceAllocationStrategy::Pooling(pool)
+}
+
+impl Target {
+    fn new(config: &Config) -> wasmtime::Result<Self> {
+        let engine = wasmtime::Engine::new(config)?;
+        let mut linker = Linker::new(&engine);
+        wasi::add_to_linker(&mut linker)?;
+        Ok(Target { engine, linker })
+    }
+}
+
+/// Bounds how many calls run at once. Taking a free slot is one atomic operation.
+struct Slots {
+    total: usize,
+    in_use: AtomicUsize,
+    waiting: AtomicU32,
+    lock: Mutex<()>,
+    freed: Condvar,
+}
+
+/// One call's right to an instance; given back on drop.
+pub(crate) struct Slot(&'static Slots);
+
+impl Slots {
+    fn new(total: u32) -> Self {
+        Slots {
+            total: total as usize,
+            in_use: AtomicUsize::new(0),
+            waiting: AtomicU32::new(0),
+            lock: Mutex::new(()),
+            freed: Condvar::new(),
+        }
+    }
+
+    fn try_take(&self) -> bool {
+        let one_more = |n| if n < self.total { Some(n + 1) } else { None };
+        self.in_use.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
+    }
+
+    fn take(&self, deadline: Instant) -> bool {
+        if self.try_take() {
+            return true;
+        }
+        let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let taken = loop {
+            if self.try_take() {
+                break true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break false;
+            }
+            guard = self.freed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        taken
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.in_use.fetch_sub(1, Ordering::SeqCst);
+        if self.0.waiting.load(Ordering::SeqCst) > 0 {
+            let _guard = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            self.0.freed.notify_one();
+        }
+    }
+}
+
+/// The thread that makes running guests look at their deadlines. It sleeps while no call runs.
+#[derive(Default)]
+struct Ticker {
+    thread: OnceCell<Thread>,
+    asleep: AtomicBool,
+}
+
+impl Ticker {
+    fn wake(&self, engine: &'static Engine) -> Result<()> {
+        let thread = match self.thread.get() {
+            Some(thread) => thread,
+            None => self.thread.get_or_try_init(|| {
+                let thread = thread::Builder::new().name("arawn-ticker".to_owned()).spawn(move || tick(engine));
+                thread.map(|handle| handle.thread().clone()).map_err(Error::internal)
+            })?,
+        };
+        if self.asleep.load(Ordering::SeqCst) {
+            thread.unpark();
+        }
+        Ok(())
+    }
+}
+
+fn tick(engine: &'static Engine) {
+    let mut idle = 0;
+    loop {
+        thread::sleep(TICK);
+        engine.increment_epochs();
+        idle = if engine.slots.in_use.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+        if idle < IDLE_TICKS {
+            continue;
+        }
+        // A call takes its slot first and looks at `asleep` second; here it is the other way round, so that one of
+        // the two sees the other.
+        engine.ticker.asleep.store(true, Ordering::SeqCst);
+        while engine.slots.in_use.load(Ordering::SeqCst) == 0 {
+            thread::park();
+        }
+        engine.ticker.asleep.store(false, Ordering::SeqCst);
+        idle = 0;
+    }
+}
+
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

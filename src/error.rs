@@ -1,0 +1,387 @@
+//! Every failure a caller can meet, with the code and the details it is reported under.
+
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure. [`code`](Error::code) is stable and meant for programs, `Display` is meant for people, and
+/// [`details`](Error::details) carries what a program may want to act on.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A pointer was NULL, or its bytes were not UTF-8 from `byte` on.
+    InvalidArgument {
+        argument: &'static str,
+        byte: Option<usize>,
+    },
+    /// The text is not one JSON value.
+    InvalidJson {
+        line: usize,
+        column: usize,
+        message: String,
+    },
+    /// The JSON is not the request it should be, at `path`.
+    InvalidRequest {
+        path: String,
+        message: String,
+    },
+    /// The JSON is not the configuration it should be, at `path`.
+    InvalidConfig {
+        path: String,
+        message: String,
+    },
+    UnknownExecutor {
+        executor: String,
+    },
+    ExecutorExists {
+        executor: String,
+    },
+    /// No runtime of that name; `near` holds the names most like it.
+    UnknownRuntime {
+        runtime: String,
+        near: Vec<String>,
+    },
+    /// The catalog has the runtime, but its file cannot be used.
+    RuntimeUnavailable {
+        runtime: String,
+        path: String,
+        reason: String,
+    },
+    /// `catalog.toml` does not parse, or one of its entries is refused.
+    CatalogInvalid {
+        file: String,
+        line: Option<usize>,
+        entry: Option<String>,
+        message: String,
+    },
+    /// The file is not the one that the entry's `sha256` pins.
+    HashMismatch {
+        runtime: String,
+        expected: String,
+        actual: String,
+    },
+    /// Not a module this library can run; `import` names the import that nobody provides, where that is why.
+    ModuleInvalid {
+        runtime: String,
+        message: String,
+        import: Option<String>,
+    },
+    ModuleTooLarge {
+        runtime: String,
+        bytes: u64,
+        module_bytes: u64,
+    },
+    /// The guest trapped.
+    Trap {
+        trap: String,
+        backtrace: Vec<String>,
+        stderr: String,
+    },
+    /// The guest exited with a code other than 0 and said nothing on stdout.
+    Exit {
+        exit_code: i32,
+        stderr: String,
+    },
+    /// The runtime itself answered `"status":"error"`.
+    Runtime {
+        message: String,
+        stderr: String,
+    },
+    /// stdout is not one `RuntimeOutput`; `offset` counts bytes.
+    MalformedOutput {
+        message: String,
+        offset: usize,
+        excerpt: String,
+        stderr: String,
+    },
+    OutputTooLarge {
+        output_bytes: u64,
+    },
+    /// The deadline passed in `phase`.
+    Timeout {
+        phase: Phase,
+        timeout_ms: u64,
+    },
+    MemoryExceeded {
+        memory_bytes: u64,
+    },
+    FuelExhausted {
+        fuel: u64,
+    },
+    /// No slot became free within the deadline.
+    Overloaded {
+        timeout_ms: u64,
+        pool_slots: u32,
+    },
+    /// The process is a fork of the one that made the first executor.
+    Forked,
+    /// Something that this build or this version cannot do.
+    Unsupported {
+        message: String,
+    },
+    /// A defect in this library.
+    Internal {
+        message: String,
+    },
+}
+
+/// What a call was doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Reading, mapping or compiling the module.
+    Load,
+    /// Making the instance and running its start function.
+    Start,
+    /// Inside `_start`: computing, sleeping or in a host call.
+    Run,
+}
+
+impl Phase {
+    /// The name used in `details.phase`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Load => "load",
+            Phase::Start => "start",
+            Phase::Run => "run",
+        }
+    }
+}
+
+impl Error {
+    /// Every code, in the order of the table in `arawn.h`.
+    pub const CODES: [&str; 24] = [
+        "invalid_argument",
+        "invalid_json",
+        "invalid_request",
+        "invalid_config",
+        "unknown_executor",
+        "executor_exists",
+        "unknown_runtime",
+        "runtime_unavailable",
+        "catalog_invalid",
+        "hash_mismatch",
+        "module_invalid",
+        "module_too_large",
+        "trap",
+        "exit",
+        "runtime_error",
+        "malformed_output",
+        "output_too_large",
+        "timeout",
+        "memory_exceeded",
+        "fuel_exhausted",
+        "overloaded",
+        "forked",
+        "unsupported",
+        "internal",
+    ];
+
+    /// The stable code that a reply carries.
+    pub fn code(&self) -> &'static str {
+        Self::CODES[self.index()]
+    }
+
+    /// This error's place in [`CODES`](Self::CODES).
+    pub(crate) fn index(&self) -> usize {
+        match self {
+            Error::InvalidArgument { .. } => 0,
+            Error::InvalidJson { .. } => 1,
+            Error::InvalidRequest { .. } => 2,
+            Error::InvalidConfig { .. } => 3,
+            Error::UnknownExecutor { .. } => 4,
+            Error::ExecutorExists { .. } => 5,
+            Error::UnknownRuntime { .. } => 6,
+            Error::RuntimeUnavailable { .. } => 7,
+            Error::CatalogInvalid { .. } => 8,
+            Error::HashMismatch { .. } => 9,
+            Error::ModuleInvalid { .. } => 10,
+            Error::ModuleTooLarge { .. } => 11,
+            Error::Trap { .. } => 12,
+            Error::Exit { .. } => 13,
+            Error::Runtime { .. } => 14,
+            Error::MalformedOutput { .. } => 15,
+            Error::OutputTooLarge { .. } => 16,
+            Error::Timeout { .. } => 17,
+            Error::MemoryExceeded { .. } => 18,
+            Error::FuelExhausted { .. } => 19,
+            Error::Overloaded { .. } => 20,
+            Error::Forked => 21,
+            Error::Unsupported { .. } => 22,
+            Error::Internal { .. } => 23,
+        }
+    }
+
+    /// What a program may act on: a JSON object, possibly empty.
+    pub fn details(&self) -> Map<String, Value> {
+        let value = match self {
+            Error::InvalidArgument { argument, byte } => json!({"argument": argument, "byte": byte}),
+            Error::InvalidJson { line, column, .. } => json!({"line": line, "column": column}),
+            Error::InvalidRequest { path, .. } | Error::InvalidConfig { path, .. } => json!({"path": path}),
+            Error::UnknownExecutor { executor } | Error::ExecutorExists { executor } => json!({"executor": executor}),
+            Error::UnknownRuntime { runtime, near } => json!({"runtime": runtime, "near": near}),
+            Error::RuntimeUnavailable { runtime, path, reason } => {
+                json!({"runtime": runtime, "path": path, "reason": reason})
+            }
+            Error::CatalogInvalid { file, line, entry, .. } => json!({"file": file, "line": line, "entry": entry}),
+            Error::HashMismatch { runtime, expected, actual } => {
+                json!({"runtime": runtime, "expected": expected, "actual": actual})
+            }
+            Error::ModuleInvalid { runtime, import, .. } => json!({"runtime": runtime, "import": import}),
+            Error::ModuleTooLarge { runtime, bytes, module_bytes } => {
+                json!({"runtime": runtime, "bytes": bytes, "module_bytes": module_bytes})
+            }
+            Error::Trap { trap, backtrace, stderr } => {
+                json!({"trap": trap, "backtrace": backtrace, "stderr": stderr})
+            }
+            Error::Exit { exit_code, stderr } => json!({"exit_code": exit_code, "stderr": stderr}),
+            Error::Runtime { stderr, .. } => json!({"stderr": stderr}),
+            Error::MalformedOutput { offset, excerpt, stderr, .. } => {
+                json!({"offset": offset, "excerpt": excerpt, "stderr": stderr})
+            }
+            Error::OutputTooLarge { output_bytes } => json!({"output_bytes": output_bytes}),
+            Error::Timeout { phase, timeout_ms } => json!({"phase": phase.as_str(), "timeout_ms": timeout_ms}),
+            Error::MemoryExceeded { memory_bytes } => json!({"memory_bytes": memory_bytes}),
+            Error::FuelExhausted { fuel } => json!({"fuel": fuel}),
+            Error::Overloaded { timeout_ms, pool_slots } => {
+                json!({"timeout_ms": timeout_ms, "pool_slots": pool_slots})
+            }
+            Error::Forked | Error::Unsupported { .. } | Error::Internal { .. } => json!({}),
+        };
+        match value {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+
+    pub(crate) fn internal(error: impl fmt::Display) -> Self {
+        Error::Internal { message: error.to_string() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::InvalidArgument { argument, byte: None } => write!(f, "`{argument}` is NULL"),
+            Error::InvalidArgument { argument, byte: Some(byte) } => {
+                write!(f, "`{argument}` is not UTF-8: the bytes from offset {byte} on are no character")
+            }
+            Error::InvalidJson { line, column, message } => {
+                write!(f, "not JSON: {message} (line {line}, column {column})")
+            }
+            Error::InvalidRequest { path, message } => write!(f, "the request is not valid at `{path}`: {message}"),
+            Error::InvalidConfig { path, message } => {
+                write!(f, "the configuration is not valid at `{path}`: {message}")
+            }
+            Error::UnknownExecutor { executor } => {
+                write!(f, "there is no executor `{}`; make it with arawn_executor_new", printable(executor))
+            }
+            Error::ExecutorExists { executor } => write!(f, "there is an executor `{}` already", printable(executor)),
+            Error::UnknownRuntime { runtime, near } => {
+                write!(f, "there is no runtime `{}`", printable(runtime))?;
+                match near.as_slice() {
+                    [] => Ok(()),
+                    near => write!(f, "; near names: {}", near.join(", ")),
+                }
+            }
+            Error::RuntimeUnavailable { runtime, path, reason } => {
+                write!(f, "the runtime `{runtime}` is in the catalog, but `{path}` cannot be used: {reason}")
+            }
+            Error::CatalogInvalid { file, line, entry, message } => {
+                f.write_str(file)?;
+                if let Some(line) = line {
+                    write!(f, ":{line}")?;
+                }
+                if let Some(entry) = entry {
+                    write!(f, ": runtime `{}`", printable(entry))?;
+                }
+                write!(f, ": {message}")
+            }
+            Error::HashMismatch { runtime, expected, actual } => {
+                write!(f, "the file of runtime `{runtime}` has SHA-256 {actual}, but the catalog pins {expected}")
+            }
+            Error::ModuleInvalid { runtime, message, .. } => {
+                write!(f, "the module of runtime `{runtime}` cannot run: {}", printable(message))
+            }
+            Error::ModuleTooLarge { runtime, bytes, module_bytes } => {
+                write!(
+                    f,
+                    "the module of runtime `{runtime}` has {bytes} bytes, more than `module_bytes` ({module_bytes})"
+                )
+            }
+            Error::Trap { trap, .. } => write!(f, "the runtime trapped: {trap}"),
+            Error::Exit { exit_code, stderr } => {
+                write!(f, "the runtime exited with code {exit_code}")?;
+                match stderr.trim_end().rsplit('\n').next() {
+                    None | Some("") => Ok(()),
+                    Some(line) => write!(f, ": {line}"),
+                }
+            }
+            Error::Runtime { message, .. } => f.write_str(message),
+            Error::MalformedOutput { message, offset, .. } => {
+                write!(f, "the runtime's stdout is not one RuntimeOutput: {message} (byte {offset})")
+            }
+            Error::OutputTooLarge { output_bytes } => {
+                write!(f, "the runtime wrote more than `output_bytes` ({output_bytes}) to stdout")
+            }
+            Error::Timeout { phase, timeout_ms } => {
+                let doing = match phase {
+                    Phase::Load => "while the module was loading",
+                    Phase::Start => "while the instance was starting",
+                    Phase::Run => "while the runtime was running",
+                };
+                write!(f, "the deadline of {timeout_ms} ms passed {doing}")
+            }
+            Error::MemoryExceeded { memory_bytes } => {
+                write!(f, "the runtime needed more memory than `memory_bytes` ({memory_bytes}) allows, and failed")
+            }
+            Error::FuelExhausted { fuel } => write!(f, "the runtime used up its fuel ({fuel})"),
+            Error::Overloaded { timeout_ms, pool_slots } => {
+                write!(f, "all {pool_slots} slots stayed busy for the call's whole deadline of {timeout_ms} ms")
+            }
+            Error::Forked => {
+                f.write_str("this process is a fork; libarawn works only in the process that made the first executor")
+            }
+            Error::Unsupported { message } => f.write_str(message),
+            Error::Internal { message } => write!(f, "a defect in libarawn: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Several callers may wait for one compile, and all get its error.
+impl From<Arc<Error>> for Error {
+    fn from(error: Arc<Error>) -> Self {
+        Arc::unwrap_or_clone(error)
+    }
+}
+
+/// Text from outside with its control characters escaped, so that it may be printed on a terminal. Line ends and tabs
+/// stay.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let is_hostile = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(is_hostile) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_hostile(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printable_escapes_terminal_control() {
+        assert_eq!(printable("a\x1b[2Jb\0\u{9b}\n\t"), "a\\u{1b}[2Jb\\u{0}\\u{9b}\n\t");
+        assert!(matches!(printable("plain ü 🦀"), Cow::Borrowed(_)));
+    }
+}

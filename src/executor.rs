@@ -1,0 +1,183 @@
+//! An executor: a policy under which runtimes run. Small; compiled code belongs to the process.
+
+use crate::catalog::RuntimeCatalog;
+use crate::config::{CacheDir, ExecutorConfig, Limits, RequestLimits};
+use crate::disk_cache::{self, DiskCache};
+use crate::engine::{self, Engine, Metering};
+use crate::error::{Error, Result};
+use crate::module_cache::{self, Wanted};
+use crate::protocol::{Meta, RuntimeInput, RuntimeOutput};
+use crate::sandbox::{self, Captured, Deadline, Ending, Sandbox};
+use crate::stats::STATS;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// Runs runtimes of one catalog under one policy. Any number of threads may use it at once.
+pub struct ScriptExecutor {
+    id: String,
+    engine: &'static Engine,
+    catalog: Arc<RuntimeCatalog>,
+    disk: Option<Arc<DiskCache>>,
+    limits: Limits,
+    env: Arc<BTreeMap<String, String>>,
+}
+
+impl std::fmt::Debug for ScriptExecutor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScriptExecutor").field("policy", &self.policy()).finish()
+    }
+}
+
+static EXECUTORS: LazyLock<RwLock<HashMap<String, Arc<ScriptExecutor>>>> = LazyLock::new(RwLock::default);
+
+/// How long closing an executor waits for compiled modules that are being written to disk.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+impl ScriptExecutor {
+    /// Makes an executor. The first one makes the process's engine.
+    ///
+    /// # Errors
+    /// `invalid_config`, `catalog_invalid`, and `internal` where the engine cannot be made.
+    pub fn new(config: ExecutorConfig) -> Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        config.validate()?;
+        let catalog = match &config.runtimes_dir {
+            Some(directory) => RuntimeCatalog::shared(directory)?,
+            None => Arc::new(RuntimeCatalog::embedded()),
+        };
+        let engine = engine::engine()?;
+        let made = || format!("executor-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let disk = match config.cache_dir {
+            CacheDir::Off => None,
+            CacheDir::At(directory) => Some(Arc::new(DiskCache::new(directory))),
+            CacheDir::Platform => PLATFORM_CACHE.clone(),
+        };
+        let env = Arc::new(config.capabilities.env);
+        Ok(ScriptExecutor { id: config.id.unwrap_or_else(made), engine, catalog, disk, limits: config.limits, env })
+    }
+
+    /// The name by which requests find it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub fn catalog(&self) -> &RuntimeCatalog {
+        &self.catalog
+    }
+
+    /// Runs the runtime `name` in a fresh sandbox and waits for it.
+    ///
+    /// # Errors
+    /// Every code that a call can have, see [`Error`]; a runtime's own `"status":"error"` is [`Error::Runtime`].
+    pub fn execute_runtime(&self, name: &str, input: &RuntimeInput<'_>) -> Result<RuntimeOutput> {
+        self.execute_runtime_within(name, input, &RequestLimits::default())
+    }
+
+    /// The same under tighter limits.
+    pub fn execute_runtime_within(
+        &self,
+        name: &str,
+        input: &RuntimeInput<'_>,
+        limits: &RequestLimits,
+    ) -> Result<RuntimeOutput> {
+        let result = self.limits.tightened(limits).and_then(|limits| self.call(name, input, &limits));
+        STATS.count_call(&result);
+        result
+    }
+
+    fn call(&self, name: &str, input: &RuntimeInput<'_>, limits: &Limits) -> Result<RuntimeOutput> {
+        let begun = Instant::now();
+        let deadline = Deadline::after(begun, limits.timeout_ms);
+        let entry = self.catalog.resolve(name)?;
+        let metering = if limits.fuel.is_some() { Metering::Fuel } else { Metering::Off };
+        let disk = self.disk.as_ref();
+        let wanted = Wanted { entry: &entry, metering, module_bytes: limits.module_bytes, disk, deadline };
+        let prepared = module_cache::cache().prepared(self.engine, &wanted)?;
+        let loaded = Instant::now();
+        let slot = self.engine.slot(deadline.at, deadline.timeout_ms)?;
+        let queued = Instant::now();
+        let sandbox = Sandbox::new(entry.clone(), self.env.clone(), input.to_stdin(), limits, deadline);
+        let captured = sandbox::run(&prepared.compiled, sandbox, slot)?;
+        let ended = Instant::now();
+        let us = |from: Instant, to: Instant| to.duration_since(from).as_micros() as u64;
+        let meta = Meta {
+            runtime: entry,
+            module_sha256: prepared.sha,
+            cache: prepared.tier.as_str(),
+            load_us: us(begun, loaded),
+            queue_us: us(loaded, queued),
+            run_us: us(queued, ended),
+            total_us: us(begun, ended),
+            memory_bytes: captured.memory_bytes,
+            fuel: captured.fuel,
+            stderr: String::new(),
+        };
+        judge(captured, meta, limits)
+    }
+
+    /// The policy in force, with every default filled in.
+    pub fn policy(&self) -> Value {
+        json!({
+            "executor": self.id,
+            "runtimes_dir": self.catalog.directory(),
+            "cache_dir": self.disk.as_ref().map(|disk| disk.directory()),
+            "limits": self.limits,
+            "capabilities": {"env": *self.env},
+        })
+    }
+}
+
+static PLATFORM_CACHE: LazyLock<Option<Arc<DiskCache>>> =
+    LazyLock::new(|| dirs::cache_dir().map(|directory| Arc::new(DiskCache::new(directory.join("arawn")))));
+
+/// What a guest that ended by itself amounts to. stdout comes before the exit code: a runtime that explains itself is
+/// heard.
+fn judge(captured: Captured, mut meta: Meta, limits: &Limits) -> Result<RuntimeOutput> {
+    let Captured { stdout, stderr, ending, memory_refused, .. } = captured;
+    if let Ending::Exit(0) = ending {
+        let output = RuntimeOutput::parse(stdout, &stderr)?;
+        meta.stderr = stderr;
+        return Ok(output.with_meta(meta));
+    }
+    match (ending, RuntimeOutput::parse(stdout, &stderr)) {
+        (Ending::Exit(_), Err(error @ Error::Runtime { .. })) => Err(error),
+        _ if memory_refused => Err(Error::MemoryExceeded { memory_bytes: limits.memory_bytes }),
+        (Ending::Exit(exit_code), _) => Err(Error::Exit { exit_code, stderr }),
+        (Ending::Trap { trap, backtrace }, _) => Err(Error::Trap { trap, backtrace, stderr }),
+    }
+}
+
+/// Makes an executor that requests can name.
+pub(crate) fn open(config: ExecutorConfig) -> Result<Arc<ScriptExecutor>> {
+    let executor = Arc::new(ScriptExecutor::new(config)?);
+    let mut executors = EXECUTORS.write().unwrap_or_else(PoisonError::into_inner);
+    if executors.contains_key(executor.id()) {
+        return Err(Error::ExecutorExists { executor: executor.id().to_owned() });
+    }
+    executors.insert(executor.id().to_owned(), executor.clone());
+    Ok(executor)
+}
+
+/// The executor of that name.
+pub(crate) fn find(id: &str) -> Result<Arc<ScriptExecutor>> {
+    let executors = EXECUTORS.read().unwrap_or_else(PoisonError::into_inner);
+    executors.get(id).cloned().ok_or_else(|| Error::UnknownExecutor { executor: id.to_owned() })
+}
+
+/// Takes the name away. Calls in flight keep the executor until they end.
+pub(crate) fn close(id: &str) -> Result<()> {
+    let removed = EXECUTORS.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    let removed = removed.ok_or_else(|| Error::UnknownExecutor { executor: id.to_owned() })?;
+    if removed.disk.is_some() {
+        disk_cache::COUNTERS.wait_for_writes(CLOSE_WAIT);
+    }
+    Ok(())
+}
+
+/// How many executors are open.
+pub(crate) fn count() -> usize {
+    EXECUTORS.read().unwrap_or_else(PoisonError::into_inner).len()
+}

@@ -1,0 +1,316 @@
+//! The C interface. What stands here is the text of `include/arawn.h`; how it is done stands in the other files.
+#![allow(unsafe_code, reason = "the boundary to C")]
+
+use crate::config::{ExecutorConfig, Options};
+use crate::engine;
+use crate::error::{Error, Result};
+use crate::executor;
+use crate::protocol::{
+    ExecuteRequest, ExecutorRequest, RuntimeRequest, StatsRequest, error_reply, ok_reply, parse_config, parse_request,
+};
+use crate::stats;
+use std::any::Any;
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+/// The version of this header. `arawn_version` tells that of the library.
+pub const ARAWN_VERSION_MAJOR: u32 = 0;
+/// See `ARAWN_VERSION_MAJOR`.
+pub const ARAWN_VERSION_MINOR: u32 = 1;
+/// See `ARAWN_VERSION_MAJOR`.
+pub const ARAWN_VERSION_PATCH: u32 = 0;
+
+/// Sets what the whole process shares. It must come before the first executor, and may be left out.
+///
+/// `options_json`, with the defaults; every key may be left out:
+///
+/// ```json
+/// {"pool_slots": 128,               calls that may run at once, 1 to 10000; each reserves 4 GiB of
+///                                   address space, not of memory
+///  "module_cache_bytes": 268435456, compiled code kept in memory while it is not in use, in bytes
+///  "disk_cache_bytes": 1073741824,  compiled code kept in each cache directory, in bytes
+///  "signal_handlers": true}         false: wasm traps use no signal handlers, and code is slower
+/// ```
+///
+/// Reply: `{"status":"ok","output":{…the options in force…}}`. Release it with `arawn_free`.
+///
+/// Errors: `invalid_config`, also once an executor was made; `invalid_argument`, `invalid_json`.
+///
+/// # Safety
+/// `options_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_char {
+    guard(|| {
+        let options: Options = parse_config(unsafe { text("options_json", options_json) }?)?;
+        Ok(ok_reply(&to_json(&engine::configure(options)?)))
+    })
+}
+
+/// Makes an executor: a catalog, limits and capabilities under one name. Executors are small (compiled code is shared by
+/// all of them); one for each tenant is the intended use.
+///
+/// `config_json`, with the defaults; every key may be left out:
+///
+/// ```json
+/// {"id": "main",                    1 to 128 bytes; without it a name is made, and the reply tells it
+///  "runtimes_dir": "runtimes",      holds catalog.toml; without it only built-in runtimes are served
+///  "cache_dir": "cache",            compiled code between processes; without it, arawn in the
+///                                   platform's cache directory; null: none
+///  "limits": {
+///    "timeout_ms": 30000,           the deadline of a call, 1 ms to a day
+///    "memory_bytes": 67108864,      the guest's memory
+///    "output_bytes": 16777216,      the guest's stdout
+///    "stderr_bytes": 65536,         how much of the end of its stderr is kept
+///    "module_bytes": 268435456,     the .wasm file
+///    "fuel": null},                 instructions, about; null: not counted, which is faster
+///  "capabilities": {
+///    "env": {}}}                    the guest's environment; nothing of the host's is passed on
+/// ```
+///
+/// Reply: `{"status":"ok","output":{"executor":"main",…the policy in force…}}`. Release it with `arawn_free`.
+///
+/// Errors: `invalid_config`, `executor_exists`, `catalog_invalid`; `invalid_argument`, `invalid_json`.
+///
+/// # Safety
+/// `config_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_executor_new(config_json: *const c_char) -> *mut c_char {
+    guard(|| {
+        let config: ExecutorConfig = parse_config(unsafe { text("config_json", config_json) }?)?;
+        Ok(ok_reply(&executor::open(config)?.policy().to_string()))
+    })
+}
+
+/// Closes an executor. Its calls in flight finish; later ones get `unknown_executor`, and the name is free again. Waits,
+/// for 5 seconds at most, until compiled code is on disk.
+///
+/// `request_json`: `{"executor": "main"}`
+///
+/// Reply: `{"status":"ok","output":{"executor":"main"}}`. Release it with `arawn_free`.
+///
+/// Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
+///
+/// # Safety
+/// `request_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_executor_close(request_json: *const c_char) -> *mut c_char {
+    guard(|| {
+        let request: ExecutorRequest = parse_request(unsafe { text("request_json", request_json) }?)?;
+        executor::close(&request.executor)?;
+        Ok(ok_reply(&serde_json::json!({"executor": request.executor}).to_string()))
+    })
+}
+
+/// Runs a runtime in a fresh sandbox and waits for it. No state of a guest is left when it returns. Any number of threads
+/// may call it, for one executor or many; calls beyond `pool_slots` wait for a slot within their deadline.
+///
+/// `request_json`; `executor` and `runtime` must be there:
+///
+/// ```json
+/// {"executor": "main",
+///  "runtime": "passthrough",
+///  "input": {"config": {}, "context": {}}, any JSON each; it reaches the guest byte for byte
+///  "limits": {"timeout_ms": 50},           any of the executor's limits, tighter
+///  "meta": false}                          true: the reply has "meta", see below
+/// ```
+///
+/// Reply: `{"status":"ok","output":…the runtime's output, byte for byte…}`, and with `meta`
+///
+/// ```json
+/// "meta": {"runtime": "passthrough", "module_sha256": "…",
+///          "cache": "memory",              or "disk" or "compiled": where the compiled module came from
+///          "load_us": 0, "queue_us": 0, "run_us": 5, "total_us": 6,     microseconds
+///          "memory_bytes": 131072,         the most memory that the guest had
+///          "fuel": null, "stderr": ""}
+/// ```
+///
+/// Release it with `arawn_free`.
+///
+/// Errors: every code in the table above but `invalid_config` and `executor_exists`.
+///
+/// # Safety
+/// `request_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_execute_runtime(request_json: *const c_char) -> *mut c_char {
+    guard(|| {
+        let request: ExecuteRequest<'_> = parse_request(unsafe { text("request_json", request_json) }?)?;
+        let executor = executor::find(&request.executor)?;
+        let output = executor.execute_runtime_within(&request.runtime, &request.input, &request.limits)?;
+        Ok(output.into_reply(request.meta))
+    })
+}
+
+/// Lists the runtimes that an executor serves: the built-in ones and those of its catalog, by name.
+///
+/// `request_json`: `{"executor": "main"}`
+///
+/// Reply: `{"status":"ok","output":{"runtimes":[{"name":"passthrough","category":"builtin","description":"…"},…]}}`.
+/// `category` is `builtin` or `custom`. Release it with `arawn_free`.
+///
+/// Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
+///
+/// # Safety
+/// `request_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut c_char {
+    guard(|| {
+        let request: ExecutorRequest = parse_request(unsafe { text("request_json", request_json) }?)?;
+        let runtimes = executor::find(&request.executor)?.catalog().list();
+        let runtimes: Vec<_> = runtimes.iter().map(|entry| entry.summary()).collect();
+        Ok(ok_reply(&serde_json::json!({"runtimes": runtimes}).to_string()))
+    })
+}
+
+/// Shows one runtime.
+///
+/// `request_json`: `{"executor": "main", "name": "passthrough"}`
+///
+/// Reply: `{"status":"ok","output":{"name","category","description","path","sha256","args","env"}}`. `path` is the file, and
+/// null for a built-in runtime; `sha256` is the only hash that the file may have, and null where the catalog pins none.
+/// Release it with `arawn_free`.
+///
+/// Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.
+///
+/// # Safety
+/// `request_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *mut c_char {
+    guard(|| {
+        let request: RuntimeRequest = parse_request(unsafe { text("request_json", request_json) }?)?;
+        let entry = executor::find(&request.executor)?.catalog().resolve(&request.name)?;
+        Ok(ok_reply(&entry.inspect().to_string()))
+    })
+}
+
+/// Tells figures of the process since it began.
+///
+/// `request_json`: `{}`, or `{"executor": "main"}` to have that executor's as well
+///
+/// Reply: `{"status":"ok","output":…}`. Release it with `arawn_free`. The output:
+///
+/// ```json
+/// {"executors": 1,
+///  "calls": {"ok": 12, "timeout": 1},        by how they ended
+///  "engine": {"allocation": "pool",          or "on_demand", where the address space for a pool could
+///                                            not be reserved: calls then take longer
+///             "pagemap_scan": true, "pool_slots": 128, "slots_in_use": 0, "signal_handlers": true},
+///  "memory_cache": {"modules": 1, "bytes": 300000, "hits": 11, "evictions": 0},
+///  "disk_cache": {"hits": 0, "absent": 1, "rejected": 0, "writes": 1, "write_errors": 0, "evictions": 0,
+///                 "last_problem": null},     why something was rejected or not written
+///  "compiles": 1,
+///  "executor": {"executor": "main",
+///               "catalog": {"directory": null, "runtimes": 1,
+///                           "problem": null}}}  why a changed catalog.toml is not the one that is served
+/// ```
+///
+/// `engine` is null before the first executor.
+///
+/// Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
+///
+/// # Safety
+/// `request_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_stats(request_json: *const c_char) -> *mut c_char {
+    guard(|| {
+        let request: StatsRequest = parse_request(unsafe { text("request_json", request_json) }?)?;
+        Ok(ok_reply(&stats::report(&request)?.to_string()))
+    })
+}
+
+/// Tells the library's version, such as "0.1.0". The string is static: it is never released.
+#[unsafe(no_mangle)]
+pub extern "C" fn arawn_version() -> *const c_char {
+    const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => c"",
+    };
+    VERSION.as_ptr()
+}
+
+/// Releases a reply. NULL is a no-op. Each reply is released once, by any thread.
+///
+/// # Safety
+/// `json` is NULL or a reply of this library that was not released yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_free(json: *mut c_char) {
+    if !json.is_null() {
+        // SAFETY: `reply` has made the pointer by `CString::into_raw`, and the caller passes it once.
+        drop(unsafe { CString::from_raw(json) });
+    }
+}
+
+/// The text behind a pointer from C.
+///
+/// # Safety
+/// `pointer` is NULL or a string that ends with a NUL and stays as it is during the call.
+unsafe fn text<'a>(argument: &'static str, pointer: *const c_char) -> Result<&'a str> {
+    if pointer.is_null() {
+        return Err(Error::InvalidArgument { argument, byte: None });
+    }
+    // SAFETY: not NULL, and the caller vouches for the rest.
+    let text = unsafe { CStr::from_ptr(pointer) };
+    text.to_str().map_err(|error| Error::InvalidArgument { argument, byte: Some(error.valid_up_to()) })
+}
+
+/// Turns whatever happens into a reply: no panic goes on into the host.
+fn guard(call: impl FnOnce() -> Result<String>) -> *mut c_char {
+    let result = engine::refuse_fork().and_then(|()| caught(call));
+    reply(result.unwrap_or_else(|error| error_reply(&error)))
+}
+
+/// Catches a panic, without a word on stderr, as the error `internal`.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                others(info);
+            }
+        }));
+    });
+    let before = QUIET.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(before);
+    result.unwrap_or_else(|panic| Err(Error::Internal { message: message_of(&*panic) }))
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
+}
+
+fn reply(json: String) -> *mut c_char {
+    debug_assert!(!json.contains('\0'));
+    // SAFETY: JSON text holds no NUL: serde_json escapes it in what it writes and refuses it in what it reads.
+    unsafe { CString::from_vec_unchecked(json.into_bytes()) }.into_raw()
+}
+
+fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_the_reply_internal() {
+        let reply = guard(|| panic!("spilled {}", "milk"));
+        let text = unsafe { CStr::from_ptr(reply) }.to_str().unwrap().to_owned();
+        unsafe { arawn_free(reply) };
+        assert_eq!(
+            text,
+            r#"{"status":"error","error":"a defect in libarawn: spilled milk","code":"internal","details":{}}"#
+        );
+    }
+
+    #[test]
+    fn the_header_has_the_version_of_the_crate() {
+        let macros = format!("{ARAWN_VERSION_MAJOR}.{ARAWN_VERSION_MINOR}.{ARAWN_VERSION_PATCH}");
+        assert_eq!(macros, env!("CARGO_PKG_VERSION"));
+    }
+}

@@ -1,0 +1,114 @@
+//! Files that may change under us: opened inside a directory, told apart by their identity.
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// What tells one version of a file from another without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+    pub size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// Coarser than any kernel's file timestamps.
+const GRANULARITY: Duration = Duration::from_millis(50);
+
+impl Identity {
+    pub fn of(metadata: &Metadata) -> Self {
+        Identity {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Whether the last change is long enough before `now` that another one would have another time.
+    pub fn settled(&self, now: SystemTime) -> bool {
+        let (seconds, nanoseconds) = self.changed.max(self.modified);
+        let changed = Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanoseconds).unwrap_or(0));
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        changed + GRANULARITY < now
+    }
+}
+
+/// A path inside a directory that it must not leave.
+#[derive(Clone, Debug)]
+pub(crate) struct Contained {
+    directory: PathBuf,
+    path: PathBuf,
+    full: PathBuf,
+}
+
+impl fmt::Display for Contained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.full.display().fmt(f)
+    }
+}
+
+/// An open regular file as it was when it was opened.
+pub(crate) struct RegularFile {
+    pub file: File,
+    pub identity: Identity,
+}
+
+impl Contained {
+    pub fn new(directory: &Path, path: &Path) -> Self {
+        Contained { directory: directory.to_owned(), path: path.to_owned(), full: directory.join(path) }
+    }
+
+    pub fn full(&self) -> &Path {
+        &self.full
+    }
+
+    /// One `stat`. It follows links anywhere, so that it says which version a file is, never what is in it.
+    pub fn identity(&self) -> io::Result<Identity> {
+        let metadata = std::fs::metadata(&self.full)?;
+        require_regular(&metadata)?;
+        Ok(Identity::of(&metadata))
+    }
+
+    /// Opens the file; a link or a `..` that leaves the directory is an error.
+    pub fn open(&self) -> io::Result<RegularFile> {
+        let directory = Dir::open_ambient_dir(&self.directory, ambient_authority())?;
+        let mut options = OpenOptions::new();
+        // A FIFO must not block before it is refused.
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        let file = directory.open_with(&self.path, &options)?.into_std();
+        let metadata = file.metadata()?;
+        require_regular(&metadata)?;
+        Ok(RegularFile { file, identity: Identity::of(&metadata) })
+    }
+}
+
+impl RegularFile {
+    /// The whole file, in a buffer that fits; an error if it grew meanwhile.
+    pub fn read_all(&mut self) -> io::Result<Vec<u8>> {
+        let size = usize::try_from(self.identity.size).map_err(io::Error::other)?;
+        let mut bytes = Vec::with_capacity(size);
+        (&mut self.file).take(self.identity.size + 1).read_to_end(&mut bytes)?;
+        if bytes.len() == size { Ok(bytes) } else { Err(io::Error::other("the file changed while it was read")) }
+    }
+}
+
+fn require_regular(metadata: &Metadata) -> io::Result<()> {
+    let kind = metadata.file_type();
+    let is = match () {
+        () if kind.is_file() => return Ok(()),
+        () if kind.is_dir() => "a directory",
+        () if kind.is_fifo() => "a FIFO",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    };
+    Err(io::Error::other(format!("it is {is}, not a regular file")))
+}

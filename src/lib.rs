@@ -1,0 +1,38 @@
+//! Runs named WebAssembly runtimes inside a host process: JSON in, JSON out, a fresh sandbox for each call.
+//!
+//! The C interface is `include/arawn.h`, whose text is the documentation of `src/ffi.rs`. This crate is the same library
+//! for Rust:
+//!
+//! ```
+//! use arawn::{ExecutorConfig, RuntimeInput, ScriptExecutor};
+//!
+//! let executor = ScriptExecutor::new(ExecutorConfig::default())?;
+//! let input = RuntimeInput::from_json(r#"{"config": {}, "context": {"n": 1}}"#)?;
+//! let output = executor.execute_runtime("passthrough", &input)?;
+//! assert_eq!(output.output(), r#"{"config":{},"context":{"n": 1}}"#);
+//! # Ok::<(), arawn::Error>(())
+//! ```
+//!
+//! A call goes through the files in this order: `ffi`, `protocol`, `executor`, `catalog`, `module_cache` (with `disk_cache`
+//! and `engine` below it), `sandbox`, `sandbox::run`, and back through `protocol` and `ffi`.
+
+mod builtins;
+mod catalog;
+mod config;
+mod disk_cache;
+mod engine;
+mod error;
+mod executor;
+pub mod ffi;
+mod files;
+mod module_cache;
+mod protocol;
+mod sandbox;
+mod stats;
+
+pub use catalog::{CatalogEntry, Category, RuntimeCatalog, RuntimeEntry};
+pub use config::{CacheDir, Capabilities, ExecutorConfig, Limits, Options, RequestLimits};
+pub use engine::configure;
+pub use error::{Error, Phase, Result};
+pub use executor::ScriptExecutor;
+pub use protocol::{Meta, RuntimeInput, RuntimeOutput};

@@ -1,0 +1,296 @@
+//! The JSON on both sides: what hosts ask, what guests read and write, what hosts get back.
+
+use crate::catalog::RuntimeEntry;
+use crate::config::RequestLimits;
+use crate::engine::hex;
+use crate::error::{Error, Result, printable};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The argument of `arawn_execute_runtime`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecuteRequest<'a> {
+    #[serde(borrow)]
+    pub executor: Cow<'a, str>,
+    #[serde(borrow)]
+    pub runtime: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    pub input: RuntimeInput<'a>,
+    #[serde(default, deserialize_with = "object")]
+    pub limits: RequestLimits,
+    #[serde(default)]
+    pub meta: bool,
+}
+
+/// What a runtime reads from stdin. Both values stay the caller's own bytes: numbers keep every digit.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuntimeInput<'a> {
+    /// What the caller asks of this runtime.
+    #[serde(borrow, default = "empty_object")]
+    pub config: &'a RawValue,
+    /// What earlier steps produced.
+    #[serde(borrow, default = "empty_object")]
+    pub context: &'a RawValue,
+}
+
+fn empty_object<'a>() -> &'a RawValue {
+    serde_json::from_str("{}").unwrap_or(RawValue::NULL)
+}
+
+impl Default for RuntimeInput<'_> {
+    fn default() -> Self {
+        RuntimeInput { config: empty_object(), context: empty_object() }
+    }
+}
+
+impl<'a> RuntimeInput<'a> {
+    /// Reads `{"config":…,"context":…}`; a key that is missing counts as `{}`.
+    pub fn from_json(json: &'a str) -> Result<Self> {
+        parse_request(json)
+    }
+
+    /// The bytes that the guest reads.
+    pub(crate) fn to_stdin(self) -> Vec<u8> {
+        let parts = ["{\"config\":", self.config.get(), ",\"context\":", self.context.get(), "}"];
+        parts.concat().into_bytes()
+    }
+}
+
+/// `{"executor": "main"}`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecutorRequest {
+    pub executor: String,
+}
+
+/// `{"executor": "main", "name": "csv"}`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuntimeRequest {
+    pub executor: String,
+    pub name: String,
+}
+
+/// `{}` or `{"executor": "main"}`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatsRequest {
+    pub executor: Option<String>,
+}
+
+/// Parses a request; its errors name the JSON path.
+pub fn parse_request<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T> {
+    parse(json, |path, message| Error::InvalidRequest { path, message })
+}
+
+/// Parses a configuration; its errors name the JSON path.
+pub fn parse_config<T: DeserializeOwned>(json: &str) -> Result<T> {
+    parse(json, |path, message| Error::InvalidConfig { path, message })
+}
+
+/// A JSON object and nothing else: serde would take an array for a struct as well.
+pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct MapOnly<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for MapOnly<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(MapOnly(PhantomData))
+}
+
+/// The path of a mistake is worked out only once there is one: keeping track of it is not free.
+fn parse<'a, T: Deserialize<'a>>(json: &'a str, mistyped: impl Fn(String, String) -> Error) -> Result<T> {
+    let first = match object_from_str(json) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(json) {
+        let (line, column) = (error.line(), error.column());
+        return Err(Error::InvalidJson { line, column, message: without_position(&error) });
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let mut track = serde_path_to_error::Track::new();
+    match object::<_, T>(serde_path_to_error::Deserializer::new(&mut deserializer, &mut track)) {
+        Ok(_) => Err(Error::internal(first)),
+        Err(error) => Err(mistyped(track.path().to_string(), without_position(&error))),
+    }
+}
+
+fn object_from_str<'a, T: Deserialize<'a>>(json: &'a str) -> serde_json::Result<T> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let value = object(&mut deserializer)?;
+    deserializer.end().map(|()| value)
+}
+
+/// serde_json ends its messages with the position, which details carry by themselves.
+fn without_position(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    printable(message.strip_suffix(&position).unwrap_or(&message)).into_owned()
+}
+
+/// What a runtime wrote to stdout, as far as it is the runtime's: `{"status":"ok","output":…}`. The text is kept whole
+/// and handed on, so that a large output is not copied.
+#[derive(Clone, Debug)]
+pub struct RuntimeOutput {
+    json: String,
+    output: Option<Range<usize>>,
+    meta: Option<Meta>,
+}
+
+/// Figures of one call, as `"meta": true` reports them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Meta {
+    #[serde(serialize_with = "name_of")]
+    pub runtime: Arc<RuntimeEntry>,
+    #[serde(serialize_with = "as_hex")]
+    pub module_sha256: [u8; 32],
+    /// Where the compiled module came from: `memory`, `disk` or `compiled`.
+    pub cache: &'static str,
+    /// Microseconds from the call's start to a module that is ready to instantiate.
+    pub load_us: u64,
+    /// Microseconds spent waiting for a slot.
+    pub queue_us: u64,
+    /// Microseconds from making the instance to its end.
+    pub run_us: u64,
+    pub total_us: u64,
+    /// The most linear memory that the guest had, in bytes.
+    pub memory_bytes: u64,
+    /// Fuel used; `null` where it was not counted.
+    pub fuel: Option<u64>,
+    /// The end of stderr.
+    pub stderr: String,
+}
+
+fn name_of<S: Serializer>(entry: &RuntimeEntry, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&entry.name)
+}
+
+fn as_hex<S: Serializer>(sha: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&hex(sha))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GuestReply<'a> {
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    #[serde(borrow, default)]
+    output: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<Cow<'a, str>>,
+}
+
+impl RuntimeOutput {
+    /// Reads a guest's stdout. `stderr` goes into the error, if there is one.
+    pub(crate) fn parse(stdout: Vec<u8>, stderr: &str) -> Result<Self> {
+        let malformed = |bytes: &[u8], offset: usize, message: String| Error::MalformedOutput {
+            message,
+            offset,
+            excerpt: excerpt(bytes, offset),
+            stderr: stderr.to_owned(),
+        };
+        let json = match String::from_utf8(stdout) {
+            Ok(json) => json,
+            Err(error) => {
+                let offset = error.utf8_error().valid_up_to();
+                return Err(malformed(error.as_bytes(), offset, "not UTF-8".to_owned()));
+            }
+        };
+        if json.trim_ascii().is_empty() {
+            return Err(malformed(b"", 0, "nothing was written".to_owned()));
+        }
+        let reply: GuestReply<'_> = object_from_str(&json).map_err(|error| {
+            malformed(json.as_bytes(), offset_of(&json, error.line(), error.column()), without_position(&error))
+        })?;
+        match (&*reply.status, &reply.error) {
+            ("ok", None) => {
+                let output = reply.output.map(|output| {
+                    let start = output.get().as_ptr() as usize - json.as_ptr() as usize;
+                    start..start + output.get().len()
+                });
+                Ok(RuntimeOutput { output, json, meta: None })
+            }
+            ("error", Some(message)) => {
+                Err(Error::Runtime { message: printable(message).into_owned(), stderr: stderr.to_owned() })
+            }
+            ("error", None) => {
+                Err(malformed(json.as_bytes(), 0, "`status` is \"error\", but there is no `error`".to_owned()))
+            }
+            ("ok", Some(_)) => {
+                Err(malformed(json.as_bytes(), 0, "`status` is \"ok\", but there is an `error`".to_owned()))
+            }
+            _ => Err(malformed(json.as_bytes(), 0, "`status` is neither \"ok\" nor \"error\"".to_owned())),
+        }
+    }
+
+    pub(crate) fn with_meta(self, meta: Meta) -> Self {
+        RuntimeOutput { meta: Some(meta), ..self }
+    }
+
+    /// Figures of the call that made it.
+    pub fn meta(&self) -> Option<&Meta> {
+        self.meta.as_ref()
+    }
+
+    /// The output's JSON text, exactly as the runtime wrote it; `null` where it wrote none.
+    pub fn output(&self) -> &str {
+        self.output.clone().map_or("null", |range| &self.json[range])
+    }
+
+    /// The reply to the host.
+    pub(crate) fn into_reply(self, meta: bool) -> String {
+        let output = self.output();
+        if !meta {
+            // What the SDK writes is the reply already; from other guests, spaces and the order of keys may differ.
+            let is_reply = self.json.starts_with(OK) && self.json.len() == OK.len() + output.len() + 1;
+            return if is_reply { self.json } else { ok_reply(output) };
+        }
+        let meta = serde_json::to_string(&self.meta).unwrap_or_else(|_| "null".to_owned());
+        [OK, output, ",\"meta\":", &meta, "}"].concat()
+    }
+}
+
+const OK: &str = "{\"status\":\"ok\",\"output\":";
+
+/// `{"status":"ok","output":…}` around JSON text.
+pub(crate) fn ok_reply(output: &str) -> String {
+    [OK, output, "}"].concat()
+}
+
+/// `{"status":"error","error":…,"code":…,"details":…}`
+pub(crate) fn error_reply(error: &Error) -> String {
+    let reply = serde_json::json!({
+        "status": "error",
+        "error": error.to_string(),
+        "code": error.code(),
+        "details": error.details(),
+    });
+    reply.to_string()
+}
+
+/// The byte that a line and column (both from 1, in bytes) name.
+fn offset_of(text: &str, line: usize, column: usize) -> usize {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    (start + column.saturating_sub(1)).min(text.len())
+}
+
+/// A few dozen bytes around an offset, made printable.
+fn excerpt(bytes: &[u8], offset: usize) -> String {
+    let around = &bytes[offset.saturating_sub(32)..bytes.len().min(offset + 32)];
+    printable(&String::from_utf8_lossy(around)).into_owned()
+}

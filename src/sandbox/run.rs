@@ -1,0 +1,135 @@
+//! One instance from its making to its end.
+
+use super::wasi::Exit;
+use super::{OutputTooLarge, Sandbox};
+use crate::engine::Slot;
+use crate::error::{Error, Phase, Result, printable};
+use crate::module_cache::CompiledRuntime;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Instant;
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
+
+/// What is left of a guest that ended by itself.
+pub(crate) struct Captured {
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+    pub ending: Ending,
+    /// The most that it had.
+    pub memory_bytes: u64,
+    /// Whether it wanted more than it may have.
+    pub memory_refused: bool,
+    pub fuel: Option<u64>,
+}
+
+/// How a guest ended.
+pub(crate) enum Ending {
+    Exit(i32),
+    Trap { trap: String, backtrace: Vec<String> },
+}
+
+/// Stops a guest whose time is up; raised by the epoch callback and by host calls that wait.
+#[derive(Debug)]
+pub(crate) struct DeadlinePassed;
+
+impl std::fmt::Display for DeadlinePassed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the deadline passed")
+    }
+}
+
+impl std::error::Error for DeadlinePassed {}
+
+/// Runs a fresh instance to its end. The slot is the right to one.
+pub(crate) fn run(compiled: &CompiledRuntime, sandbox: Sandbox, _slot: Slot) -> Result<Captured> {
+    let deadline = sandbox.deadline;
+    let fuel = sandbox.fuel;
+    let mut store = Store::new(compiled.engine(), sandbox);
+    store.limiter(|sandbox| &mut sandbox.limiter);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|store| match Instant::now() < store.data().deadline.at {
+        true => Ok(UpdateDeadline::Continue(1)),
+        false => Err(DeadlinePassed.into()),
+    });
+    if let Some(fuel) = fuel {
+        store.set_fuel(fuel).map_err(Error::internal)?;
+    }
+    // Futures run the guest on a stack of the pool, so that it does not matter how small the host thread's own is.
+    let ended = wait(guest(compiled, &mut store), deadline.at);
+    let left = fuel.and_then(|_| store.get_fuel().ok());
+    let sandbox = store.into_data();
+    let timeout = || Error::Timeout { phase: sandbox.phase, timeout_ms: deadline.timeout_ms };
+    let ending = match ended.ok_or_else(timeout)? {
+        Ok(()) => Ending::Exit(0),
+        Err(error) => {
+            if let Some(Exit(code)) = error.downcast_ref() {
+                Ending::Exit(*code)
+            } else if error.is::<DeadlinePassed>() {
+                return Err(timeout());
+            } else if error.is::<OutputTooLarge>() {
+                return Err(Error::OutputTooLarge { output_bytes: sandbox.stdio.output_bytes as u64 });
+            } else if let (Some(Trap::OutOfFuel), Some(fuel)) = (error.downcast_ref(), fuel) {
+                return Err(Error::FuelExhausted { fuel });
+            } else {
+                Ending::Trap { trap: trap_name(&error), backtrace: backtrace(&error) }
+            }
+        }
+    };
+    let (memory_bytes, memory_refused) = (sandbox.limiter.peak as u64, sandbox.limiter.refused);
+    let (stdout, stderr) = sandbox.stdio.into_captured();
+    let fuel = fuel.zip(left).map(|(given, left)| given - left);
+    Ok(Captured { stdout, stderr, ending, memory_bytes, memory_refused, fuel })
+}
+
+async fn guest(compiled: &CompiledRuntime, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
+    let instance = compiled.instance.instantiate_async(&mut *store).await?;
+    store.data_mut().phase = Phase::Run;
+    let start = instance
+        .get_module_export(&mut *store, &compiled.start)
+        .and_then(|export| export.into_func())
+        .ok_or_else(|| wasmtime::Error::msg("`_start` is gone"))?
+        .typed::<(), ()>(&*store)?;
+    start.call_async(&mut *store, ()).await
+}
+
+/// Drives a future on this thread; `None` when the deadline passes first, and the future is dropped with its guest.
+fn wait<T>(future: impl Future<Output = T>, deadline: Instant) -> Option<T> {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut future = pin!(future);
+    if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        return Some(value);
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return Some(value);
+        }
+        match deadline.saturating_duration_since(Instant::now()) {
+            left if left.is_zero() => return None,
+            left => thread::park_timeout(left),
+        }
+    }
+}
+
+fn trap_name(error: &wasmtime::Error) -> String {
+    match error.downcast_ref::<Trap>() {
+        Some(trap) => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
+        None => printable(&error.root_cause().to_string()).into_owned(),
+    }
+}
+
+/// One line a frame, innermost first: number, offset in the module, `module!function`.
+fn backtrace(error: &wasmtime::Error) -> Vec<String> {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
+    let text = printable(&backtrace.to_string()).into_owned();
+    text.lines().skip(1).map(|line| line.trim().to_owned()).collect()
+}

@@ -1,0 +1,377 @@
+//! WASI preview 1 for guests without files: stdio from buffers, arguments, environment, clocks, randomness, sleeping.
+//!
+//! It is written out here rather than taken from wasmtime-wasi because stdio is the call path: a call spends most of
+//! its host time in these few functions, and wasmtime-wasi's pass each byte through a stream and a buffer of its own.
+//! Nothing in it can reach a file, a directory or a socket: such functions answer "not capable".
+
+use super::run::DeadlinePassed;
+use super::{OutputTooLarge, Sandbox, Stream};
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime};
+use wasmtime::{Caller, Extern, Linker, Result};
+use wasmtime_wasi::p1::types::{Clockid, Errno, Eventtype, Filetype, Rights, Subclockflags};
+
+const MODULE: &str = "wasi_snapshot_preview1";
+
+/// What one host call does is bounded, so that the deadline holds between them: `IOV_MAX` of POSIX for vectors, as many
+/// subscriptions, and a look at the clock for each chunk of randomness.
+const MAX_VECTOR: u32 = 1024;
+const RANDOM_CHUNK: usize = 1 << 20;
+
+/// The guest called `proc_exit`.
+#[derive(Debug)]
+pub(crate) struct Exit(pub i32);
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "exit code {}", self.0)
+    }
+}
+
+impl std::error::Error for Exit {}
+
+impl fmt::Display for OutputTooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("too much output")
+    }
+}
+
+impl std::error::Error for OutputTooLarge {}
+
+/// Why a function did not do what it was asked: an answer to the guest, or the guest's end.
+enum Failure {
+    Errno(Errno),
+    Stop(wasmtime::Error),
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Failure::Errno(errno)
+    }
+}
+
+type Answer<T = ()> = std::result::Result<T, Failure>;
+
+/// The guest's memory beside the sandbox's state, with checked access to the former.
+struct Guest<'a> {
+    memory: &'a mut [u8],
+    sandbox: &'a mut Sandbox,
+}
+
+impl Guest<'_> {
+    fn bytes(&mut self, at: u32, len: u32) -> Answer<&mut [u8]> {
+        let at = at as usize;
+        self.memory.get_mut(at..at + len as usize).ok_or(Failure::Errno(Errno::Fault))
+    }
+
+    fn write(&mut self, at: u32, bytes: &[u8]) -> Answer {
+        self.bytes(at, bytes.len() as u32)?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read<const N: usize>(&self, at: u32) -> Answer<[u8; N]> {
+        let at = at as usize;
+        let bytes = self.memory.get(at..at + N).and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or(Failure::Errno(Errno::Fault))
+    }
+
+    /// The `index`th pair of pointer and length of an iovec array.
+    fn iovec(&self, iovecs: u32, index: u32) -> Answer<(u32, u32)> {
+        let at = u64::from(iovecs) + u64::from(index) * 8;
+        let at = u32::try_from(at).map_err(|_| Errno::Fault)?;
+        let [a, b, c, d, e, f, g, h] = self.read(at)?;
+        Ok((u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])))
+    }
+
+    fn stream(&self, fd: u32) -> Answer<Stream> {
+        self.sandbox.stdio.descriptors.get(fd as usize).copied().flatten().ok_or(Failure::Errno(Errno::Badf))
+    }
+}
+
+/// Finds the memory and turns the answer into what the guest sees.
+fn answer(mut caller: Caller<'_, Sandbox>, act: impl FnOnce(&mut Guest<'_>) -> Answer) -> Result<i32> {
+    let memory = match caller.data().memory {
+        Some(memory) => memory,
+        None => {
+            let export = caller.get_export("memory").and_then(Extern::into_memory);
+            let memory = export.ok_or_else(|| wasmtime::Error::msg("the module exports no `memory`"))?;
+            caller.data_mut().memory = Some(memory);
+            memory
+        }
+    };
+    let (memory, sandbox) = memory.data_and_store_mut(&mut caller);
+    match act(&mut Guest { memory, sandbox }) {
+        Ok(()) => Ok(Errno::Success as i32),
+        Err(Failure::Errno(errno)) => Ok(errno as i32),
+        Err(Failure::Stop(error)) => Err(error),
+    }
+}
+
+/// Defines one function: its parameters, and what it does with the guest.
+macro_rules! define {
+    ($linker:ident: $($name:ident($guest:ident $(, $arg:ident: $ty:ty)*) $body:expr;)*) => {$(
+        $linker.func_wrap(MODULE, stringify!($name), |caller: Caller<'_, Sandbox> $(, $arg: $ty)*| {
+            answer(caller, |$guest| $body)
+        })?;
+    )*};
+}
+
+/// Defines functions that answer the same whatever they are asked.
+macro_rules! refuse {
+    ($linker:ident, $errno:path => $($name:ident($($ty:ty),*);)*) => {$(
+        $linker.func_wrap(MODULE, stringify!($name), |$(_: $ty),*| -> i32 { $errno as i32 })?;
+    )*};
+}
+
+pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
+    linker.func_wrap(MODULE, "proc_exit", |code: u32| -> Result<()> { Err(Exit(code as i32).into()) })?;
+    define! { linker:
+        fd_read(guest, fd: u32, iovecs: u32, count: u32, read: u32) fd_read(guest, fd, iovecs, count, read);
+        fd_write(guest, fd: u32, iovecs: u32, count: u32, written: u32) fd_write(guest, fd, iovecs, count, written);
+        fd_close(guest, fd: u32) {
+            guest.stream(fd)?;
+            guest.sandbox.stdio.descriptors[fd as usize] = None;
+            Ok(())
+        };
+        fd_renumber(guest, from: u32, to: u32) {
+            let stream = guest.stream(from)?;
+            guest.stream(to)?;
+            guest.sandbox.stdio.descriptors[from as usize] = None;
+            guest.sandbox.stdio.descriptors[to as usize] = Some(stream);
+            Ok(())
+        };
+        fd_fdstat_get(guest, fd: u32, at: u32) fd_fdstat_get(guest, fd, at);
+        fd_filestat_get(guest, fd: u32, at: u32) fd_filestat_get(guest, fd, at);
+        fd_fdstat_set_flags(guest, fd: u32, _flags: u32) guest.stream(fd).map(|_| ());
+        fd_seek(guest, fd: u32, _offset: i64, _whence: u32, _at: u32) unseekable(guest, fd);
+        fd_tell(guest, fd: u32, _at: u32) unseekable(guest, fd);
+        fd_pread(guest, fd: u32, _iovecs: u32, _count: u32, _offset: i64, _at: u32) unseekable(guest, fd);
+        fd_pwrite(guest, fd: u32, _iovecs: u32, _count: u32, _offset: i64, _at: u32) unseekable(guest, fd);
+        args_sizes_get(guest, count: u32, size: u32) {
+            let args = guest.sandbox.args();
+            sizes(guest, &args, count, size)
+        };
+        args_get(guest, pointers: u32, buffer: u32) {
+            let args = guest.sandbox.args();
+            strings(guest, &args, pointers, buffer)
+        };
+        environ_sizes_get(guest, count: u32, size: u32) {
+            let env = guest.sandbox.env();
+            sizes(guest, &env, count, size)
+        };
+        environ_get(guest, pointers: u32, buffer: u32) {
+            let env = guest.sandbox.env();
+            strings(guest, &env, pointers, buffer)
+        };
+        clock_res_get(guest, clock: u32, at: u32) {
+            clock_now(clock)?;
+            guest.write(at, &1u64.to_le_bytes())
+        };
+        clock_time_get(guest, clock: u32, _precision: i64, at: u32) {
+            let now = clock_now(clock)?;
+            guest.write(at, &now.to_le_bytes())
+        };
+        random_get(guest, at: u32, len: u32) {
+            let deadline = guest.sandbox.deadline.at;
+            for chunk in guest.bytes(at, len)?.chunks_mut(RANDOM_CHUNK) {
+                getrandom::fill(chunk).map_err(|_| Errno::Io)?;
+                if len as usize > RANDOM_CHUNK && Instant::now() >= deadline {
+                    return Err(Failure::Stop(DeadlinePassed.into()));
+                }
+            }
+            Ok(())
+        };
+        poll_oneoff(guest, subscriptions: u32, events: u32, count: u32, ready: u32)
+            poll_oneoff(guest, subscriptions, events, count, ready);
+    }
+    refuse! { linker, Errno::Success => sched_yield(); }
+    refuse! { linker, Errno::Badf =>
+        fd_advise(i32, i64, i64, i32);
+        fd_allocate(i32, i64, i64);
+        fd_datasync(i32);
+        fd_fdstat_set_rights(i32, i64, i64);
+        fd_filestat_set_size(i32, i64);
+        fd_filestat_set_times(i32, i64, i64, i32);
+        fd_prestat_get(i32, i32);
+        fd_prestat_dir_name(i32, i32, i32);
+        fd_readdir(i32, i32, i32, i64, i32);
+        fd_sync(i32);
+    }
+    refuse! { linker, Errno::Notcapable =>
+        path_create_directory(i32, i32, i32);
+        path_filestat_get(i32, i32, i32, i32, i32);
+        path_filestat_set_times(i32, i32, i32, i32, i64, i64, i32);
+        path_link(i32, i32, i32, i32, i32, i32, i32);
+        path_open(i32, i32, i32, i32, i32, i64, i64, i32, i32);
+        path_readlink(i32, i32, i32, i32, i32, i32);
+        path_remove_directory(i32, i32, i32);
+        path_rename(i32, i32, i32, i32, i32, i32);
+        path_symlink(i32, i32, i32, i32, i32);
+        path_unlink_file(i32, i32, i32);
+        proc_raise(i32);
+        sock_accept(i32, i32, i32);
+        sock_recv(i32, i32, i32, i32, i32, i32);
+        sock_send(i32, i32, i32, i32, i32);
+        sock_shutdown(i32, i32);
+    }
+    Ok(())
+}
+
+fn bounded(count: u32) -> Answer<u32> {
+    if count <= MAX_VECTOR { Ok(count) } else { Err(Errno::Inval.into()) }
+}
+
+fn fd_read(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, read: u32) -> Answer {
+    if guest.stream(fd)? != Stream::Stdin {
+        return Err(Errno::Badf.into());
+    }
+    let mut total = 0;
+    for index in 0..bounded(count)? {
+        let (at, len) = guest.iovec(iovecs, index)?;
+        let buffer = guest.memory.get_mut(at as usize..at as usize + len as usize).ok_or(Errno::Fault)?;
+        let got = guest.sandbox.stdio.read(buffer);
+        total += got as u32;
+        if got < len as usize {
+            break;
+        }
+    }
+    guest.write(read, &total.to_le_bytes())
+}
+
+fn fd_write(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, written: u32) -> Answer {
+    let stream = guest.stream(fd)?;
+    let mut total = 0u32;
+    for index in 0..bounded(count)? {
+        let (at, len) = guest.iovec(iovecs, index)?;
+        let bytes = guest.memory.get(at as usize..at as usize + len as usize).ok_or(Errno::Fault)?;
+        total = total.checked_add(len).ok_or(Errno::Overflow)?;
+        match stream {
+            Stream::Stdin => return Err(Errno::Badf.into()),
+            Stream::Stdout => guest.sandbox.stdio.write_stdout(bytes).map_err(|e| Failure::Stop(e.into()))?,
+            Stream::Stderr => guest.sandbox.stdio.write_stderr(bytes),
+        }
+    }
+    guest.write(written, &total.to_le_bytes())
+}
+
+/// `fdstat`: type at 0, flags at 2, rights at 8 and inherited rights at 16, of 24 bytes.
+fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> Answer {
+    let rights = match guest.stream(fd)? {
+        Stream::Stdin => Rights::FD_READ,
+        Stream::Stdout | Stream::Stderr => Rights::FD_WRITE,
+    };
+    let mut stat = [0; 24];
+    stat[0] = Filetype::Unknown as u8;
+    stat[8..16].copy_from_slice(&rights.bits().to_le_bytes());
+    guest.write(at, &stat)
+}
+
+/// `filestat`: type at 16, links at 24, size at 32, of 64 bytes. stdin's size is what is left of it, so that a guest can
+/// read it into a buffer that fits.
+fn fd_filestat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> Answer {
+    let size = match guest.stream(fd)? {
+        Stream::Stdin => guest.sandbox.stdio.stdin_left().len() as u64,
+        Stream::Stdout | Stream::Stderr => 0,
+    };
+    let mut stat = [0; 64];
+    stat[16] = Filetype::Unknown as u8;
+    stat[24..32].copy_from_slice(&1u64.to_le_bytes());
+    stat[32..40].copy_from_slice(&size.to_le_bytes());
+    guest.write(at, &stat)
+}
+
+fn unseekable(guest: &Guest<'_>, fd: u32) -> Answer {
+    guest.stream(fd)?;
+    Err(Errno::Spipe.into())
+}
+
+fn sizes(guest: &mut Guest<'_>, strings: &[Vec<u8>], count: u32, size: u32) -> Answer {
+    let total: usize = strings.iter().map(Vec::len).sum();
+    guest.write(count, &(strings.len() as u32).to_le_bytes())?;
+    guest.write(size, &(total as u32).to_le_bytes())
+}
+
+fn strings(guest: &mut Guest<'_>, strings: &[Vec<u8>], mut pointers: u32, mut buffer: u32) -> Answer {
+    for string in strings {
+        guest.write(pointers, &buffer.to_le_bytes())?;
+        guest.write(buffer, string)?;
+        pointers = pointers.checked_add(4).ok_or(Errno::Fault)?;
+        buffer = buffer.checked_add(string.len() as u32).ok_or(Errno::Fault)?;
+    }
+    Ok(())
+}
+
+/// Nanoseconds since the clock's own zero.
+fn clock_now(clock: u32) -> Answer<u64> {
+    static ZERO: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    let since = if clock == Clockid::Realtime as u32 {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    } else if clock == Clockid::Monotonic as u32 {
+        // Never 0: Go takes 0 for a clock that is missing.
+        ZERO.elapsed() + Duration::from_nanos(1)
+    } else {
+        return Err(Errno::Badf.into());
+    };
+    Ok(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// A subscription has 48 bytes: user data at 0, the kind at 8; for a clock its id at 16, the time at 24 and flags at 40;
+/// for a stream the descriptor at 16. An event has 32: user data at 0, error at 8, kind at 10, bytes at 16.
+fn poll_oneoff(guest: &mut Guest<'_>, subscriptions: u32, events: u32, count: u32, ready: u32) -> Answer {
+    const CLOCK: u8 = Eventtype::Clock as u8;
+    if count == 0 {
+        return Err(Errno::Inval.into());
+    }
+    let mut clocks = Vec::new();
+    let mut happened = Vec::new();
+    for index in 0..bounded(count)? {
+        let at = u64::from(subscriptions) + u64::from(index) * 48;
+        let subscription: [u8; 48] = guest.read(u32::try_from(at).map_err(|_| Errno::Fault)?)?;
+        let u32_at = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| subscription[at + i]));
+        let mut event = [0; 32];
+        event[..8].copy_from_slice(&subscription[..8]);
+        event[10] = subscription[8];
+        if subscription[8] == CLOCK {
+            let time = u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|i| subscription[24 + i]));
+            let is_absolute = u32_at(40) & u32::from(Subclockflags::SUBSCRIPTION_CLOCK_ABSTIME.bits()) != 0;
+            match clock_now(u32_at(16)) {
+                Ok(now) => clocks.push((if is_absolute { time.saturating_sub(now) } else { time }, event)),
+                Err(_) => {
+                    event[8] = Errno::Inval as u8;
+                    happened.push(event);
+                }
+            }
+            continue;
+        }
+        match guest.stream(u32_at(16)) {
+            Ok(Stream::Stdin) => {
+                let left = guest.sandbox.stdio.stdin_left().len() as u64;
+                event[16..24].copy_from_slice(&left.to_le_bytes());
+            }
+            Ok(Stream::Stdout | Stream::Stderr) => {}
+            Err(_) => event[8] = Errno::Badf as u8,
+        }
+        happened.push(event);
+    }
+    // A stream is always ready, so that a wait has clocks alone.
+    clocks.sort_by_key(|(left, _)| *left);
+    if let (true, Some((first, _))) = (happened.is_empty(), clocks.first()) {
+        let first = *first;
+        sleep(guest.sandbox.deadline.at, Duration::from_nanos(first))?;
+        happened.extend(clocks.iter().take_while(|(left, _)| *left == first).map(|(_, event)| *event));
+    } else {
+        happened.extend(clocks.iter().take_while(|(left, _)| *left == 0).map(|(_, event)| *event));
+    }
+    for (index, event) in happened.iter().enumerate() {
+        let at = u64::from(events) + index as u64 * 32;
+        guest.write(u32::try_from(at).map_err(|_| Errno::Fault)?, event)?;
+    }
+    guest.write(ready, &(happened.len() as u32).to_le_bytes())
+}
+
+/// Sleeps, but not past the deadline.
+fn sleep(deadline: Instant, duration: Duration) -> Answer {
+    let left = deadline.saturating_duration_since(Instant::now());
+    std::thread::sleep(duration.min(left));
+    if duration < left { Ok(()) } else { Err(Failure::Stop(DeadlinePassed.into())) }
+}

@@ -1,0 +1,205 @@
+//! What the tests share: calling the exported functions, making catalogs, and a C program that does both in a process
+//! of its own.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "each test file uses a part, and may fail loudly"
+)]
+#![allow(unsafe_code, reason = "the tests call the C interface")]
+
+use serde_json::{Value, json};
+use std::ffi::{CStr, CString, c_char};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub type Function = unsafe extern "C" fn(*const c_char) -> *mut c_char;
+
+/// Calls an exported function with text, which need not be JSON.
+pub fn call_text(function: Function, text: &str) -> Value {
+    let text = CString::new(text).unwrap();
+    serde_json::from_str(&call_raw(function, text.as_ptr())).unwrap()
+}
+
+/// The reply as text.
+pub fn call_raw(function: Function, argument: *const c_char) -> String {
+    unsafe {
+        let reply = function(argument);
+        assert!(!reply.is_null(), "no function returns NULL");
+        let text = CStr::from_ptr(reply).to_str().unwrap().to_owned();
+        arawn::ffi::arawn_free(reply);
+        text
+    }
+}
+
+pub fn call(function: Function, request: &Value) -> Value {
+    call_text(function, &request.to_string())
+}
+
+/// The output of a call that must succeed.
+pub fn ok(function: Function, request: &Value) -> Value {
+    let reply = call(function, request);
+    assert_eq!(reply["status"], "ok", "{request} answered {reply}");
+    reply["output"].clone()
+}
+
+pub fn execute(request: &Value) -> Value {
+    call(arawn::ffi::arawn_execute_runtime, request)
+}
+
+/// Makes an executor with a name of its own and no disk cache, unless the configuration says otherwise.
+pub fn executor(mut config: Value) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let id = format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    config["id"] = json!(id);
+    if config.get("cache_dir").is_none() {
+        config["cache_dir"] = Value::Null;
+    }
+    ok(arawn::ffi::arawn_executor_new, &config);
+    id
+}
+
+#[track_caller]
+pub fn assert_error(reply: &Value, code: &str) {
+    assert_eq!((&reply["status"], &reply["code"]), (&json!("error"), &json!(code)), "{reply}");
+    assert!(reply["error"].as_str().is_some_and(|text| !text.is_empty()), "{reply}");
+    assert!(reply["details"].is_object(), "{reply}");
+}
+
+/// A directory with a catalog of modules written as WAT.
+pub struct Catalog {
+    pub directory: tempfile::TempDir,
+    text: String,
+}
+
+impl Catalog {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("custom")).unwrap();
+        Catalog { directory, text: String::new() }
+    }
+
+    pub fn with(self, name: &str, wat: &str) -> Self {
+        std::fs::write(self.module(name), wat::parse_str(wat).unwrap_or_else(|error| panic!("{name}: {error}")))
+            .unwrap();
+        self.entry(name, &format!("path = \"custom/{name}.wasm\""))
+    }
+
+    pub fn with_bytes(self, name: &str, bytes: &[u8]) -> Self {
+        std::fs::write(self.module(name), bytes).unwrap();
+        self.entry(name, &format!("path = \"custom/{name}.wasm\""))
+    }
+
+    pub fn entry(mut self, name: &str, lines: &str) -> Self {
+        self.text += &format!("[runtimes.{name}]\n{lines}\n");
+        std::fs::write(self.file(), &self.text).unwrap();
+        self
+    }
+
+    pub fn module(&self, name: &str) -> PathBuf {
+        self.directory.path().join(format!("custom/{name}.wasm"))
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join("catalog.toml")
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn executor(&self) -> String {
+        self.executor_with(json!({}))
+    }
+
+    pub fn executor_with(&self, mut config: Value) -> String {
+        config["runtimes_dir"] = json!(self.path());
+        executor(config)
+    }
+}
+
+/// A module that writes `stdout` and `stderr`, then does `then`.
+pub fn writer(stdout: &[u8], stderr: &[u8], then: &str) -> String {
+    let escape = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\{byte:02x}")).collect::<String>();
+    let (out, err) = (stdout.len(), stderr.len());
+    let err_at = 64 + out;
+    let pages = (err_at + err) / 65536 + 1;
+    format!(
+        r#"(module
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") {pages})
+        (data (i32.const 64) "{}")
+        (data (i32.const {err_at}) "{}")
+        (func $put (param $fd i32) (param $at i32) (param $len i32)
+            (i32.store (i32.const 0) (local.get $at))
+            (i32.store (i32.const 4) (local.get $len))
+            (drop (call $write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 8))))
+        (func (export "_start")
+            (if (i32.const {out}) (then (call $put (i32.const 1) (i32.const 64) (i32.const {out}))))
+            (if (i32.const {err}) (then (call $put (i32.const 2) (i32.const {err_at}) (i32.const {err}))))
+            {then}))"#,
+        escape(stdout),
+        escape(stderr),
+    )
+}
+
+/// Where cargo has put the libraries.
+pub fn target_directory() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().to_owned()
+}
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Compiles a C program against the header, strictly, and links it to the shared library with its SONAME.
+pub fn compile_c(source: &str, name: &str, flags: &[&str]) -> PathBuf {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let library = target_directory().join("libarawn.so");
+    let mut command = Command::new(std::env::var("CC").unwrap_or_else(|_| "cc".to_owned()));
+    command.args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-g"]).args(flags);
+    command.arg("-I").arg(root().join("include")).arg(root().join(source)).arg("-o").arg(&out).arg(library);
+    run(command.arg("-pthread"));
+    out
+}
+
+/// A directory in which the shared library has the name that programs ask for.
+pub fn library_path() -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lib-{}", std::process::id()));
+    let _ = std::fs::create_dir_all(&directory);
+    let _ = std::os::unix::fs::symlink(target_directory().join("libarawn.so"), directory.join("libarawn.so.0"));
+    directory
+}
+
+/// Runs a command that must succeed; what it printed.
+#[track_caller]
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
+    stdout.into_owned()
+}
+
+/// Makes calls in a process of their own, written in C: each line is a function's name and its argument.
+pub fn in_new_process(calls: &[(&str, Value)]) -> Vec<Value> {
+    in_new_process_under(&[], calls)
+}
+
+/// The same with the process started by another command, such as `sh -c 'ulimit …; exec "$0"'`.
+pub fn in_new_process_under(wrapper: &[&str], calls: &[(&str, Value)]) -> Vec<Value> {
+    static DRIVER: std::sync::LazyLock<PathBuf> =
+        std::sync::LazyLock::new(|| compile_c("tests/c/driver.c", "driver", &[]));
+    let words: Vec<&std::ffi::OsStr> = wrapper.iter().map(|word| word.as_ref()).chain([DRIVER.as_os_str()]).collect();
+    let mut command = Command::new(words[0]);
+    let lines: String = calls.iter().map(|(function, argument)| format!("{function} {argument}\n")).collect();
+    let input = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(input.path(), lines).unwrap();
+    command.args(&words[1..]).env("LD_LIBRARY_PATH", library_path()).stdin(input.reopen().unwrap());
+    let printed = run(&mut command);
+    let replies: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(replies.len(), calls.len(), "{printed}");
+    replies
+}

@@ -1,0 +1,97 @@
+//! `include/arawn.h` is what `src/ffi.rs` says, is complete, and can be included by anybody.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+mod common;
+
+use common::{root, run};
+use std::fs;
+use std::process::Command;
+
+fn header() -> String {
+    fs::read_to_string(root().join("include/arawn.h")).unwrap_or_default()
+}
+
+#[test]
+fn the_header_is_generated_from_the_source() {
+    let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
+    let bindings = cbindgen::Builder::new().with_src(root().join("src/ffi.rs")).with_config(config).generate().unwrap();
+    let mut made = Vec::new();
+    bindings.write(&mut made);
+    let made = String::from_utf8(made).unwrap();
+    // Rust's safety contract of a pointer is C's everyday one, and is said once in the rules.
+    let mut kept = String::new();
+    let mut in_safety = false;
+    for line in made.lines() {
+        in_safety = line == "// # Safety" || in_safety && line.starts_with("//");
+        if !in_safety && !line.starts_with("// ```") {
+            kept += line.trim_end();
+            kept += "\n";
+        }
+    }
+    let kept = kept.trim_start().replace("//\nchar *arawn", "char *arawn").replace("//\nvoid arawn", "void arawn");
+    if std::env::var_os("ARAWN_ACCEPT").is_some() {
+        fs::write(root().join("include/arawn.h"), &kept).unwrap();
+    }
+    assert!(kept == header(), "include/arawn.h is not what src/ffi.rs makes; accept the change with\nmake header");
+}
+
+#[test]
+fn the_header_lists_every_error_code_in_order() {
+    let header = header();
+    let (_, table) = header.split_once("// ERROR CODES").unwrap();
+    let (table, _) = table.split_once("// Control characters").unwrap();
+    let codes: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("//     "))
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert_eq!(codes, arawn::Error::CODES);
+}
+
+/// Alone, twice, and from C++: nothing but the header is needed.
+#[test]
+fn the_header_stands_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let compilers: [(&str, &str, &[&str]); 2] =
+        [("cc", "a.c", &["-std=c99", "-pedantic"]), ("c++", "a.cc", &["-std=c++11", "-pedantic"])];
+    for (compiler, name, standard) in compilers {
+        let source = directory.path().join(name);
+        fs::write(&source, "#include \"arawn.h\"\n#include \"arawn.h\"\nint main(void) { return !arawn_version(); }\n")
+            .unwrap();
+        let mut command = Command::new(compiler);
+        command.args(standard).args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I"]);
+        run(command.arg(root().join("include")).arg(&source));
+    }
+}
+
+/// What programs link against: the symbols that the shared library exports, and its name.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_exported_symbols_are_the_functions_of_the_header() {
+    let library = common::target_directory().join("libarawn.so");
+    let symbols = run(Command::new("nm").args(["-D", "--defined-only", "--format=posix"]).arg(&library));
+    let mut exported: Vec<&str> = symbols.lines().filter_map(|line| line.split(' ').next()).collect();
+    exported.sort_unstable();
+    let header = header();
+    let declared = header.lines().filter(|line| line.contains('(') && !line.starts_with("//"));
+    let mut declared: Vec<&str> = declared
+        .filter_map(|line| line.split('(').next()?.rsplit([' ', '*']).next())
+        .filter(|n| n.starts_with("arawn_"))
+        .collect();
+    declared.sort_unstable();
+    assert_eq!(exported, declared);
+    let dynamic = run(Command::new("readelf").args(["-d", "-W"]).arg(&library));
+    assert!(dynamic.contains("[libarawn.so.0]"), "{dynamic}");
+    assert!(dynamic.contains("NODELETE"), "{dynamic}");
+    let golden = fs::read_to_string(root().join("tests/golden/symbols.txt")).unwrap_or_default();
+    let now = exported.join("\n") + "\n";
+    if std::env::var_os("ARAWN_ACCEPT").is_some() {
+        fs::create_dir_all(root().join("tests/golden")).unwrap();
+        fs::write(root().join("tests/golden/symbols.txt"), &now).unwrap();
+    }
+    assert!(
+        now == golden || std::env::var_os("ARAWN_ACCEPT").is_some(),
+        "the exported symbols changed; accept them with\nmake header"
+    );
+}

@@ -1,0 +1,152 @@
+//! Each limit with its code and details, and deadlines that hold.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+mod common;
+
+use common::{Catalog, assert_error, execute, writer};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+const LOOP: &str = "(loop $forever (br $forever))";
+
+/// Sleeps for `ns` nanoseconds of the monotonic clock in `poll_oneoff`, then answers.
+fn sleeper(ns: u64) -> String {
+    let answer = writer(br#"{"status":"ok","output":"rested"}"#, b"", "");
+    let answer = answer.replacen(
+        "(memory",
+        r#"(import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32))) (memory"#,
+        1,
+    );
+    let sleep = format!(
+        "(i32.store (i32.const 1040) (i32.const 1)) (i64.store (i32.const 1048) (i64.const {ns}))
+         (drop (call $poll (i32.const 1024) (i32.const 2048) (i32.const 1) (i32.const 3072)))"
+    );
+    answer.replacen("(func (export \"_start\")", &format!("(func (export \"_start\") {sleep}"), 1)
+}
+
+fn timed(request: &Value) -> (Value, Duration) {
+    let begun = Instant::now();
+    let reply = execute(request);
+    (reply, begun.elapsed())
+}
+
+#[test]
+fn a_deadline_holds_whatever_the_guest_does() {
+    let catalog = Catalog::new()
+        .with("loop", &writer(b"", b"", LOOP))
+        .with("start", &format!("(module (func $s {LOOP}) (start $s) (func (export \"_start\")))"))
+        .with("sleep", &sleeper(u64::MAX))
+        .with("nap", &sleeper(20_000_000));
+    let id = catalog.executor();
+    for (runtime, phase) in [("loop", "run"), ("start", "start"), ("sleep", "run")] {
+        let request = json!({"executor": id, "runtime": runtime, "limits": {"timeout_ms": 100}});
+        // The first call compiles; the deadline covers that too, but what is measured here is the guest.
+        execute(&request);
+        let mut late = Duration::MAX;
+        for _ in 0..5 {
+            let (reply, took) = timed(&request);
+            assert_error(&reply, "timeout");
+            assert_eq!(reply["details"], json!({"phase": phase, "timeout_ms": 100}), "{runtime}");
+            assert!(took >= Duration::from_millis(100), "{runtime} ended early, after {took:?}");
+            late = late.min(took - Duration::from_millis(100));
+        }
+        // The best of five: a shared machine may delay any one of them.
+        assert!(late < Duration::from_millis(20), "{runtime} ended {late:?} late");
+    }
+    let (reply, took) = timed(&json!({"executor": id, "runtime": "nap"}));
+    assert_eq!(reply["output"], "rested");
+    assert!(took >= Duration::from_millis(20), "{took:?}");
+}
+
+#[test]
+fn a_deadline_covers_loading_and_the_load_goes_on_behind_it() {
+    // Enough code to take longer than the deadline to compile.
+    let adds = "(local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 3)) (i32.const 1)))".repeat(300);
+    let functions = format!("(func (param i32) {adds})").repeat(400);
+    let module = writer(br#"{"status":"ok","output":"big"}"#, b"", "").replacen(
+        "(func $put",
+        &format!("{functions} (func $put"),
+        1,
+    );
+    let catalog = Catalog::new().with("big", &module);
+    let id = catalog.executor();
+    let reply = execute(&json!({"executor": id, "runtime": "big", "limits": {"timeout_ms": 5}}));
+    assert_error(&reply, "timeout");
+    assert_eq!(reply["details"]["phase"], "load");
+    let reply = execute(&json!({"executor": id, "runtime": "big", "meta": true}));
+    assert_eq!(reply["output"], "big");
+    let reply = execute(&json!({"executor": id, "runtime": "big", "meta": true}));
+    assert_eq!(reply["meta"]["cache"], "memory");
+}
+
+#[test]
+fn memory_is_limited_at_the_start_and_while_growing() {
+    let grow = |then: &str| {
+        let module = writer(br#"{"status":"ok","output":"grew"}"#, b"", "");
+        let grow = format!("(if (i32.eq (memory.grow (i32.const 100)) (i32.const -1)) (then {then}))");
+        module.replacen("(func (export \"_start\")", &format!("(func (export \"_start\") {grow}"), 1)
+    };
+    let catalog = Catalog::new()
+        .with("declared", "(module (memory (export \"memory\") 65536) (func (export \"_start\")))")
+        .with("grows", &grow("(unreachable)"))
+        .with("exits", &grow("(call $exit (i32.const 1))"))
+        .with("copes", &grow(""));
+    let id = catalog.executor_with(json!({"limits": {"memory_bytes": 10 << 20}}));
+    let tight = json!({"memory_bytes": 6 << 20});
+    for runtime in ["grows", "exits"] {
+        assert_eq!(execute(&json!({"executor": id, "runtime": runtime}))["output"], "grew");
+        let reply = execute(&json!({"executor": id, "runtime": runtime, "limits": tight}));
+        assert_error(&reply, "memory_exceeded");
+        assert_eq!(reply["details"], json!({"memory_bytes": 6 << 20}));
+    }
+    // A refusal that the guest lives with is no failure.
+    assert_eq!(execute(&json!({"executor": id, "runtime": "copes", "limits": tight}))["output"], "grew");
+    assert_error(&execute(&json!({"executor": id, "runtime": "declared"})), "memory_exceeded");
+}
+
+#[test]
+fn output_is_limited_and_the_end_of_stderr_is_kept() {
+    let forever =
+        |fd: u32| format!("(loop $more (call $put (i32.const {fd}) (i32.const 64) (i32.const 1000)) (br $more))");
+    let text: Vec<u8> = (0..200).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
+    let catalog = Catalog::new()
+        .with("bomb", &writer(&[b' '; 2000], b"", &forever(1)))
+        .with("chatty", &writer(br#"{"status":"ok","output":1}"#, &text, ""));
+    let id = catalog.executor_with(json!({"limits": {"output_bytes": 100_000, "stderr_bytes": 20}}));
+    let reply = execute(&json!({"executor": id, "runtime": "bomb"}));
+    assert_error(&reply, "output_too_large");
+    assert_eq!(reply["details"], json!({"output_bytes": 100_000}));
+    let reply = execute(&json!({"executor": id, "runtime": "chatty", "meta": true}));
+    assert_eq!(reply["meta"]["stderr"], "[…]7\nline 198\nline 199\n");
+    let reply = execute(&json!({"executor": id, "runtime": "chatty", "meta": true, "limits": {"stderr_bytes": 0}}));
+    assert_eq!(reply["meta"]["stderr"], "[…]");
+}
+
+#[test]
+fn a_module_that_is_too_large_is_not_read() {
+    let catalog = Catalog::new().with("large", &writer(b"", &[b'x'; 5000], ""));
+    let id = catalog.executor();
+    let reply = execute(&json!({"executor": id, "runtime": "large", "limits": {"module_bytes": 4096}}));
+    assert_error(&reply, "module_too_large");
+    assert_eq!((&reply["details"]["runtime"], &reply["details"]["module_bytes"]), (&json!("large"), &json!(4096)));
+    assert!(reply["details"]["bytes"].as_u64().unwrap() > 5000);
+    let reply = execute(&json!({"executor": id, "runtime": "passthrough", "limits": {"module_bytes": 10}}));
+    assert_error(&reply, "module_too_large");
+}
+
+#[test]
+fn a_request_may_tighten_and_not_widen() {
+    let id = common::executor(json!({"limits": {"timeout_ms": 1000, "memory_bytes": 1 << 20, "fuel": 5000}}));
+    for (limit, value) in [
+        ("timeout_ms", 1001u64),
+        ("memory_bytes", (1 << 20) + 1),
+        ("output_bytes", u64::MAX),
+        ("stderr_bytes", u64::MAX),
+        ("module_bytes", u64::MAX),
+        ("fuel", 5001),
+    ] {
+        let reply = execute(&json!({"executor": id, "runtime": "passthrough", "limits": {limit: value}}));
+        assert_error(&reply, "invalid_request");
+        assert_eq!(reply["details"]["path"], format!("limits.{limit}"));
+    }
+}
