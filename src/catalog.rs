@@ -295,11 +295,10 @@ impl Directory {
         })?;
         let mut entries = HashMap::with_capacity(catalog.runtimes.len());
         for (name, value) in catalog.runtimes {
-            let line = Some(line_of(name.span().start));
-            let name = name.into_inner();
+            let (at, name) = (name.span().start, name.into_inner());
             let entry = CatalogEntry::deserialize(value).map_err(|error| error.message().to_owned());
             let entry = entry.and_then(|entry| self.checked(&name, entry));
-            let entry = entry.map_err(|message| self.invalid(line, Some(&name), message))?;
+            let entry = entry.map_err(|message| self.invalid(Some(line_of(at)), Some(&name), message))?;
             entries.insert(name, Arc::new(entry));
         }
         Ok(entries)

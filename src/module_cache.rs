@@ -1,7 +1,7 @@
 //! Compiled modules, shared by the whole process: memory first, then disk, then the compiler.
 
 use crate::catalog::{RuntimeEntry, Source};
-use crate::disk_cache::DiskCache;
+use crate::disk_cache::{self, DiskCache};
 use crate::engine::{Engine, Metering, Profile, hex};
 use crate::error::{Error, Phase, Result};
 use crate::files::{Identity, RegularFile};
@@ -243,6 +243,8 @@ impl ModuleCache {
             }
             Err(error) => (Err(Arc::new(error)), None),
         };
+        // Begun before a caller can go on to close its executor, which waits for writes.
+        let _writing = disk_cache::COUNTERS.begin_write();
         self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.key);
         *flight.landed.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         flight.landing.notify_all();
@@ -267,7 +269,7 @@ impl ModuleCache {
         self.counters.compiles.fetch_add(1, Ordering::Relaxed);
         let invalid = |error: wasmtime::Error| module_invalid(&job.name, format!("{error:#}"));
         let artifact = profile.main.engine.precompile_module(&job.wasm).map_err(invalid)?;
-        let deserialize = |engine: &wasmtime::Engine| crate::disk_cache::deserialize(engine, &artifact);
+        let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, &artifact);
         let compiled = ready(&job.name, profile, artifact.len() as u64, deserialize)?;
         Ok((Arc::new(compiled), Tier::Compiled, Some(artifact)))
     }

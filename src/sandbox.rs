@@ -1,6 +1,7 @@
 //! What one guest has: its input, its captured output, its limits. A sandbox is made for a call and ends with it.
 
 mod run;
+mod stack;
 pub(crate) mod wasi;
 
 pub(crate) use run::{Captured, Ending, run};

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
-use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{Extern, Instance, Store, Trap, TypedFunc, UpdateDeadline, WasmBacktrace};
 
 /// What is left of a guest that ended by itself.
 pub(crate) struct Captured {
@@ -57,8 +57,10 @@ pub(crate) fn run(compiled: &CompiledRuntime, sandbox: Sandbox, _slot: Slot) -> 
     if let Some(fuel) = fuel {
         store.set_fuel(fuel).map_err(Error::internal)?;
     }
-    // Futures run the guest on a stack of the pool, so that it does not matter how small the host thread's own is.
-    let ended = wait(guest(compiled, &mut store), deadline.at);
+    let ended = match super::stack::is_large_enough() {
+        true => Some(guest(compiled, &mut store)),
+        false => wait(guest_on_its_own_stack(compiled, &mut store), deadline.at),
+    };
     let left = fuel.and_then(|_| store.get_fuel().ok());
     let sandbox = store.into_data();
     let timeout = || Error::Timeout { phase: sandbox.phase, timeout_ms: deadline.timeout_ms };
@@ -84,15 +86,26 @@ pub(crate) fn run(compiled: &CompiledRuntime, sandbox: Sandbox, _slot: Slot) -> 
     Ok(Captured { stdout, stderr, ending, memory_bytes, memory_refused, fuel })
 }
 
-async fn guest(compiled: &CompiledRuntime, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
+fn guest(compiled: &CompiledRuntime, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
+    let instance = compiled.instance.instantiate(&mut *store)?;
+    start_of(compiled, &instance, store)?.call(store, ())
+}
+
+/// The same as a future, which wasmtime runs on a stack of the pool.
+async fn guest_on_its_own_stack(compiled: &CompiledRuntime, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
     let instance = compiled.instance.instantiate_async(&mut *store).await?;
+    start_of(compiled, &instance, store)?.call_async(store, ()).await
+}
+
+fn start_of(
+    compiled: &CompiledRuntime,
+    instance: &Instance,
+    store: &mut Store<Sandbox>,
+) -> wasmtime::Result<TypedFunc<(), ()>> {
     store.data_mut().phase = Phase::Run;
-    let start = instance
-        .get_module_export(&mut *store, &compiled.start)
-        .and_then(|export| export.into_func())
-        .ok_or_else(|| wasmtime::Error::msg("`_start` is gone"))?
-        .typed::<(), ()>(&*store)?;
-    start.call_async(&mut *store, ()).await
+    let export = instance.get_module_export(&mut *store, &compiled.start);
+    let start = export.and_then(Extern::into_func).ok_or_else(|| wasmtime::Error::msg("`_start` is gone"))?;
+    start.typed(store)
 }
 
 /// Drives a future on this thread; `None` when the deadline passes first, and the future is dropped with its guest.

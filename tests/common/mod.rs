@@ -145,10 +145,11 @@ pub fn writer(stdout: &[u8], stderr: &[u8], then: &str) -> String {
     )
 }
 
-/// Where cargo has put the libraries.
+/// Where cargo has put the libraries that belong to this test: beside it, not one directory up, where only
+/// `cargo build` puts them.
 pub fn target_directory() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    test.ancestors().nth(2).unwrap().to_owned()
+    test.ancestors().nth(1).unwrap().to_owned()
 }
 
 pub fn root() -> &'static Path {

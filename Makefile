@@ -1,0 +1,62 @@
+# make run     builds the library and runs the C example
+# make test    proves all of it: formatting, lints, the Rust and C tests, the example
+# make header  accepts a changed interface: include/arawn.h and tests/golden
+# make bench   measures
+CC ?= cc
+CARGO ?= cargo
+LIB := target/release
+
+.PHONY: all run test lint header bench bench-quick guests clean tools
+
+all: $(LIB)/libarawn.so.0
+
+# Cargo knows best whether something changed.
+.PHONY: $(LIB)/libarawn.so
+$(LIB)/libarawn.so: | tools
+	$(CARGO) build --release --lib --locked
+
+# Programs ask for the name that has the ABI's number.
+$(LIB)/libarawn.so.0: $(LIB)/libarawn.so
+	ln -sf libarawn.so $@
+
+target/example-c: examples/c/main.c include/arawn.h $(LIB)/libarawn.so.0
+	$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn -Wl,-rpath,'$$ORIGIN/release'
+
+run: target/example-c
+	target/example-c examples/c/document.json
+
+test: lint run
+	$(CARGO) test --locked --no-fail-fast
+	cd runtimes && $(CARGO) test --locked
+	cd runtimes/prebuilt && sha256sum --check --quiet SHA256SUMS
+
+lint: | tools
+	$(CARGO) fmt --check
+	cd runtimes && $(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	cd runtimes && $(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+
+header: | tools
+	ARAWN_ACCEPT=1 $(CARGO) test --locked --test header
+
+bench: | tools
+	$(CARGO) bench --locked --bench ratios
+	$(CARGO) bench --locked --bench calls
+
+bench-quick: | tools
+	ARAWN_BENCH_ROUNDS=100 $(CARGO) bench --locked --bench ratios
+
+guests:
+	runtimes/build.sh
+
+# What is missing is installed where that needs no questions, and named where it does.
+tools:
+	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: see https://rustup.rs" >&2; exit 1; }
+	@command -v $(CC) >/dev/null || { echo "a C compiler is missing: apt install build-essential, or your system's like" >&2; exit 1; }
+	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+clean:
+	$(CARGO) clean
+	cd runtimes && $(CARGO) clean

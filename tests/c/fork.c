@@ -1,0 +1,50 @@
+/* A forked child gets `forked` from every function, at once; the parent goes on. A child of a process that has made no
+ * executor is as good as any other process. */
+#define _POSIX_C_SOURCE 200809L
+#include "check.h"
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int child_succeeds(void (*child)(void))
+{
+    int status;
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        alarm(10);
+        child();
+        _exit(0);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void make_and_run(void)
+{
+    CHECK(says(arawn_executor_new("{\"id\":\"f\",\"cache_dir\":null}"), "\"status\":\"ok\""));
+    CHECK(says(arawn_execute_runtime("{\"executor\":\"f\",\"runtime\":\"passthrough\"}"), "\"status\":\"ok\""));
+}
+
+static void is_refused(void)
+{
+    static const char forked[] = "\"code\":\"forked\"";
+    CHECK(says(arawn_execute_runtime("{\"executor\":\"f\",\"runtime\":\"passthrough\"}"), forked));
+    CHECK(says(arawn_executor_new("{}"), forked));
+    CHECK(says(arawn_executor_close("{\"executor\":\"f\"}"), forked));
+    CHECK(says(arawn_configure("{}"), forked));
+    CHECK(says(arawn_catalog_list("{\"executor\":\"f\"}"), forked));
+    CHECK(says(arawn_catalog_inspect("{\"executor\":\"f\",\"name\":\"passthrough\"}"), forked));
+    CHECK(says(arawn_stats("{}"), forked));
+    CHECK(says(arawn_stats(NULL), forked));
+    CHECK(arawn_version()[0] != '\0');
+}
+
+int main(void)
+{
+    CHECK(child_succeeds(make_and_run));
+    make_and_run();
+    CHECK(child_succeeds(is_refused));
+    CHECK(says(arawn_execute_runtime("{\"executor\":\"f\",\"runtime\":\"passthrough\"}"), "\"status\":\"ok\""));
+    puts("done");
+    return 0;
+}

@@ -1,0 +1,59 @@
+/* The library as a guest of its host: dlopen and dlclose, nothing on stdout or stderr, and the process as it was. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef char *(*function)(const char *);
+typedef void (*release)(char *);
+
+/* POSIX has a pointer to an object stand for one to a function. */
+static void find(void *library, const char *name, void *function)
+{
+    void *found = dlsym(library, name);
+    if (!found)
+        exit(10);
+    memcpy(function, &found, sizeof found);
+}
+
+static void call(void *library, const char *name, const char *argument, const char *expected)
+{
+    function ask;
+    release done;
+    char *reply;
+    find(library, name, &ask);
+    find(library, "arawn_free", &done);
+    reply = ask(argument);
+    if (!strstr(reply, expected))
+        exit(11);
+    done(reply);
+}
+
+int main(int argc, char **argv)
+{
+    char before[4096], after[4096];
+    sigset_t mask_before, mask_after;
+    int round;
+    if (argc != 2 || !getcwd(before, sizeof before) || pthread_sigmask(SIG_SETMASK, NULL, &mask_before) != 0)
+        return 1;
+    for (round = 0; round < 3; round++) {
+        void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
+        if (!library)
+            return 2;
+        call(library, "arawn_executor_new", "{\"id\":\"d\",\"cache_dir\":null}", round ? "executor_exists" : "\"status\":\"ok\"");
+        call(library, "arawn_execute_runtime", "{\"executor\":\"d\",\"runtime\":\"passthrough\"}", "\"status\":\"ok\"");
+        call(library, "arawn_execute_runtime", "not json", "invalid_json");
+        /* The state is still there in the next round: the library was never unmapped. */
+        if (dlclose(library) != 0)
+            return 3;
+        usleep(20000);
+    }
+    if (!getcwd(after, sizeof after) || strcmp(before, after) != 0)
+        return 4;
+    if (pthread_sigmask(SIG_SETMASK, NULL, &mask_after) != 0 || memcmp(&mask_before, &mask_after, sizeof mask_before) != 0)
+        return 5;
+    return 0;
+}

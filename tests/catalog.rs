@@ -1,0 +1,275 @@
+//! The catalog: what is refused and why, and that the next call sees a change.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+mod common;
+
+use arawn::ffi::{arawn_catalog_inspect, arawn_catalog_list, arawn_executor_new, arawn_stats};
+use arawn::{CatalogEntry, RuntimeCatalog};
+use common::{Catalog, assert_error, call, execute, ok, run, writer};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+fn answering(word: &str) -> String {
+    writer(format!(r#"{{"status":"ok","output":"{word}"}}"#).as_bytes(), b"", "")
+}
+
+fn opened(catalog: &Catalog) -> Value {
+    call(arawn_executor_new, &json!({"runtimes_dir": catalog.path(), "cache_dir": null}))
+}
+
+#[test]
+fn the_list_has_the_embedded_runtimes_and_those_of_the_directory() {
+    let catalog = Catalog::new().with("zeta", &answering("z"));
+    let catalog =
+        catalog.entry("alpha", "path = \"custom/alpha.wasm\"\ndescription = \"the first\"\ncategory = \"builtin\"");
+    let id = catalog.executor();
+    let list = ok(arawn_catalog_list, &json!({"executor": id}));
+    assert_eq!(
+        list["runtimes"],
+        json!([
+            {"name": "alpha", "category": "builtin", "description": "the first"},
+            {"name": "passthrough", "category": "builtin", "description": "Answers its RuntimeInput, verbatim"},
+            {"name": "zeta", "category": "custom", "description": ""},
+        ])
+    );
+    let shown = ok(arawn_catalog_inspect, &json!({"executor": id, "name": "zeta"}));
+    let path = catalog.path().canonicalize().unwrap().join("custom/zeta.wasm");
+    let expected = json!({"name": "zeta", "category": "custom", "description": "", "path": path, "sha256": null, "args": [], "env": {}});
+    assert_eq!(shown, expected);
+    let shown = ok(arawn_catalog_inspect, &json!({"executor": id, "name": "passthrough"}));
+    assert_eq!((shown["path"].clone(), shown["sha256"].as_str().unwrap().len()), (Value::Null, 64));
+    assert_error(&call(arawn_catalog_inspect, &json!({"executor": id, "name": "zeto"})), "unknown_runtime");
+}
+
+#[test]
+fn directories_are_made_where_they_are_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let fresh = directory.path().join("a/b");
+    ok(arawn_executor_new, &json!({"runtimes_dir": fresh, "cache_dir": null}));
+    assert!(fresh.join("builtin").is_dir() && fresh.join("custom").is_dir());
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let reply = call(arawn_executor_new, &json!({"runtimes_dir": file}));
+    assert_error(&reply, "invalid_config");
+    assert_eq!(reply["details"]["path"], "runtimes_dir");
+}
+
+#[test]
+fn an_entry_that_is_refused_names_its_file_line_and_entry() {
+    let sha = "g".repeat(64);
+    for (name, lines, word) in [
+        ("\"Upper\"", "path = \"a.wasm\"", "does not match"),
+        ("\"-dash\"", "path = \"a.wasm\"", "does not match"),
+        ("\"a/b\"", "path = \"a.wasm\"", "does not match"),
+        (&format!("{}x", "x".repeat(64)), "path = \"a.wasm\"", "does not match"),
+        ("passthrough", "path = \"a.wasm\"", "embedded"),
+        ("absolute", "path = \"/bin/sh\"", "relative"),
+        ("up", "path = \"custom/../../a.wasm\"", "relative"),
+        ("nowhere", "path = \"\"", "no file"),
+        ("pathless", "description = \"x\"", "missing field `path`"),
+        ("typo", "path = \"a.wasm\"\npaht = \"b\"", "unknown field `paht`"),
+        ("number", "path = 7", "invalid type"),
+        ("pin", "path = \"a.wasm\"\nsha256 = \"abc\"", "64 hexadecimal"),
+        ("pin", &format!("path = \"a.wasm\"\nsha256 = \"{sha}\""), "64 hexadecimal"),
+        ("env", "path = \"a.wasm\"\nenv = { \"A=B\" = \"c\" }", "variable"),
+    ] {
+        let catalog = Catalog::new().entry("good", "path = \"a.wasm\"").entry(name, lines);
+        let reply = opened(&catalog);
+        assert_error(&reply, "catalog_invalid");
+        assert!(reply["error"].as_str().unwrap().contains(word), "{reply}");
+        let details = &reply["details"];
+        assert!(details["file"].as_str().unwrap().ends_with("catalog.toml"));
+        assert_eq!((&details["entry"], &details["line"]), (&json!(name.trim_matches('"')), &json!(3)), "{reply}");
+    }
+    let catalog = Catalog::new().entry("good", "path = \"a.wasm\"").entry("broken", "path = ");
+    let reply = opened(&catalog);
+    assert_error(&reply, "catalog_invalid");
+    assert_eq!((&reply["details"]["line"], &reply["details"]["entry"]), (&json!(4), &Value::Null));
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_unavailable_with_the_reason() {
+    let outside = tempfile::tempdir().unwrap();
+    let module = wat::parse_str(answering("outside")).unwrap();
+    fs::write(outside.path().join("out.wasm"), &module).unwrap();
+    let mut catalog = Catalog::new().with("inside", &answering("inside"));
+    for name in ["missing", "fifo", "directory", "out", "out-by-directory", "socket", "in"] {
+        let path = if name == "out-by-directory" { "link/out.wasm".to_owned() } else { format!("custom/{name}.wasm") };
+        catalog = catalog.entry(name, &format!("path = \"{path}\""));
+    }
+    run(Command::new("mkfifo").arg(catalog.module("fifo")));
+    fs::create_dir(catalog.module("directory")).unwrap();
+    symlink(outside.path().join("out.wasm"), catalog.module("out")).unwrap();
+    symlink(outside.path(), catalog.path().join("link")).unwrap();
+    symlink("inside.wasm", catalog.module("in")).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(catalog.module("socket")).unwrap();
+    let id = catalog.executor();
+    for (name, word) in [
+        ("missing", "No such file"),
+        ("fifo", "FIFO"),
+        ("directory", "directory"),
+        ("out", ""),
+        ("out-by-directory", ""),
+        ("socket", ""),
+    ] {
+        // Twice: what is known of a file must not open a way that was closed.
+        for _ in 0..2 {
+            let begun = Instant::now();
+            let reply = execute(&json!({"executor": id, "runtime": name}));
+            assert!(begun.elapsed() < Duration::from_secs(5), "{name} blocked");
+            assert_error(&reply, "runtime_unavailable");
+            let reason = reply["details"]["reason"].as_str().unwrap();
+            assert!(reason.contains(word), "{reply}");
+            assert_eq!(reply["details"]["runtime"], name);
+        }
+    }
+    assert_eq!(execute(&json!({"executor": id, "runtime": "in"}))["output"], "inside", "a link inside is fine");
+    // The target is known to the process by its own catalog; the link out of this one stays closed.
+    let other = Catalog::new();
+    fs::copy(outside.path().join("out.wasm"), other.module("own")).unwrap();
+    let other = other.entry("own", "path = \"custom/own.wasm\"");
+    let other_id = other.executor();
+    assert_eq!(execute(&json!({"executor": other_id, "runtime": "own"}))["output"], "outside");
+    fs::remove_file(catalog.module("out")).unwrap();
+    symlink(other.module("own"), catalog.module("out")).unwrap();
+    assert_error(&execute(&json!({"executor": id, "runtime": "out"})), "runtime_unavailable");
+}
+
+#[test]
+fn a_pin_admits_one_file() {
+    let catalog = Catalog::new();
+    let module = wat::parse_str(answering("pinned")).unwrap();
+    fs::write(catalog.module("pinned"), &module).unwrap();
+    let sha = sha256(&module);
+    let catalog = catalog.entry("pinned", &format!("path = \"custom/pinned.wasm\"\nsha256 = \"{sha}\""));
+    let id = catalog.executor();
+    let request = json!({"executor": id, "runtime": "pinned"});
+    assert_eq!(execute(&request)["output"], "pinned");
+    let other = wat::parse_str(answering("forged")).unwrap();
+    fs::write(catalog.module("pinned"), &other).unwrap();
+    let reply = execute(&request);
+    assert_error(&reply, "hash_mismatch");
+    assert_eq!(reply["details"], json!({"runtime": "pinned", "expected": sha, "actual": sha256(&other)}));
+    fs::write(catalog.module("pinned"), &module).unwrap();
+    assert_eq!(execute(&request)["output"], "pinned");
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_replaced_module_runs_on_the_next_call() {
+    let catalog = Catalog::new().with("changing", &answering("v0"));
+    let id = catalog.executor();
+    let request = json!({"executor": id, "runtime": "changing", "meta": true});
+    // Without a pause, so that the clock of the file system may not have moved; the size stays the same as well.
+    for version in 0..10 {
+        let word = format!("v{version}");
+        fs::write(catalog.module("changing"), wat::parse_str(answering(&word)).unwrap()).unwrap();
+        for _ in 0..3 {
+            assert_eq!(execute(&request)["output"], word);
+        }
+    }
+    let renamed = catalog.path().join("new.wasm");
+    fs::write(&renamed, wat::parse_str(answering("renamed")).unwrap()).unwrap();
+    fs::rename(renamed, catalog.module("changing")).unwrap();
+    assert_eq!(execute(&request)["output"], "renamed");
+}
+
+#[test]
+fn a_changed_catalog_is_seen_by_the_next_call_and_a_broken_one_is_not_served() {
+    let catalog = Catalog::new().with("one", &answering("1"));
+    let id = catalog.executor();
+    let runs = |name: &str| execute(&json!({"executor": id, "runtime": name}));
+    let problem = || ok(arawn_stats, &json!({"executor": id}))["executor"]["catalog"]["problem"].clone();
+    assert_error(&runs("two"), "unknown_runtime");
+    let catalog = catalog.with("two", &answering("2"));
+    assert_eq!(runs("two")["output"], "2");
+    assert_eq!(problem(), Value::Null);
+    let text = fs::read_to_string(catalog.file()).unwrap();
+    fs::write(catalog.file(), format!("{text}\n[runtimes.three]\npath = ")).unwrap();
+    assert_eq!(runs("one")["output"], "1");
+    assert_eq!(runs("two")["output"], "2");
+    assert_eq!(problem()["details"]["line"], 7);
+    assert_error(&opened(&catalog), "catalog_invalid");
+    fs::write(catalog.file(), "[runtimes.two]\npath = \"custom/two.wasm\"\n").unwrap();
+    assert_error(&runs("one"), "unknown_runtime");
+    assert_eq!(runs("two")["output"], "2");
+    assert_eq!(problem(), Value::Null);
+    fs::remove_file(catalog.file()).unwrap();
+    assert_error(&runs("two"), "unknown_runtime");
+    assert_eq!(runs("passthrough")["status"], "ok");
+}
+
+#[test]
+fn saving_keeps_what_others_wrote() {
+    let catalog = Catalog::new().entry("old", "path = \"custom/old.wasm\" # keep me");
+    let loaded = RuntimeCatalog::load(catalog.path()).unwrap();
+    let entry =
+        |path: &str| CatalogEntry { path: path.to_owned(), description: "d".to_owned(), ..CatalogEntry::default() };
+    let save =
+        |names: &[&str]| loaded.save(&names.iter().map(|name| (name.to_string(), entry("custom/x.wasm"))).collect());
+    save(&["new", "newer"]).unwrap();
+    let text = fs::read_to_string(catalog.file()).unwrap();
+    assert!(text.contains("# keep me"), "{text}");
+    let names: Vec<String> = loaded.list().iter().map(|entry| entry.name.clone()).collect();
+    assert_eq!(names, ["new", "newer", "old", "passthrough"]);
+    assert_eq!(RuntimeCatalog::load(catalog.path()).unwrap().get("newer").unwrap().description, "d");
+    assert_eq!(save(&["passthrough"]).unwrap_err().code(), "catalog_invalid");
+    assert_eq!(save(&["a b"]).unwrap_err().code(), "catalog_invalid");
+    fs::write(catalog.file(), "broken = ").unwrap();
+    assert_eq!(save(&["more"]).unwrap_err().code(), "catalog_invalid");
+    assert_eq!(fs::read_to_string(catalog.file()).unwrap(), "broken = ", "a file that does not parse is left alone");
+    assert_eq!(RuntimeCatalog::embedded().save(&BTreeMap::new()).unwrap_err().code(), "unsupported");
+}
+
+#[test]
+fn savers_at_the_same_time_lose_nothing() {
+    let catalog = Catalog::new();
+    let path = catalog.path();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            scope.spawn(move || {
+                let loaded = RuntimeCatalog::load(path).unwrap();
+                for n in 0..10 {
+                    let entry = CatalogEntry { path: "custom/x.wasm".to_owned(), ..CatalogEntry::default() };
+                    loaded.save(&BTreeMap::from([(format!("r{thread}-{n}"), entry)])).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(RuntimeCatalog::load(path).unwrap().list().len(), 81);
+}
+
+#[test]
+fn a_large_catalog_resolves_as_fast_as_a_small_one() {
+    let with = |count: u32| {
+        let directory = tempfile::tempdir().unwrap();
+        let text: String =
+            (0..count).map(|n| format!("[runtimes.runtime-{n}]\npath = \"custom/{n}.wasm\"\n")).collect();
+        fs::write(directory.path().join("catalog.toml"), text).unwrap();
+        let catalog = RuntimeCatalog::load(directory.path()).unwrap();
+        (directory, catalog)
+    };
+    let (small, large) = (with(10), with(100_000));
+    // A file that has just been written is looked at again until its clock has moved on.
+    std::thread::sleep(Duration::from_millis(200));
+    let resolve = |catalog: &RuntimeCatalog| {
+        catalog.resolve("runtime-7").unwrap();
+        let begun = Instant::now();
+        for _ in 0..2000 {
+            catalog.resolve("runtime-7").unwrap();
+        }
+        begun.elapsed()
+    };
+    let ratios = (0..9).map(|_| resolve(&large.1).as_secs_f64() / resolve(&small.1).as_secs_f64());
+    let mut ratios: Vec<f64> = ratios.collect();
+    ratios.sort_by(f64::total_cmp);
+    assert!(ratios[4] < 1.5, "{ratios:?}");
+}
