@@ -42,8 +42,8 @@ pub const ARAWN_VERSION_PATCH: u32 = 0;
 /// `options_json` is NULL or a string that ends with a NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_char {
-    guard(|| {
-        let options: Options = parse_config(unsafe { text("options_json", options_json) }?)?;
+    guard("options_json", options_json, |json| {
+        let options: Options = parse_config(json)?;
         Ok(ok_reply(&to_json(&engine::configure(options)?)))
     })
 }
@@ -77,8 +77,8 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 /// `config_json` is NULL or a string that ends with a NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn arawn_executor_new(config_json: *const c_char) -> *mut c_char {
-    guard(|| {
-        let config: ExecutorConfig = parse_config(unsafe { text("config_json", config_json) }?)?;
+    guard("config_json", config_json, |json| {
+        let config: ExecutorConfig = parse_config(json)?;
         Ok(ok_reply(&executor::open(config)?.policy().to_string()))
     })
 }
@@ -96,8 +96,8 @@ pub unsafe extern "C" fn arawn_executor_new(config_json: *const c_char) -> *mut 
 /// `request_json` is NULL or a string that ends with a NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn arawn_executor_close(request_json: *const c_char) -> *mut c_char {
-    guard(|| {
-        let request: ExecutorRequest = parse_request(unsafe { text("request_json", request_json) }?)?;
+    guard("request_json", request_json, |json| {
+        let request: ExecutorRequest = parse_request(json)?;
         executor::close(&request.executor)?;
         Ok(ok_reply(&serde_json::json!({"executor": request.executor}).to_string()))
     })
@@ -134,8 +134,8 @@ pub unsafe extern "C" fn arawn_executor_close(request_json: *const c_char) -> *m
 /// `request_json` is NULL or a string that ends with a NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn arawn_execute_runtime(request_json: *const c_char) -> *mut c_char {
-    guard(|| {
-        let request: ExecuteRequest<'_> = parse_request(unsafe { text("request_json", request_json) }?)?;
+    guard("request_json", request_json, |json| {
+        let request: ExecuteRequest<'_> = parse_request(json)?;
         let executor = executor::find(&request.executor)?;
         let output = executor.execute_runtime_within(&request.runtime, &request.input, &request.limits)?;
         Ok(output.into_reply(request.meta))
@@ -155,8 +155,8 @@ pub unsafe extern "C" fn arawn_execute_runtime(request_json: *const c_char) -> *
 /// `request_json` is NULL or a string that ends with a NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut c_char {
-    guard(|| {
-        let request: ExecutorRequest = parse_request(unsafe { text("request_json", request_json) }?)?;
+    guard("request_json", request_json, |json| {
+        let request: ExecutorRequest = parse_request(json)?;
         let runtimes = executor::find(&request.executor)?.catalog().list();
         let runtimes: Vec<_> = runtimes.iter().map(|entry| entry.summary()).collect();
         Ok(ok_reply(&serde_json::json!({"runtimes": runtimes}).to_string()))
@@ -177,8 +177,8 @@ pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut
 /// `request_json` is NULL or a string that ends with a NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *mut c_char {
-    guard(|| {
-        let request: RuntimeRequest = parse_request(unsafe { text("request_json", request_json) }?)?;
+    guard("request_json", request_json, |json| {
+        let request: RuntimeRequest = parse_request(json)?;
         let entry = executor::find(&request.executor)?.catalog().resolve(&request.name)?;
         Ok(ok_reply(&entry.inspect().to_string()))
     })
@@ -213,8 +213,8 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
 /// `request_json` is NULL or a string that ends with a NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn arawn_stats(request_json: *const c_char) -> *mut c_char {
-    guard(|| {
-        let request: StatsRequest = parse_request(unsafe { text("request_json", request_json) }?)?;
+    guard("request_json", request_json, |json| {
+        let request: StatsRequest = parse_request(json)?;
         Ok(ok_reply(&stats::report(&request)?.to_string()))
     })
 }
@@ -249,14 +249,21 @@ unsafe fn text<'a>(argument: &'static str, pointer: *const c_char) -> Result<&'a
     if pointer.is_null() {
         return Err(Error::InvalidArgument { argument, byte: None });
     }
-    // SAFETY: not NULL, and the caller vouches for the rest.
-    let text = unsafe { CStr::from_ptr(pointer) };
-    text.to_str().map_err(|error| Error::InvalidArgument { argument, byte: Some(error.valid_up_to()) })
+    CStr::from_ptr(pointer)
+        .to_str()
+        .map_err(|error| Error::InvalidArgument { argument, byte: Some(error.valid_up_to()) })
 }
 
-/// Turns whatever happens into a reply: no panic goes on into the host.
-fn guard(call: impl FnOnce() -> Result<String>) -> *mut c_char {
-    let result = engine::refuse_fork().and_then(|()| caught(call));
+/// Gives the text of an argument to a call and turns whatever happens into a reply: no panic goes on into the host.
+///
+/// # Safety
+/// As for [`text`].
+unsafe fn guard(
+    argument: &'static str,
+    pointer: *const c_char,
+    call: impl FnOnce(&str) -> Result<String>,
+) -> *mut c_char {
+    let result = engine::refuse_fork().and_then(|()| text(argument, pointer)).and_then(|text| caught(|| call(text)));
     reply(result.unwrap_or_else(|error| error_reply(&error)))
 }
 
@@ -299,9 +306,13 @@ mod tests {
 
     #[test]
     fn a_panic_is_the_reply_internal() {
-        let reply = guard(|| panic!("spilled {}", "milk"));
-        let text = unsafe { CStr::from_ptr(reply) }.to_str().unwrap().to_owned();
-        unsafe { arawn_free(reply) };
+        // SAFETY: a literal with its NUL goes in, and the reply that comes out is released once, after its last use.
+        let text = unsafe {
+            let reply = guard("request_json", c"milk".as_ptr(), |text| panic!("spilled {text}"));
+            let text = CStr::from_ptr(reply).to_string_lossy().into_owned();
+            arawn_free(reply);
+            text
+        };
         assert_eq!(
             text,
             r#"{"status":"error","error":"a defect in libarawn: spilled milk","code":"internal","details":{}}"#

@@ -88,10 +88,12 @@ struct Cached {
     used: AtomicU64,
 }
 
+type Loaded = (Arc<CompiledRuntime>, Tier);
+
 /// One load that any number of calls wait for.
 #[derive(Default)]
 struct Flight {
-    landed: Mutex<Option<Result<(Arc<CompiledRuntime>, Tier), Arc<Error>>>>,
+    landed: Mutex<Option<Result<Loaded, Arc<Error>>>>,
     landing: Condvar,
 }
 
@@ -201,7 +203,7 @@ impl ModuleCache {
         key: Key,
         wasm: Cow<'static, [u8]>,
         wanted: &Wanted<'_>,
-    ) -> Result<(Arc<CompiledRuntime>, Tier)> {
+    ) -> Result<Loaded> {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         let flight = match flights.get(&key) {
             Some(flight) => flight.clone(),

@@ -29,8 +29,7 @@ fn the_rules_hold_from_c_under_the_address_sanitizer() {
 fn the_static_library_links_with_the_libraries_that_the_readme_names() {
     let out = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("static-{}", std::process::id()));
     let readme = std::fs::read_to_string(common::root().join("README.md")).unwrap();
-    let line =
-        readme.lines().find(|line| line.contains("libarawn.a -l")).expect("the README's line for the static library");
+    let line = readme.lines().find(|line| line.contains("libarawn.a -l")).unwrap();
     let libraries: Vec<&str> = line.split_whitespace().filter(|word| word.starts_with("-l")).collect();
     let mut command = Command::new("cc");
     command.args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-I"]).arg(common::root().join("include"));

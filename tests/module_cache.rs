@@ -65,7 +65,8 @@ fn a_second_call_is_from_memory_and_a_second_process_from_disk() {
 
 #[test]
 fn a_damaged_artifact_is_a_counted_miss_and_is_mended() {
-    let damages: [(&str, &dyn Fn(&Path)); 9] = [
+    type Damage<'a> = &'a dyn Fn(&Path);
+    let damages: [(&str, Damage<'_>); 9] = [
         ("truncated", &|path| fs::write(path, &fs::read(path).unwrap()[..1000]).unwrap()),
         ("empty", &|path| fs::write(path, b"").unwrap()),
         ("flipped", &|path| {

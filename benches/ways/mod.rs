@@ -41,6 +41,7 @@ impl Arawn {
     }
 
     pub fn call(&self) -> usize {
+        // SAFETY: the request ends with a NUL, and the reply is released once, after its last use.
         unsafe {
             let reply = arawn::ffi::arawn_execute_runtime(self.request.as_ptr());
             let text = CStr::from_ptr(reply).to_bytes();
@@ -55,6 +56,7 @@ impl Arawn {
 /// Makes a call with one JSON argument and releases the reply, which must be `ok`.
 pub fn ask(function: unsafe extern "C" fn(*const std::ffi::c_char) -> *mut std::ffi::c_char, json: &str) {
     let json = CString::new(json).unwrap();
+    // SAFETY: as in `Arawn::call`.
     unsafe {
         let reply = function(json.as_ptr());
         assert!(CStr::from_ptr(reply).to_bytes().starts_with(b"{\"status\":\"ok\""), "{:?}", CStr::from_ptr(reply));

@@ -24,6 +24,7 @@ pub fn call_text(function: Function, text: &str) -> Value {
 
 /// The reply as text.
 pub fn call_raw(function: Function, argument: *const c_char) -> String {
+    // SAFETY: the argument is NULL or ends with a NUL, and the reply is released once, after its last use.
     unsafe {
         let reply = function(argument);
         assert!(!reply.is_null(), "no function returns NULL");
