@@ -89,7 +89,10 @@
 //     timeout              the deadline passed                       details: phase (load, start, run), timeout_ms
 //     memory_exceeded      the guest needed more than memory_bytes   details: memory_bytes
 //     fuel_exhausted       the guest used up its fuel                details: fuel
+//     cancelled            arawn_cancel stopped the call             details: job, phase (queue, load, start, run)
 //     overloaded           no slot was free within the deadline      details: timeout_ms, pool_slots
+//     unknown_job          no call of that name is under way         details: job
+//     job_exists           a call of that name is under way          details: job
 //     forked               the process is a fork, see above          details: none
 //     unsupported          this version cannot do it                 details: none
 //     internal             a defect in the library                   details: none
@@ -148,7 +151,10 @@ char *arawn_configure(const char *options_json);
 //    "module_bytes": 268435456,     the .wasm file
 //    "fuel": null},                 instructions, about; null: not counted, which is faster
 //  "capabilities": {
-//    "env": {}}}                    the guest's environment; nothing of the host's is passed on
+//    "env": {}},                    the guest's environment; nothing of the host's is passed on
+//  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: time stands still at unix_time (seconds), but
+//                                   for the guest's sleeping, which takes no time; randomness comes from the
+//                                   seed; the same request gives the same reply, and uses the same fuel
 //
 // Reply: `{"status":"ok","output":{"executor":"main",…the policy in force…}}`. Release it with `arawn_free`.
 //
@@ -174,6 +180,7 @@ char *arawn_executor_close(const char *request_json);
 //  "runtime": "passthrough",
 //  "input": {"config": {}, "context": {}}, any JSON each; it reaches the guest byte for byte
 //  "limits": {"timeout_ms": 50},           any of the executor's limits, tighter
+//  "job": "level-7",                       a name for arawn_cancel, free again when the call ends; may be left out
 //  "meta": false}                          true: the reply has "meta", see below
 //
 // Reply: `{"status":"ok","output":…the runtime's output, byte for byte…}`, and with `meta`
@@ -188,6 +195,16 @@ char *arawn_executor_close(const char *request_json);
 //
 // Errors: every code in the table above but `invalid_config` and `executor_exists`.
 char *arawn_execute_runtime(const char *request_json);
+
+// Stops a call that was given a name. It may wait for its module or a slot, compute or sleep: its thread gets the reply
+// `cancelled` within some milliseconds. No other call is touched.
+//
+// `request_json`: `{"executor": "main", "job": "level-7"}`
+//
+// Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`.
+//
+// Errors: `unknown_executor`, `unknown_job`; `invalid_argument`, `invalid_json`, `invalid_request`.
+char *arawn_cancel(const char *request_json);
 
 // Lists the runtimes that an executor serves: the built-in ones and those of its catalog, by name.
 //

@@ -21,6 +21,24 @@ pub struct ExecutorConfig {
     pub limits: Limits,
     #[serde(deserialize_with = "object")]
     pub capabilities: Capabilities,
+    /// Makes a run depend on nothing but the request.
+    #[serde(deserialize_with = "some_object")]
+    pub deterministic: Option<Deterministic>,
+}
+
+/// Fixed time and chance: the same request gives the same bytes and uses the same fuel, in every process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deterministic {
+    /// Of the guest's randomness.
+    pub seed: u64,
+    /// What the guest's wall clock shows when it starts, in seconds since 1970; at most the year 2554, where nanoseconds
+    /// in 64 bits end.
+    pub unix_time: u64,
+}
+
+fn some_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    object(deserializer).map(Some)
 }
 
 /// Where the disk cache lives.
@@ -150,6 +168,9 @@ impl ExecutorConfig {
         }
         if let Some((path, message)) = self.limits.out_of_range() {
             return invalid(path, message);
+        }
+        if self.deterministic.is_some_and(|fixed| fixed.unix_time > u64::MAX / 1_000_000_000) {
+            return invalid("deterministic.unix_time", "is after the year 2554".to_owned());
         }
         validate_env(&self.capabilities.env).or_else(|message| invalid("capabilities.env", message))
     }

@@ -1,7 +1,8 @@
 //! The process-global engine: one pool of instances, one ticker for all deadlines, one set of slots.
 
 use crate::config::Options;
-use crate::error::{Error, Result};
+use crate::error::{Error, Phase, Result};
+use crate::jobs::{Deadline, Stop};
 use crate::sandbox::{Sandbox, wasi};
 use once_cell::sync::OnceCell;
 use sha2::{Digest, Sha256};
@@ -9,7 +10,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 
 static OPTIONS: Mutex<Option<Options>> = Mutex::new(None);
@@ -35,7 +36,7 @@ pub(crate) struct Engine {
     ticker: Ticker,
 }
 
-/// Whether compiled code counts fuel, which makes it slower.
+/// Whether compiled code counts fuel and computes the same on every processor, which makes it slower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Metering {
     Off,
@@ -123,10 +124,13 @@ impl Engine {
     }
 
     /// Takes a slot for one call, waiting for it until the deadline.
-    pub fn slot(&'static self, deadline: Instant, timeout_ms: u64) -> Result<Slot> {
-        if !self.slots.take(deadline) {
-            return Err(Error::Overloaded { timeout_ms, pool_slots: self.options.pool_slots });
-        }
+    pub fn slot(&'static self, deadline: &Deadline) -> Result<Slot> {
+        self.slots.take(deadline).map_err(|stop| match stop {
+            Stop::Deadline => {
+                Error::Overloaded { timeout_ms: deadline.timeout_ms, pool_slots: self.options.pool_slots }
+            }
+            Stop::Cancelled => deadline.error(stop, Phase::Queue),
+        })?;
         let slot = Slot(&self.slots);
         self.ticker.wake(self)?;
         Ok(slot)
@@ -180,7 +184,11 @@ impl Profile {
 fn base_config(metering: Metering, options: &Options) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
-    config.consume_fuel(metering == Metering::Fuel);
+    if metering == Metering::Fuel {
+        config.consume_fuel(true);
+        // For deterministic executors: what the standard leaves open is the same on every processor.
+        config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+    }
     // Only the component model's own async needs it, and each store pays for it.
     config.concurrency_support(false);
     config.signals_based_traps(options.signal_handlers);
@@ -236,21 +244,20 @@ impl Slots {
         self.in_use.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
     }
 
-    fn take(&self, deadline: Instant) -> bool {
+    fn take(&self, deadline: &Deadline) -> Result<(), Stop> {
         if self.try_take() {
-            return true;
+            return Ok(());
         }
         let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let taken = loop {
             if self.try_take() {
-                break true;
+                break Ok(());
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break false;
+            match deadline.patience() {
+                Err(stop) => break Err(stop),
+                Ok(left) => guard = self.freed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0,
             }
-            guard = self.freed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
         };
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         taken

@@ -112,10 +112,23 @@ pub enum Error {
     FuelExhausted {
         fuel: u64,
     },
+    /// Somebody cancelled the call in `phase`.
+    Cancelled {
+        job: String,
+        phase: Phase,
+    },
     /// No slot became free within the deadline.
     Overloaded {
         timeout_ms: u64,
         pool_slots: u32,
+    },
+    /// No call of that name is under way.
+    UnknownJob {
+        job: String,
+    },
+    /// A call of that name is under way.
+    JobExists {
+        job: String,
     },
     /// The process is a fork of the one that made the first executor.
     Forked,
@@ -133,6 +146,8 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
+    /// Waiting for a slot.
+    Queue,
     /// Reading, mapping or compiling the module.
     Load,
     /// Making the instance and running its start function.
@@ -145,16 +160,26 @@ impl Phase {
     /// The name used in `details.phase`.
     pub fn as_str(self) -> &'static str {
         match self {
+            Phase::Queue => "queue",
             Phase::Load => "load",
             Phase::Start => "start",
             Phase::Run => "run",
+        }
+    }
+
+    fn during(self) -> &'static str {
+        match self {
+            Phase::Queue => "while it waited for a slot",
+            Phase::Load => "while the module was loading",
+            Phase::Start => "while the instance was starting",
+            Phase::Run => "while the runtime was running",
         }
     }
 }
 
 impl Error {
     /// Every code, in the order of the table in `arawn.h`.
-    pub const CODES: [&str; 24] = [
+    pub const CODES: [&str; 27] = [
         "invalid_argument",
         "invalid_json",
         "invalid_request",
@@ -175,7 +200,10 @@ impl Error {
         "timeout",
         "memory_exceeded",
         "fuel_exhausted",
+        "cancelled",
         "overloaded",
+        "unknown_job",
+        "job_exists",
         "forked",
         "unsupported",
         "internal",
@@ -209,10 +237,13 @@ impl Error {
             Error::Timeout { .. } => 17,
             Error::MemoryExceeded { .. } => 18,
             Error::FuelExhausted { .. } => 19,
-            Error::Overloaded { .. } => 20,
-            Error::Forked => 21,
-            Error::Unsupported { .. } => 22,
-            Error::Internal { .. } => 23,
+            Error::Cancelled { .. } => 20,
+            Error::Overloaded { .. } => 21,
+            Error::UnknownJob { .. } => 22,
+            Error::JobExists { .. } => 23,
+            Error::Forked => 24,
+            Error::Unsupported { .. } => 25,
+            Error::Internal { .. } => 26,
         }
     }
 
@@ -250,6 +281,8 @@ impl Error {
             Error::Overloaded { timeout_ms, pool_slots } => {
                 json!({"timeout_ms": timeout_ms, "pool_slots": pool_slots})
             }
+            Error::Cancelled { job, phase } => json!({"job": job, "phase": phase.as_str()}),
+            Error::UnknownJob { job } | Error::JobExists { job } => json!({"job": job}),
             Error::Forked | Error::Unsupported { .. } | Error::Internal { .. } => json!({}),
         };
         match value {
@@ -329,12 +362,7 @@ impl fmt::Display for Error {
                 write!(f, "the runtime wrote more than `output_bytes` ({output_bytes}) to stdout")
             }
             Error::Timeout { phase, timeout_ms } => {
-                let doing = match phase {
-                    Phase::Load => "while the module was loading",
-                    Phase::Start => "while the instance was starting",
-                    Phase::Run => "while the runtime was running",
-                };
-                write!(f, "the deadline of {timeout_ms} ms passed {doing}")
+                write!(f, "the deadline of {timeout_ms} ms passed {}", phase.during())
             }
             Error::MemoryExceeded { memory_bytes } => {
                 write!(f, "the runtime needed more memory than `memory_bytes` ({memory_bytes}) allows, and failed")
@@ -343,6 +371,11 @@ impl fmt::Display for Error {
             Error::Overloaded { timeout_ms, pool_slots } => {
                 write!(f, "all {pool_slots} slots stayed busy for the call's whole deadline of {timeout_ms} ms")
             }
+            Error::Cancelled { job, phase } => {
+                write!(f, "the call `{}` was cancelled {}", printable(job), phase.during())
+            }
+            Error::UnknownJob { job } => write!(f, "no call named `{}` is under way", printable(job)),
+            Error::JobExists { job } => write!(f, "a call named `{}` is under way already", printable(job)),
             Error::Forked => {
                 f.write_str("this process is a fork; libarawn works only in the process that made the first executor")
             }

@@ -5,12 +5,13 @@ use crate::config::{CacheDir, ExecutorConfig, Limits, RequestLimits};
 use crate::disk_cache::{self, DiskCache};
 use crate::engine::{self, Engine, Metering};
 use crate::error::{Error, Result};
+use crate::jobs::{Deadline, Jobs};
 use crate::module_cache::{self, Wanted};
 use crate::protocol::{Meta, RuntimeInput, RuntimeOutput};
-use crate::sandbox::{self, Captured, Deadline, Ending, Sandbox};
+use crate::sandbox::{self, Captured, Ending, Policy, Sandbox};
 use crate::stats::STATS;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -22,7 +23,17 @@ pub struct ScriptExecutor {
     catalog: Arc<RuntimeCatalog>,
     disk: Option<Arc<DiskCache>>,
     limits: Limits,
-    env: Arc<BTreeMap<String, String>>,
+    policy: Arc<Policy>,
+    jobs: Jobs,
+}
+
+/// What one call may add to its executor's policy.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallOptions<'a> {
+    /// Limits tighter than the executor's.
+    pub limits: RequestLimits,
+    /// A name by which [`ScriptExecutor::cancel`] finds the call while it is under way.
+    pub job: Option<&'a str>,
 }
 
 impl std::fmt::Debug for ScriptExecutor {
@@ -55,8 +66,9 @@ impl ScriptExecutor {
             CacheDir::At(directory) => Some(Arc::new(DiskCache::new(directory))),
             CacheDir::Platform => PLATFORM_CACHE.clone(),
         };
-        let env = Arc::new(config.capabilities.env);
-        Ok(ScriptExecutor { id: config.id.unwrap_or_else(made), engine, catalog, disk, limits: config.limits, env })
+        let policy = Arc::new(Policy { env: config.capabilities.env, deterministic: config.deterministic });
+        let id = config.id.unwrap_or_else(made);
+        Ok(ScriptExecutor { id, engine, catalog, disk, limits: config.limits, policy, jobs: Jobs::default() })
     }
 
     /// The name by which requests find it.
@@ -73,33 +85,44 @@ impl ScriptExecutor {
     /// # Errors
     /// Every code that a call can have, see [`Error`]; a runtime's own `"status":"error"` is [`Error::Runtime`].
     pub fn execute_runtime(&self, name: &str, input: &RuntimeInput<'_>) -> Result<RuntimeOutput> {
-        self.execute_runtime_within(name, input, &RequestLimits::default())
+        self.execute_runtime_with(name, input, &CallOptions::default())
     }
 
-    /// The same under tighter limits.
-    pub fn execute_runtime_within(
+    /// The same with options of the one call.
+    pub fn execute_runtime_with(
         &self,
         name: &str,
         input: &RuntimeInput<'_>,
-        limits: &RequestLimits,
+        options: &CallOptions<'_>,
     ) -> Result<RuntimeOutput> {
-        let result = self.limits.tightened(limits).and_then(|limits| self.call(name, input, &limits));
+        let result =
+            self.limits.tightened(&options.limits).and_then(|limits| self.call(name, input, &limits, options.job));
         STATS.count_call(&result);
         result
     }
 
-    fn call(&self, name: &str, input: &RuntimeInput<'_>, limits: &Limits) -> Result<RuntimeOutput> {
+    /// Stops the call named `job`, which is answered `cancelled` within some milliseconds.
+    ///
+    /// # Errors
+    /// `unknown_job` where no call of that name is under way.
+    pub fn cancel(&self, job: &str) -> Result<()> {
+        self.jobs.cancel(job)
+    }
+
+    fn call(&self, name: &str, input: &RuntimeInput<'_>, limits: &Limits, job: Option<&str>) -> Result<RuntimeOutput> {
         let begun = Instant::now();
-        let deadline = Deadline::after(begun, limits.timeout_ms);
+        let mut deadline = Deadline::after(begun, limits.timeout_ms);
+        let _named = job.map(|job| self.jobs.begin(job, &mut deadline)).transpose()?;
         let entry = self.catalog.resolve(name)?;
-        let metering = if limits.fuel.is_some() { Metering::Fuel } else { Metering::Off };
+        let is_metered = limits.fuel.is_some() || self.policy.deterministic.is_some();
+        let metering = if is_metered { Metering::Fuel } else { Metering::Off };
         let disk = self.disk.as_ref();
-        let wanted = Wanted { entry: &entry, metering, module_bytes: limits.module_bytes, disk, deadline };
+        let wanted = Wanted { entry: &entry, metering, module_bytes: limits.module_bytes, disk, deadline: &deadline };
         let prepared = module_cache::cache().prepared(self.engine, &wanted)?;
         let loaded = Instant::now();
-        let slot = self.engine.slot(deadline.at, deadline.timeout_ms)?;
+        let slot = self.engine.slot(&deadline)?;
         let queued = Instant::now();
-        let sandbox = Sandbox::new(entry.clone(), self.env.clone(), input.to_stdin(), limits, deadline);
+        let sandbox = Sandbox::new(entry.clone(), self.policy.clone(), input.to_stdin(), limits, deadline);
         let captured = sandbox::run(&prepared.compiled, sandbox, slot)?;
         let ended = Instant::now();
         let us = |from: Instant, to: Instant| to.duration_since(from).as_micros() as u64;
@@ -125,7 +148,8 @@ impl ScriptExecutor {
             "runtimes_dir": self.catalog.directory(),
             "cache_dir": self.disk.as_ref().map(|disk| disk.directory()),
             "limits": self.limits,
-            "capabilities": {"env": *self.env},
+            "capabilities": {"env": self.policy.env},
+            "deterministic": self.policy.deterministic,
         })
     }
 }

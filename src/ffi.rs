@@ -4,9 +4,10 @@
 use crate::config::{ExecutorConfig, Options};
 use crate::engine;
 use crate::error::{Error, Result};
-use crate::executor;
+use crate::executor::{self, CallOptions};
 use crate::protocol::{
-    ExecuteRequest, ExecutorRequest, RuntimeRequest, StatsRequest, error_reply, ok_reply, parse_config, parse_request,
+    ExecuteRequest, ExecutorRequest, JobRequest, RuntimeRequest, StatsRequest, error_reply, ok_reply, parse_config,
+    parse_request,
 };
 use crate::stats;
 use std::any::Any;
@@ -66,7 +67,10 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 ///    "module_bytes": 268435456,     the .wasm file
 ///    "fuel": null},                 instructions, about; null: not counted, which is faster
 ///  "capabilities": {
-///    "env": {}}}                    the guest's environment; nothing of the host's is passed on
+///    "env": {}},                    the guest's environment; nothing of the host's is passed on
+///  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: time stands still at unix_time (seconds), but
+///                                   for the guest's sleeping, which takes no time; randomness comes from the
+///                                   seed; the same request gives the same reply, and uses the same fuel
 /// ```
 ///
 /// Reply: `{"status":"ok","output":{"executor":"main",…the policy in force…}}`. Release it with `arawn_free`.
@@ -113,6 +117,7 @@ pub unsafe extern "C" fn arawn_executor_close(request_json: *const c_char) -> *m
 ///  "runtime": "passthrough",
 ///  "input": {"config": {}, "context": {}}, any JSON each; it reaches the guest byte for byte
 ///  "limits": {"timeout_ms": 50},           any of the executor's limits, tighter
+///  "job": "level-7",                       a name for arawn_cancel, free again when the call ends; may be left out
 ///  "meta": false}                          true: the reply has "meta", see below
 /// ```
 ///
@@ -137,8 +142,29 @@ pub unsafe extern "C" fn arawn_execute_runtime(request_json: *const c_char) -> *
     guard("request_json", request_json, |json| {
         let request: ExecuteRequest<'_> = parse_request(json)?;
         let executor = executor::find(&request.executor)?;
-        let output = executor.execute_runtime_within(&request.runtime, &request.input, &request.limits)?;
+        let options = CallOptions { limits: request.limits, job: request.job.as_deref() };
+        let output = executor.execute_runtime_with(&request.runtime, &request.input, &options)?;
         Ok(output.into_reply(request.meta))
+    })
+}
+
+/// Stops a call that was given a name. It may wait for its module or a slot, compute or sleep: its thread gets the reply
+/// `cancelled` within some milliseconds. No other call is touched.
+///
+/// `request_json`: `{"executor": "main", "job": "level-7"}`
+///
+/// Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`.
+///
+/// Errors: `unknown_executor`, `unknown_job`; `invalid_argument`, `invalid_json`, `invalid_request`.
+///
+/// # Safety
+/// `request_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_cancel(request_json: *const c_char) -> *mut c_char {
+    guard("request_json", request_json, |json| {
+        let request: JobRequest = parse_request(json)?;
+        executor::find(&request.executor)?.cancel(&request.job)?;
+        Ok(ok_reply(&serde_json::json!({"job": request.job}).to_string()))
     })
 }
 

@@ -25,14 +25,15 @@ mod error;
 mod executor;
 pub mod ffi;
 mod files;
+mod jobs;
 mod module_cache;
 mod protocol;
 mod sandbox;
 mod stats;
 
 pub use catalog::{CatalogEntry, Category, RuntimeCatalog, RuntimeEntry};
-pub use config::{CacheDir, Capabilities, ExecutorConfig, Limits, Options, RequestLimits};
+pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, Limits, Options, RequestLimits};
 pub use engine::configure;
 pub use error::{Error, Phase, Result};
-pub use executor::ScriptExecutor;
+pub use executor::{CallOptions, ScriptExecutor};
 pub use protocol::{Meta, RuntimeInput, RuntimeOutput};

@@ -5,14 +5,15 @@ use crate::disk_cache::{self, DiskCache};
 use crate::engine::{Engine, Metering, Profile, hex};
 use crate::error::{Error, Phase, Result};
 use crate::files::{Identity, RegularFile};
-use crate::sandbox::{Deadline, Sandbox};
+use crate::jobs::Deadline;
+use crate::sandbox::Sandbox;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, RwLock};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 use wasmtime::{ExternType, InstancePre, Module, ModuleExport, UnknownImportError};
 
 /// SHA-256 of a module's bytes.
@@ -113,7 +114,7 @@ pub(crate) struct Wanted<'a> {
     pub metering: Metering,
     pub module_bytes: u64,
     pub disk: Option<&'a Arc<DiskCache>>,
-    pub deadline: Deadline,
+    pub deadline: &'a Deadline,
 }
 
 impl ModuleCache {
@@ -228,10 +229,7 @@ impl ModuleCache {
             if let Some(result) = &*landed {
                 return result.clone().map_err(Error::from);
             }
-            let left = wanted.deadline.at.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Error::Timeout { phase: Phase::Load, timeout_ms: wanted.deadline.timeout_ms });
-            }
+            let left = wanted.deadline.patience().map_err(|stop| wanted.deadline.error(stop, Phase::Load))?;
             landed = flight.landing.wait_timeout(landed, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }

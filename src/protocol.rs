@@ -26,6 +26,8 @@ pub struct ExecuteRequest<'a> {
     pub input: RuntimeInput<'a>,
     #[serde(default, deserialize_with = "object")]
     pub limits: RequestLimits,
+    #[serde(borrow, default)]
+    pub job: Option<Cow<'a, str>>,
     #[serde(default)]
     pub meta: bool,
 }
@@ -78,6 +80,14 @@ pub struct ExecutorRequest {
 pub struct RuntimeRequest {
     pub executor: String,
     pub name: String,
+}
+
+/// `{"executor": "main", "job": "level-7"}`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobRequest {
+    pub executor: String,
+    pub job: String,
 }
 
 /// `{}` or `{"executor": "main"}`

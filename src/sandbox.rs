@@ -1,17 +1,20 @@
 //! What one guest has: its input, its captured output, its limits. A sandbox is made for a call and ends with it.
 
+mod clock;
 mod run;
 mod stack;
 pub(crate) mod wasi;
 
 pub(crate) use run::{Captured, Ending, run};
 
+use clock::Clock;
+
 use crate::catalog::RuntimeEntry;
-use crate::config::Limits;
+use crate::config::{Deterministic, Limits};
 use crate::error::Phase;
+use crate::jobs::Deadline;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use wasmtime::{Memory, ResourceLimiter};
 
 /// The state of one call's store.
@@ -22,28 +25,23 @@ pub(crate) struct Sandbox {
     pub(crate) memory: Option<Memory>,
     pub(crate) stdio: Stdio,
     pub(crate) limiter: Limiter,
+    pub(crate) clock: Clock,
     entry: Arc<RuntimeEntry>,
-    env: Arc<BTreeMap<String, String>>,
+    policy: Arc<Policy>,
     fuel: Option<u64>,
 }
 
-/// When a call must end.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline {
-    pub at: Instant,
-    pub timeout_ms: u64,
-}
-
-impl Deadline {
-    pub fn after(begun: Instant, timeout_ms: u64) -> Self {
-        Deadline { at: begun + Duration::from_millis(timeout_ms), timeout_ms }
-    }
+/// What an executor grants all its guests.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    pub env: BTreeMap<String, String>,
+    pub deterministic: Option<Deterministic>,
 }
 
 impl Sandbox {
     pub fn new(
         entry: Arc<RuntimeEntry>,
-        env: Arc<BTreeMap<String, String>>,
+        policy: Arc<Policy>,
         stdin: Vec<u8>,
         limits: &Limits,
         deadline: Deadline,
@@ -54,9 +52,11 @@ impl Sandbox {
             memory: None,
             stdio: Stdio::new(stdin, limits),
             limiter: Limiter::new(limits.memory_bytes),
+            clock: Clock::new(policy.deterministic.as_ref()),
+            // Fuel tells two deterministic runs apart, so that it is counted even where it is not limited.
+            fuel: limits.fuel.or(policy.deterministic.map(|_| u64::MAX)),
             entry,
-            env,
-            fuel: limits.fuel,
+            policy,
         }
     }
 
@@ -68,7 +68,7 @@ impl Sandbox {
     /// `name=value`, each with its NUL: the entry's variables under those that the executor grants.
     pub(crate) fn env(&self) -> Vec<Vec<u8>> {
         let mut merged: BTreeMap<&String, &String> = self.entry.env.iter().collect();
-        merged.extend(self.env.iter());
+        merged.extend(self.policy.env.iter());
         merged.into_iter().map(|(name, value)| c_string(&format!("{name}={value}"))).collect()
     }
 }

@@ -4,13 +4,13 @@ use super::wasi::Exit;
 use super::{OutputTooLarge, Sandbox};
 use crate::engine::Slot;
 use crate::error::{Error, Phase, Result, printable};
+use crate::jobs::{Deadline, Stop};
 use crate::module_cache::CompiledRuntime;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Instant;
 use wasmtime::{Extern, Instance, Store, Trap, TypedFunc, UpdateDeadline, WasmBacktrace};
 
 /// What is left of a guest that ended by itself.
@@ -31,46 +31,34 @@ pub(crate) enum Ending {
     Trap { trap: String, backtrace: Vec<String> },
 }
 
-/// Stops a guest whose time is up; raised by the epoch callback and by host calls that wait.
-#[derive(Debug)]
-pub(crate) struct DeadlinePassed;
-
-impl std::fmt::Display for DeadlinePassed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the deadline passed")
-    }
-}
-
-impl std::error::Error for DeadlinePassed {}
-
 /// Runs a fresh instance to its end. The slot is the right to one.
 pub(crate) fn run(compiled: &CompiledRuntime, sandbox: Sandbox, _slot: Slot) -> Result<Captured> {
-    let deadline = sandbox.deadline;
+    let deadline = sandbox.deadline.clone();
     let fuel = sandbox.fuel;
     let mut store = Store::new(compiled.engine(), sandbox);
     store.limiter(|sandbox| &mut sandbox.limiter);
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|store| match Instant::now() < store.data().deadline.at {
-        true => Ok(UpdateDeadline::Continue(1)),
-        false => Err(DeadlinePassed.into()),
+    store.epoch_deadline_callback(|store| match store.data().deadline.patience() {
+        Ok(_) => Ok(UpdateDeadline::Continue(1)),
+        Err(stop) => Err(stop.into()),
     });
     if let Some(fuel) = fuel {
         store.set_fuel(fuel).map_err(Error::internal)?;
     }
     let ended = match super::stack::is_large_enough() {
-        true => Some(guest(compiled, &mut store)),
-        false => wait(guest_on_its_own_stack(compiled, &mut store), deadline.at),
+        true => Ok(guest(compiled, &mut store)),
+        false => wait(guest_on_its_own_stack(compiled, &mut store), &deadline),
     };
     let left = fuel.and_then(|_| store.get_fuel().ok());
     let sandbox = store.into_data();
-    let timeout = || Error::Timeout { phase: sandbox.phase, timeout_ms: deadline.timeout_ms };
-    let ending = match ended.ok_or_else(timeout)? {
+    let stopped = |stop| deadline.error(stop, sandbox.phase);
+    let ending = match ended.map_err(stopped)? {
         Ok(()) => Ending::Exit(0),
         Err(error) => {
             if let Some(Exit(code)) = error.downcast_ref() {
                 Ending::Exit(*code)
-            } else if error.is::<DeadlinePassed>() {
-                return Err(timeout());
+            } else if let Some(stop) = error.downcast_ref() {
+                return Err(stopped(*stop));
             } else if error.is::<OutputTooLarge>() {
                 return Err(Error::OutputTooLarge { output_bytes: sandbox.stdio.output_bytes as u64 });
             } else if let (Some(Trap::OutOfFuel), Some(fuel)) = (error.downcast_ref(), fuel) {
@@ -108,8 +96,8 @@ fn start_of(
     start.typed(store)
 }
 
-/// Drives a future on this thread; `None` when the deadline passes first, and the future is dropped with its guest.
-fn wait<T>(future: impl Future<Output = T>, deadline: Instant) -> Option<T> {
+/// Drives a future on this thread. Where the call must end first, the future is dropped with its guest.
+fn wait<T>(future: impl Future<Output = T>, deadline: &Deadline) -> Result<T, Stop> {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
@@ -118,18 +106,15 @@ fn wait<T>(future: impl Future<Output = T>, deadline: Instant) -> Option<T> {
     }
     let mut future = pin!(future);
     if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        return Some(value);
+        return Ok(value);
     }
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return Some(value);
+            return Ok(value);
         }
-        match deadline.saturating_duration_since(Instant::now()) {
-            left if left.is_zero() => return None,
-            left => thread::park_timeout(left),
-        }
+        thread::park_timeout(deadline.patience()?);
     }
 }
 

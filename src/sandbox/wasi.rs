@@ -4,19 +4,18 @@
 //! its host time in these few functions, and wasmtime-wasi's pass each byte through a stream and a buffer of its own.
 //! Nothing in it can reach a file, a directory or a socket: such functions answer "not capable".
 
-use super::run::DeadlinePassed;
 use super::{OutputTooLarge, Sandbox, Stream};
+use crate::jobs::Stop;
 use std::fmt;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 use wasmtime::{Caller, Extern, Linker, Result};
 use wasmtime_wasi::p1::types::{Clockid, Errno, Eventtype, Filetype, Rights, Subclockflags};
 
 const MODULE: &str = "wasi_snapshot_preview1";
 
 /// What one host call does is bounded, so that the deadline holds between them: `IOV_MAX` of POSIX for vectors, as many
-/// subscriptions, and a look at the clock for each chunk of randomness.
+/// subscriptions.
 const MAX_VECTOR: u32 = 1024;
-const RANDOM_CHUNK: usize = 1 << 20;
 
 /// The guest called `proc_exit`.
 #[derive(Debug)]
@@ -47,6 +46,12 @@ enum Failure {
 impl From<Errno> for Failure {
     fn from(errno: Errno) -> Self {
         Failure::Errno(errno)
+    }
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Self {
+        Failure::Stop(stop.into())
     }
 }
 
@@ -164,21 +169,17 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
             strings(guest, &env, pointers, buffer)
         };
         clock_res_get(guest, clock: u32, at: u32) {
-            clock_now(clock)?;
+            clock_now(guest, clock)?;
             guest.write(at, &1u64.to_le_bytes())
         };
         clock_time_get(guest, clock: u32, _precision: i64, at: u32) {
-            let now = clock_now(clock)?;
+            let now = clock_now(guest, clock)?;
             guest.write(at, &now.to_le_bytes())
         };
         random_get(guest, at: u32, len: u32) {
-            let deadline = guest.sandbox.deadline.at;
-            for chunk in guest.bytes(at, len)?.chunks_mut(RANDOM_CHUNK) {
-                getrandom::fill(chunk).map_err(|_| Errno::Io)?;
-                if len as usize > RANDOM_CHUNK && Instant::now() >= deadline {
-                    return Err(Failure::Stop(DeadlinePassed.into()));
-                }
-            }
+            let Guest { memory, sandbox } = guest;
+            let buffer = memory.get_mut(at as usize..at as usize + len as usize).ok_or(Errno::Fault)?;
+            sandbox.clock.fill(&sandbox.deadline, buffer)?.ok_or(Errno::Io)?;
             Ok(())
         };
         poll_oneoff(guest, subscriptions: u32, events: u32, count: u32, ready: u32)
@@ -302,15 +303,12 @@ fn strings(guest: &mut Guest<'_>, strings: &[Vec<u8>], mut pointers: u32, mut bu
 }
 
 /// Nanoseconds since the clock's own zero.
-fn clock_now(clock: u32) -> Answer<u64> {
-    static ZERO: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    let since = if clock == Clockid::Realtime as u32 {
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-    } else if clock == Clockid::Monotonic as u32 {
-        // Never 0: Go takes 0 for a clock that is missing.
-        ZERO.elapsed() + Duration::from_nanos(1)
-    } else {
-        return Err(Errno::Badf.into());
+fn clock_now(guest: &Guest<'_>, id: u32) -> Answer<u64> {
+    let clock = &guest.sandbox.clock;
+    let since = match id {
+        id if id == Clockid::Realtime as u32 => clock.realtime(),
+        id if id == Clockid::Monotonic as u32 => clock.monotonic(),
+        _ => return Err(Errno::Badf.into()),
     };
     Ok(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
@@ -334,7 +332,7 @@ fn poll_oneoff(guest: &mut Guest<'_>, subscriptions: u32, events: u32, count: u3
         if subscription[8] == CLOCK {
             let time = u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|i| subscription[24 + i]));
             let is_absolute = u32_at(40) & u32::from(Subclockflags::SUBSCRIPTION_CLOCK_ABSTIME.bits()) != 0;
-            match clock_now(u32_at(16)) {
+            match clock_now(guest, u32_at(16)) {
                 Ok(now) => clocks.push((if is_absolute { time.saturating_sub(now) } else { time }, event)),
                 Err(_) => {
                     event[8] = Errno::Inval as u8;
@@ -357,7 +355,7 @@ fn poll_oneoff(guest: &mut Guest<'_>, subscriptions: u32, events: u32, count: u3
     clocks.sort_by_key(|(left, _)| *left);
     if let (true, Some((first, _))) = (happened.is_empty(), clocks.first()) {
         let first = *first;
-        sleep(guest.sandbox.deadline.at, Duration::from_nanos(first))?;
+        guest.sandbox.clock.sleep(&guest.sandbox.deadline, Duration::from_nanos(first))?;
         happened.extend(clocks.iter().take_while(|(left, _)| *left == first).map(|(_, event)| *event));
     } else {
         happened.extend(clocks.iter().take_while(|(left, _)| *left == 0).map(|(_, event)| *event));
@@ -367,11 +365,4 @@ fn poll_oneoff(guest: &mut Guest<'_>, subscriptions: u32, events: u32, count: u3
         guest.write(u32::try_from(at).map_err(|_| Errno::Fault)?, event)?;
     }
     guest.write(ready, &(happened.len() as u32).to_le_bytes())
-}
-
-/// Sleeps, but not past the deadline.
-fn sleep(deadline: Instant, duration: Duration) -> Answer {
-    let left = deadline.saturating_duration_since(Instant::now());
-    std::thread::sleep(duration.min(left));
-    if duration < left { Ok(()) } else { Err(Failure::Stop(DeadlinePassed.into())) }
 }

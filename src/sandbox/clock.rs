@@ -1,0 +1,86 @@
+//! What a guest sees of time and chance: the real ones, or made-up ones that are the same in every run.
+
+use crate::config::Deterministic;
+use crate::jobs::{Deadline, Stop};
+use chacha20::ChaCha20Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Filled in pieces, between which the deadline is looked at.
+const CHUNK: usize = 1 << 20;
+
+pub(crate) enum Clock {
+    Real,
+    Virtual(Box<Virtual>),
+}
+
+/// Time stands still but for sleeping, which takes no time outside; chance is ChaCha20 of the seed.
+pub(crate) struct Virtual {
+    unix_time: Duration,
+    slept: Duration,
+    chance: ChaCha20Rng,
+}
+
+impl Clock {
+    pub fn new(deterministic: Option<&Deterministic>) -> Self {
+        match deterministic {
+            None => Clock::Real,
+            Some(fixed) => Clock::Virtual(Box::new(Virtual {
+                unix_time: Duration::from_secs(fixed.unix_time),
+                slept: Duration::ZERO,
+                chance: ChaCha20Rng::seed_from_u64(fixed.seed),
+            })),
+        }
+    }
+
+    /// Since 1970.
+    pub fn realtime(&self) -> Duration {
+        match self {
+            Clock::Real => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+            Clock::Virtual(fixed) => fixed.unix_time + fixed.slept,
+        }
+    }
+
+    /// Since some moment before the call; never 0, which Go takes for a clock that is missing.
+    pub fn monotonic(&self) -> Duration {
+        static ZERO: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let since = match self {
+            Clock::Real => ZERO.elapsed(),
+            Clock::Virtual(fixed) => fixed.slept,
+        };
+        since + Duration::from_nanos(1)
+    }
+
+    /// Sleeps, but not past the deadline.
+    pub fn sleep(&mut self, deadline: &Deadline, duration: Duration) -> Result<(), Stop> {
+        let begun = Instant::now();
+        loop {
+            let patience = deadline.patience()?;
+            if let Clock::Virtual(fixed) = self {
+                fixed.slept = fixed.slept.saturating_add(duration);
+                return Ok(());
+            }
+            match duration.saturating_sub(begun.elapsed()) {
+                left if left.is_zero() => return Ok(()),
+                left => std::thread::sleep(left.min(patience)),
+            }
+        }
+    }
+
+    /// Fills a buffer with chance; `None` where the system has none to give.
+    pub fn fill(&mut self, deadline: &Deadline, buffer: &mut [u8]) -> Result<Option<()>, Stop> {
+        let is_long = buffer.len() > CHUNK;
+        for chunk in buffer.chunks_mut(CHUNK) {
+            match self {
+                Clock::Real if getrandom::fill(chunk).is_err() => return Ok(None),
+                Clock::Real => {}
+                Clock::Virtual(fixed) => fixed.chance.fill_bytes(chunk),
+            }
+            if is_long {
+                deadline.patience()?;
+            }
+        }
+        Ok(Some(()))
+    }
+}

@@ -1,0 +1,107 @@
+//! The same request gives the same bytes and the same fuel, whenever and wherever it runs.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+mod common;
+
+use common::{Catalog, assert_error, call, execute, in_new_process};
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// Answers, in hexadecimal, both clocks before and after a sleep of an hour, 32 bytes of randomness, and what a division of
+/// 0 by 0 leaves in the bits of a float.
+const WORLD: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 4095) "{\"status\":\"ok\",\"output\":\"")
+    (data (i32.const 5000) "\"}")
+    (data (i32.const 6000) "0123456789abcdef")
+    (func $clocks (param $at i32)
+        (drop (call $time (i32.const 0) (i64.const 0) (local.get $at)))
+        (drop (call $time (i32.const 1) (i64.const 0) (i32.add (local.get $at) (i32.const 8)))))
+    (func (export "_start") (local $i i32) (local $byte i32)
+        (call $clocks (i32.const 0))
+        (i32.store (i32.const 1040) (i32.const 1))
+        (i64.store (i32.const 1048) (i64.const 3600000000000))
+        (drop (call $poll (i32.const 1024) (i32.const 2048) (i32.const 1) (i32.const 3072)))
+        (call $clocks (i32.const 16))
+        (drop (call $random (i32.const 32) (i32.const 32)))
+        (f64.store (i32.const 64) (f64.div (f64.load (i32.const 3200)) (f64.load (i32.const 3208))))
+        (loop $next
+            (local.set $byte (i32.load8_u (local.get $i)))
+            (i32.store8 offset=4120 (i32.mul (local.get $i) (i32.const 2))
+                (i32.load8_u offset=6000 (i32.shr_u (local.get $byte) (i32.const 4))))
+            (i32.store8 offset=4121 (i32.mul (local.get $i) (i32.const 2))
+                (i32.load8_u offset=6000 (i32.and (local.get $byte) (i32.const 15))))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $next (i32.lt_u (local.get $i) (i32.const 72))))
+        (i32.store (i32.const 512) (i32.const 4095)) (i32.store (i32.const 516) (i32.const 169))
+        (i32.store (i32.const 520) (i32.const 5000)) (i32.store (i32.const 524) (i32.const 2))
+        (drop (call $write (i32.const 1) (i32.const 512) (i32.const 2) (i32.const 528)))))"#;
+
+fn essence(reply: &Value) -> (Value, Value, Value) {
+    assert_eq!(reply["status"], "ok", "{reply}");
+    (reply["output"].clone(), reply["meta"]["fuel"].clone(), reply["meta"]["memory_bytes"].clone())
+}
+
+#[test]
+fn a_thousand_runs_two_executors_and_two_processes_agree() {
+    let catalog = Catalog::new().with("world", WORLD);
+    let fixed = json!({"seed": 7, "unix_time": 1_000_000_000});
+    let [one, other] = [(); 2].map(|()| catalog.executor_with(json!({"deterministic": fixed})));
+    let run = |executor: &str| essence(&execute(&json!({"executor": executor, "runtime": "world", "meta": true})));
+    let begun = Instant::now();
+    let first = run(&one);
+    for round in 0..1000 {
+        assert_eq!(run(if round % 2 == 0 { &one } else { &other }), first);
+    }
+    assert!(begun.elapsed().as_secs() < 3600, "an hour's sleep takes no time");
+    let new = json!({"id": "p", "cache_dir": null, "runtimes_dir": catalog.path(), "deterministic": fixed});
+    let request = json!({"executor": "p", "runtime": "world", "meta": true});
+    for _ in 0..2 {
+        let replies =
+            in_new_process(&[("arawn_executor_new", new.clone()), ("arawn_execute_runtime", request.clone())]);
+        assert_eq!(essence(&replies[1]), first);
+    }
+    let hex = first.0.as_str().unwrap();
+    let word = |at: usize| u64::from_str_radix(&hex[16 * at..16 * at + 16], 16).unwrap().swap_bytes();
+    assert_eq!(
+        [word(0), word(2) - word(0), word(3) - word(1)],
+        [1_000_000_000_000_000_000, 3_600_000_000_000, 3_600_000_000_000]
+    );
+    assert_eq!(word(8), 0x7ff8_0000_0000_0000, "the canonical NaN");
+    assert!(first.1.as_u64().unwrap() > 1000);
+    let seeded = catalog.executor_with(json!({"deterministic": {"seed": 8, "unix_time": 1_000_000_000}}));
+    let seeded = run(&seeded).0;
+    let seeded = seeded.as_str().unwrap();
+    assert_eq!(seeded[..64], hex[..64]);
+    assert_ne!(seeded[64..128], hex[64..128], "another seed, another randomness");
+}
+
+#[test]
+fn without_it_time_and_chance_are_real() {
+    let short = WORLD.replace("3600000000000", "1000000");
+    let catalog = Catalog::new().with("world", &short);
+    let id = catalog.executor();
+    let run = || execute(&json!({"executor": id, "runtime": "world"}))["output"].as_str().unwrap().to_owned();
+    let (one, other) = (run(), run());
+    for range in [0..16, 16..32, 64..128] {
+        assert_ne!(one[range.clone()], other[range]);
+    }
+}
+
+#[test]
+fn its_configuration_is_checked() {
+    for (config, path) in [
+        (json!({"deterministic": {"sead": 1}}), "deterministic.sead"),
+        (json!({"deterministic": {"seed": -1}}), "deterministic.seed"),
+        (json!({"deterministic": true}), "deterministic"),
+        (json!({"deterministic": {"unix_time": u64::MAX}}), "deterministic.unix_time"),
+    ] {
+        let reply = call(arawn::ffi::arawn_executor_new, &config);
+        assert_error(&reply, "invalid_config");
+        assert_eq!(reply["details"]["path"], path, "{reply}");
+    }
+}
