@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::protocol::object;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The argument of `arawn_executor_new`: which catalog, which limits, which capabilities.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -153,8 +153,48 @@ impl Limits {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Capabilities {
+    /// Directories of the host.
+    pub dirs: Vec<GrantedDir>,
     /// The guest's environment: exactly this map, nothing of the host's.
     pub env: BTreeMap<String, String>,
+}
+
+/// A directory of the host that guests see.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantedDir {
+    /// The directory; it must exist. It may not be `/`, nor hold or be held by the catalog or the cache.
+    pub host: PathBuf,
+    /// Its path for the guest.
+    pub guest: String,
+    /// Whether the guest may change what is in it.
+    #[serde(default)]
+    pub write: bool,
+}
+
+impl GrantedDir {
+    /// The grant with its path resolved, unless it would let a guest at something that is not data.
+    pub(crate) fn resolved(&self, index: usize, kept_from_guests: &[&Path]) -> Result<GrantedDir> {
+        let invalid = |key, message| Err(self.invalid(index, key, message));
+        if self.guest.is_empty() || self.guest.contains('\0') {
+            return invalid("guest", "must be a path".to_owned());
+        }
+        let host = match self.host.canonicalize() {
+            Ok(host) if host.is_dir() => host,
+            Ok(host) => return invalid("host", format!("{} is not a directory", host.display())),
+            Err(error) => return invalid("host", format!("{}: {error}", self.host.display())),
+        };
+        if host.parent().is_none() {
+            return invalid("host", "the root directory is not granted".to_owned());
+        }
+        for kept in kept_from_guests {
+            let kept = kept.canonicalize().unwrap_or_else(|_| kept.to_path_buf());
+            if host.starts_with(&kept) || kept.starts_with(&host) {
+                return invalid("host", format!("{} holds code that runs: {}", host.display(), kept.display()));
+            }
+        }
+        Ok(GrantedDir { host, ..self.clone() })
+    }
 }
 
 impl ExecutorConfig {

@@ -3,7 +3,7 @@
 use crate::config::Options;
 use crate::error::{Error, Phase, Result};
 use crate::jobs::{Deadline, Stop};
-use crate::sandbox::{Sandbox, wasi};
+use crate::sandbox::{Sandbox, files, wasi};
 use once_cell::sync::OnceCell;
 use sha2::{Digest, Sha256};
 use std::hash::{Hash, Hasher};
@@ -59,6 +59,8 @@ pub(crate) struct Profile {
 pub(crate) struct Target {
     pub engine: wasmtime::Engine,
     pub linker: Linker<Sandbox>,
+    /// For guests with granted directories.
+    pub linker_with_files: Linker<Sandbox>,
 }
 
 /// Sets the options, unless the engine exists already.
@@ -212,7 +214,9 @@ impl Target {
         let engine = wasmtime::Engine::new(config)?;
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker)?;
-        Ok(Target { engine, linker })
+        let mut linker_with_files = Linker::new(&engine);
+        files::add_to_linker(&mut linker_with_files)?;
+        Ok(Target { engine, linker, linker_with_files })
     }
 }
 

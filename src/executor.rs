@@ -12,6 +12,7 @@ use crate::sandbox::{self, Captured, Ending, Policy, Sandbox};
 use crate::stats::STATS;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -66,7 +67,12 @@ impl ScriptExecutor {
             CacheDir::At(directory) => Some(Arc::new(DiskCache::new(directory))),
             CacheDir::Platform => PLATFORM_CACHE.clone(),
         };
-        let policy = Arc::new(Policy { env: config.capabilities.env, deterministic: config.deterministic });
+        let kept_from_guests: Vec<&Path> =
+            catalog.directory().into_iter().chain(disk.as_ref().map(|disk| disk.directory())).collect();
+        let dirs = config.capabilities.dirs.iter().enumerate();
+        let dirs = dirs.map(|(index, dir)| dir.resolved(index, &kept_from_guests)).collect::<Result<_>>()?;
+        let (env, deterministic) = (config.capabilities.env, config.deterministic);
+        let policy = Arc::new(Policy { dirs, env, deterministic });
         let id = config.id.unwrap_or_else(made);
         Ok(ScriptExecutor { id, engine, catalog, disk, limits: config.limits, policy, jobs: Jobs::default() })
     }
@@ -122,7 +128,7 @@ impl ScriptExecutor {
         let loaded = Instant::now();
         let slot = self.engine.slot(&deadline)?;
         let queued = Instant::now();
-        let sandbox = Sandbox::new(entry.clone(), self.policy.clone(), input.to_stdin(), limits, deadline);
+        let sandbox = Sandbox::new(entry.clone(), self.policy.clone(), input.to_stdin(), limits, deadline)?;
         let captured = sandbox::run(&prepared.compiled, sandbox, slot)?;
         let ended = Instant::now();
         let us = |from: Instant, to: Instant| to.duration_since(from).as_micros() as u64;
@@ -148,7 +154,7 @@ impl ScriptExecutor {
             "runtimes_dir": self.catalog.directory(),
             "cache_dir": self.disk.as_ref().map(|disk| disk.directory()),
             "limits": self.limits,
-            "capabilities": {"env": self.policy.env},
+            "capabilities": {"dirs": self.policy.dirs, "env": self.policy.env},
             "deterministic": self.policy.deterministic,
         })
     }

@@ -32,7 +32,7 @@ mod sandbox;
 mod stats;
 
 pub use catalog::{CatalogEntry, Category, RuntimeCatalog, RuntimeEntry};
-pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, Limits, Options, RequestLimits};
+pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, RequestLimits};
 pub use engine::configure;
 pub use error::{Error, Phase, Result};
 pub use executor::{CallOptions, ScriptExecutor};

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
-use wasmtime::{ExternType, InstancePre, Module, ModuleExport, UnknownImportError};
+use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport, UnknownImportError};
 
 /// SHA-256 of a module's bytes.
 pub(crate) type Sha = [u8; 32];
@@ -29,6 +29,8 @@ pub(crate) struct Key {
 /// A compiled module with its imports resolved: what is left is to make an instance.
 pub(crate) struct CompiledRuntime {
     pub instance: InstancePre<Sandbox>,
+    /// The same for guests with granted directories.
+    pub instance_with_files: InstancePre<Sandbox>,
     pub start: ModuleExport,
     /// The artifact's size.
     bytes: u64,
@@ -318,9 +320,9 @@ fn ready(
     deserialize: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Module>,
 ) -> Result<CompiledRuntime> {
     let invalid = |error: wasmtime::Error| module_invalid(name, format!("{error:#}"));
-    let (module, linker) = match (deserialize(&profile.main.engine), profile.roomy()?) {
-        (Ok(module), _) => (module, &profile.main.linker),
-        (Err(_), Some(roomy)) => (deserialize(&roomy.engine).map_err(invalid)?, &roomy.linker),
+    let (module, target) = match (deserialize(&profile.main.engine), profile.roomy()?) {
+        (Ok(module), _) => (module, &profile.main),
+        (Err(_), Some(roomy)) => (deserialize(&roomy.engine).map_err(invalid)?, roomy),
         (Err(error), None) => return Err(invalid(error)),
     };
     let start = match module.get_export_index("_start").zip(module.get_export("_start")) {
@@ -328,15 +330,18 @@ fn ready(
         Some(_) => return Err(module_invalid(name, "`_start` is not a function without parameters and results")),
         None => return Err(module_invalid(name, "there is no `_start`: it is no WASI command")),
     };
-    let instance = linker.instantiate_pre(&module).map_err(|error| {
-        let import = error.downcast_ref::<UnknownImportError>().map(|e| format!("{}.{}", e.module(), e.name()));
-        let message = match &import {
-            Some(import) => format!("nobody provides its import `{import}`"),
-            None => format!("{error:#}"),
-        };
-        Error::ModuleInvalid { runtime: name.to_owned(), message, import }
-    })?;
-    Ok(CompiledRuntime { instance, start, bytes })
+    let link = |linker: &Linker<Sandbox>| linker.instantiate_pre(&module).map_err(|error| unmet_import(name, &error));
+    let (instance, instance_with_files) = (link(&target.linker)?, link(&target.linker_with_files)?);
+    Ok(CompiledRuntime { instance, instance_with_files, start, bytes })
+}
+
+fn unmet_import(name: &str, error: &wasmtime::Error) -> Error {
+    let import = error.downcast_ref::<UnknownImportError>().map(|e| format!("{}.{}", e.module(), e.name()));
+    let message = match &import {
+        Some(import) => format!("nobody provides its import `{import}`"),
+        None => format!("{error:#}"),
+    };
+    Error::ModuleInvalid { runtime: name.to_owned(), message, import }
 }
 
 /// Says what is wrong with bytes that no compiler need look at.

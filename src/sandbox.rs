@@ -1,6 +1,7 @@
 //! What one guest has: its input, its captured output, its limits. A sandbox is made for a call and ends with it.
 
 mod clock;
+pub(crate) mod files;
 mod run;
 mod stack;
 pub(crate) mod wasi;
@@ -10,12 +11,13 @@ pub(crate) use run::{Captured, Ending, run};
 use clock::Clock;
 
 use crate::catalog::RuntimeEntry;
-use crate::config::{Deterministic, Limits};
-use crate::error::Phase;
+use crate::config::{Deterministic, GrantedDir, Limits};
+use crate::error::{Phase, Result};
 use crate::jobs::Deadline;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wasmtime::{Memory, ResourceLimiter};
+use wasmtime_wasi::p1::WasiP1Ctx;
 
 /// The state of one call's store.
 pub(crate) struct Sandbox {
@@ -26,6 +28,7 @@ pub(crate) struct Sandbox {
     pub(crate) stdio: Stdio,
     pub(crate) limiter: Limiter,
     pub(crate) clock: Clock,
+    files: Option<WasiP1Ctx>,
     entry: Arc<RuntimeEntry>,
     policy: Arc<Policy>,
     fuel: Option<u64>,
@@ -34,6 +37,7 @@ pub(crate) struct Sandbox {
 /// What an executor grants all its guests.
 #[derive(Debug)]
 pub(crate) struct Policy {
+    pub dirs: Vec<GrantedDir>,
     pub env: BTreeMap<String, String>,
     pub deterministic: Option<Deterministic>,
 }
@@ -45,8 +49,9 @@ impl Sandbox {
         stdin: Vec<u8>,
         limits: &Limits,
         deadline: Deadline,
-    ) -> Self {
-        Sandbox {
+    ) -> Result<Self> {
+        let files = if policy.dirs.is_empty() { None } else { Some(files::context(&policy.dirs)?) };
+        Ok(Sandbox {
             deadline,
             phase: Phase::Start,
             memory: None,
@@ -57,7 +62,13 @@ impl Sandbox {
             fuel: limits.fuel.or(policy.deterministic.map(|_| u64::MAX)),
             entry,
             policy,
-        }
+            files,
+        })
+    }
+
+    /// Whether the guest was granted any directory.
+    pub(crate) fn has_files(&self) -> bool {
+        self.files.is_some()
     }
 
     /// `argv`, each with its NUL: the runtime's name and what its entry adds.
@@ -79,8 +90,8 @@ fn c_string(text: &str) -> Vec<u8> {
 
 /// stdin served from a buffer, stdout and stderr captured into buffers.
 pub(crate) struct Stdio {
-    /// Which stream the descriptors 0 to 2 are; a guest may close and renumber them.
-    pub descriptors: [Option<Stream>; 3],
+    /// The descriptor that each stream has; a guest may close and renumber them.
+    descriptors: [Option<u32>; 3],
     stdin: Vec<u8>,
     read: usize,
     stdout: Vec<u8>,
@@ -104,7 +115,7 @@ pub(crate) struct OutputTooLarge;
 impl Stdio {
     fn new(stdin: Vec<u8>, limits: &Limits) -> Self {
         Stdio {
-            descriptors: [Some(Stream::Stdin), Some(Stream::Stdout), Some(Stream::Stderr)],
+            descriptors: [Some(0), Some(1), Some(2)],
             stdin,
             read: 0,
             stdout: Vec::new(),
@@ -112,6 +123,31 @@ impl Stdio {
             stderr: Vec::new(),
             stderr_bytes: usize::try_from(limits.stderr_bytes).unwrap_or(usize::MAX),
             stderr_cut: false,
+        }
+    }
+
+    /// The stream that a descriptor is.
+    pub fn stream(&self, fd: u32) -> Option<Stream> {
+        let index = self.descriptors.iter().position(|descriptor| *descriptor == Some(fd))?;
+        Some([Stream::Stdin, Stream::Stdout, Stream::Stderr][index])
+    }
+
+    /// Takes a descriptor away from whichever stream has it.
+    pub fn close(&mut self, fd: u32) {
+        self.renumber(fd, None);
+    }
+
+    /// Moves a descriptor to another number, whose stream, if it was one, is closed.
+    pub fn move_to(&mut self, from: u32, to: u32) {
+        if from != to {
+            self.renumber(to, None);
+            self.renumber(from, Some(to));
+        }
+    }
+
+    fn renumber(&mut self, fd: u32, to: Option<u32>) {
+        for descriptor in self.descriptors.iter_mut().filter(|descriptor| **descriptor == Some(fd)) {
+            *descriptor = to;
         }
     }
 

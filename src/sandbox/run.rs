@@ -45,7 +45,9 @@ pub(crate) fn run(compiled: &CompiledRuntime, sandbox: Sandbox, _slot: Slot) -> 
     if let Some(fuel) = fuel {
         store.set_fuel(fuel).map_err(Error::internal)?;
     }
-    let ended = match super::stack::is_large_enough() {
+    // With files, host calls wait, and only a future can be left waiting.
+    let is_direct = !store.data().has_files() && super::stack::is_large_enough();
+    let ended = match is_direct {
         true => Ok(guest(compiled, &mut store)),
         false => wait(guest_on_its_own_stack(compiled, &mut store), &deadline),
     };
@@ -81,7 +83,8 @@ fn guest(compiled: &CompiledRuntime, store: &mut Store<Sandbox>) -> wasmtime::Re
 
 /// The same as a future, which wasmtime runs on a stack of the pool.
 async fn guest_on_its_own_stack(compiled: &CompiledRuntime, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
-    let instance = compiled.instance.instantiate_async(&mut *store).await?;
+    let instance = if store.data().has_files() { &compiled.instance_with_files } else { &compiled.instance };
+    let instance = instance.instantiate_async(&mut *store).await?;
     start_of(compiled, &instance, store)?.call_async(store, ()).await
 }
 

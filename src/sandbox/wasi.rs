@@ -8,10 +8,10 @@ use super::{OutputTooLarge, Sandbox, Stream};
 use crate::jobs::Stop;
 use std::fmt;
 use std::time::Duration;
-use wasmtime::{Caller, Extern, Linker, Result};
+use wasmtime::{Caller, Extern, Linker, Memory, Result};
 use wasmtime_wasi::p1::types::{Clockid, Errno, Eventtype, Filetype, Rights, Subclockflags};
 
-const MODULE: &str = "wasi_snapshot_preview1";
+pub(super) const MODULE: &str = "wasi_snapshot_preview1";
 
 /// What one host call does is bounded, so that the deadline holds between them: `IOV_MAX` of POSIX for vectors, as many
 /// subscriptions.
@@ -38,7 +38,7 @@ impl fmt::Display for OutputTooLarge {
 impl std::error::Error for OutputTooLarge {}
 
 /// Why a function did not do what it was asked: an answer to the guest, or the guest's end.
-enum Failure {
+pub(super) enum Failure {
     Errno(Errno),
     Stop(wasmtime::Error),
 }
@@ -55,16 +55,16 @@ impl From<Stop> for Failure {
     }
 }
 
-type Answer<T = ()> = std::result::Result<T, Failure>;
+pub(super) type Answer<T = ()> = std::result::Result<T, Failure>;
 
 /// The guest's memory beside the sandbox's state, with checked access to the former.
-struct Guest<'a> {
+pub(super) struct Guest<'a> {
     memory: &'a mut [u8],
     sandbox: &'a mut Sandbox,
 }
 
 impl Guest<'_> {
-    fn bytes(&mut self, at: u32, len: u32) -> Answer<&mut [u8]> {
+    pub(super) fn bytes(&mut self, at: u32, len: u32) -> Answer<&mut [u8]> {
         let at = at as usize;
         self.memory.get_mut(at..at + len as usize).ok_or(Failure::Errno(Errno::Fault))
     }
@@ -88,23 +88,25 @@ impl Guest<'_> {
         Ok((u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])))
     }
 
-    fn stream(&self, fd: u32) -> Answer<Stream> {
-        self.sandbox.stdio.descriptors.get(fd as usize).copied().flatten().ok_or(Failure::Errno(Errno::Badf))
+    pub(super) fn stream(&self, fd: u32) -> Answer<Stream> {
+        self.sandbox.stdio.stream(fd).ok_or(Failure::Errno(Errno::Badf))
     }
 }
 
-/// Finds the memory and turns the answer into what the guest sees.
-fn answer(mut caller: Caller<'_, Sandbox>, act: impl FnOnce(&mut Guest<'_>) -> Answer) -> Result<i32> {
-    let memory = match caller.data().memory {
-        Some(memory) => memory,
-        None => {
-            let export = caller.get_export("memory").and_then(Extern::into_memory);
-            let memory = export.ok_or_else(|| wasmtime::Error::msg("the module exports no `memory`"))?;
-            caller.data_mut().memory = Some(memory);
-            memory
-        }
-    };
-    let (memory, sandbox) = memory.data_and_store_mut(&mut caller);
+/// The guest's memory, looked up once.
+pub(super) fn memory(caller: &mut Caller<'_, Sandbox>) -> Result<Memory> {
+    if let Some(memory) = caller.data().memory {
+        return Ok(memory);
+    }
+    let export = caller.get_export("memory").and_then(Extern::into_memory);
+    let memory = export.ok_or_else(|| wasmtime::Error::msg("the module exports no `memory`"))?;
+    caller.data_mut().memory = Some(memory);
+    Ok(memory)
+}
+
+/// Turns the answer into what the guest sees.
+pub(super) fn answer(mut caller: Caller<'_, Sandbox>, act: impl FnOnce(&mut Guest<'_>) -> Answer) -> Result<i32> {
+    let (memory, sandbox) = memory(&mut caller)?.data_and_store_mut(&mut caller);
     match act(&mut Guest { memory, sandbox }) {
         Ok(()) => Ok(Errno::Success as i32),
         Err(Failure::Errno(errno)) => Ok(errno as i32),
@@ -128,30 +130,17 @@ macro_rules! refuse {
     )*};
 }
 
+/// Preview 1 for guests without directories: stdio is all that a descriptor can be.
 pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
+    add_world(linker)?;
+    add_stdio(linker)?;
+    refuse_files(linker)
+}
+
+/// Arguments, environment, clocks, chance, waiting and the end.
+pub(super) fn add_world(linker: &mut Linker<Sandbox>) -> Result<()> {
     linker.func_wrap(MODULE, "proc_exit", |code: u32| -> Result<()> { Err(Exit(code as i32).into()) })?;
     define! { linker:
-        fd_read(guest, fd: u32, iovecs: u32, count: u32, read: u32) fd_read(guest, fd, iovecs, count, read);
-        fd_write(guest, fd: u32, iovecs: u32, count: u32, written: u32) fd_write(guest, fd, iovecs, count, written);
-        fd_close(guest, fd: u32) {
-            guest.stream(fd)?;
-            guest.sandbox.stdio.descriptors[fd as usize] = None;
-            Ok(())
-        };
-        fd_renumber(guest, from: u32, to: u32) {
-            let stream = guest.stream(from)?;
-            guest.stream(to)?;
-            guest.sandbox.stdio.descriptors[from as usize] = None;
-            guest.sandbox.stdio.descriptors[to as usize] = Some(stream);
-            Ok(())
-        };
-        fd_fdstat_get(guest, fd: u32, at: u32) fd_fdstat_get(guest, fd, at);
-        fd_filestat_get(guest, fd: u32, at: u32) fd_filestat_get(guest, fd, at);
-        fd_fdstat_set_flags(guest, fd: u32, _flags: u32) guest.stream(fd).map(|_| ());
-        fd_seek(guest, fd: u32, _offset: i64, _whence: u32, _at: u32) unseekable(guest, fd);
-        fd_tell(guest, fd: u32, _at: u32) unseekable(guest, fd);
-        fd_pread(guest, fd: u32, _iovecs: u32, _count: u32, _offset: i64, _at: u32) unseekable(guest, fd);
-        fd_pwrite(guest, fd: u32, _iovecs: u32, _count: u32, _offset: i64, _at: u32) unseekable(guest, fd);
         args_sizes_get(guest, count: u32, size: u32) {
             let args = guest.sandbox.args();
             sizes(guest, &args, count, size)
@@ -186,6 +175,44 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
             poll_oneoff(guest, subscriptions, events, count, ready);
     }
     refuse! { linker, Errno::Success => sched_yield(); }
+    refuse! { linker, Errno::Notcapable =>
+        proc_raise(i32);
+        sock_accept(i32, i32, i32);
+        sock_recv(i32, i32, i32, i32, i32, i32);
+        sock_send(i32, i32, i32, i32, i32);
+        sock_shutdown(i32, i32);
+    }
+    Ok(())
+}
+
+fn add_stdio(linker: &mut Linker<Sandbox>) -> Result<()> {
+    define! { linker:
+        fd_read(guest, fd: u32, iovecs: u32, count: u32, read: u32) fd_read(guest, fd, iovecs, count, read);
+        fd_write(guest, fd: u32, iovecs: u32, count: u32, written: u32) fd_write(guest, fd, iovecs, count, written);
+        fd_close(guest, fd: u32) {
+            guest.stream(fd)?;
+            guest.sandbox.stdio.close(fd);
+            Ok(())
+        };
+        fd_renumber(guest, from: u32, to: u32) {
+            guest.stream(from)?;
+            guest.stream(to)?;
+            guest.sandbox.stdio.move_to(from, to);
+            Ok(())
+        };
+        fd_fdstat_get(guest, fd: u32, at: u32) fd_fdstat_get(guest, fd, at);
+        fd_filestat_get(guest, fd: u32, at: u32) fd_filestat_get(guest, fd, at);
+        fd_fdstat_set_flags(guest, fd: u32, _flags: u32) guest.stream(fd).map(|_| ());
+        fd_seek(guest, fd: u32, _offset: i64, _whence: u32, _at: u32) unseekable(guest, fd);
+        fd_tell(guest, fd: u32, _at: u32) unseekable(guest, fd);
+        fd_pread(guest, fd: u32, _iovecs: u32, _count: u32, _offset: i64, _at: u32) unseekable(guest, fd);
+        fd_pwrite(guest, fd: u32, _iovecs: u32, _count: u32, _offset: i64, _at: u32) unseekable(guest, fd);
+    }
+    Ok(())
+}
+
+/// Every function that could reach a file, answering that it may not: no code behind it is linked.
+fn refuse_files(linker: &mut Linker<Sandbox>) -> Result<()> {
     refuse! { linker, Errno::Badf =>
         fd_advise(i32, i64, i64, i32);
         fd_allocate(i32, i64, i64);
@@ -209,11 +236,6 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
         path_rename(i32, i32, i32, i32, i32, i32);
         path_symlink(i32, i32, i32, i32, i32);
         path_unlink_file(i32, i32, i32);
-        proc_raise(i32);
-        sock_accept(i32, i32, i32);
-        sock_recv(i32, i32, i32, i32, i32, i32);
-        sock_send(i32, i32, i32, i32, i32);
-        sock_shutdown(i32, i32);
     }
     Ok(())
 }
@@ -222,7 +244,7 @@ fn bounded(count: u32) -> Answer<u32> {
     if count <= MAX_VECTOR { Ok(count) } else { Err(Errno::Inval.into()) }
 }
 
-fn fd_read(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, read: u32) -> Answer {
+pub(super) fn fd_read(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, read: u32) -> Answer {
     if guest.stream(fd)? != Stream::Stdin {
         return Err(Errno::Badf.into());
     }
@@ -239,7 +261,7 @@ fn fd_read(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, read: u32) -
     guest.write(read, &total.to_le_bytes())
 }
 
-fn fd_write(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, written: u32) -> Answer {
+pub(super) fn fd_write(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, written: u32) -> Answer {
     let stream = guest.stream(fd)?;
     let mut total = 0u32;
     for index in 0..bounded(count)? {
@@ -256,7 +278,7 @@ fn fd_write(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, written: u3
 }
 
 /// `fdstat`: type at 0, flags at 2, rights at 8 and inherited rights at 16, of 24 bytes.
-fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> Answer {
+pub(super) fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> Answer {
     let rights = match guest.stream(fd)? {
         Stream::Stdin => Rights::FD_READ,
         Stream::Stdout | Stream::Stderr => Rights::FD_WRITE,
@@ -269,7 +291,7 @@ fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> Answer {
 
 /// `filestat`: type at 16, links at 24, size at 32, of 64 bytes. stdin's size is what is left of it, so that a guest can
 /// read it into a buffer that fits.
-fn fd_filestat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> Answer {
+pub(super) fn fd_filestat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> Answer {
     let size = match guest.stream(fd)? {
         Stream::Stdin => guest.sandbox.stdio.stdin_left().len() as u64,
         Stream::Stdout | Stream::Stderr => 0,
@@ -281,7 +303,7 @@ fn fd_filestat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> Answer {
     guest.write(at, &stat)
 }
 
-fn unseekable(guest: &Guest<'_>, fd: u32) -> Answer {
+pub(super) fn unseekable(guest: &Guest<'_>, fd: u32) -> Answer {
     guest.stream(fd)?;
     Err(Errno::Spipe.into())
 }
@@ -347,6 +369,8 @@ fn poll_oneoff(guest: &mut Guest<'_>, subscriptions: u32, events: u32, count: u3
                 event[16..24].copy_from_slice(&left.to_le_bytes());
             }
             Ok(Stream::Stdout | Stream::Stderr) => {}
+            // A regular file is always ready.
+            Err(_) if guest.sandbox.has_files() => {}
             Err(_) => event[8] = Errno::Badf as u8,
         }
         happened.push(event);
