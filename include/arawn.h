@@ -87,7 +87,8 @@
 //     malformed_output     stdout is not one RuntimeOutput           details: offset (bytes), excerpt, stderr
 //     output_too_large     stdout is larger than output_bytes        details: output_bytes
 //     timeout              the deadline passed                       details: phase (load, start, run), timeout_ms
-//     memory_exceeded      the guest needed more than memory_bytes   details: memory_bytes
+//     memory_exceeded      the guest was refused memory, and failed  details: memory_bytes, or table_elements (1000000,
+//                                                                    of one table)
 //     fuel_exhausted       the guest used up its fuel                details: fuel
 //     cancelled            arawn_cancel stopped the call             details: job, phase (queue, load, start, run)
 //     overloaded           no slot was free within the deadline      details: timeout_ms, pool_slots

@@ -3,7 +3,7 @@
 use crate::config::Options;
 use crate::error::{Error, Phase, Result};
 use crate::jobs::{Deadline, Stop};
-use crate::sandbox::{Sandbox, files, wasi};
+use crate::sandbox::{Sandbox, TABLE_ELEMENTS, files, wasi};
 use once_cell::sync::OnceCell;
 use sha2::{Digest, Sha256};
 use std::hash::{Hash, Hasher};
@@ -202,6 +202,8 @@ fn pool(options: &Options) -> InstanceAllocationStrategy {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(slots).total_memories(slots).total_tables(slots).total_stacks(slots);
     pool.total_component_instances(slots);
+    // Address space alone, as for memories; a table is as large as its guest makes it.
+    pool.table_elements(TABLE_ELEMENTS);
     pool.pagemap_scan(Enabled::Auto);
     let scans = PoolingAllocationConfig::is_pagemap_scan_available();
     pool.linear_memory_keep_resident(if scans { KEEP_RESIDENT } else { KEEP_RESIDENT_WITHOUT_SCAN });

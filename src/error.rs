@@ -106,8 +106,10 @@ pub enum Error {
         phase: Phase,
         timeout_ms: u64,
     },
+    /// The guest was refused memory or table elements, and failed; `limit` is `memory_bytes` or `table_elements`.
     MemoryExceeded {
-        memory_bytes: u64,
+        limit: &'static str,
+        value: u64,
     },
     FuelExhausted {
         fuel: u64,
@@ -276,7 +278,7 @@ impl Error {
             }
             Error::OutputTooLarge { output_bytes } => json!({"output_bytes": output_bytes}),
             Error::Timeout { phase, timeout_ms } => json!({"phase": phase.as_str(), "timeout_ms": timeout_ms}),
-            Error::MemoryExceeded { memory_bytes } => json!({"memory_bytes": memory_bytes}),
+            Error::MemoryExceeded { limit, value } => json!({*limit: value}),
             Error::FuelExhausted { fuel } => json!({"fuel": fuel}),
             Error::Overloaded { timeout_ms, pool_slots } => {
                 json!({"timeout_ms": timeout_ms, "pool_slots": pool_slots})
@@ -364,8 +366,8 @@ impl fmt::Display for Error {
             Error::Timeout { phase, timeout_ms } => {
                 write!(f, "the deadline of {timeout_ms} ms passed {}", phase.during())
             }
-            Error::MemoryExceeded { memory_bytes } => {
-                write!(f, "the runtime needed more memory than `memory_bytes` ({memory_bytes}) allows, and failed")
+            Error::MemoryExceeded { limit, value } => {
+                write!(f, "the runtime needed more memory than `{limit}` ({value}) allows, and failed")
             }
             Error::FuelExhausted { fuel } => write!(f, "the runtime used up its fuel ({fuel})"),
             Error::Overloaded { timeout_ms, pool_slots } => {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::jobs::{Deadline, Jobs};
 use crate::module_cache::{self, Wanted};
 use crate::protocol::{Meta, RuntimeInput, RuntimeOutput};
-use crate::sandbox::{self, Captured, Ending, Policy, Sandbox};
+use crate::sandbox::{self, Captured, Ending, Policy, Refused, Sandbox};
 use crate::stats::STATS;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -144,7 +144,7 @@ impl ScriptExecutor {
             fuel: captured.fuel,
             stderr: String::new(),
         };
-        judge(captured, meta, limits)
+        judge(captured, meta)
     }
 
     /// The policy in force, with every default filled in.
@@ -165,18 +165,18 @@ static PLATFORM_CACHE: LazyLock<Option<Arc<DiskCache>>> =
 
 /// What a guest that ended by itself amounts to. stdout comes before the exit code: a runtime that explains itself is
 /// heard.
-fn judge(captured: Captured, mut meta: Meta, limits: &Limits) -> Result<RuntimeOutput> {
-    let Captured { stdout, stderr, ending, memory_refused, .. } = captured;
+fn judge(captured: Captured, mut meta: Meta) -> Result<RuntimeOutput> {
+    let Captured { stdout, stderr, ending, refused, .. } = captured;
     if let Ending::Exit(0) = ending {
         let output = RuntimeOutput::parse(stdout, &stderr)?;
         meta.stderr = stderr;
         return Ok(output.with_meta(meta));
     }
-    match (ending, RuntimeOutput::parse(stdout, &stderr)) {
-        (Ending::Exit(_), Err(error @ Error::Runtime { .. })) => Err(error),
-        _ if memory_refused => Err(Error::MemoryExceeded { memory_bytes: limits.memory_bytes }),
-        (Ending::Exit(exit_code), _) => Err(Error::Exit { exit_code, stderr }),
-        (Ending::Trap { trap, backtrace }, _) => Err(Error::Trap { trap, backtrace, stderr }),
+    match (ending, RuntimeOutput::parse(stdout, &stderr), refused) {
+        (Ending::Exit(_), Err(error @ Error::Runtime { .. }), _) => Err(error),
+        (_, _, Some(Refused { limit, value })) => Err(Error::MemoryExceeded { limit, value }),
+        (Ending::Exit(exit_code), _, None) => Err(Error::Exit { exit_code, stderr }),
+        (Ending::Trap { trap, backtrace }, _, None) => Err(Error::Trap { trap, backtrace, stderr }),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::engine::{Engine, Metering, Profile, hex};
 use crate::error::{Error, Phase, Result};
 use crate::files::{Identity, RegularFile};
 use crate::jobs::Deadline;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{MEMORIES, Sandbox, TABLES};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -330,6 +330,12 @@ fn ready(
         Some(_) => return Err(module_invalid(name, "`_start` is not a function without parameters and results")),
         None => return Err(module_invalid(name, "there is no `_start`: it is no WASI command")),
     };
+    let needs = module.resources_required();
+    for (count, most, what) in [(needs.num_memories, MEMORIES, "memories"), (needs.num_tables, TABLES, "tables")] {
+        if count as usize > most {
+            return Err(module_invalid(name, format!("it has {count} {what}, and may have {most}")));
+        }
+    }
     let link = |linker: &Linker<Sandbox>| linker.instantiate_pre(&module).map_err(|error| unmet_import(name, &error));
     let (instance, instance_with_files) = (link(&target.linker)?, link(&target.linker_with_files)?);
     Ok(CompiledRuntime { instance, instance_with_files, start, bytes })

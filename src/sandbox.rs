@@ -168,9 +168,12 @@ impl Stdio {
         if bytes.len() > self.output_bytes - self.stdout.len() {
             return Err(OutputTooLarge);
         }
-        if self.stdout.is_empty() {
-            // One byte more, for the NUL that ends the reply this may become.
-            self.stdout.reserve_exact(bytes.len() + 1);
+        let needed = self.stdout.len() + bytes.len();
+        if needed >= self.stdout.capacity() {
+            // Twice as much for a guest that writes in pieces, but never beyond the limit; and one byte more, for the NUL
+            // that ends the reply this may become.
+            let room = needed.max((self.stdout.capacity() * 2).min(self.output_bytes)) + 1;
+            self.stdout.reserve_exact(room - self.stdout.len());
         }
         self.stdout.extend_from_slice(bytes);
         Ok(())
@@ -207,19 +210,27 @@ pub(crate) struct Limiter {
     memory_bytes: usize,
     memory: usize,
     pub peak: usize,
-    pub refused: bool,
+    /// The limit at which it was refused last.
+    pub refused: Option<Refused>,
+}
+
+/// What a guest wanted too much of, under the name of its limit, and the limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused {
+    pub limit: &'static str,
+    pub value: u64,
 }
 
 /// Elements of one table, 8 bytes each on the host; the largest known guest (CPython) takes about 100,000.
-const TABLE_ELEMENTS: usize = 1_000_000;
-/// Tables and memories of one guest.
-const TABLES: usize = 64;
-const MEMORIES: usize = 16;
+pub(crate) const TABLE_ELEMENTS: usize = 1_000_000;
+/// Tables and memories of one guest; `module_cache` refuses a module that has more.
+pub(crate) const TABLES: usize = 64;
+pub(crate) const MEMORIES: usize = 16;
 
 impl Limiter {
     fn new(memory_bytes: u64) -> Self {
         let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
-        Limiter { memory_bytes, memory: 0, peak: 0, refused: false }
+        Limiter { memory_bytes, memory: 0, peak: 0, refused: None }
     }
 }
 
@@ -227,7 +238,7 @@ impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.memory.saturating_add(desired.saturating_sub(current));
         if total > self.memory_bytes {
-            self.refused = true;
+            self.refused = Some(Refused { limit: "memory_bytes", value: self.memory_bytes as u64 });
             return Ok(false);
         }
         self.memory = total;
@@ -236,9 +247,11 @@ impl ResourceLimiter for Limiter {
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let granted = desired <= TABLE_ELEMENTS;
-        self.refused |= !granted;
-        Ok(granted)
+        if desired > TABLE_ELEMENTS {
+            self.refused = Some(Refused { limit: "table_elements", value: TABLE_ELEMENTS as u64 });
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     fn instances(&self) -> usize {

@@ -222,7 +222,7 @@ fn modules_that_cannot_run_are_refused_with_the_reason() {
 fn modules_that_do_not_fit_the_pool_run_all_the_same() {
     let start = writer(br#"{"status":"ok","output":"large"}"#, b"", "");
     let two_memories = start.replacen("(func $put", "(memory $second 1) (func $put", 1);
-    let large_table = start.replacen("(func $put", "(table 100000 funcref) (func $put", 1);
+    let large_table = start.replacen("(func $put", "(table 900000 funcref) (table 10 funcref) (func $put", 1);
     let tables = start.replacen("(func $put", "(table 1 funcref) (table 1 funcref) (table 1 funcref) (func $put", 1);
     let catalog = Catalog::new().with("memories", &two_memories).with("table", &large_table).with("tables", &tables);
     let id = catalog.executor();

@@ -5,6 +5,7 @@ mod common;
 
 use common::{Catalog, assert_error, execute, writer};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const LOOP: &str = "(loop $forever (br $forever))";
@@ -56,6 +57,63 @@ fn a_deadline_holds_whatever_the_guest_does() {
     let (reply, took) = timed(&json!({"executor": id, "runtime": "nap"}));
     assert_eq!(reply["output"], "rested");
     assert!(took >= Duration::from_millis(20), "{took:?}");
+}
+
+/// The median of many, while both cores of a small machine compute.
+#[test]
+fn a_deadline_holds_under_load() {
+    let catalog = Catalog::new().with("loop", &writer(b"", b"", LOOP)).with("sleep", &sleeper(u64::MAX));
+    let id = catalog.executor();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| while !done.load(Ordering::Relaxed) {});
+        }
+        for runtime in ["loop", "sleep"] {
+            let request = json!({"executor": id, "runtime": runtime, "limits": {"timeout_ms": 100}});
+            execute(&request);
+            let mut late: Vec<Duration> = (0..15).map(|_| timed(&request).1 - Duration::from_millis(100)).collect();
+            late.sort();
+            // Stored first: a failed assertion must not leave the two threads running.
+            let median = late[late.len() / 2];
+            if median >= Duration::from_millis(20) {
+                done.store(true, Ordering::Relaxed);
+            }
+            assert!(median < Duration::from_millis(20), "{runtime}: {late:?}");
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn tables_are_limited_as_memory_is() {
+    let grow = |then: &str| {
+        let module = writer(br#"{"status":"ok","output":"grew"}"#, b"", "");
+        let grow = format!(
+            "(if (i32.eq (table.grow (ref.null func) (i32.const 900000)) (i32.const -1)) (then {then}))
+             (if (i32.eq (table.grow (ref.null func) (i32.const 900000)) (i32.const -1)) (then {then}))"
+        );
+        let module = module.replacen("(func $put", "(table 1000 funcref) (func $put", 1);
+        module.replacen("(func (export \"_start\")", &format!("(func (export \"_start\") {grow}"), 1)
+    };
+    let many = |what: &str| format!("(module {} (func (export \"_start\")))", what.repeat(65));
+    let catalog = Catalog::new()
+        .with("fails", &grow("(unreachable)"))
+        .with("copes", &grow(""))
+        .with("tables", &many("(table 1 funcref)"))
+        .with("memories", &many("(memory 1)"));
+    let id = catalog.executor();
+    let reply = execute(&json!({"executor": id, "runtime": "fails"}));
+    assert_error(&reply, "memory_exceeded");
+    assert!(reply["details"]["table_elements"].is_u64(), "{reply}");
+    assert_eq!(execute(&json!({"executor": id, "runtime": "copes"}))["output"], "grew");
+    for (name, text) in
+        [("tables", "it has 65 tables, and may have 64"), ("memories", "it has 65 memories, and may have 16")]
+    {
+        let reply = execute(&json!({"executor": id, "runtime": name}));
+        assert_error(&reply, "module_invalid");
+        assert!(reply["error"].as_str().unwrap().ends_with(text), "{reply}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One instance from its making to its end.
 
 use super::wasi::Exit;
-use super::{OutputTooLarge, Sandbox};
+use super::{OutputTooLarge, Refused, Sandbox};
 use crate::engine::Slot;
 use crate::error::{Error, Phase, Result, printable};
 use crate::jobs::{Deadline, Stop};
@@ -21,7 +21,7 @@ pub(crate) struct Captured {
     /// The most that it had.
     pub memory_bytes: u64,
     /// Whether it wanted more than it may have.
-    pub memory_refused: bool,
+    pub refused: Option<Refused>,
     pub fuel: Option<u64>,
 }
 
@@ -70,10 +70,10 @@ pub(crate) fn run(compiled: &CompiledRuntime, sandbox: Sandbox, _slot: Slot) -> 
             }
         }
     };
-    let (memory_bytes, memory_refused) = (sandbox.limiter.peak as u64, sandbox.limiter.refused);
+    let (memory_bytes, refused) = (sandbox.limiter.peak as u64, sandbox.limiter.refused);
     let (stdout, stderr) = sandbox.stdio.into_captured();
     let fuel = fuel.zip(left).map(|(given, left)| given - left);
-    Ok(Captured { stdout, stderr, ending, memory_bytes, memory_refused, fuel })
+    Ok(Captured { stdout, stderr, ending, memory_bytes, refused, fuel })
 }
 
 fn guest(compiled: &CompiledRuntime, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
