@@ -214,10 +214,7 @@ impl ModuleCache {
                 let flight = Arc::new(Flight::default());
                 let job = Job { key, wasm, name: wanted.entry.name.clone(), disk: wanted.disk.cloned() };
                 let own = flight.clone();
-                std::thread::Builder::new()
-                    .name("arawn-load".to_owned())
-                    .spawn(move || self.fly(engine, job, &own))
-                    .map_err(Error::internal)?;
+                crate::threads::spawn("arawn-load", move || self.fly(engine, job, &own)).map_err(Error::internal)?;
                 flights.insert(key, flight.clone());
                 flight
             }
