@@ -3,18 +3,8 @@
 
 mod common;
 
-use common::{Catalog, compile_c, library_path, run};
+use common::{Catalog, compile_c, library_path, run, trapping};
 use std::process::Command;
-
-/// A guest for each way to trap: by a fault, by an illegal instruction, by an arithmetic fault, by a check in code.
-fn trapping() -> Catalog {
-    let start = |body: &str| format!("(module (memory (export \"memory\") 1) (func $f (export \"_start\") {body}))");
-    Catalog::new()
-        .with("bounds", &start("(drop (i32.load (i32.const -8)))"))
-        .with("unreachable", &start("unreachable"))
-        .with("division", &start("(drop (i32.div_s (i32.const 1) (i32.load (i32.const 32))))"))
-        .with("recursion", &start("(call $f)"))
-}
 
 fn program(name: &str, mode: &str, catalog: &Catalog) -> Command {
     let compiled = compile_c(&format!("tests/c/{name}.c"), &format!("{name}-{mode}"), &[]);
@@ -47,6 +37,19 @@ fn a_host_may_overflow_its_own_stack_beside_guests_that_overflow_theirs() {
 #[test]
 fn guests_overflow_their_stacks_on_threads_of_every_size() {
     assert_eq!(run(&mut program("host_stacks", "small", &trapping())), "done\n");
+}
+
+/// The first thread's stack is as large as the limit of the process says.
+#[test]
+fn the_first_thread_may_have_a_stack_of_any_size() {
+    let catalog = trapping();
+    let program = program("host_stacks", "small", &catalog);
+    for kib in ["128", "1024", "1200", "100000", "unlimited"] {
+        let script = format!("ulimit -s {kib} && exec \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "sh"]).arg(program.get_program()).args(program.get_args());
+        assert_eq!(run(command.env("LD_LIBRARY_PATH", library_path())), "done\n", "{kib}");
+    }
 }
 
 #[test]

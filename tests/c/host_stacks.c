@@ -17,7 +17,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     previous.sa_sigaction(number, info, context);
 }
 
-static volatile long depth;
+static __thread volatile long depth;
 
 static long dives(volatile char *above)
 {
@@ -104,6 +104,7 @@ static void small(void)
     pthread_attr_t attributes;
     pthread_t thread;
     size_t i;
+    traps();
     for (i = 0; i < sizeof kib / sizeof *kib; i++)
         on_a_thread(all_traps, kib[i] * 1024);
     CHECK(pthread_attr_init(&attributes) == 0);

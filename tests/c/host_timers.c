@@ -21,6 +21,7 @@ static void on_timer(int number, siginfo_t *info, void *context)
 }
 
 static const char *directory, *cache;
+static sigset_t timers;
 
 /* Executors come and go, so that catalogs are read and modules loaded from disk all the time. */
 static void *one_thread(void *number)
@@ -30,6 +31,7 @@ static void *one_thread(void *number)
     sigset_t one;
     int call, own = *(int *)number;
     is_the_hosts = 1;
+    CHECK(pthread_sigmask(SIG_UNBLOCK, &timers, NULL) == 0);
     sigemptyset(&one);
     sigaddset(&one, SIGUSR1);
     CHECK(pthread_sigmask(SIG_BLOCK, &one, NULL) == 0);
@@ -57,7 +59,6 @@ int main(int argc, char **argv)
     struct timespec still = {0, 50000000};
     pthread_t thread[THREADS];
     int numbers[THREADS], i;
-    sigset_t timers;
     CHECK(argc == 3);
     is_the_hosts = 1;
     directory = argv[1];
@@ -66,17 +67,18 @@ int main(int argc, char **argv)
     install(SIGPROF, on_timer, 0, NULL);
     CHECK(setitimer(ITIMER_REAL, &every, NULL) == 0 && setitimer(ITIMER_PROF, &every, NULL) == 0);
     open_executor(directory);
+    /* From here on the main thread blocks them; the others do until they are marked. */
+    sigemptyset(&timers);
+    sigaddset(&timers, SIGALRM);
+    sigaddset(&timers, SIGPROF);
+    CHECK(pthread_sigmask(SIG_BLOCK, &timers, NULL) == 0);
     for (i = 0; i < THREADS; i++) {
         numbers[i] = i;
         CHECK(pthread_create(&thread[i], NULL, one_thread, &numbers[i]) == 0);
     }
     for (i = 0; i < THREADS; i++)
         CHECK(pthread_join(thread[i], NULL) == 0);
-    /* Whom does a signal go to that every thread of the host blocks? To nobody: a host may wait for it with sigwait. */
-    sigemptyset(&timers);
-    sigaddset(&timers, SIGALRM);
-    sigaddset(&timers, SIGPROF);
-    CHECK(pthread_sigmask(SIG_BLOCK, &timers, NULL) == 0);
+    /* A signal that every thread of the host blocks is nobody's until the host waits for it. */
     works();
     nanosleep(&still, NULL);
     CHECK(sigwait(&timers, &i) == 0);
