@@ -1,6 +1,7 @@
 //! The C programs again, each under the sanitizers that can bear it. The library itself is not instrumented: what they
 //! see is the host's side, every reply as heap memory, and every lock and thread that goes through libc.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![allow(unsafe_code, reason = "a program's personality is set between fork and exec")]
 
 mod common;
 
@@ -38,6 +39,14 @@ fn command(program: &Path, sanitizer: &str) -> Command {
     command.env("LD_LIBRARY_PATH", library_path());
     if sanitizer == THREAD {
         command.env("TSAN_OPTIONS", THREAD_OPTIONS);
+        // Older versions refuse to start where the kernel's random addresses have more bits than they know of.
+        let fixed_addresses = || {
+            // SAFETY: a system call without pointers.
+            unsafe { libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong) };
+            Ok(())
+        };
+        // SAFETY: the closure does nothing between fork and exec but a system call.
+        unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, fixed_addresses) };
     }
     command
 }
