@@ -292,7 +292,7 @@ impl Ticker {
         let thread = match self.thread.get() {
             Some(thread) => thread,
             None => self.thread.get_or_try_init(|| {
-                let thread = thread::Builder::new().name("arawn-ticker".to_owned()).spawn(move || tick(engine));
+                let thread = crate::threads::spawn("arawn-ticker", move || tick(engine));
                 thread.map(|handle| handle.thread().clone()).map_err(Error::internal)
             })?,
         };

@@ -30,6 +30,7 @@ mod module_cache;
 mod protocol;
 mod sandbox;
 mod stats;
+mod threads;
 
 pub use catalog::{CatalogEntry, Category, RuntimeCatalog, RuntimeEntry};
 pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, RequestLimits};

@@ -102,6 +102,8 @@ struct Flight {
 
 /// Files remembered at most; forgetting one costs a hash.
 const HASHES: usize = 100_000;
+/// Modules in memory at most, however small they are: wasmtime keeps a file descriptor for the data of each.
+const MODULES: usize = 256;
 
 static CACHE: LazyLock<ModuleCache> = LazyLock::new(ModuleCache::default);
 
@@ -217,10 +219,7 @@ impl ModuleCache {
                 let flight = Arc::new(Flight::default());
                 let job = Job { key, wasm, name: wanted.entry.name.clone(), disk: wanted.disk.cloned() };
                 let own = flight.clone();
-                std::thread::Builder::new()
-                    .name("arawn-load".to_owned())
-                    .spawn(move || self.fly(engine, job, &own))
-                    .map_err(Error::internal)?;
+                crate::threads::spawn("arawn-load", move || self.fly(engine, job, &own)).map_err(Error::internal)?;
                 flights.insert(key, flight.clone());
                 flight
             }
@@ -282,7 +281,7 @@ impl ModuleCache {
         let used = AtomicU64::new(self.clock.fetch_add(1, Ordering::Relaxed));
         modules.insert(key, Cached { compiled, used });
         let mut total: u64 = modules.values().map(|cached| cached.compiled.bytes).sum();
-        while total > engine.options.module_cache_bytes && modules.len() > 1 {
+        while (total > engine.options.module_cache_bytes || modules.len() > MODULES) && modules.len() > 1 {
             let oldest = modules.iter().filter(|(other, _)| **other != key);
             let Some(oldest) = oldest.min_by_key(|(_, c)| c.used.load(Ordering::Relaxed)).map(|(k, _)| *k) else {
                 break;

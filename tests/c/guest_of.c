@@ -37,6 +37,9 @@ int main(int argc, char **argv)
     char before[4096], after[4096];
     sigset_t mask_before, mask_after;
     int round;
+    /* What pthread_sigmask fills in is less than the whole. */
+    memset(&mask_before, 0, sizeof mask_before);
+    memset(&mask_after, 0, sizeof mask_after);
     if (argc != 2 || !getcwd(before, sizeof before) || pthread_sigmask(SIG_SETMASK, NULL, &mask_before) != 0)
         return 1;
     for (round = 0; round < 3; round++) {

@@ -120,6 +120,16 @@ impl Catalog {
     }
 }
 
+/// A guest for each way to trap: by a fault, by an illegal instruction, by an arithmetic fault, by a check in code.
+pub fn trapping() -> Catalog {
+    let start = |body: &str| format!("(module (memory (export \"memory\") 1) (func $f (export \"_start\") {body}))");
+    Catalog::new()
+        .with("bounds", &start("(drop (i32.load (i32.const -8)))"))
+        .with("unreachable", &start("unreachable"))
+        .with("division", &start("(drop (i32.div_s (i32.const 1) (i32.load (i32.const 32))))"))
+        .with("recursion", &start("(call $f)"))
+}
+
 /// A module that writes `stdout` and `stderr`, then does `then`.
 pub fn writer(stdout: &[u8], stderr: &[u8], then: &str) -> String {
     let escape = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\{byte:02x}")).collect::<String>();

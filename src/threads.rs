@@ -1,0 +1,48 @@
+//! Threads of the library's own.
+
+use std::io;
+use std::thread::{self, JoinHandle};
+
+/// Starts a thread that blocks signals, as do the compiler's threads that it may start in turn: a signal to the process
+/// goes to a thread of the host, where its handlers expect to run and where it may have blocked the signal to wait for
+/// it.
+pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    #[cfg(unix)]
+    let _inherited = blocked::Signals::block();
+    thread::Builder::new().name(name.to_owned()).spawn(body)
+}
+
+#[cfg(unix)]
+#[allow(unsafe_code, reason = "a new thread inherits its mask, which only pthread_sigmask can set")]
+mod blocked {
+    use std::mem::MaybeUninit;
+    use std::ptr::null_mut;
+
+    /// The calling thread's mask, put back on drop.
+    pub(super) struct Signals(Option<libc::sigset_t>);
+
+    impl Signals {
+        /// Blocks every signal but those of faults, which are the thread's own.
+        pub(super) fn block() -> Self {
+            let (mut all, mut before) = (MaybeUninit::zeroed(), MaybeUninit::zeroed());
+            // SAFETY: both sets are plain bits, zeroed, and as large as the functions that fill them expect.
+            unsafe {
+                libc::sigfillset(all.as_mut_ptr());
+                for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT, libc::SIGTRAP] {
+                    libc::sigdelset(all.as_mut_ptr(), fault);
+                }
+                let failed = libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
+                Signals((failed == 0).then(|| before.assume_init()))
+            }
+        }
+    }
+
+    impl Drop for Signals {
+        fn drop(&mut self) {
+            if let Some(before) = &self.0 {
+                // SAFETY: the set is the one that pthread_sigmask has filled.
+                unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, null_mut()) };
+            }
+        }
+    }
+}

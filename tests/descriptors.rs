@@ -1,0 +1,27 @@
+//! File descriptors are the host's.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+mod common;
+
+use common::{Catalog, in_new_process_under, writer};
+use serde_json::json;
+
+/// Each compiled module in memory has a descriptor, so that their number has a bound of its own.
+#[test]
+fn many_small_modules_do_not_use_up_the_descriptors() {
+    let names: Vec<String> = (0..320).map(|n| format!("small-{n}")).collect();
+    let catalog = names.iter().fold(Catalog::new(), |catalog, name| {
+        let stdout = json!({"status": "ok", "output": name}).to_string();
+        catalog.with(name, &writer(stdout.as_bytes(), b"", ""))
+    });
+    let mut calls = vec![("arawn_executor_new", json!({"id": "a", "cache_dir": null, "runtimes_dir": catalog.path()}))];
+    let run = |name| ("arawn_execute_runtime", json!({"executor": "a", "runtime": name}));
+    calls.extend(names.iter().map(run));
+    calls.push(("arawn_stats", json!({})));
+    let replies = in_new_process_under(&["sh", "-c", "ulimit -n 300; exec \"$0\""], &calls);
+    for (name, reply) in names.iter().zip(&replies[1..]) {
+        assert_eq!(reply, &json!({"status": "ok", "output": name}));
+    }
+    let cache = &replies.last().unwrap()["output"]["memory_cache"];
+    assert_eq!((&cache["modules"], &cache["evictions"]), (&json!(256), &json!(64)));
+}
