@@ -34,12 +34,14 @@
 //             line break that was not in the runtime's own output.
 // Threads.    Any thread may call any function at any time. arawn_execute_runtime blocks until its runtime has ended;
 //             the others take microseconds, but for arawn_executor_close, which may wait for the disk.
-// Stacks.     Guests run on stacks of the library's own. A calling thread needs 64 KiB.
+// Stacks.     A guest runs on the calling thread's stack where that is large (1 MiB), else on one of the library's own: a
+//             calling thread needs 64 KiB. A coroutine's stack must not lie within a thread's own stack.
 // Panics.     No function unwinds into the host, aborts it or calls exit. A defect is the reply "internal".
 // Process.    The library never writes to the host's stdout or stderr, and never changes its working directory,
-//             environment or signal mask. Threads are started by the first call that needs one. The first
-//             arawn_executor_new installs handlers for SIGSEGV, SIGILL, SIGBUS and SIGFPE, which pass on every signal
-//             that is not a guest's; arawn_configure can turn them off.
+//             environment or signal mask. Threads are started by the first call that needs one, and block every
+//             signal but those of faults. The first arawn_executor_new installs handlers for SIGSEGV, SIGILL and SIGFPE,
+//             which pass on every signal that is not a guest's; a host that installs its own later must do the same.
+//             arawn_configure can turn them off.
 // Fork.       A child of a process that has an executor gets the reply "forked" from every function; the parent goes on.
 // Unloading.  dlclose is safe; the library stays mapped.
 // Stability.  Functions, keys and codes are added and never renamed or removed within one SONAME. Texts may change.
@@ -126,7 +128,8 @@ extern "C" {
 //
 // {"pool_slots": 128,               calls that may run at once, 1 to 10000; each reserves 4 GiB of
 //                                   address space, not of memory
-//  "module_cache_bytes": 268435456, compiled code kept in memory while it is not in use, in bytes
+//  "module_cache_bytes": 268435456, compiled code kept in memory, in bytes; besides, there are at most a quarter as
+//                                   many modules as the process may have file descriptors, since each has one
 //  "disk_cache_bytes": 1073741824,  compiled code kept in each cache directory, in bytes
 //  "signal_handlers": true}         false: wasm traps use no signal handlers, and code is slower
 //

@@ -4,6 +4,7 @@ use crate::config::Options;
 use crate::error::{Error, Phase, Result};
 use crate::jobs::{Deadline, Stop};
 use crate::sandbox::{Sandbox, TABLE_ELEMENTS, files, wasi};
+use crate::threads;
 use once_cell::sync::OnceCell;
 use sha2::{Digest, Sha256};
 use std::hash::{Hash, Hasher};
@@ -34,6 +35,8 @@ pub(crate) struct Engine {
     metered: OnceCell<Profile>,
     slots: Slots,
     ticker: Ticker,
+    /// Threads for host calls on files; made with the first guest that has any.
+    file_threads: OnceCell<tokio::runtime::Runtime>,
 }
 
 /// Whether compiled code counts fuel and computes the same on every processor, which makes it slower.
@@ -115,7 +118,14 @@ impl Engine {
     fn new(options: Options) -> Result<Self> {
         let plain = Profile::new(Metering::Off, &options)?;
         let slots = Slots::new(options.pool_slots);
-        Ok(Engine { options, plain, metered: OnceCell::new(), slots, ticker: Ticker::default() })
+        Ok(Engine {
+            options,
+            plain,
+            metered: OnceCell::new(),
+            slots,
+            ticker: Ticker::default(),
+            file_threads: OnceCell::new(),
+        })
     }
 
     pub fn profile(&self, metering: Metering) -> Result<&Profile> {
@@ -136,6 +146,15 @@ impl Engine {
         let slot = Slot(&self.slots);
         self.ticker.wake(self)?;
         Ok(slot)
+    }
+
+    /// Where wasmtime-wasi runs the system calls of files, so that a deadline need not wait for them.
+    pub fn file_threads(&self) -> Result<&tokio::runtime::Runtime> {
+        self.file_threads.get_or_try_init(|| {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.thread_name("arawn-files").on_thread_start(threads::block_signals);
+            builder.max_blocking_threads(self.options.pool_slots as usize).build().map_err(Error::internal)
+        })
     }
 
     pub fn slots_in_use(&self) -> usize {
@@ -292,7 +311,7 @@ impl Ticker {
         let thread = match self.thread.get() {
             Some(thread) => thread,
             None => self.thread.get_or_try_init(|| {
-                let thread = crate::threads::spawn("arawn-ticker", move || tick(engine));
+                let thread = threads::spawn("arawn-ticker", move || tick(engine));
                 thread.map(|handle| handle.thread().clone()).map_err(Error::internal)
             })?,
         };

@@ -30,7 +30,8 @@ pub const ARAWN_VERSION_PATCH: u32 = 0;
 /// ```json
 /// {"pool_slots": 128,               calls that may run at once, 1 to 10000; each reserves 4 GiB of
 ///                                   address space, not of memory
-///  "module_cache_bytes": 268435456, compiled code kept in memory while it is not in use, in bytes
+///  "module_cache_bytes": 268435456, compiled code kept in memory, in bytes; besides, there are at most a quarter as
+///                                   many modules as the process may have file descriptors, since each has one
 ///  "disk_cache_bytes": 1073741824,  compiled code kept in each cache directory, in bytes
 ///  "signal_handlers": true}         false: wasm traps use no signal handlers, and code is slower
 /// ```

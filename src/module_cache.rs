@@ -102,8 +102,17 @@ struct Flight {
 
 /// Files remembered at most; forgetting one costs a hash.
 const HASHES: usize = 100_000;
-/// Modules in memory at most, however small they are: wasmtime keeps a file descriptor for the data of each.
-const MODULES: usize = 256;
+/// wasmtime keeps a file descriptor for the data of each module: of those that the process may have, they take one in
+/// four at most.
+const DESCRIPTORS_A_MODULE: u64 = 4;
+/// Modules in memory however few descriptors there are.
+const FEWEST_MODULES: u64 = 16;
+
+fn most_modules() -> usize {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = descriptors.map_or(u64::MAX, |descriptors| (descriptors / DESCRIPTORS_A_MODULE).max(FEWEST_MODULES));
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
 
 static CACHE: LazyLock<ModuleCache> = LazyLock::new(ModuleCache::default);
 
@@ -281,7 +290,8 @@ impl ModuleCache {
         let used = AtomicU64::new(self.clock.fetch_add(1, Ordering::Relaxed));
         modules.insert(key, Cached { compiled, used });
         let mut total: u64 = modules.values().map(|cached| cached.compiled.bytes).sum();
-        while (total > engine.options.module_cache_bytes || modules.len() > MODULES) && modules.len() > 1 {
+        let most = most_modules();
+        while (total > engine.options.module_cache_bytes || modules.len() > most) && modules.len() > 1 {
             let oldest = modules.iter().filter(|(other, _)| **other != key);
             let Some(oldest) = oldest.min_by_key(|(_, c)| c.used.load(Ordering::Relaxed)).map(|(k, _)| *k) else {
                 break;

@@ -12,6 +12,12 @@ pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Res
     thread::Builder::new().name(name.to_owned()).spawn(body)
 }
 
+/// Blocks signals in the calling thread, which must be one of the library's own that it did not start by itself.
+pub(crate) fn block_signals() {
+    #[cfg(unix)]
+    std::mem::forget(blocked::Signals::block());
+}
+
 #[cfg(unix)]
 #[allow(unsafe_code, reason = "a new thread inherits its mask, which only pthread_sigmask can set")]
 mod blocked {

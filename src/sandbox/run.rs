@@ -2,7 +2,7 @@
 
 use super::wasi::Exit;
 use super::{OutputTooLarge, Refused, Sandbox};
-use crate::engine::Slot;
+use crate::engine::{Slot, engine};
 use crate::error::{Error, Phase, Result, printable};
 use crate::jobs::{Deadline, Stop};
 use crate::module_cache::CompiledRuntime;
@@ -47,6 +47,7 @@ pub(crate) fn run(compiled: &CompiledRuntime, sandbox: Sandbox, _slot: Slot) -> 
     }
     // With files, host calls wait, and only a future can be left waiting.
     let is_direct = !store.data().has_files() && super::stack::is_large_enough();
+    let _entered = if store.data().has_files() { Some(engine()?.file_threads()?.enter()) } else { None };
     let ended = match is_direct {
         true => Ok(guest(compiled, &mut store)),
         false => wait(guest_on_its_own_stack(compiled, &mut store), &deadline),

@@ -17,6 +17,7 @@ static const struct {
     {"arawn_catalog_list", arawn_catalog_list},
     {"arawn_catalog_inspect", arawn_catalog_inspect},
     {"arawn_stats", arawn_stats},
+    {"arawn_cancel", arawn_cancel},
 };
 
 int main(void)

@@ -34,6 +34,7 @@ static void is_refused(void)
     CHECK(says(arawn_configure("{}"), forked));
     CHECK(says(arawn_catalog_list("{\"executor\":\"f\"}"), forked));
     CHECK(says(arawn_catalog_inspect("{\"executor\":\"f\",\"name\":\"passthrough\"}"), forked));
+    CHECK(says(arawn_cancel("{\"executor\":\"f\",\"job\":\"j\"}"), forked));
     CHECK(says(arawn_stats("{}"), forked));
     CHECK(says(arawn_stats(NULL), forked));
     CHECK(arawn_version()[0] != '\0');
