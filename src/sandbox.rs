@@ -170,11 +170,13 @@ impl Stdio {
 pub(crate) struct Limiter {
     memory_bytes: usize,
     memory: usize,
+    table_elements: usize,
     pub peak: usize,
     pub refused: bool,
 }
 
-/// Elements of one table, 8 bytes each on the host; the largest known guest (CPython) takes about 100,000.
+/// Elements of one guest's tables together, 8 bytes each on the host; the largest known guest (CPython) takes about
+/// 100,000.
 const TABLE_ELEMENTS: usize = 1_000_000;
 /// Tables and memories of one guest.
 const TABLES: usize = 64;
@@ -183,12 +185,15 @@ const MEMORIES: usize = 16;
 impl Limiter {
     fn new(memory_bytes: u64) -> Self {
         let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
-        Limiter { memory_bytes, memory: 0, peak: 0, refused: false }
+        Limiter { memory_bytes, memory: 0, table_elements: 0, peak: 0, refused: false }
     }
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         let total = self.memory.saturating_add(desired.saturating_sub(current));
         if total > self.memory_bytes {
             self.refused = true;
@@ -199,10 +204,17 @@ impl ResourceLimiter for Limiter {
         Ok(true)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let granted = desired <= TABLE_ELEMENTS;
-        self.refused |= !granted;
-        Ok(granted)
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        if total > TABLE_ELEMENTS {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.table_elements = total;
+        Ok(true)
     }
 
     fn instances(&self) -> usize {
