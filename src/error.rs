@@ -308,9 +308,11 @@ impl fmt::Display for Error {
             Error::InvalidJson { line, column, message } => {
                 write!(f, "not JSON: {message} (line {line}, column {column})")
             }
-            Error::InvalidRequest { path, message } => write!(f, "the request is not valid at `{path}`: {message}"),
+            Error::InvalidRequest { path, message } => {
+                write!(f, "the request is not valid at `{}`: {message}", printable(path))
+            }
             Error::InvalidConfig { path, message } => {
-                write!(f, "the configuration is not valid at `{path}`: {message}")
+                write!(f, "the configuration is not valid at `{}`: {message}", printable(path))
             }
             Error::UnknownExecutor { executor } => {
                 write!(f, "there is no executor `{}`; make it with arawn_executor_new", printable(executor))

@@ -209,6 +209,7 @@ impl Stdio {
 pub(crate) struct Limiter {
     memory_bytes: usize,
     memory: usize,
+    table_elements: usize,
     pub peak: usize,
     /// The limit at which it was refused last.
     pub refused: Option<Refused>,
@@ -221,7 +222,8 @@ pub(crate) struct Refused {
     pub value: u64,
 }
 
-/// Elements of one table, 8 bytes each on the host; the largest known guest (CPython) takes about 100,000.
+/// Elements of one guest's tables together, 8 bytes each on the host; the largest known guest (CPython) takes about
+/// 100,000.
 pub(crate) const TABLE_ELEMENTS: usize = 1_000_000;
 /// Tables and memories of one guest; `module_cache` refuses a module that has more.
 pub(crate) const TABLES: usize = 64;
@@ -230,12 +232,15 @@ pub(crate) const MEMORIES: usize = 16;
 impl Limiter {
     fn new(memory_bytes: u64) -> Self {
         let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
-        Limiter { memory_bytes, memory: 0, peak: 0, refused: None }
+        Limiter { memory_bytes, memory: 0, table_elements: 0, peak: 0, refused: None }
     }
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if is_its_own_maximum(desired, maximum, self.memory_bytes) {
+            return Ok(false);
+        }
         let total = self.memory.saturating_add(desired.saturating_sub(current));
         if total > self.memory_bytes {
             self.refused = Some(Refused { limit: "memory_bytes", value: self.memory_bytes as u64 });
@@ -246,11 +251,16 @@ impl ResourceLimiter for Limiter {
         Ok(true)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > TABLE_ELEMENTS {
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if is_its_own_maximum(desired, maximum, TABLE_ELEMENTS) {
+            return Ok(false);
+        }
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        if total > TABLE_ELEMENTS {
             self.refused = Some(Refused { limit: "table_elements", value: TABLE_ELEMENTS as u64 });
             return Ok(false);
         }
+        self.table_elements = total;
         Ok(true)
     }
 
@@ -265,4 +275,10 @@ impl ResourceLimiter for Limiter {
     fn memories(&self) -> usize {
         MEMORIES
     }
+}
+
+/// Whether a growth fails by what the module itself declares, below the limit: wasmtime asks the limiter first, and such a
+/// growth must neither be counted nor taken for a refusal of ours.
+fn is_its_own_maximum(desired: usize, maximum: Option<usize>, limit: usize) -> bool {
+    maximum.is_some_and(|maximum| maximum < limit && desired > maximum)
 }

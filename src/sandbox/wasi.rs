@@ -263,15 +263,17 @@ pub(super) fn fd_read(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, r
 
 pub(super) fn fd_write(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, written: u32) -> Answer {
     let stream = guest.stream(fd)?;
+    if stream == Stream::Stdin {
+        return Err(Errno::Badf.into());
+    }
     let mut total = 0u32;
     for index in 0..bounded(count)? {
         let (at, len) = guest.iovec(iovecs, index)?;
         let bytes = guest.memory.get(at as usize..at as usize + len as usize).ok_or(Errno::Fault)?;
         total = total.checked_add(len).ok_or(Errno::Overflow)?;
         match stream {
-            Stream::Stdin => return Err(Errno::Badf.into()),
-            Stream::Stdout => guest.sandbox.stdio.write_stdout(bytes).map_err(|e| Failure::Stop(e.into()))?,
             Stream::Stderr => guest.sandbox.stdio.write_stderr(bytes),
+            _ => guest.sandbox.stdio.write_stdout(bytes).map_err(|e| Failure::Stop(e.into()))?,
         }
     }
     guest.write(written, &total.to_le_bytes())

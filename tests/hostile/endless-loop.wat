@@ -1,0 +1,3 @@
+;; Computes for ever.
+(module
+  (func (export "_start") (loop $forever (br $forever))))

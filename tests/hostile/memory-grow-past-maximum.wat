@@ -1,0 +1,20 @@
+;; Asks a hundred times for more than its own maximum; what it never got must not count.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1 3)
+  (data (i32.const 64) "{\"status\":\"ok\",\"output\":\"contained\"}")
+  (global $attempt (mut i32) (i32.const 0))
+  (func $expect (param $errno i32) (param $got i32)
+    (global.set $attempt (i32.add (global.get $attempt) (i32.const 1)))
+    (if (i32.ne (local.get $got) (local.get $errno)) (then (call $proc_exit (global.get $attempt)))))
+  (func $put (param $fd i32) (param $at i32) (param $len i32)
+    (i32.store (i32.const 0) (local.get $at))
+    (i32.store (i32.const 4) (local.get $len))
+    (drop (call $fd_write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 8))))
+  (func (export "_start")
+    (loop $more
+      (call $expect (i32.const -1) (memory.grow (i32.const 3)))
+      (br_if $more (i32.lt_u (global.get $attempt) (i32.const 100))))
+    (call $expect (i32.const 1) (memory.grow (i32.const 2)))
+    (call $put (i32.const 1) (i32.const 64) (i32.const 36))))

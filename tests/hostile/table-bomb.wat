@@ -1,0 +1,21 @@
+;; Grows a table until it gets no more, and far past that.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 64) "{\"status\":\"ok\",\"output\":\"contained\"}")
+  (table 1 funcref)
+  (global $attempt (mut i32) (i32.const 0))
+  (func $expect (param $errno i32) (param $got i32)
+    (global.set $attempt (i32.add (global.get $attempt) (i32.const 1)))
+    (if (i32.ne (local.get $got) (local.get $errno)) (then (call $proc_exit (global.get $attempt)))))
+  (func $put (param $fd i32) (param $at i32) (param $len i32)
+    (i32.store (i32.const 0) (local.get $at))
+    (i32.store (i32.const 4) (local.get $len))
+    (drop (call $fd_write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 8))))
+  (func (export "_start")
+    (loop $more
+      (br_if $more (i32.ne (table.grow (ref.null func) (i32.const 1000)) (i32.const -1))))
+    (call $expect (i32.const 1) (i32.le_u (table.size) (i32.const 1000000)))
+    (call $expect (i32.const -1) (table.grow (ref.null func) (i32.const -1)))
+    (call $put (i32.const 1) (i32.const 64) (i32.const 36))))
