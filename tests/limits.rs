@@ -67,7 +67,11 @@ fn a_deadline_holds_under_load() {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| while !done.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    std::hint::spin_loop()
+                }
+            });
         }
         for runtime in ["loop", "sleep"] {
             let request = json!({"executor": id, "runtime": runtime, "limits": {"timeout_ms": 100}});
