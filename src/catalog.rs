@@ -46,20 +46,27 @@ struct State {
 /// A runtime as the catalog describes it.
 #[derive(Debug)]
 pub struct RuntimeEntry {
+    /// Matches `[a-z0-9][a-z0-9._-]{0,63}`.
     pub name: String,
+    /// Whether it came with the library or an installation.
     pub category: Category,
+    /// What it does, for a person.
     pub description: String,
     pub(crate) source: Source,
     pub(crate) sha256: Option<Sha>,
+    /// `argv` after the name.
     pub args: Vec<String>,
+    /// Its environment, under what its executor grants.
     pub env: BTreeMap<String, String>,
 }
 
+/// Where a runtime comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
     /// Embedded in the library, or shipped with an installation.
     Builtin,
+    /// Added to a catalog.
     #[default]
     Custom,
 }
@@ -76,8 +83,10 @@ pub(crate) enum Source {
 pub struct CatalogEntry {
     /// The `.wasm` file, relative to the catalog's directory and inside it.
     pub path: String,
+    /// See [`RuntimeEntry::category`].
     #[serde(default)]
     pub category: Category,
+    /// See [`RuntimeEntry::description`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// The only SHA-256 that the file may have.
@@ -86,6 +95,7 @@ pub struct CatalogEntry {
     /// `argv` after the runtime's name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
+    /// See [`RuntimeEntry::env`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
 }

@@ -17,8 +17,10 @@ pub struct ExecutorConfig {
     /// Where compiled modules are kept between processes.
     #[serde(deserialize_with = "cache_dir")]
     pub cache_dir: CacheDir,
+    /// What one call may use.
     #[serde(deserialize_with = "object")]
     pub limits: Limits,
+    /// What guests may reach beyond their own memory.
     #[serde(deserialize_with = "object")]
     pub capabilities: Capabilities,
     /// Makes a run depend on nothing but the request.
@@ -49,6 +51,7 @@ pub enum CacheDir {
     Platform,
     /// No disk cache (`"cache_dir": null`).
     Off,
+    /// This directory, which is made where it is missing.
     At(PathBuf),
 }
 
@@ -96,6 +99,7 @@ const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 /// The limits that a request names; it may tighten the executor's, not widen them.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields are those of `Limits`")]
 pub struct RequestLimits {
     pub timeout_ms: Option<u64>,
     pub memory_bytes: Option<u64>,

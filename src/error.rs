@@ -12,136 +12,62 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// [`details`](Error::details) carries what a program may want to act on.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are the keys of `details`, which the error table of arawn.h describes")]
 pub enum Error {
     /// A pointer was NULL, or its bytes were not UTF-8 from `byte` on.
-    InvalidArgument {
-        argument: &'static str,
-        byte: Option<usize>,
-    },
+    InvalidArgument { argument: &'static str, byte: Option<usize> },
     /// The text is not one JSON value.
-    InvalidJson {
-        line: usize,
-        column: usize,
-        message: String,
-    },
+    InvalidJson { line: usize, column: usize, message: String },
     /// The JSON is not the request it should be, at `path`.
-    InvalidRequest {
-        path: String,
-        message: String,
-    },
+    InvalidRequest { path: String, message: String },
     /// The JSON is not the configuration it should be, at `path`.
-    InvalidConfig {
-        path: String,
-        message: String,
-    },
-    UnknownExecutor {
-        executor: String,
-    },
-    ExecutorExists {
-        executor: String,
-    },
+    InvalidConfig { path: String, message: String },
+    /// No executor has that name.
+    UnknownExecutor { executor: String },
+    /// An executor has that name already.
+    ExecutorExists { executor: String },
     /// No runtime of that name; `near` holds the names most like it.
-    UnknownRuntime {
-        runtime: String,
-        near: Vec<String>,
-    },
+    UnknownRuntime { runtime: String, near: Vec<String> },
     /// The catalog has the runtime, but its file cannot be used.
-    RuntimeUnavailable {
-        runtime: String,
-        path: String,
-        reason: String,
-    },
+    RuntimeUnavailable { runtime: String, path: String, reason: String },
     /// `catalog.toml` does not parse, or one of its entries is refused.
-    CatalogInvalid {
-        file: String,
-        line: Option<usize>,
-        entry: Option<String>,
-        message: String,
-    },
+    CatalogInvalid { file: String, line: Option<usize>, entry: Option<String>, message: String },
     /// The file is not the one that the entry's `sha256` pins.
-    HashMismatch {
-        runtime: String,
-        expected: String,
-        actual: String,
-    },
+    HashMismatch { runtime: String, expected: String, actual: String },
     /// Not a module this library can run; `import` names the import that nobody provides, where that is why.
-    ModuleInvalid {
-        runtime: String,
-        message: String,
-        import: Option<String>,
-    },
-    ModuleTooLarge {
-        runtime: String,
-        bytes: u64,
-        module_bytes: u64,
-    },
+    ModuleInvalid { runtime: String, message: String, import: Option<String> },
+    /// The file is larger than `module_bytes`.
+    ModuleTooLarge { runtime: String, bytes: u64, module_bytes: u64 },
     /// The guest trapped.
-    Trap {
-        trap: String,
-        backtrace: Vec<String>,
-        stderr: String,
-    },
+    Trap { trap: String, backtrace: Vec<String>, stderr: String },
     /// The guest exited with a code other than 0 and said nothing on stdout.
-    Exit {
-        exit_code: i32,
-        stderr: String,
-    },
+    Exit { exit_code: i32, stderr: String },
     /// The runtime itself answered `"status":"error"`.
-    Runtime {
-        message: String,
-        stderr: String,
-    },
+    Runtime { message: String, stderr: String },
     /// stdout is not one `RuntimeOutput`; `offset` counts bytes.
-    MalformedOutput {
-        message: String,
-        offset: usize,
-        excerpt: String,
-        stderr: String,
-    },
-    OutputTooLarge {
-        output_bytes: u64,
-    },
+    MalformedOutput { message: String, offset: usize, excerpt: String, stderr: String },
+    /// stdout is larger than `output_bytes`.
+    OutputTooLarge { output_bytes: u64 },
     /// The deadline passed in `phase`.
-    Timeout {
-        phase: Phase,
-        timeout_ms: u64,
-    },
+    Timeout { phase: Phase, timeout_ms: u64 },
     /// The guest was refused memory or table elements, and failed; `limit` is `memory_bytes` or `table_elements`.
-    MemoryExceeded {
-        limit: &'static str,
-        value: u64,
-    },
-    FuelExhausted {
-        fuel: u64,
-    },
+    MemoryExceeded { limit: &'static str, value: u64 },
+    /// The guest used up its fuel.
+    FuelExhausted { fuel: u64 },
     /// Somebody cancelled the call in `phase`.
-    Cancelled {
-        job: String,
-        phase: Phase,
-    },
+    Cancelled { job: String, phase: Phase },
     /// No slot became free within the deadline.
-    Overloaded {
-        timeout_ms: u64,
-        pool_slots: u32,
-    },
+    Overloaded { timeout_ms: u64, pool_slots: u32 },
     /// No call of that name is under way.
-    UnknownJob {
-        job: String,
-    },
+    UnknownJob { job: String },
     /// A call of that name is under way.
-    JobExists {
-        job: String,
-    },
+    JobExists { job: String },
     /// The process is a fork of the one that made the first executor.
     Forked,
     /// Something that this build or this version cannot do.
-    Unsupported {
-        message: String,
-    },
+    Unsupported { message: String },
     /// A defect in this library.
-    Internal {
-        message: String,
-    },
+    Internal { message: String },
 }
 
 /// What a call was doing.

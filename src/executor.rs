@@ -82,6 +82,7 @@ impl ScriptExecutor {
         &self.id
     }
 
+    /// The runtimes that it serves.
     pub fn catalog(&self) -> &RuntimeCatalog {
         &self.catalog
     }

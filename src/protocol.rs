@@ -165,8 +165,10 @@ pub struct RuntimeOutput {
 /// Figures of one call, as `"meta": true` reports them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Meta {
+    /// The runtime that ran.
     #[serde(serialize_with = "name_of")]
     pub runtime: Arc<RuntimeEntry>,
+    /// SHA-256 of its `.wasm`.
     #[serde(serialize_with = "as_hex")]
     pub module_sha256: [u8; 32],
     /// Where the compiled module came from: `memory`, `disk` or `compiled`.
@@ -177,6 +179,7 @@ pub struct Meta {
     pub queue_us: u64,
     /// Microseconds from making the instance to its end.
     pub run_us: u64,
+    /// Microseconds of the whole call.
     pub total_us: u64,
     /// The most linear memory that the guest had, in bytes.
     pub memory_bytes: u64,
