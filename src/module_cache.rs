@@ -1,12 +1,16 @@
 //! Compiled modules, shared by the whole process: memory first, then disk, then the compiler.
 
+mod compiled;
+
+pub(crate) use compiled::CompiledRuntime;
+
 use crate::catalog::{RuntimeEntry, Source};
 use crate::disk_cache::{self, DiskCache};
-use crate::engine::{Engine, Metering, Profile, hex};
+use crate::engine::{Engine, Metering, hex};
 use crate::error::{Error, Phase, Result};
 use crate::files::{Identity, RegularFile};
 use crate::jobs::Deadline;
-use crate::sandbox::{MEMORIES, Sandbox, TABLES};
+use compiled::{check_kind, module_invalid, ready};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,7 +18,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
-use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport, UnknownImportError};
 
 /// SHA-256 of a module's bytes.
 pub(crate) type Sha = [u8; 32];
@@ -24,22 +27,6 @@ pub(crate) type Sha = [u8; 32];
 pub(crate) struct Key {
     pub sha: Sha,
     pub metering: Metering,
-}
-
-/// A compiled module with its imports resolved: what is left is to make an instance.
-pub(crate) struct CompiledRuntime {
-    pub instance: InstancePre<Sandbox>,
-    /// The same for guests with granted directories.
-    pub instance_with_files: InstancePre<Sandbox>,
-    pub start: ModuleExport,
-    /// The artifact's size.
-    bytes: u64,
-}
-
-impl CompiledRuntime {
-    pub fn engine(&self) -> &wasmtime::Engine {
-        self.instance.module().engine()
-    }
 }
 
 /// Where a compiled module came from.
@@ -321,63 +308,9 @@ struct Job {
 /// A loaded module, where it came from, and its artifact if it is new.
 type Obtained = (Arc<CompiledRuntime>, Tier, Option<Vec<u8>>);
 
-/// Gets a module ready to instantiate: in the pool if it fits, else on demand.
-fn ready(
-    name: &str,
-    profile: &Profile,
-    bytes: u64,
-    deserialize: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Module>,
-) -> Result<CompiledRuntime> {
-    let invalid = |error: wasmtime::Error| module_invalid(name, format!("{error:#}"));
-    let (module, target) = match (deserialize(&profile.main.engine), profile.roomy()?) {
-        (Ok(module), _) => (module, &profile.main),
-        (Err(_), Some(roomy)) => (deserialize(&roomy.engine).map_err(invalid)?, roomy),
-        (Err(error), None) => return Err(invalid(error)),
-    };
-    let start = match module.get_export_index("_start").zip(module.get_export("_start")) {
-        Some((start, ExternType::Func(ty))) if ty.params().len() == 0 && ty.results().len() == 0 => start,
-        Some(_) => return Err(module_invalid(name, "`_start` is not a function without parameters and results")),
-        None => return Err(module_invalid(name, "there is no `_start`: it is no WASI command")),
-    };
-    let needs = module.resources_required();
-    for (count, most, what) in [(needs.num_memories, MEMORIES, "memories"), (needs.num_tables, TABLES, "tables")] {
-        if count as usize > most {
-            return Err(module_invalid(name, format!("it has {count} {what}, and may have {most}")));
-        }
-    }
-    let link = |linker: &Linker<Sandbox>| linker.instantiate_pre(&module).map_err(|error| unmet_import(name, &error));
-    let (instance, instance_with_files) = (link(&target.linker)?, link(&target.linker_with_files)?);
-    Ok(CompiledRuntime { instance, instance_with_files, start, bytes })
-}
-
-fn unmet_import(name: &str, error: &wasmtime::Error) -> Error {
-    let import = error.downcast_ref::<UnknownImportError>().map(|e| format!("{}.{}", e.module(), e.name()));
-    let message = match &import {
-        Some(import) => format!("nobody provides its import `{import}`"),
-        None => format!("{error:#}"),
-    };
-    Error::ModuleInvalid { runtime: name.to_owned(), message, import }
-}
-
-/// Says what is wrong with bytes that no compiler need look at.
-fn check_kind(name: &str, wasm: &[u8]) -> Result<()> {
-    match wasm {
-        [] => Err(module_invalid(name, "the file is empty")),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', _, 0, 1, 0, ..] => Err(Error::Unsupported {
-            message: format!("the runtime `{name}` is a component; this version runs modules"),
-        }),
-        _ => Err(module_invalid(name, "it is not WebAssembly: the first bytes are not `\\0asm` and version 1")),
-    }
-}
-
 fn check_size(wanted: &Wanted<'_>, bytes: u64) -> Result<()> {
     let (runtime, module_bytes) = (wanted.entry.name.clone(), wanted.module_bytes);
     if bytes > module_bytes { Err(Error::ModuleTooLarge { runtime, bytes, module_bytes }) } else { Ok(()) }
-}
-
-fn module_invalid(name: &str, message: impl Into<String>) -> Error {
-    Error::ModuleInvalid { runtime: name.to_owned(), message: message.into(), import: None }
 }
 
 fn unavailable(wanted: &Wanted<'_>, error: &std::io::Error) -> Error {

@@ -2,6 +2,7 @@
 
 mod clock;
 pub(crate) mod files;
+mod poll;
 mod run;
 mod stack;
 pub(crate) mod wasi;

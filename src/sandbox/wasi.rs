@@ -4,12 +4,12 @@
 //! its host time in these few functions, and wasmtime-wasi's pass each byte through a stream and a buffer of its own.
 //! Nothing in it can reach a file, a directory or a socket: such functions answer "not capable".
 
+use super::poll::poll_oneoff;
 use super::{OutputTooLarge, Sandbox, Stream};
 use crate::jobs::Stop;
 use std::fmt;
-use std::time::Duration;
 use wasmtime::{Caller, Extern, Linker, Memory, Result};
-use wasmtime_wasi::p1::types::{Clockid, Errno, Eventtype, Filetype, Rights, Subclockflags};
+use wasmtime_wasi::p1::types::{Clockid, Errno, Filetype, Rights};
 
 pub(super) const MODULE: &str = "wasi_snapshot_preview1";
 
@@ -60,7 +60,7 @@ pub(super) type Answer<T = ()> = std::result::Result<T, Failure>;
 /// The guest's memory beside the sandbox's state, with checked access to the former.
 pub(super) struct Guest<'a> {
     memory: &'a mut [u8],
-    sandbox: &'a mut Sandbox,
+    pub sandbox: &'a mut Sandbox,
 }
 
 impl Guest<'_> {
@@ -69,12 +69,12 @@ impl Guest<'_> {
         self.memory.get_mut(at..at + len as usize).ok_or(Failure::Errno(Errno::Fault))
     }
 
-    fn write(&mut self, at: u32, bytes: &[u8]) -> Answer {
+    pub(super) fn write(&mut self, at: u32, bytes: &[u8]) -> Answer {
         self.bytes(at, bytes.len() as u32)?.copy_from_slice(bytes);
         Ok(())
     }
 
-    fn read<const N: usize>(&self, at: u32) -> Answer<[u8; N]> {
+    pub(super) fn read<const N: usize>(&self, at: u32) -> Answer<[u8; N]> {
         let at = at as usize;
         let bytes = self.memory.get(at..at + N).and_then(|bytes| bytes.try_into().ok());
         bytes.ok_or(Failure::Errno(Errno::Fault))
@@ -240,7 +240,7 @@ fn refuse_files(linker: &mut Linker<Sandbox>) -> Result<()> {
     Ok(())
 }
 
-fn bounded(count: u32) -> Answer<u32> {
+pub(super) fn bounded(count: u32) -> Answer<u32> {
     if count <= MAX_VECTOR { Ok(count) } else { Err(Errno::Inval.into()) }
 }
 
@@ -327,7 +327,7 @@ fn strings(guest: &mut Guest<'_>, strings: &[Vec<u8>], mut pointers: u32, mut bu
 }
 
 /// Nanoseconds since the clock's own zero.
-fn clock_now(guest: &Guest<'_>, id: u32) -> Answer<u64> {
+pub(super) fn clock_now(guest: &Guest<'_>, id: u32) -> Answer<u64> {
     let clock = &guest.sandbox.clock;
     let since = match id {
         id if id == Clockid::Realtime as u32 => clock.realtime(),
@@ -335,60 +335,4 @@ fn clock_now(guest: &Guest<'_>, id: u32) -> Answer<u64> {
         _ => return Err(Errno::Badf.into()),
     };
     Ok(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// A subscription has 48 bytes: user data at 0, the kind at 8; for a clock its id at 16, the time at 24 and flags at 40;
-/// for a stream the descriptor at 16. An event has 32: user data at 0, error at 8, kind at 10, bytes at 16.
-fn poll_oneoff(guest: &mut Guest<'_>, subscriptions: u32, events: u32, count: u32, ready: u32) -> Answer {
-    const CLOCK: u8 = Eventtype::Clock as u8;
-    if count == 0 {
-        return Err(Errno::Inval.into());
-    }
-    let mut clocks = Vec::new();
-    let mut happened = Vec::new();
-    for index in 0..bounded(count)? {
-        let at = u64::from(subscriptions) + u64::from(index) * 48;
-        let subscription: [u8; 48] = guest.read(u32::try_from(at).map_err(|_| Errno::Fault)?)?;
-        let u32_at = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| subscription[at + i]));
-        let mut event = [0; 32];
-        event[..8].copy_from_slice(&subscription[..8]);
-        event[10] = subscription[8];
-        if subscription[8] == CLOCK {
-            let time = u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|i| subscription[24 + i]));
-            let is_absolute = u32_at(40) & u32::from(Subclockflags::SUBSCRIPTION_CLOCK_ABSTIME.bits()) != 0;
-            match clock_now(guest, u32_at(16)) {
-                Ok(now) => clocks.push((if is_absolute { time.saturating_sub(now) } else { time }, event)),
-                Err(_) => {
-                    event[8] = Errno::Inval as u8;
-                    happened.push(event);
-                }
-            }
-            continue;
-        }
-        match guest.stream(u32_at(16)) {
-            Ok(Stream::Stdin) => {
-                let left = guest.sandbox.stdio.stdin_left().len() as u64;
-                event[16..24].copy_from_slice(&left.to_le_bytes());
-            }
-            Ok(Stream::Stdout | Stream::Stderr) => {}
-            // A regular file is always ready.
-            Err(_) if guest.sandbox.has_files() => {}
-            Err(_) => event[8] = Errno::Badf as u8,
-        }
-        happened.push(event);
-    }
-    // A stream is always ready, so that a wait has clocks alone.
-    clocks.sort_by_key(|(left, _)| *left);
-    if let (true, Some((first, _))) = (happened.is_empty(), clocks.first()) {
-        let first = *first;
-        guest.sandbox.clock.sleep(&guest.sandbox.deadline, Duration::from_nanos(first))?;
-        happened.extend(clocks.iter().take_while(|(left, _)| *left == first).map(|(_, event)| *event));
-    } else {
-        happened.extend(clocks.iter().take_while(|(left, _)| *left == 0).map(|(_, event)| *event));
-    }
-    for (index, event) in happened.iter().enumerate() {
-        let at = u64::from(events) + index as u64 * 32;
-        guest.write(u32::try_from(at).map_err(|_| Errno::Fault)?, event)?;
-    }
-    guest.write(ready, &(happened.len() as u32).to_le_bytes())
 }
