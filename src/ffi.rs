@@ -276,8 +276,7 @@ unsafe fn text<'a>(argument: &'static str, pointer: *const c_char) -> Result<&'a
     if pointer.is_null() {
         return Err(Error::InvalidArgument { argument, byte: None });
     }
-    CStr::from_ptr(pointer)
-        .to_str()
+    simdutf8::compat::from_utf8(CStr::from_ptr(pointer).to_bytes())
         .map_err(|error| Error::InvalidArgument { argument, byte: Some(error.valid_up_to()) })
 }
 
