@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use wasmtime::{Engine, Module};
 
@@ -132,7 +132,7 @@ impl DiskCache {
     }
 
     /// Stores an artifact. Failing is counted and nothing else: the next process compiles again.
-    pub fn store(self: &Arc<Self>, compatibility: &str, sha: &Sha, artifact: &[u8], bound: u64) {
+    pub fn store(&self, compatibility: &str, sha: &Sha, artifact: &[u8], bound: u64) {
         match self.try_store(compatibility, &hex(sha), artifact) {
             Ok(()) => {
                 COUNTERS.writes.fetch_add(1, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// When a call must end: at its deadline, or as soon as it is cancelled.
 #[derive(Clone, Debug)]
 pub(crate) struct Deadline {
-    pub at: Instant,
+    at: Instant,
     pub timeout_ms: u64,
     job: Option<Job>,
 }

@@ -186,3 +186,19 @@ fn the_example_runs_and_is_the_one_in_the_readme() {
     let source = std::fs::read_to_string(root.join("examples/c/main.c")).unwrap();
     assert!(readme.contains(&format!("```c\n{source}```\n")), "the README shows examples/c/main.c byte for byte");
 }
+
+/// The example in the header compiles as it stands and prints what the header says.
+#[test]
+fn the_example_in_the_header_prints_what_it_says() {
+    let header = std::fs::read_to_string(common::root().join("include/arawn.h")).unwrap();
+    let (_, example) = header.split_once("// AN EXAMPLE\n").unwrap();
+    let (example, rest) = example.split_once("// prints ").unwrap();
+    let source: String = example.lines().map(|line| line.trim_start_matches("//").to_owned() + "\n").collect();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("example.c");
+    std::fs::write(&path, source).unwrap();
+    let program = compile_c(path.to_str().unwrap(), "header-example", &[]);
+    let mut command = with_library(&program);
+    let printed = run(command.env("XDG_CACHE_HOME", directory.path()));
+    assert_eq!(Some(printed.trim_end()), rest.lines().next());
+}

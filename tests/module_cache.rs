@@ -7,7 +7,7 @@ use arawn::ffi::arawn_stats;
 use common::{Catalog, executor, in_new_process, in_new_process_under, ok, writer};
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -111,6 +111,21 @@ fn a_damaged_artifact_is_a_counted_miss_and_is_mended() {
     fs::remove_file(artifact.with_extension("sha256")).unwrap();
     assert_eq!(run_host(&cache).0, "compiled", "without its digest");
     assert_eq!(run_host(&cache).0, "disk");
+}
+
+/// Only a superuser can give a file away; for others there is nothing to try.
+#[test]
+fn code_of_another_user_is_not_trusted() {
+    let (_directory, cache, artifact) = filled();
+    match chown(&artifact, Some(65534), None) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return,
+        given => given.unwrap(),
+    }
+    let (tier, disk) = run_host(&cache);
+    assert_eq!((tier.as_str(), &disk["rejected"]), ("compiled", &json!(1)), "the artifact: {disk}");
+    chown(artifact.parent().unwrap(), Some(65534), None).unwrap();
+    let (tier, disk) = run_host(&cache);
+    assert_eq!((tier.as_str(), &disk["rejected"]), ("compiled", &json!(1)), "its directory: {disk}");
 }
 
 #[test]
