@@ -39,8 +39,8 @@ install_debian() {
 }
 
 # One page of stack rather than 16 keeps a fresh instance small. serde_json's deepest typed value, 127 levels, takes about
-# half of it.
-flags=(-C link-arg=-zstack-size=65536)
+# half of it. cabi_realloc is the SDK's, for the adapter that makes a component of a module.
+flags=(-C link-arg=-zstack-size=65536 -C link-arg=--export-if-defined=cabi_realloc)
 cargo_args=() # expanded with +, as bash before 4.4 calls an empty array unset
 
 if rustup_has_target; then

@@ -1,6 +1,7 @@
 //! What a host may set: an executor's policy, and the options of the whole process.
 
 use crate::error::{Error, Result};
+use crate::origins::HttpGrant;
 use crate::protocol::object;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -161,6 +162,8 @@ pub struct Capabilities {
     pub dirs: Vec<GrantedDir>,
     /// The guest's environment: exactly this map, nothing of the host's.
     pub env: BTreeMap<String, String>,
+    /// Requests that components may make.
+    pub http: HttpGrant,
 }
 
 /// A directory of the host that guests see.
@@ -215,6 +218,9 @@ impl ExecutorConfig {
         }
         if self.deterministic.is_some_and(|fixed| fixed.unix_time > u64::MAX / 1_000_000_000) {
             return invalid("deterministic.unix_time", "is after the year 2554".to_owned());
+        }
+        if self.deterministic.is_some() && !self.capabilities.http.allow.is_empty() {
+            return invalid("capabilities.http", "a deterministic executor cannot reach a network".to_owned());
         }
         validate_env(&self.capabilities.env).or_else(|message| invalid("capabilities.env", message))
     }

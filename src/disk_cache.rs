@@ -5,18 +5,18 @@
 //! see [`DiskCache::open_trusted`], which is the one place where that is decided. Whatever is wrong, it is a miss.
 
 use crate::engine::hex;
-use crate::module_cache::Sha;
+use crate::module_cache::{Code, Kind, Sha};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-use wasmtime::{Engine, Module};
+use wasmtime::{Engine, Module, Precompiled};
 
 /// One cache directory.
 #[derive(Debug)]
@@ -48,21 +48,51 @@ pub(crate) struct Artifact {
 }
 
 impl Artifact {
+    /// Maps the artifact, whichever kind it is.
+    pub fn deserialize(&self, engine: &Engine) -> wasmtime::Result<Code> {
+        match Engine::detect_precompiled_file(self.path())? {
+            Some(Precompiled::Module) => self.map_module(engine),
+            #[cfg(feature = "components")]
+            Some(Precompiled::Component) => self.map_component(engine),
+            _ => Err(wasmtime::Error::msg("it is no artifact")),
+        }
+    }
+
+    /// The descriptor's own path: the file that was checked, whatever has become of its name.
+    fn path(&self) -> String {
+        format!("/dev/fd/{}", self.file.as_raw_fd())
+    }
+
     #[allow(unsafe_code, reason = "mapping machine code is the point of the disk cache")]
-    pub fn deserialize(&self, engine: &Engine) -> wasmtime::Result<Module> {
+    fn map_module(&self, engine: &Engine) -> wasmtime::Result<Code> {
         let file = self.file.try_clone()?;
         // SAFETY: `open_trusted` made sure that this process's user wrote the file, that nobody else can change it, and
         // that its bytes are those that were stored, which `precompile_module` made; this library never writes to a
         // file once it has its name.
-        unsafe { Module::deserialize_open_file(engine, file) }
+        unsafe { Module::deserialize_open_file(engine, file) }.map(Code::Module)
+    }
+
+    #[cfg(feature = "components")]
+    #[allow(unsafe_code, reason = "mapping machine code is the point of the disk cache")]
+    fn map_component(&self, engine: &Engine) -> wasmtime::Result<Code> {
+        // SAFETY: as in `map_module`; wasmtime maps components by path alone, and this path is the same open file.
+        unsafe { wasmtime::component::Component::deserialize_file(engine, self.path()) }.map(Code::Component)
     }
 }
 
 /// Loads an artifact that the compiler has just made.
 #[allow(unsafe_code, reason = "wasmtime cannot know where the bytes come from")]
-pub(crate) fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Module> {
-    // SAFETY: the only caller passes what `precompile_module` has returned.
-    unsafe { Module::deserialize(engine, artifact) }
+pub(crate) fn deserialize(engine: &Engine, kind: Kind, artifact: &[u8]) -> wasmtime::Result<Code> {
+    // SAFETY: the only caller passes what `precompile_module` or `precompile_component` has returned.
+    unsafe {
+        match kind {
+            Kind::Module => Module::deserialize(engine, artifact).map(Code::Module),
+            #[cfg(feature = "components")]
+            Kind::Component => wasmtime::component::Component::deserialize(engine, artifact).map(Code::Component),
+            #[cfg(not(feature = "components"))]
+            Kind::Component => Err(wasmtime::Error::msg("this build runs modules alone")),
+        }
+    }
 }
 
 /// Temporary files older than this were left by a process that died.

@@ -7,7 +7,9 @@ pub(crate) use slots::Slot;
 use crate::config::Options;
 use crate::error::{Error, Phase, Result};
 use crate::jobs::{Deadline, Stop};
-use crate::sandbox::{Sandbox, TABLE_ELEMENTS, files, wasi};
+#[cfg(feature = "components")]
+use crate::sandbox::component;
+use crate::sandbox::{INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES, files, wasi};
 use crate::threads;
 use once_cell::sync::OnceCell;
 use sha2::{Digest, Sha256};
@@ -26,6 +28,12 @@ static FORKED: AtomicBool = AtomicBool::new(false);
 const KEEP_RESIDENT: usize = 4 << 20;
 const KEEP_RESIDENT_WITHOUT_SCAN: usize = 64 << 10;
 
+/// Threads that drive connections: of the two, one can encrypt while the other one waits.
+const IO_WORKERS: usize = 2;
+
+/// What wasmtime may keep for one instance, in bytes; allocated as each needs it. CPython takes more than the default of 1 MiB.
+const INSTANCE_SIZE: usize = 4 << 20;
+
 /// Everything that all executors share.
 pub(crate) struct Engine {
     pub options: Options,
@@ -34,8 +42,8 @@ pub(crate) struct Engine {
     metered: OnceCell<Profile>,
     slots: Slots,
     ticker: Ticker,
-    /// Threads for host calls on files; made with the first guest that has any.
-    file_threads: OnceCell<tokio::runtime::Runtime>,
+    /// Threads for host calls that wait; made with the first guest that has files or is a component.
+    io_threads: OnceCell<tokio::runtime::Runtime>,
 }
 
 /// Whether compiled code counts fuel and computes the same on every processor, which makes it slower.
@@ -63,6 +71,9 @@ pub(crate) struct Target {
     pub linker: Linker<Sandbox>,
     /// For guests with granted directories.
     pub linker_with_files: Linker<Sandbox>,
+    /// Made with the first component.
+    #[cfg(feature = "components")]
+    components: OnceCell<wasmtime::component::Linker<Sandbox>>,
 }
 
 /// Sets the options, unless the engine exists already.
@@ -123,7 +134,7 @@ impl Engine {
             metered: OnceCell::new(),
             slots,
             ticker: Ticker::default(),
-            file_threads: OnceCell::new(),
+            io_threads: OnceCell::new(),
         })
     }
 
@@ -147,11 +158,16 @@ impl Engine {
         Ok(slot)
     }
 
-    /// Where wasmtime-wasi runs the system calls of files, so that a deadline need not wait for them.
-    pub fn file_threads(&self) -> Result<&tokio::runtime::Runtime> {
-        self.file_threads.get_or_try_init(|| {
-            let mut builder = tokio::runtime::Builder::new_current_thread();
-            builder.thread_name("arawn-files").on_thread_start(threads::block_signals);
+    /// Where wasmtime-wasi's timers and connections are driven, and the system calls of files run, so that a deadline need
+    /// not wait for them.
+    pub fn io_threads(&self) -> Result<&tokio::runtime::Runtime> {
+        self.io_threads.get_or_try_init(|| {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(IO_WORKERS).enable_io().enable_time().thread_name("arawn-io");
+            builder.on_thread_start(|| {
+                threads::block_signals();
+                crate::ffi::silence_panics();
+            });
             builder.max_blocking_threads(self.options.pool_slots as usize).build().map_err(Error::internal)
         })
     }
@@ -218,8 +234,12 @@ fn base_config(metering: Metering, options: &Options) -> Config {
 fn pool(options: &Options) -> InstanceAllocationStrategy {
     let slots = options.pool_slots;
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_core_instances(slots).total_memories(slots).total_tables(slots).total_stacks(slots);
-    pool.total_component_instances(slots);
+    pool.total_memories(slots).total_stacks(slots).total_component_instances(slots);
+    // A module is one core instance with a table or two; a component may be many.
+    pool.max_core_instances_per_component(INSTANCES as u32)
+        .total_core_instances(slots.saturating_mul(INSTANCES as u32));
+    pool.max_tables_per_component(TABLES as u32).total_tables(slots.saturating_mul(TABLES as u32));
+    pool.max_component_instance_size(INSTANCE_SIZE).max_core_instance_size(INSTANCE_SIZE);
     // Address space alone, as for memories; a table is as large as its guest makes it.
     pool.table_elements(TABLE_ELEMENTS);
     pool.pagemap_scan(Enabled::Auto);
@@ -236,7 +256,23 @@ impl Target {
         wasi::add_to_linker(&mut linker)?;
         let mut linker_with_files = Linker::new(&engine);
         files::add_to_linker(&mut linker_with_files)?;
-        Ok(Target { engine, linker, linker_with_files })
+        Ok(Target {
+            engine,
+            linker,
+            linker_with_files,
+            #[cfg(feature = "components")]
+            components: OnceCell::new(),
+        })
+    }
+
+    /// The imports that components find.
+    #[cfg(feature = "components")]
+    pub fn components(&self) -> Result<&wasmtime::component::Linker<Sandbox>> {
+        self.components.get_or_try_init(|| {
+            let mut linker = wasmtime::component::Linker::new(&self.engine);
+            component::add_to_linker(&mut linker).map_err(Error::internal)?;
+            Ok(linker)
+        })
     }
 }
 

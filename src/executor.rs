@@ -1,7 +1,7 @@
 //! An executor: a policy under which runtimes run. Small; compiled code belongs to the process.
 
 use crate::catalog::RuntimeCatalog;
-use crate::config::{CacheDir, ExecutorConfig, Limits, RequestLimits};
+use crate::config::{CacheDir, Capabilities, ExecutorConfig, Limits, RequestLimits};
 use crate::disk_cache::{self, DiskCache};
 use crate::engine::{self, Engine, Metering};
 use crate::error::{Error, Result};
@@ -71,8 +71,8 @@ impl ScriptExecutor {
             catalog.directory().into_iter().chain(disk.as_ref().map(|disk| disk.directory())).collect();
         let dirs = config.capabilities.dirs.iter().enumerate();
         let dirs = dirs.map(|(index, dir)| dir.resolved(index, &kept_from_guests)).collect::<Result<_>>()?;
-        let (env, deterministic) = (config.capabilities.env, config.deterministic);
-        let policy = Arc::new(Policy { dirs, env, deterministic });
+        let Capabilities { env, http, .. } = config.capabilities;
+        let policy = Arc::new(Policy { dirs, env, http, deterministic: config.deterministic });
         let id = config.id.unwrap_or_else(made);
         Ok(ScriptExecutor { id, engine, catalog, disk, limits: config.limits, policy, jobs: Jobs::default() })
     }
@@ -129,7 +129,7 @@ impl ScriptExecutor {
         let loaded = Instant::now();
         let slot = self.engine.slot(&deadline)?;
         let queued = Instant::now();
-        let sandbox = Sandbox::new(entry.clone(), self.policy.clone(), input.to_stdin(), limits, deadline)?;
+        let sandbox = Sandbox::new(entry.clone(), self.policy.clone(), input.to_stdin(), limits, deadline);
         let captured = sandbox::run(&prepared.compiled, sandbox, slot)?;
         let ended = Instant::now();
         let us = |from: Instant, to: Instant| to.duration_since(from).as_micros() as u64;
@@ -155,7 +155,7 @@ impl ScriptExecutor {
             "runtimes_dir": self.catalog.directory(),
             "cache_dir": self.disk.as_ref().map(|disk| disk.directory()),
             "limits": self.limits,
-            "capabilities": {"dirs": self.policy.dirs, "env": self.policy.env},
+            "capabilities": {"dirs": self.policy.dirs, "env": self.policy.env, "http": self.policy.http},
             "deterministic": self.policy.deterministic,
         })
     }

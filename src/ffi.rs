@@ -295,7 +295,16 @@ unsafe fn guard(
 
 /// Catches a panic, without a word on stderr, as the error `internal`.
 pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+    let before = silence_panics();
+    let result = catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(before);
+    result.unwrap_or_else(|panic| Err(Error::Internal { message: message_of(&*panic) }))
+}
+
+thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+
+/// Keeps this thread's panics off stderr, and tells whether that was so before.
+pub(crate) fn silence_panics() -> bool {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let others = std::panic::take_hook();
@@ -305,10 +314,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
             }
         }));
     });
-    let before = QUIET.replace(true);
-    let result = catch_unwind(AssertUnwindSafe(work));
-    QUIET.set(before);
-    result.unwrap_or_else(|panic| Err(Error::Internal { message: message_of(&*panic) }))
+    QUIET.replace(true)
 }
 
 fn message_of(panic: &(dyn Any + Send)) -> String {

@@ -27,6 +27,7 @@ pub mod ffi;
 mod files;
 mod jobs;
 mod module_cache;
+mod origins;
 mod protocol;
 mod sandbox;
 mod stats;
@@ -37,4 +38,5 @@ pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedD
 pub use engine::configure;
 pub use error::{Error, Phase, Result};
 pub use executor::{CallOptions, ScriptExecutor};
+pub use origins::{HttpGrant, Origin};
 pub use protocol::{Meta, RuntimeInput, RuntimeOutput};

@@ -2,7 +2,7 @@
 
 mod compiled;
 
-pub(crate) use compiled::CompiledRuntime;
+pub(crate) use compiled::{Code, CompiledRuntime, Kind, Runnable, RunnableModule};
 
 use crate::catalog::{RuntimeEntry, Source};
 use crate::disk_cache::{self, DiskCache};
@@ -10,7 +10,7 @@ use crate::engine::{Engine, Metering, hex};
 use crate::error::{Error, Phase, Result};
 use crate::files::{Identity, RegularFile};
 use crate::jobs::Deadline;
-use compiled::{check_kind, module_invalid, ready};
+use compiled::{module_invalid, ready};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -262,11 +262,15 @@ impl ModuleCache {
             self.counters.disk_hits.fetch_add(1, Ordering::Relaxed);
             return Ok((Arc::new(compiled), Tier::Disk, None));
         }
-        check_kind(&job.name, &job.wasm)?;
+        let kind = Kind::of(&job.name, &job.wasm)?;
         self.counters.compiles.fetch_add(1, Ordering::Relaxed);
         let invalid = |error: wasmtime::Error| module_invalid(&job.name, format!("{error:#}"));
-        let artifact = profile.main.engine.precompile_module(&job.wasm).map_err(invalid)?;
-        let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, &artifact);
+        let artifact = match kind {
+            Kind::Module => profile.main.engine.precompile_module(&job.wasm),
+            Kind::Component => profile.main.engine.precompile_component(&job.wasm),
+        };
+        let artifact = artifact.map_err(invalid)?;
+        let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
         let compiled = ready(&job.name, profile, artifact.len() as u64, deserialize)?;
         Ok((Arc::new(compiled), Tier::Compiled, Some(artifact)))
     }

@@ -1,6 +1,8 @@
 //! What one guest has: its input, its captured output, its limits. A sandbox is made for a call and ends with it.
 
 mod clock;
+#[cfg(feature = "components")]
+pub(crate) mod component;
 pub(crate) mod files;
 mod poll;
 mod run;
@@ -15,6 +17,7 @@ use crate::catalog::RuntimeEntry;
 use crate::config::{Deterministic, GrantedDir, Limits};
 use crate::error::{Phase, Result};
 use crate::jobs::Deadline;
+use crate::origins::HttpGrant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wasmtime::{Memory, ResourceLimiter};
@@ -30,6 +33,9 @@ pub(crate) struct Sandbox {
     pub(crate) limiter: Limiter,
     pub(crate) clock: Clock,
     files: Option<WasiP1Ctx>,
+    /// What a component has besides.
+    #[cfg(feature = "components")]
+    world: Option<Box<component::World>>,
     entry: Arc<RuntimeEntry>,
     policy: Arc<Policy>,
     fuel: Option<u64>,
@@ -40,6 +46,7 @@ pub(crate) struct Sandbox {
 pub(crate) struct Policy {
     pub dirs: Vec<GrantedDir>,
     pub env: BTreeMap<String, String>,
+    pub http: HttpGrant,
     pub deterministic: Option<Deterministic>,
 }
 
@@ -50,9 +57,8 @@ impl Sandbox {
         stdin: Vec<u8>,
         limits: &Limits,
         deadline: Deadline,
-    ) -> Result<Self> {
-        let files = if policy.dirs.is_empty() { None } else { Some(files::context(&policy.dirs)?) };
-        Ok(Sandbox {
+    ) -> Self {
+        Sandbox {
             deadline,
             phase: Phase::Start,
             memory: None,
@@ -62,9 +68,23 @@ impl Sandbox {
             // Fuel tells two deterministic runs apart, so that it is counted even where it is not limited.
             fuel: limits.fuel.or(policy.deterministic.map(|_| u64::MAX)),
             entry,
+            files: None,
+            #[cfg(feature = "components")]
+            world: None,
             policy,
-            files,
-        })
+        }
+    }
+
+    /// Opens the granted directories, if there are any, for a module.
+    fn open_files(&mut self) -> Result<()> {
+        self.files = if self.policy.dirs.is_empty() { None } else { Some(files::context(&self.policy.dirs)?) };
+        Ok(())
+    }
+
+    /// Takes back what a component's streams have shared.
+    fn leave_world(&mut self) {
+        #[cfg(feature = "components")]
+        component::leave(self);
     }
 
     /// Whether the guest was granted any directory.
@@ -77,11 +97,16 @@ impl Sandbox {
         std::iter::once(&self.entry.name).chain(&self.entry.args).map(|arg| c_string(arg)).collect()
     }
 
-    /// `name=value`, each with its NUL: the entry's variables under those that the executor grants.
+    /// `name=value`, each with its NUL.
     pub(crate) fn env(&self) -> Vec<Vec<u8>> {
+        self.variables().into_iter().map(|(name, value)| c_string(&format!("{name}={value}"))).collect()
+    }
+
+    /// The entry's variables under those that the executor grants.
+    fn variables(&self) -> BTreeMap<&String, &String> {
         let mut merged: BTreeMap<&String, &String> = self.entry.env.iter().collect();
         merged.extend(self.policy.env.iter());
-        merged.into_iter().map(|(name, value)| c_string(&format!("{name}={value}"))).collect()
+        merged
     }
 }
 
@@ -90,6 +115,7 @@ fn c_string(text: &str) -> Vec<u8> {
 }
 
 /// stdin served from a buffer, stdout and stderr captured into buffers.
+#[derive(Default)]
 pub(crate) struct Stdio {
     /// The descriptor that each stream has; a guest may close and renumber them.
     descriptors: [Option<u32>; 3],
@@ -229,6 +255,9 @@ pub(crate) const TABLE_ELEMENTS: usize = 1_000_000;
 /// Tables and memories of one guest; `module_cache` refuses a module that has more.
 pub(crate) const TABLES: usize = 64;
 pub(crate) const MEMORIES: usize = 16;
+/// Core instances of one guest: a module is one, a component has one for each of its parts. The largest known (CPython) has
+/// about 50.
+pub(crate) const INSTANCES: usize = 64;
 
 impl Limiter {
     fn new(memory_bytes: u64) -> Self {
@@ -266,7 +295,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn instances(&self) -> usize {
-        1
+        INSTANCES
     }
 
     fn tables(&self) -> usize {

@@ -16,11 +16,26 @@ pub(crate) static STATS: Stats = Stats::new();
 pub(crate) struct Stats {
     ok: AtomicU64,
     by_code: [AtomicU64; Error::CODES.len()],
+    pub http: HttpCounters,
+}
+
+/// What became of the requests of guests.
+pub(crate) struct HttpCounters {
+    pub requests: AtomicU64,
+    /// Refused since their origin is not on the list.
+    pub not_allowed: AtomicU64,
+    /// Refused since every address of the name is private.
+    pub private_address: AtomicU64,
 }
 
 impl Stats {
     const fn new() -> Self {
-        Stats { ok: AtomicU64::new(0), by_code: [const { AtomicU64::new(0) }; Error::CODES.len()] }
+        let http = HttpCounters {
+            requests: AtomicU64::new(0),
+            not_allowed: AtomicU64::new(0),
+            private_address: AtomicU64::new(0),
+        };
+        Stats { ok: AtomicU64::new(0), by_code: [const { AtomicU64::new(0) }; Error::CODES.len()], http }
     }
 
     pub fn count_call<T>(&self, result: &Result<T>) {
@@ -70,6 +85,11 @@ pub(crate) fn report(request: &StatsRequest) -> Result<Value> {
             "last_problem": disk.last_problem(),
         },
         "compiles": count(&cache.counters.compiles),
+        "http": {
+            "requests": count(&STATS.http.requests),
+            "not_allowed": count(&STATS.http.not_allowed),
+            "private_address": count(&STATS.http.private_address),
+        },
     });
     if let Some(id) = &request.executor {
         let found = executor::find(id)?;

@@ -1,39 +1,98 @@
-//! A module that is ready to instantiate, and why one cannot be.
+//! A module or component that is ready to instantiate, and why one cannot be.
 
-use crate::engine::Profile;
+use crate::engine::{Profile, Target};
 use crate::error::{Error, Result};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
 use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport, UnknownImportError};
 
-/// A compiled module with its imports resolved: what is left is to make an instance.
+/// Compiled code with its imports resolved: what is left is to make an instance.
 pub(crate) struct CompiledRuntime {
-    pub instance: InstancePre<Sandbox>,
-    /// The same for guests with granted directories.
-    pub instance_with_files: InstancePre<Sandbox>,
-    pub start: ModuleExport,
+    pub runnable: Runnable,
     /// The artifact's size.
     pub bytes: u64,
 }
 
+/// What an instance is made of.
+pub(crate) enum Runnable {
+    Module(Box<RunnableModule>),
+    /// Exports `wasi:cli/run`.
+    #[cfg(feature = "components")]
+    Component(Box<wasmtime_wasi::p2::bindings::CommandPre<Sandbox>>),
+}
+
+pub(crate) struct RunnableModule {
+    pub instance: InstancePre<Sandbox>,
+    /// The same for guests with granted directories.
+    pub instance_with_files: InstancePre<Sandbox>,
+    pub start: ModuleExport,
+}
+
 impl CompiledRuntime {
     pub fn engine(&self) -> &wasmtime::Engine {
-        self.instance.module().engine()
+        match &self.runnable {
+            Runnable::Module(module) => module.instance.module().engine(),
+            #[cfg(feature = "components")]
+            Runnable::Component(command) => command.engine(),
+        }
+    }
+
+    /// Whether it has clocks, streams and files of WASI 0.2.
+    pub fn is_component(&self) -> bool {
+        !matches!(self.runnable, Runnable::Module(_))
     }
 }
 
-/// Gets a module ready to instantiate: in the pool if it fits, else on demand.
+/// The two kinds of WebAssembly, told apart by their first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Module,
+    Component,
+}
+
+/// Code as wasmtime has loaded it.
+pub(crate) enum Code {
+    Module(Module),
+    #[cfg(feature = "components")]
+    Component(wasmtime::component::Component),
+}
+
+impl Kind {
+    /// Which kind it is; an error that says what is wrong with bytes that no compiler need look at.
+    pub fn of(name: &str, wasm: &[u8]) -> Result<Self> {
+        match wasm {
+            [] => Err(module_invalid(name, "the file is empty")),
+            [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(Kind::Module),
+            [0, b'a', b's', b'm', _, 0, 1, 0, ..] if cfg!(feature = "components") => Ok(Kind::Component),
+            [0, b'a', b's', b'm', _, 0, 1, 0, ..] => Err(Error::Unsupported {
+                message: format!("the runtime `{name}` is a component; this build runs modules alone"),
+            }),
+            _ => Err(module_invalid(name, "it is not WebAssembly: the first bytes are not `\\0asm` and version 1")),
+        }
+    }
+}
+
+/// Gets code ready to instantiate: in the pool if it fits, else on demand.
 pub(super) fn ready(
     name: &str,
     profile: &Profile,
     bytes: u64,
-    deserialize: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Module>,
+    deserialize: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Code>,
 ) -> Result<CompiledRuntime> {
     let invalid = |error: wasmtime::Error| module_invalid(name, format!("{error:#}"));
-    let (module, target) = match (deserialize(&profile.main.engine), profile.roomy()?) {
-        (Ok(module), _) => (module, &profile.main),
+    let (code, target) = match (deserialize(&profile.main.engine), profile.roomy()?) {
+        (Ok(code), _) => (code, &profile.main),
         (Err(_), Some(roomy)) => (deserialize(&roomy.engine).map_err(invalid)?, roomy),
         (Err(error), None) => return Err(invalid(error)),
     };
+    let runnable = match code {
+        Code::Module(module) => Runnable::Module(Box::new(runnable_module(name, target, &module)?)),
+        #[cfg(feature = "components")]
+        Code::Component(component) => Runnable::Component(Box::new(runnable_component(name, target, &component)?)),
+    };
+    Ok(CompiledRuntime { runnable, bytes })
+}
+
+fn runnable_module(name: &str, target: &Target, module: &Module) -> Result<RunnableModule> {
     let start = match module.get_export_index("_start").zip(module.get_export("_start")) {
         Some((start, ExternType::Func(ty))) if ty.params().len() == 0 && ty.results().len() == 0 => start,
         Some(_) => return Err(module_invalid(name, "`_start` is not a function without parameters and results")),
@@ -45,9 +104,9 @@ pub(super) fn ready(
             return Err(module_invalid(name, format!("it has {count} {what}, and may have {most}")));
         }
     }
-    let link = |linker: &Linker<Sandbox>| linker.instantiate_pre(&module).map_err(|error| unmet_import(name, &error));
+    let link = |linker: &Linker<Sandbox>| linker.instantiate_pre(module).map_err(|error| unmet_import(name, &error));
     let (instance, instance_with_files) = (link(&target.linker)?, link(&target.linker_with_files)?);
-    Ok(CompiledRuntime { instance, instance_with_files, start, bytes })
+    Ok(RunnableModule { instance, instance_with_files, start })
 }
 
 fn unmet_import(name: &str, error: &wasmtime::Error) -> Error {
@@ -59,16 +118,37 @@ fn unmet_import(name: &str, error: &wasmtime::Error) -> Error {
     Error::ModuleInvalid { runtime: name.to_owned(), message, import }
 }
 
-/// Says what is wrong with bytes that no compiler need look at.
-pub(super) fn check_kind(name: &str, wasm: &[u8]) -> Result<()> {
-    match wasm {
-        [] => Err(module_invalid(name, "the file is empty")),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', _, 0, 1, 0, ..] => Err(Error::Unsupported {
-            message: format!("the runtime `{name}` is a component; this version runs modules"),
-        }),
-        _ => Err(module_invalid(name, "it is not WebAssembly: the first bytes are not `\\0asm` and version 1")),
-    }
+#[cfg(feature = "components")]
+fn runnable_component(
+    name: &str,
+    target: &Target,
+    component: &wasmtime::component::Component,
+) -> Result<wasmtime_wasi::p2::bindings::CommandPre<Sandbox>> {
+    use wasmtime_wasi::p2::bindings::CommandPre;
+    let linker = target.components()?;
+    let instance =
+        linker.instantiate_pre(component).map_err(|error| unmet_interface(name, target, component, &error))?;
+    CommandPre::new(instance)
+        .map_err(|_| module_invalid(name, "it does not export `wasi:cli/run`: it is no WASI command"))
+}
+
+/// The import of a component that the linker does not have: wasmtime's error names it in its text alone, so that each is
+/// tried by its name.
+#[cfg(feature = "components")]
+fn unmet_interface(
+    name: &str,
+    target: &Target,
+    component: &wasmtime::component::Component,
+    error: &wasmtime::Error,
+) -> Error {
+    let ty = component.component_type();
+    let provided = |import: &str| crate::sandbox::component::provides(import);
+    let import = ty.imports(&target.engine).map(|(import, _)| import.to_owned()).find(|import| !provided(import));
+    let message = match &import {
+        Some(import) => format!("nobody provides its import `{import}`"),
+        None => format!("{error:#}"),
+    };
+    Error::ModuleInvalid { runtime: name.to_owned(), message, import }
 }
 
 pub(super) fn module_invalid(name: &str, message: impl Into<String>) -> Error {

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// Filled in pieces, between which the deadline is looked at.
 const CHUNK: usize = 1 << 20;
 
+#[derive(Default)]
 pub(crate) enum Clock {
+    #[default]
     Real,
     Virtual(Box<Virtual>),
 }
@@ -50,6 +52,21 @@ impl Clock {
             Clock::Virtual(fixed) => fixed.slept,
         };
         since + Duration::from_nanos(1)
+    }
+
+    /// Whether time stands still.
+    #[cfg(feature = "components")]
+    pub fn is_virtual(&self) -> bool {
+        matches!(self, Clock::Virtual(_))
+    }
+
+    /// Sets a clock that stands still forward.
+    #[cfg(feature = "components")]
+    pub fn skip_to(&mut self, monotonic: Duration) {
+        let left = monotonic.saturating_sub(self.monotonic());
+        if let Clock::Virtual(fixed) = self {
+            fixed.slept = fixed.slept.saturating_add(left);
+        }
     }
 
     /// Sleeps, but not past the deadline.

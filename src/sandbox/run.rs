@@ -5,7 +5,7 @@ use super::{OutputTooLarge, Refused, Sandbox};
 use crate::engine::{Slot, engine};
 use crate::error::{Error, Phase, Result, printable};
 use crate::jobs::{Deadline, Stop};
-use crate::module_cache::CompiledRuntime;
+use crate::module_cache::{CompiledRuntime, Runnable, RunnableModule};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -32,9 +32,14 @@ pub(crate) enum Ending {
 }
 
 /// Runs a fresh instance to its end. The slot is the right to one.
-pub(crate) fn run(compiled: &CompiledRuntime, sandbox: Sandbox, _slot: Slot) -> Result<Captured> {
+pub(crate) fn run(compiled: &CompiledRuntime, mut sandbox: Sandbox, _slot: Slot) -> Result<Captured> {
     let deadline = sandbox.deadline.clone();
     let fuel = sandbox.fuel;
+    match &compiled.runnable {
+        Runnable::Module(_) => sandbox.open_files()?,
+        #[cfg(feature = "components")]
+        Runnable::Component(_) => super::component::enter(&mut sandbox)?,
+    }
     let mut store = Store::new(compiled.engine(), sandbox);
     store.limiter(|sandbox| &mut sandbox.limiter);
     store.set_epoch_deadline(1);
@@ -45,20 +50,25 @@ pub(crate) fn run(compiled: &CompiledRuntime, sandbox: Sandbox, _slot: Slot) -> 
     if let Some(fuel) = fuel {
         store.set_fuel(fuel).map_err(Error::internal)?;
     }
-    // With files, host calls wait, and only a future can be left waiting.
-    let is_direct = !store.data().has_files() && super::stack::is_large_enough();
-    let _entered = if store.data().has_files() { Some(engine()?.file_threads()?.enter()) } else { None };
-    let ended = match is_direct {
-        true => Ok(guest(compiled, &mut store)),
-        false => wait(guest_on_its_own_stack(compiled, &mut store), &deadline),
+    // With files, host calls wait, and only a future can be left waiting; so they do in components.
+    let waits = compiled.is_component() || store.data().has_files();
+    let _entered = if waits { Some(engine()?.io_threads()?.enter()) } else { None };
+    let ended = match &compiled.runnable {
+        Runnable::Module(module) if !waits && super::stack::is_large_enough() => Ok(guest(module, &mut store)),
+        Runnable::Module(module) => wait(guest_on_its_own_stack(module, &mut store), &deadline),
+        #[cfg(feature = "components")]
+        Runnable::Component(command) => wait(super::component::guest(command, &mut store), &deadline),
     };
     let left = fuel.and_then(|_| store.get_fuel().ok());
-    let sandbox = store.into_data();
+    let mut sandbox = store.into_data();
+    sandbox.leave_world();
     let stopped = |stop| deadline.error(stop, sandbox.phase);
     let ending = match ended.map_err(stopped)? {
         Ok(()) => Ending::Exit(0),
         Err(error) => {
             if let Some(Exit(code)) = error.downcast_ref() {
+                Ending::Exit(*code)
+            } else if let Some(wasmtime_wasi::I32Exit(code)) = error.downcast_ref() {
                 Ending::Exit(*code)
             } else if let Some(stop) = error.downcast_ref() {
                 return Err(stopped(*stop));
@@ -77,25 +87,25 @@ pub(crate) fn run(compiled: &CompiledRuntime, sandbox: Sandbox, _slot: Slot) -> 
     Ok(Captured { stdout, stderr, ending, memory_bytes, refused, fuel })
 }
 
-fn guest(compiled: &CompiledRuntime, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
-    let instance = compiled.instance.instantiate(&mut *store)?;
-    start_of(compiled, &instance, store)?.call(store, ())
+fn guest(module: &RunnableModule, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
+    let instance = module.instance.instantiate(&mut *store)?;
+    start_of(module, &instance, store)?.call(store, ())
 }
 
 /// The same as a future, which wasmtime runs on a stack of the pool.
-async fn guest_on_its_own_stack(compiled: &CompiledRuntime, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
-    let instance = if store.data().has_files() { &compiled.instance_with_files } else { &compiled.instance };
+async fn guest_on_its_own_stack(module: &RunnableModule, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
+    let instance = if store.data().has_files() { &module.instance_with_files } else { &module.instance };
     let instance = instance.instantiate_async(&mut *store).await?;
-    start_of(compiled, &instance, store)?.call_async(store, ()).await
+    start_of(module, &instance, store)?.call_async(store, ()).await
 }
 
 fn start_of(
-    compiled: &CompiledRuntime,
+    module: &RunnableModule,
     instance: &Instance,
     store: &mut Store<Sandbox>,
 ) -> wasmtime::Result<TypedFunc<(), ()>> {
     store.data_mut().phase = Phase::Run;
-    let export = instance.get_module_export(&mut *store, &compiled.start);
+    let export = instance.get_module_export(&mut *store, &module.start);
     let start = export.and_then(Extern::into_func).ok_or_else(|| wasmtime::Error::msg("`_start` is gone"))?;
     start.typed(store)
 }

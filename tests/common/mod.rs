@@ -87,6 +87,12 @@ impl Catalog {
         self.entry(name, &format!("path = \"custom/{name}.wasm\""))
     }
 
+    /// The same module wrapped as a component.
+    pub fn with_component(self, name: &str, wat: &str) -> Self {
+        let module = wat::parse_str(wat).unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.with_bytes(name, &component_of(&module))
+    }
+
     pub fn with_bytes(self, name: &str, bytes: &[u8]) -> Self {
         std::fs::write(self.module(name), bytes).unwrap();
         self.entry(name, &format!("path = \"custom/{name}.wasm\""))
@@ -154,6 +160,16 @@ pub fn writer(stdout: &[u8], stderr: &[u8], then: &str) -> String {
         escape(stdout),
         escape(stderr),
     )
+}
+
+/// A module wrapped as a component that is a WASI 0.2 command.
+pub fn component_of(module: &[u8]) -> Vec<u8> {
+    use wasi_preview1_component_adapter_provider::{
+        WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
+    };
+    let encoder = wit_component::ComponentEncoder::default().validate(true).module(module).unwrap();
+    let adapter = WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER;
+    encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, adapter).unwrap().encode().unwrap()
 }
 
 /// Where cargo has put the libraries that belong to this test: beside it, not one directory up, where only

@@ -23,6 +23,8 @@
 //! `{"status":"ok","output":…}` or `{"status":"error","error":"text"}`. stdout belongs to [`run`]; diagnostics go to
 //! stderr.
 
+#[cfg(target_os = "wasi")]
+mod realloc;
 mod respond;
 mod stdio;
 
