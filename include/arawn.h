@@ -154,8 +154,17 @@ char *arawn_configure(const char *options_json);
 //    "stderr_bytes": 65536,         how much of the end of its stderr is kept
 //    "module_bytes": 268435456,     the .wasm file
 //    "fuel": null},                 instructions, about; null: not counted, which is faster
-//  "capabilities": {
-//    "env": {}},                    the guest's environment; nothing of the host's is passed on
+//  "capabilities": {                what guests may reach; nothing is granted that does not stand here
+//    "dirs": [{"host": "data",      a directory that exists; not /, nor one with the catalog or the cache in it
+//              "guest": "/data",    its path for the guest
+//              "write": false}],    true: the guest may change what is in it
+//    "env": {},                     the guest's environment; nothing of the host's is passed on
+//    "http": {                      requests that components may make (a module has no way to)
+//      "allow": ["https://api.example.com", "https://*.example.org:8443"],
+//                                   origins: http or https, a host, and a port if it is not the scheme's own;
+//                                   "*." stands for one label or more
+//      "allow_private": false}},    true: a name may stand for a loopback, private, link-local or other special
+//                                   address; checked on the address that is connected to
 //  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: time stands still at unix_time (seconds), but
 //                                   for the guest's sleeping, which takes no time; randomness comes from the
 //                                   seed; the same request gives the same reply, and uses the same fuel
@@ -246,6 +255,8 @@ char *arawn_catalog_inspect(const char *request_json);
 //  "disk_cache": {"hits": 0, "absent": 1, "rejected": 0, "writes": 1, "write_errors": 0, "evictions": 0,
 //                 "last_problem": null},     why something was rejected or not written
 //  "compiles": 1,
+//  "http": {"requests": 3, "not_allowed": 1, "private_address": 0}, requests of guests, and those refused: their
+//                                            origin is not on the list, or its address is private
 //  "executor": {"executor": "main",
 //               "catalog": {"directory": null, "runtimes": 1,
 //                           "problem": null}}}  why a changed catalog.toml is not the one that is served

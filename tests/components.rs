@@ -3,8 +3,10 @@
 
 mod common;
 
-use common::{Catalog, assert_error, component_of, execute, in_new_process, ok, root, writer};
+use arawn::ffi::{arawn_cancel, arawn_execute_runtime};
+use common::{Catalog, assert_error, call, component_of, execute, in_new_process, ok, root, run, writer};
 use serde_json::{Value, json};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const LOOP: &str = "(loop $forever (br $forever))";
@@ -20,7 +22,7 @@ fn probe() -> Catalog {
 
 fn calls(id: &str, calls: Value) -> Value {
     let request = json!({"executor": id, "runtime": "probe", "input": {"config": {"calls": calls}}});
-    ok(arawn::ffi::arawn_execute_runtime, &request)
+    ok(arawn_execute_runtime, &request)
 }
 
 #[test]
@@ -33,7 +35,7 @@ fn passthrough_answers_the_same_bytes_as_a_module_and_as_a_component() {
     {
         let replies = ["passthrough", "component"].map(|runtime| {
             let request = format!(r#"{{"executor":"{id}","runtime":"{runtime}","input":{input}}}"#);
-            common::call_raw(arawn::ffi::arawn_execute_runtime, std::ffi::CString::new(request).unwrap().as_ptr())
+            common::call_raw(arawn_execute_runtime, std::ffi::CString::new(request).unwrap().as_ptr())
         });
         assert!(replies[0].starts_with(r#"{"status":"ok""#), "{:.300}", replies[0]);
         assert!(replies[0] == replies[1], "{:.3000}", replies[1]);
@@ -76,29 +78,239 @@ fn the_limits_are_those_of_modules() {
         .with_component("err", &writer(br#"{"status":"ok","output":1}"#, &[b'e'; 5000], ""));
     let limits = json!({"memory_bytes": 1 << 20, "output_bytes": 4096, "stderr_bytes": 10});
     let id = catalog.executor_with(json!({"limits": limits}));
-    let run = |runtime: &str, limits: Value| {
+    let call_it = |runtime: &str, limits: Value| {
         execute(&json!({"executor": id, "runtime": runtime, "limits": limits, "meta": true}))
     };
     for (runtime, phase) in [("loop", "run"), ("start", "start")] {
-        run(runtime, json!({"timeout_ms": 1000}));
+        call_it(runtime, json!({"timeout_ms": 1000}));
         let begun = Instant::now();
-        let reply = run(runtime, json!({"timeout_ms": 100}));
+        let reply = call_it(runtime, json!({"timeout_ms": 100}));
         assert_error(&reply, "timeout");
         assert_eq!(reply["details"]["phase"], phase);
         assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
     }
-    let reply = run("trap", json!({}));
+    let reply = call_it("trap", json!({}));
     assert_error(&reply, "trap");
     assert_eq!(reply["details"]["stderr"], "last words");
     assert!(!reply["details"]["backtrace"].as_array().unwrap().is_empty(), "{reply}");
-    let reply = run("exit", json!({}));
+    let reply = call_it("exit", json!({}));
     assert_error(&reply, "exit");
     assert_eq!((&reply["details"]["exit_code"], &reply["details"]["stderr"]), (&json!(1), &json!("why")));
-    let reply = run("grow", json!({}));
+    let reply = call_it("grow", json!({}));
     assert_error(&reply, "memory_exceeded");
     assert_eq!(reply["details"], json!({"memory_bytes": 1 << 20}));
-    assert_error(&run("out", json!({})), "output_too_large");
-    let reply = run("err", json!({}));
+    assert_error(&call_it("out", json!({})), "output_too_large");
+    let reply = call_it("err", json!({}));
     assert_eq!(reply["meta"]["stderr"], "[…]eeeeeeeeee", "{reply}");
-    assert_error(&run("loop", json!({"fuel": 100_000})), "fuel_exhausted");
+    assert_error(&call_it("loop", json!({"fuel": 100_000})), "fuel_exhausted");
+}
+
+#[test]
+fn a_component_asleep_or_computing_is_cancelled_and_its_deadline_holds() {
+    let sleeper = writer(b"", b"", "").replacen(
+        "(memory",
+        r#"(import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32))) (memory"#,
+        1,
+    );
+    let sleep = "(func (export \"_start\") (i32.store (i32.const 1040) (i32.const 1)) (i64.store (i32.const 1048) (i64.const -1))
+        (drop (call $poll (i32.const 1024) (i32.const 2048) (i32.const 1) (i32.const 3072)))";
+    let catalog = Catalog::new()
+        .with_component("sleep", &sleeper.replacen("(func (export \"_start\")", sleep, 1))
+        .with_component("loop", &writer(b"", b"", LOOP));
+    let id = catalog.executor();
+    for runtime in ["sleep", "loop"] {
+        let begun = Instant::now();
+        // The first call compiles, and the deadline covers that too.
+        assert_error(&execute(&json!({"executor": id, "runtime": runtime, "limits": {"timeout_ms": 5000}})), "timeout");
+        assert!(begun.elapsed() < Duration::from_secs(6));
+        let reply = execute(&json!({"executor": id, "runtime": runtime, "limits": {"timeout_ms": 100}}));
+        assert_eq!(reply["details"], json!({"phase": "run", "timeout_ms": 100}), "{reply}");
+        std::thread::scope(|scope| {
+            let request = json!({"executor": id, "runtime": runtime, "job": runtime});
+            let running = scope.spawn(move || execute(&request));
+            std::thread::sleep(Duration::from_millis(50));
+            let begun = Instant::now();
+            while call(arawn_cancel, &json!({"executor": id, "job": runtime}))["status"] != "ok" {}
+            let reply = running.join().unwrap();
+            assert_error(&reply, "cancelled");
+            assert_eq!(reply["details"]["phase"], "run");
+            assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        });
+    }
+}
+
+#[test]
+fn its_arguments_and_variables_are_the_entrys_and_the_executors() {
+    let list = |count: &str, get: &str| {
+        writer(br#"{"status":"ok","output":"}"#, b"", "").replacen(
+            "(memory",
+            &format!(
+                r#"(import "wasi_snapshot_preview1" "{count}" (func $sizes (param i32 i32) (result i32)))
+                (import "wasi_snapshot_preview1" "{get}" (func $get (param i32 i32) (result i32))) (memory"#
+            ),
+            1,
+        )
+    };
+    // stderr has the strings as they lie in memory, each with its NUL.
+    let show =
+        "(drop (call $sizes (i32.const 8192) (i32.const 8196))) (drop (call $get (i32.const 8200) (i32.const 12288)))
+        (call $put (i32.const 2) (i32.const 12288) (i32.load (i32.const 8196)))";
+    let guest = |count, get| {
+        list(count, get).replacen("(func (export \"_start\")", &format!("(func (export \"_start\") {show}"), 1)
+    };
+    let with = |catalog: Catalog, name: &str, wat: &str| {
+        std::fs::write(catalog.module(name), component_of(&wat::parse_str(wat).unwrap())).unwrap();
+        catalog.entry(
+            name,
+            &format!("path = \"custom/{name}.wasm\"\nargs = [\"-x\", \"ü\"]\nenv = {{ A = \"1\", B = \"2\" }}"),
+        )
+    };
+    let catalog = with(Catalog::new(), "args", &guest("args_sizes_get", "args_get"));
+    let catalog = with(catalog, "environ", &guest("environ_sizes_get", "environ_get"));
+    let id = catalog.executor_with(json!({"capabilities": {"env": {"B": "3", "C": "4"}}}));
+    let stderr = |runtime: &str| execute(&json!({"executor": id, "runtime": runtime}))["details"]["stderr"].clone();
+    assert_eq!(stderr("args"), r"args\u{0}-x\u{0}ü\u{0}");
+    assert_eq!(stderr("environ"), r"A=1\u{0}B=3\u{0}C=4\u{0}");
+}
+
+/// What keeps each of these in: the paths and descriptors, wasmtime-wasi; the FIFO and the device, `component/files.rs`.
+#[test]
+fn granted_directories_can_be_used_and_not_left() {
+    let catalog = probe();
+    let beside = tempfile::tempdir().unwrap();
+    let path = |name: &str| beside.path().join(name);
+    for (name, text) in [("ro/a.txt", "read me"), ("rw/b.txt", "change me"), ("secret.txt", "SECRET")] {
+        std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        std::fs::write(path(name), text).unwrap();
+    }
+    std::os::unix::fs::symlink("../secret.txt", path("rw/link")).unwrap();
+    std::os::unix::fs::symlink(path("secret.txt"), path("rw/absolute")).unwrap();
+    run(Command::new("mkfifo").arg(path("rw/fifo")));
+    let nobody = catalog.executor();
+    assert_ne!(calls(&nobody, json!([["fd_prestat_get", 3]]))[0]["errno"], 0);
+    let dirs = json!([{"host": path("ro"), "guest": "/ro"}, {"host": path("rw"), "guest": "/rw", "write": true}]);
+    let id = catalog.executor_with(json!({"capabilities": {"dirs": dirs}}));
+    let answers = calls(
+        &id,
+        json!([
+            ["path_open", 3, "a.txt", {}],
+            ["fd_read", 5],
+            ["path_open", 4, "new.txt", {"create": true, "write": true}],
+            ["fd_write", 6, "written"],
+        ]),
+    );
+    assert_eq!((&answers[1]["text"], &answers[3]["errno"]), (&json!("read me"), &json!(0)), "{answers}");
+    assert_eq!(std::fs::read_to_string(path("rw/new.txt")).unwrap(), "written");
+    let tries = json!([
+        ["path_open", 4, "../secret.txt", {}],
+        ["path_open", 4, "link", {"follow": true}],
+        ["path_open", 4, "absolute", {"follow": true}],
+        ["path_open", 4, "/etc/passwd", {}],
+        ["path_open", 4, path("secret.txt"), {}],
+        ["path_open", 4, "fifo", {}],
+        ["path_open", 4, "fifo", {"write": true}],
+        ["path_rename", 4, "b.txt", 4, "../b.txt"],
+        ["path_rename", 4, "b.txt", 3, "b.txt"],
+        ["path_rename", 3, "a.txt", 4, "a.txt"],
+        ["path_link", 3, 0, "a.txt", 4, "a.txt"],
+        ["path_open", 3, "new.txt", {"create": true, "write": true}],
+        ["path_open", 3, "a.txt", {"write": true}],
+        ["path_unlink_file", 3, "a.txt"],
+        ["path_create_directory", 3, "d"],
+        ["path_symlink", "/", 3, "root"],
+    ]);
+    let begun = Instant::now();
+    for (attempt, answer) in tries.as_array().unwrap().iter().zip(calls(&id, tries.clone()).as_array().unwrap()) {
+        assert_ne!(answer["errno"], 0, "{attempt}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "nothing hangs");
+    assert_eq!(std::fs::read_dir(path("ro")).unwrap().count(), 1);
+    assert_eq!(std::fs::read_to_string(path("ro/a.txt")).unwrap(), "read me");
+}
+
+#[test]
+fn deterministic_executors_make_components_repeat_themselves() {
+    let world = include_str!("deterministic/world.wat");
+    let catalog = probe().with_component("world", world).with("module", world);
+    let files = tempfile::tempdir().unwrap();
+    let names = ["zoe", "adam", "mary", "bob", "yves", "carl"];
+    names.iter().for_each(|name| std::fs::write(files.path().join(name), "").unwrap());
+    let fixed = json!({"seed": 7, "unix_time": 1_000_000_000});
+    let config = json!({"deterministic": fixed, "capabilities": {"dirs": [{"host": files.path(), "guest": "/d"}]}});
+    let id = catalog.executor_with(config);
+    let run = |runtime: &str| execute(&json!({"executor": id, "runtime": runtime, "meta": true}));
+    let first = run("world");
+    assert_eq!(first["status"], "ok", "{first}");
+    for _ in 0..50 {
+        let again = run("world");
+        assert_eq!((&again["output"], &again["meta"]["fuel"]), (&first["output"], &first["meta"]["fuel"]));
+    }
+    // The clocks stand where a module's stand, and an hour's sleep sets both forward.
+    let hex = |reply: &Value| reply["output"].as_str().unwrap().to_owned();
+    let clocks = |reply: &Value| {
+        let hex = hex(reply);
+        let word = |at: usize| u64::from_str_radix(&hex[16 * at..16 * at + 16], 16).unwrap().swap_bytes();
+        [word(0), word(2) - word(0), word(3) - word(1)]
+    };
+    assert_eq!(clocks(&first), [1_000_000_000_000_000_000, 3_600_000_000_000, 3_600_000_000_000]);
+    assert_eq!(clocks(&run("module")), clocks(&first));
+    let new = json!({"id": "p", "cache_dir": null, "runtimes_dir": catalog.path(), "deterministic": fixed});
+    let request = json!({"executor": "p", "runtime": "world"});
+    let other_process = in_new_process(&[("arawn_executor_new", new), ("arawn_execute_runtime", request)]);
+    assert_eq!(other_process[1]["output"], first["output"]);
+    let listed = &calls(&id, json!([["path_open", 3, ".", {"directory": true}], ["fd_readdir", 4, 64]]))[1]["names"];
+    let listed: Vec<&str> =
+        listed.as_array().unwrap().iter().filter_map(Value::as_str).filter(|n| !n.starts_with('.')).collect();
+    assert_eq!(listed, ["adam", "bob", "carl", "mary", "yves", "zoe"]);
+}
+
+#[test]
+fn what_cannot_run_says_why() {
+    let unmet =
+        wat::parse_str(r#"(component (import "acme:tools/hammer@1.0.0" (instance (export "hit" (func)))))"#).unwrap();
+    let newer =
+        wat::parse_str(r#"(component (import "wasi:cli/environment@0.3.0" (instance (export "x" (func)))))"#).unwrap();
+    let missing =
+        wat::parse_str(r#"(component (import "wasi:cli/exit@0.2.0" (instance (export "leave" (func)))))"#).unwrap();
+    let world = wat::parse_str("(component)").unwrap();
+    let whole = component_of(&prebuilt("passthrough"));
+    let catalog = Catalog::new()
+        .with_bytes("unmet", &unmet)
+        .with_bytes("newer", &newer)
+        .with_bytes("missing", &missing)
+        .with_bytes("world", &world)
+        .with_bytes("truncated", &whole[..whole.len() / 2]);
+    let id = catalog.executor();
+    for (runtime, import, words) in [
+        ("unmet", json!("acme:tools/hammer@1.0.0"), "acme:tools/hammer@1.0.0"),
+        ("newer", json!("wasi:cli/environment@0.3.0"), "nobody provides"),
+        ("missing", Value::Null, "leave"),
+        ("world", Value::Null, "wasi:cli/run"),
+        ("truncated", Value::Null, "section"),
+    ] {
+        let reply = execute(&json!({"executor": id, "runtime": runtime}));
+        assert_error(&reply, "module_invalid");
+        assert_eq!(reply["details"], json!({"runtime": runtime, "import": import}), "{reply}");
+        assert!(reply["error"].as_str().unwrap().contains(words), "{reply}");
+    }
+}
+
+/// More at once than there are slots, and more core instances than modules would have.
+#[test]
+fn many_at_once_are_all_answered() {
+    let catalog = Catalog::new().with_bytes("component", &component_of(&prebuilt("passthrough")));
+    let id = catalog.executor();
+    std::thread::scope(|scope| {
+        for thread in 0..16 {
+            let id = &id;
+            scope.spawn(move || {
+                for n in 0..50 {
+                    let context = json!([thread, n]);
+                    let runtime = if n % 3 == 0 { "passthrough" } else { "component" };
+                    let request = json!({"executor": id, "runtime": runtime, "input": {"context": context}});
+                    assert_eq!(ok(arawn_execute_runtime, &request)["context"], context);
+                }
+            });
+        }
+    });
 }

@@ -7,39 +7,7 @@ use common::{Catalog, assert_error, call, execute, in_new_process};
 use serde_json::{Value, json};
 use std::time::Instant;
 
-/// Answers, in hexadecimal, both clocks before and after a sleep of an hour, 32 bytes of randomness, and what a division of
-/// 0 by 0 leaves in the bits of a float.
-const WORLD: &str = r#"(module
-    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-    (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
-    (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
-    (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
-    (memory (export "memory") 1)
-    (data (i32.const 4095) "{\"status\":\"ok\",\"output\":\"")
-    (data (i32.const 5000) "\"}")
-    (data (i32.const 6000) "0123456789abcdef")
-    (func $clocks (param $at i32)
-        (drop (call $time (i32.const 0) (i64.const 0) (local.get $at)))
-        (drop (call $time (i32.const 1) (i64.const 0) (i32.add (local.get $at) (i32.const 8)))))
-    (func (export "_start") (local $i i32) (local $byte i32)
-        (call $clocks (i32.const 0))
-        (i32.store (i32.const 1040) (i32.const 1))
-        (i64.store (i32.const 1048) (i64.const 3600000000000))
-        (drop (call $poll (i32.const 1024) (i32.const 2048) (i32.const 1) (i32.const 3072)))
-        (call $clocks (i32.const 16))
-        (drop (call $random (i32.const 32) (i32.const 32)))
-        (f64.store (i32.const 64) (f64.div (f64.load (i32.const 3200)) (f64.load (i32.const 3208))))
-        (loop $next
-            (local.set $byte (i32.load8_u (local.get $i)))
-            (i32.store8 offset=4120 (i32.mul (local.get $i) (i32.const 2))
-                (i32.load8_u offset=6000 (i32.shr_u (local.get $byte) (i32.const 4))))
-            (i32.store8 offset=4121 (i32.mul (local.get $i) (i32.const 2))
-                (i32.load8_u offset=6000 (i32.and (local.get $byte) (i32.const 15))))
-            (local.set $i (i32.add (local.get $i) (i32.const 1)))
-            (br_if $next (i32.lt_u (local.get $i) (i32.const 72))))
-        (i32.store (i32.const 512) (i32.const 4095)) (i32.store (i32.const 516) (i32.const 169))
-        (i32.store (i32.const 520) (i32.const 5000)) (i32.store (i32.const 524) (i32.const 2))
-        (drop (call $write (i32.const 1) (i32.const 512) (i32.const 2) (i32.const 528)))))"#;
+const WORLD: &str = include_str!("deterministic/world.wat");
 
 fn essence(reply: &Value) -> (Value, Value, Value) {
     assert_eq!(reply["status"], "ok", "{reply}");

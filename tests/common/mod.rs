@@ -164,12 +164,17 @@ pub fn writer(stdout: &[u8], stderr: &[u8], then: &str) -> String {
 
 /// A module wrapped as a component that is a WASI 0.2 command.
 pub fn component_of(module: &[u8]) -> Vec<u8> {
-    use wasi_preview1_component_adapter_provider::{
-        WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
-    };
-    let encoder = wit_component::ComponentEncoder::default().validate(true).module(module).unwrap();
-    let adapter = WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER;
-    encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, adapter).unwrap().encode().unwrap()
+    try_component_of(module).unwrap()
+}
+
+/// The same for a module that may not be fit for it.
+pub fn try_component_of(module: &[u8]) -> Result<Vec<u8>, String> {
+    use wasi_preview1_component_adapter_provider as provider;
+    let (name, adapter) =
+        (provider::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, provider::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER);
+    let encoder = wit_component::ComponentEncoder::default().validate(true).module(module);
+    let encoded = encoder.and_then(|encoder| encoder.adapter(name, adapter)).and_then(|mut encoder| encoder.encode());
+    encoded.map_err(|error| format!("{error:#}"))
 }
 
 /// Where cargo has put the libraries that belong to this test: beside it, not one directory up, where only
