@@ -40,12 +40,12 @@ lint: | tools
 header: | tools
 	ARAWN_ACCEPT=1 $(CARGO) test --locked --test header
 
-bench: | tools
-	$(CARGO) bench --locked --bench ratios
+bench: $(LIB)/libarawn.so.0
+	$(CARGO) bench --locked --bench table -- --save
 	$(CARGO) bench --locked --bench calls
 
-bench-quick: | tools
-	ARAWN_BENCH_ROUNDS=100 $(CARGO) bench --locked --bench ratios
+bench-quick: $(LIB)/libarawn.so.0
+	ARAWN_BENCH_ROUNDS=100 $(CARGO) bench --locked --bench table
 
 guests:
 	runtimes/build.sh

@@ -150,6 +150,35 @@ impl Floor {
     }
 }
 
+impl Floor {
+    /// wasmtime's own compile, to a module that is ready to instantiate.
+    pub fn compile(&self, wasm: &[u8]) -> Module {
+        Module::new(&self.engine, wasm).unwrap()
+    }
+}
+
+/// Another process for each call: `cat`, which answers its stdin.
+pub struct Spawn {
+    input: Vec<u8>,
+}
+
+impl Spawn {
+    pub fn new(input: &str) -> Self {
+        Spawn { input: input.as_bytes().to_vec() }
+    }
+
+    pub fn call(&self) -> usize {
+        let piped = std::process::Stdio::piped;
+        let mut child = std::process::Command::new("cat").stdin(piped()).stdout(piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // From another thread, since a pipe holds 64 KiB.
+        std::thread::scope(|scope| {
+            scope.spawn(move || std::io::Write::write_all(&mut stdin, &self.input).unwrap());
+            child.wait_with_output().unwrap().stdout.len()
+        })
+    }
+}
+
 fn pair(memory: &[u8], at: u32) -> (usize, usize) {
     let word = |at: usize| u32::from_le_bytes(memory[at..at + 4].try_into().unwrap()) as usize;
     (word(at as usize), word(at as usize + 4))

@@ -1,0 +1,91 @@
+//! Catalogs that are large, runtimes that are many, and the first call of one.
+
+use crate::measure::{interleaved, median};
+use crate::report::{Table, Target};
+use crate::ways::{Arawn, Floor, PASSTHROUGH, ask, input};
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Instant;
+use tempfile::TempDir;
+
+/// `passthrough` with an empty custom section that makes it another module.
+fn variant(n: usize) -> Vec<u8> {
+    let mut wasm = PASSTHROUGH.to_vec();
+    wasm.extend_from_slice(&[0, 5, 0]);
+    wasm.extend_from_slice(&(n as u32).to_le_bytes());
+    wasm
+}
+
+/// A directory with a catalog of `entries` names, of which each stands for one of `modules` files.
+fn catalog(entries: usize, modules: usize) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    for n in 0..entries {
+        writeln!(text, "[runtimes.r{n}]\npath = \"m{}.wasm\"", n % modules).unwrap();
+    }
+    for n in 0..modules {
+        std::fs::write(directory.path().join(format!("m{n}.wasm")), variant(n)).unwrap();
+    }
+    std::fs::write(directory.path().join("catalog.toml"), text).unwrap();
+    directory
+}
+
+fn executor(id: &str, directory: &Path) {
+    let directory = directory.display();
+    let config = format!(r#"{{"id":"{id}","runtimes_dir":"{directory}","cache_dir":null}}"#);
+    ask(arawn::ffi::arawn_executor_new, &config);
+}
+
+pub fn large(table: &mut Table, rounds: usize) {
+    let (small, large) = (catalog(10, 1), catalog(100_000, 1));
+    executor("small-catalog", small.path());
+    executor("large-catalog", large.path());
+    let json = input(42);
+    let (one, other) = (Arawn::new("small-catalog", "r5", &json), Arawn::new("large-catalog", "r50000", &json));
+    let [small, large] = interleaved(rounds, 50, [&mut || one.call(), &mut || other.call()]);
+    let how = format!("{large:.2} µs, {small:.2} µs");
+    table.row("warm call, catalog of 100,000 against 10", Target::AtMost(1.02), "", large / small, how);
+}
+
+/// A thousand runtimes in turn against one of them as often.
+pub fn many(table: &mut Table) {
+    const COUNT: usize = 1000;
+    let directory = catalog(COUNT, COUNT);
+    executor("many", directory.path());
+    let json = input(42);
+    let calls: Vec<Arawn> = (0..COUNT).map(|n| Arawn::new("many", &format!("r{n}"), &json)).collect();
+    // Compiled once, on every core.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for part in calls.chunks(COUNT.div_ceil(cores)) {
+            scope.spawn(|| part.iter().for_each(|call| assert!(call.call() > 0)));
+        }
+    });
+    let mut turn = (0..COUNT).cycle();
+    let mut next = || calls[turn.next().unwrap_or_default()].call();
+    let [one, many] = interleaved(20, COUNT, [&mut || calls[0].call(), &mut next]);
+    let how = format!("{many:.2} µs, {one:.2} µs");
+    table.row("1,000 runtimes in turn against one 1,000 times", Target::AtMost(1.5), "", many / one, how);
+}
+
+/// The first call of a module that nobody has compiled, against wasmtime's own compile of one like it.
+pub fn compile(table: &mut Table, rounds: usize) {
+    let directory = catalog(rounds, rounds);
+    executor("compile", directory.path());
+    let json = input(42);
+    let floor = Floor::new(&json);
+    let (mut ours, mut own) = (Vec::new(), Vec::new());
+    for n in 0..rounds {
+        let call = Arawn::new("compile", &format!("r{n}"), &json);
+        let begun = Instant::now();
+        call.call();
+        ours.push(begun.elapsed().as_secs_f64() * 1e3);
+        let wasm = variant(n);
+        let begun = Instant::now();
+        floor.compile(&wasm);
+        own.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    let (ours, own) = (median(ours), median(own));
+    let how = format!("{ours:.1} ms, {own:.1} ms");
+    table.row("first call with a compile, above wasmtime's own", Target::AtMost(2.0), " ms", ours - own, how);
+}
