@@ -117,6 +117,7 @@ impl WasiView for Sandbox {
 pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     linker.allow_shadowing(true);
+    stdio::add_to_linker(linker)?;
     time::add_to_linker(linker)?;
     files::add_to_linker(linker)?;
     linker.allow_shadowing(false);

@@ -14,6 +14,7 @@ use once_cell::sync::OnceCell;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -24,12 +25,31 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsConnector;
-use wasmtime::component::Linker;
+use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi_http::io::TokioIo;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
 pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    linker.allow_shadowing(true);
+    linker.instance(TYPES)?.func_wrap("http-error-code", |mut store, (error,): (Resource<wasmtime::Error>,)| {
+        Ok((store.data_mut().http().table.get(&error)?.downcast_ref().map(body_error_code),))
+    })?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// As wasmtime-wasi-http names the instance of which one function is replaced here: its own knows no error of a response's
+/// body.
+const TYPES: &str = "wasi:http/types@0.2.12";
+
+fn body_error_code(error: &Error) -> ErrorCode {
+    match error {
+        Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+        _ => ErrorCode::HttpProtocolError,
+    }
 }
 
 /// What a component's requests go through.
@@ -108,7 +128,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Connects to an address that was checked, and not to the name, which may stand for another one a moment later.
 async fn connect(host: &str, port: u16, grant: &HttpGrant) -> Result<TcpStream, Error> {
-    let unknown = |error: std::io::Error| Error::DnsError { rcode: Some(error.to_string()), info_code: None };
+    let unknown = |error: io::Error| Error::DnsError { rcode: Some(error.to_string()), info_code: None };
     let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await.map_err(unknown)?.collect();
     let mut failed = Error::DestinationNotFound;
     let allowed = addresses.iter().filter(|address| grant.allows_address(address.ip()));
@@ -117,7 +137,7 @@ async fn connect(host: &str, port: u16, grant: &HttpGrant) -> Result<TcpStream, 
         any_allowed = true;
         match TcpStream::connect(address).await {
             Ok(stream) => return Ok(stream),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => failed = Error::ConnectionRefused,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => failed = Error::ConnectionRefused,
             Err(error) => failed = Error::Connect(error),
         }
     }
@@ -236,5 +256,8 @@ impl Body for PacedBody {
 
 /// A connection that ends before its body does has left something out.
 fn body_error(error: hyper::Error) -> Error {
-    if error.is_incomplete_message() { Error::HttpResponseIncomplete } else { Error::Hyper(error) }
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    let is_cut = cause
+        .is_some_and(|cause| matches!(cause.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset));
+    if is_cut || error.is_incomplete_message() { Error::HttpResponseIncomplete } else { Error::Hyper(error) }
 }

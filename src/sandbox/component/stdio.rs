@@ -1,14 +1,28 @@
 //! A component's three streams: the buffers that a module's descriptors 0 to 2 have.
 
-use super::super::{Stdio, Stream};
+use super::super::{Sandbox, Stdio, Stream};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncRead, AsyncWrite};
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::WasiView;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
 /// What a component may write in one go.
 const WRITE: usize = 1 << 20;
+
+/// As wasmtime-wasi names the instance of which one function is replaced here.
+const ERROR: &str = "wasi:io/error@0.2.12";
+
+/// An error of the host's is told in its words: wasmtime-wasi would add a backtrace of the host where the environment asks
+/// for those.
+pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
+    let mut errors = linker.instance(ERROR)?;
+    errors.func_wrap("[method]error.to-debug-string", |mut store, (error,): (Resource<wasmtime::Error>,)| {
+        Ok((format!("{:#}", store.data_mut().ctx().table.get(&error)?),))
+    })
+}
 
 /// One of the streams. A component may have any number of handles to it.
 #[derive(Clone)]
