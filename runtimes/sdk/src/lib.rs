@@ -23,6 +23,7 @@
 //! `{"status":"ok","output":…}` or `{"status":"error","error":"text"}`. stdout belongs to [`run`]; diagnostics go to
 //! stderr.
 
+mod context;
 #[cfg(target_os = "wasi")]
 mod realloc;
 mod respond;
@@ -33,6 +34,7 @@ use std::panic::{PanicHookInfo, set_hook};
 
 use serde::{Deserialize, Serialize};
 
+pub use context::{Context, NotFound, Path, PathError, text};
 pub use respond::respond;
 
 /// Runs a whole runtime: reads stdin to its end, calls `runtime` at most once, and writes one `RuntimeOutput` to stdout.
