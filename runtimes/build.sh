@@ -14,6 +14,11 @@ target=wasm32-wasip1
 debian_packages="rustc-web cargo-web rust-web-src lld-19 wasi-libc"
 wasi_libc=/usr/lib/wasm32-wasi
 
+# Imports what only components have, and is wrapped as one.
+components="http"
+# What is embedded in a library should be small; but by this one the library's own cost is measured.
+fast="passthrough"
+
 fail() {
     echo "build.sh: $*" >&2
     exit 1
@@ -78,17 +83,38 @@ remap "$here" /runtimes
 CARGO_ENCODED_RUSTFLAGS=$(printf '%s\x1f' "${flags[@]}")
 export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
 
+is_in() {
+    [[ " $2 " == *" $1 "* ]]
+}
+
+# Wraps the module $1 as the component $2. The tool is for this machine, and is kept from one build to the next.
+componentize() {
+    env -u CARGO_ENCODED_RUSTFLAGS -u RUSTC_BOOTSTRAP \
+        cargo run --locked --quiet -p componentize --target-dir "$here/target/tools" -- "$1" "$2"
+}
+
 # Builds in $1 and copies the runtimes, with their checksums, to $2.
 build() {
-    cargo build --locked --release ${cargo_args[@]+"${cargo_args[@]}"} --target "$target" --target-dir "$1"
-    mkdir -p "$2"
-    local main name names=()
+    local main name profile names=() quick=() small=()
     for main in */src/main.rs; do
-        name=${main%%/*}.wasm
-        install -m 644 "$1/$target/release/$name" "$2/$name"
+        name=${main%%/*}
+        [ "$name" != componentize ] || continue
         names+=("$name")
+        if is_in "$name" "$fast"; then quick+=(-p "$name"); else small+=(-p "$name"); fi
     done
-    (cd "$2" && sha256sum "${names[@]}" >SHA256SUMS)
+    local args=(--locked ${cargo_args[@]+"${cargo_args[@]}"} --target "$target" --target-dir "$1")
+    cargo build "${args[@]}" --release "${quick[@]}"
+    cargo build "${args[@]}" --profile small "${small[@]}"
+    mkdir -p "$2"
+    for name in "${names[@]}"; do
+        if is_in "$name" "$fast"; then profile=release; else profile=small; fi
+        if is_in "$name" "$components"; then
+            componentize "$1/$target/$profile/$name.wasm" "$2/$name.wasm"
+        else
+            install -m 644 "$1/$target/$profile/$name.wasm" "$2/$name.wasm"
+        fi
+    done
+    (cd "$2" && sha256sum "${names[@]/%/.wasm}" >SHA256SUMS)
 }
 
 case "${1-}" in

@@ -1,0 +1,100 @@
+//! Bytes in JSON.
+
+use std::borrow::Cow;
+
+use base64::DecodeError;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose, GeneralPurposeConfig};
+use serde::Deserialize;
+
+/// How a JSON string stands for bytes.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// The text itself.
+    #[default]
+    Utf8,
+    /// RFC 4648's standard alphabet; encoded with padding, decoded with or without it.
+    Base64,
+}
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+impl Encoding {
+    /// The string for `bytes`; an error where they are no text, which names the first byte that is none.
+    pub fn encode(self, bytes: Vec<u8>) -> Result<String, String> {
+        match self {
+            Encoding::Base64 => Ok(base64(&bytes)),
+            Encoding::Utf8 => String::from_utf8(bytes).map_err(|error| {
+                let at = error.utf8_error().valid_up_to();
+                let byte = error.as_bytes()[at];
+                format!("byte {at} (0x{byte:02x}) is not UTF-8; with the encoding `base64` it can be had")
+            }),
+        }
+    }
+
+    /// The bytes for `text`; an error where it is no base64, which names the first character that is none.
+    pub fn decode(self, text: Cow<'_, str>) -> Result<Vec<u8>, String> {
+        match self {
+            Encoding::Utf8 => Ok(text.into_owned().into_bytes()),
+            Encoding::Base64 => BASE64.decode(text.as_bytes()).map_err(|error| match error {
+                DecodeError::InvalidByte(at, _) => {
+                    let character = text[at..].chars().next().unwrap_or_default();
+                    format!("not base64: {character:?} at byte {at}")
+                }
+                DecodeError::InvalidLength(_) => "not base64: its end is missing".to_owned(),
+                DecodeError::InvalidLastSymbol(at, _) => {
+                    format!("not base64: its last character, at byte {at}, has bits that no byte takes")
+                }
+                DecodeError::InvalidPadding => "not base64: its padding is wrong".to_owned(),
+            }),
+        }
+    }
+}
+
+/// What stands for any bytes.
+pub fn base64(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Encoding::{self, Base64, Utf8};
+
+    #[test]
+    fn bytes_come_back() {
+        let all: Vec<u8> = (0..=255).collect();
+        for count in [0, 1, 2, 3, 256] {
+            let text = Base64.encode(all[..count].to_vec()).unwrap();
+            assert_eq!(text.len() % 4, 0);
+            assert_eq!(Base64.decode(text.as_str().into()).unwrap(), all[..count]);
+            assert_eq!(Base64.decode(text.trim_end_matches('=').into()).unwrap(), all[..count]);
+        }
+        assert_eq!(Utf8.decode("é\0".into()).unwrap(), "é\0".as_bytes());
+        assert_eq!(Utf8.encode("é\0".into()).unwrap(), "é\0");
+        assert_eq!(Base64.encode(b"\xfb\xff?".to_vec()).unwrap(), "+/8/");
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let error = |encoding: Encoding, bytes: &[u8]| encoding.encode(bytes.to_vec()).unwrap_err();
+        assert!(error(Utf8, b"a\xc3\xa9\xffb").starts_with("byte 3 (0xff) is not UTF-8; with the encoding `base64`"));
+        assert!(error(Utf8, b"ab\xc3").starts_with("byte 2 (0xc3)"));
+        for (text, wanted) in [
+            ("YWJj\nYWJj", "not base64: '\\n' at byte 4"),
+            ("YW-_", "not base64: '-' at byte 2"),
+            ("YWé=", "not base64: 'é' at byte 2"),
+            ("YWJjY", "not base64: its end is missing"),
+            ("YWJjZZ", "not base64: its last character, at byte 5,"),
+            ("YQ=", ""),
+        ] {
+            match Base64.decode(text.into()) {
+                Ok(_) => assert_eq!(wanted, "", "{text}"),
+                Err(error) => assert!(!wanted.is_empty() && error.starts_with(wanted), "{text}: {error}"),
+            }
+        }
+    }
+}
