@@ -50,8 +50,8 @@
 //
 // A runtime is a WASI preview 1 command in any language. It reads {"config":...,"context":...} from stdin to its end,
 // writes {"status":"ok","output":...} or {"status":"error","error":"text"} to stdout, and exits with 0. Anything else is
-// an error of the call. A runtime comes with the library ("passthrough", which answers its input), or from
-// catalog.toml in the executor's "runtimes_dir":
+// an error of the call. A runtime comes with the library ("passthrough", which answers its input; "transform", "file_read",
+// "file_write" and "http", which runtimes/README.md describes), or from catalog.toml in the executor's "runtimes_dir":
 //
 //     [runtimes.csv]
 //     path = "custom/csv.wasm"        relative to the directory, and inside it

@@ -10,11 +10,25 @@ pub(crate) struct Builtin {
     pub wasm: &'static [u8],
 }
 
-pub(crate) static BUILTINS: [Builtin; 1] = [Builtin {
-    name: "passthrough",
-    description: "Answers its RuntimeInput, verbatim",
-    wasm: include_bytes!("../runtimes/prebuilt/passthrough.wasm"),
-}];
+macro_rules! builtin {
+    ($name:literal, $description:literal) => {
+        Builtin {
+            name: $name,
+            description: $description,
+            wasm: include_bytes!(concat!("../runtimes/prebuilt/", $name, ".wasm")),
+        }
+    };
+}
+
+/// What each of them takes and answers is in runtimes/README.md.
+pub(crate) static BUILTINS: &[Builtin] = &[
+    builtin!("passthrough", "Answers its RuntimeInput, verbatim"),
+    builtin!("transform", "Picks values from the context, or fills in text from it"),
+    builtin!("file_read", "Reads a file in a granted directory"),
+    builtin!("file_write", "Writes a file in a granted directory, whole or not at all"),
+    #[cfg(feature = "http")]
+    builtin!("http", "Makes an HTTP request that capabilities.http allows"),
+];
 
 /// `sha256sum`'s format: so no process needs to hash what was hashed when it was built.
 const SUMS: &str = include_str!("../runtimes/prebuilt/SHA256SUMS");
@@ -62,7 +76,7 @@ mod tests {
 
     #[test]
     fn sums_are_those_of_the_files() {
-        for builtin in &BUILTINS {
+        for builtin in BUILTINS {
             assert_eq!(builtin.sha256(), <Sha>::from(Sha256::digest(builtin.wasm)), "{}", builtin.name);
         }
     }

@@ -17,6 +17,12 @@ fn answering(word: &str) -> String {
     writer(format!(r#"{{"status":"ok","output":"{word}"}}"#).as_bytes(), b"", "")
 }
 
+/// The names that the directory adds to the embedded ones.
+fn added(catalog: &RuntimeCatalog) -> Vec<String> {
+    let embedded: Vec<_> = RuntimeCatalog::embedded().list().iter().map(|entry| entry.name.clone()).collect();
+    catalog.list().iter().map(|entry| entry.name.clone()).filter(|name| !embedded.contains(name)).collect()
+}
+
 fn opened(catalog: &Catalog) -> Value {
     call(arawn_executor_new, &json!({"runtimes_dir": catalog.path(), "cache_dir": null}))
 }
@@ -27,7 +33,10 @@ fn the_list_has_the_embedded_runtimes_and_those_of_the_directory() {
     let catalog =
         catalog.entry("alpha", "path = \"custom/alpha.wasm\"\ndescription = \"the first\"\ncategory = \"builtin\"");
     let id = catalog.executor();
-    let list = ok(arawn_catalog_list, &json!({"executor": id}));
+    let mut list = ok(arawn_catalog_list, &json!({"executor": id}));
+    // One of the embedded ones stands for all.
+    let others = ["file_read", "file_write", "http", "transform"].map(Value::from);
+    list["runtimes"].as_array_mut().unwrap().retain(|entry| !others.contains(&entry["name"]));
     assert_eq!(
         list["runtimes"],
         json!([
@@ -218,8 +227,7 @@ fn saving_keeps_what_others_wrote() {
     save(&["new", "newer"]).unwrap();
     let text = fs::read_to_string(catalog.file()).unwrap();
     assert!(text.contains("# keep me"), "{text}");
-    let names: Vec<String> = loaded.list().iter().map(|entry| entry.name.clone()).collect();
-    assert_eq!(names, ["new", "newer", "old", "passthrough"]);
+    assert_eq!(added(&loaded), ["new", "newer", "old"]);
     assert_eq!(RuntimeCatalog::load(catalog.path()).unwrap().get("newer").unwrap().description, "d");
     assert_eq!(save(&["passthrough"]).unwrap_err().code(), "catalog_invalid");
     assert_eq!(save(&["a b"]).unwrap_err().code(), "catalog_invalid");
@@ -244,7 +252,7 @@ fn savers_at_the_same_time_lose_nothing() {
             });
         }
     });
-    assert_eq!(RuntimeCatalog::load(path).unwrap().list().len(), 81);
+    assert_eq!(added(&RuntimeCatalog::load(path).unwrap()).len(), 80);
 }
 
 #[test]
