@@ -205,6 +205,7 @@ fn modules_that_cannot_run_are_refused_with_the_reason() {
         ("import-type", "fd_close"),
         ("text", "not WebAssembly"),
         ("nothing", "empty"),
+        ("component", "wasi:cli/run"),
         ("cut", "unexpected"),
         ("invalid", ""),
     ] {
@@ -215,7 +216,6 @@ fn modules_that_cannot_run_are_refused_with_the_reason() {
     let reply = run(&id, "import");
     assert_error(&reply, "module_invalid");
     assert_eq!(reply["details"], json!({"runtime": "import", "import": "env.secret"}));
-    assert_error(&run(&id, "component"), "unsupported");
 }
 
 #[test]
