@@ -1,12 +1,13 @@
 # make run     builds the library and runs the C example
 # make test    proves all of it: formatting, lints, the Rust and C tests, the example
 # make header  accepts a changed interface: include/arawn.h and tests/golden
+# make guests  builds the runtimes in other languages than Rust, which the tests run
 # make bench   measures
 CC ?= cc
 CARGO ?= cargo
 LIB := target/release
 
-.PHONY: all run test lint header bench bench-quick guests clean tools
+.PHONY: all run test lint header bench bench-quick guests builtins clean tools
 
 all: $(LIB)/libarawn.so.0
 
@@ -25,7 +26,7 @@ target/example-c: examples/c/main.c include/arawn.h $(LIB)/libarawn.so.0
 run: target/example-c
 	target/example-c examples/c/document.json
 
-test: lint run
+test: lint run guests
 	$(CARGO) test --locked --no-fail-fast
 	cd runtimes && $(CARGO) test --locked
 	cd runtimes/prebuilt && sha256sum --check --quiet SHA256SUMS
@@ -48,6 +49,10 @@ bench-quick: $(LIB)/libarawn.so.0
 	ARAWN_BENCH_ROUNDS=100 $(CARGO) bench --locked --bench table
 
 guests:
+	runtimes/guests/build.sh
+
+# The committed runtimes/prebuilt, which takes a toolchain of its own.
+builtins:
 	runtimes/build.sh
 
 # What is missing is installed where that needs no questions, and named where it does.

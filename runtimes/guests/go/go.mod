@@ -1,0 +1,3 @@
+module csv
+
+go 1.25

@@ -1,0 +1,196 @@
+//! Guests in other languages, as `make guests` builds them: what runtimes/README.md says of each is done here.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+mod common;
+
+use arawn::ffi::arawn_executor_close;
+use common::{Catalog, execute, in_new_process, ok, root, run};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// The README's section on a language: the request that registers its runtime, then calls with their replies.
+struct Section {
+    registration: Value,
+    calls: Vec<(Value, Value)>,
+}
+
+fn section(language: &str) -> Section {
+    let readme = fs::read_to_string(root().join("runtimes/README.md")).unwrap();
+    let (_, section) = readme.split_once(&format!("\n### {language}\n")).unwrap();
+    let section = section.split("\n#").next().unwrap();
+    let mut lines = section.lines().filter(|line| line.starts_with('{')).map(|line| line.parse::<Value>().unwrap());
+    let registration = lines.next().unwrap();
+    let mut calls = Vec::new();
+    while let Some(request) = lines.next() {
+        calls.push((request, lines.next().unwrap()));
+    }
+    assert!(calls.iter().any(|(_, reply)| reply["status"] == "ok"), "{language}");
+    assert!(calls.iter().any(|(_, reply)| reply["code"] == "runtime_error"), "{language}");
+    Section { registration, calls }
+}
+
+/// Makes the README's calls of a language and one with much to read and to write; in another process, too, that has the
+/// code from the disk cache. `memory_bytes` is what its guest may have.
+fn proves(language: &str, memory_bytes: u64, large: (Value, Value)) {
+    let Section { registration, mut calls } = section(language);
+    let file = root().join(registration["path"].as_str().unwrap());
+    let Ok(wasm) = fs::read(&file) else {
+        assert!(std::env::var_os("CI").is_none(), "{} is missing: make guests", file.display());
+        #[allow(clippy::explicit_write, reason = "the harness hides what a passing test prints with eprintln")]
+        writeln!(std::io::stderr(), "skipped, {} is missing: make guests", file.display()).unwrap();
+        return;
+    };
+    let name = registration["name"].as_str().unwrap();
+    let large_request = json!({"executor": "main", "runtime": name, "input": large.0});
+    calls.push((large_request, json!({"status": "ok", "output": large.1})));
+
+    let catalog = Catalog::new().with_bytes(name, &wasm);
+    let cache = tempfile::tempdir().unwrap();
+    // The deadline is for a compiler in a debug build on a busy machine.
+    let limits = json!({"memory_bytes": memory_bytes, "timeout_ms": 300_000});
+    let config = json!({"cache_dir": cache.path(), "limits": limits});
+    let id = catalog.executor_with(config.clone());
+    let with_meta = |request: &Value, id: &str| {
+        let mut request = request.clone();
+        (request["executor"], request["meta"]) = (json!(id), json!(true));
+        request
+    };
+    let check = |mut reply: Value, expected: &Value, cache: &str| {
+        if expected["status"] == "ok" {
+            let meta = reply.as_object_mut().unwrap().remove("meta").unwrap_or_else(|| panic!("{reply}"));
+            assert_eq!(meta["cache"], cache, "{meta}");
+        }
+        assert_eq!(&reply, expected, "{language}");
+    };
+    for (turn, (request, expected)) in calls.iter().enumerate() {
+        check(execute(&with_meta(request, &id)), expected, if turn == 0 { "compiled" } else { "memory" });
+    }
+
+    // Which waits for what is being written into the cache.
+    ok(arawn_executor_close, &json!({"executor": id}));
+
+    let mut opened = config;
+    (opened["id"], opened["runtimes_dir"]) = (json!("main"), json!(catalog.path()));
+    let mut lines = vec![("arawn_executor_new", opened)];
+    lines.extend(calls.iter().map(|(request, _)| ("arawn_execute_runtime", with_meta(request, "main"))));
+    let replies = in_new_process(&lines);
+    for (turn, ((_, expected), reply)) in calls.iter().zip(&replies[1..]).enumerate() {
+        check(reply.clone(), expected, if turn == 0 { "disk" } else { "memory" });
+    }
+}
+
+#[test]
+fn c_counts_words() {
+    let line = "Ünïcode, \"quoted\"\tand \u{1F600}\\\u{0} escaped\n";
+    let text = line.repeat(10_000);
+    let counted = json!({"lines": 10_000, "words": 50_000, "characters": text.chars().count(), "bytes": text.len()});
+    proves("C", 4 << 20, (json!({"context": {"text": text}}), counted));
+}
+
+#[test]
+fn go_reads_csv() {
+    let (mut text, mut records) = ("number,text\r\n".to_owned(), Vec::new());
+    for n in 0..10_000 {
+        text += &format!("{n},\"<\u{1F600}> says \"\"{n}\"\",\nand more\"\r\n");
+        records.push(json!({"number": n.to_string(), "text": format!("<\u{1F600}> says \"{n}\",\nand more")}));
+    }
+    proves("Go", 32 << 20, (json!({"context": {"text": text}}), json!(records)));
+}
+
+#[test]
+fn python_describes_numbers() {
+    let numbers: Vec<u32> = (0..100_001).collect();
+    let described = json!({
+        "count": 100_001, "mean": 50_000, "median": 50_000, "quartiles": [24_999.5, 50_000.0, 75_000.5],
+        // The square root of n (n + 1) / 12, with n for the numbers there are.
+        "stdev": (100_001.0_f64 * 100_002.0 / 12.0).sqrt(),
+    });
+    proves("Python", 64 << 20, (json!({"context": {"numbers": numbers}}), described));
+}
+
+#[test]
+fn javascript_finds_matches() {
+    let text = "\u{1F600} Ünïcode ".repeat(10_000);
+    let found: Vec<Value> =
+        (0..10_000).map(|n| json!({"index": n * 11 + 3, "text": "Ünïcode", "groups": {"first": "Ü"}})).collect();
+    let input = json!({"config": {"pattern": "(?<first>\\S)\\S{2,}", "flags": "u"}, "context": {"text": text}});
+    proves("JavaScript", 64 << 20, (input, json!(found)));
+}
+
+/// What is not JSON does not pass the host, so the C guest is asked without one, under sanitizers.
+#[test]
+fn the_c_guest_reads_json_strictly() {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("words-{}", std::process::id()));
+    let mut compile = Command::new(std::env::var("CC").unwrap_or_else(|_| "cc".to_owned()));
+    compile.args(["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", "-g", "-fsanitize=address,undefined"]);
+    run(compile.arg(root().join("runtimes/guests/c/words.c")).arg("-o").arg(&program));
+    let answer = |input: &str| -> Value {
+        let mut child = Command::new(&program)
+            .env("ASAN_OPTIONS", "detect_leaks=0")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{input}: {error}"))
+    };
+    let values = r#"0 ; -0 ; 10 ; -1.5e+3 ; 1E9 ; true ; false ; null ; "" ; "\u00e9\n\\\"\/" ; "é" ; [] ; [ ] ; {} ; { } ;
+        [1,[2,{"a":[]}]] ; {"a":{},"b":[0]} ; 01 ; - ; +1 ; .5 ; 1. ; 1e ; 1e+ ; 0x1 ; tru ; True ; nul ; nan ; 'a' ; " ;
+        "\" ; "\x" ; "\u12g4" ; "\u12" ; [ ; ] ; [1 ; [1, ; [1,] ; [,1] ; [1 2] ; { ; {"a" ; {"a": ; {"a":1 ; {"a":1, ;
+        {"a":1,} ; {"a" 1} ; {a:1} ; {1:1} ; {"a":1 "b":2} ; [} ; {] ; 1 1 ; []] ; //"#;
+    for value in values.split(" ;").map(str::trim).chain(["", "\"\t\"", "\"\n\"", "\"\u{7f}\"", "\u{feff}1"]) {
+        let input = format!(" {{ \"a\" : {value} , \"context\" : {{\"t\\u0065xt\":\"a\"}}}}\n");
+        let expected = if serde_json::from_str::<Value>(&input).is_ok() {
+            json!({"status": "ok", "output": {"lines": 0, "words": 1, "characters": 1, "bytes": 1}})
+        } else {
+            json!({"status": "error", "error": "the input is not JSON, or is nested too deeply"})
+        };
+        assert_eq!(answer(&input), expected, "{input}");
+    }
+    // Cut off anywhere it is none either.
+    let whole = r#"{"a":[true,-1.5e+3,{"\u00e9\"":"\ud83d\ude00"}],"context":{"text":""}}"#;
+    for cut in 0..whole.len() {
+        assert_eq!(answer(&whole[..cut])["status"], "error", "{}", &whole[..cut]);
+    }
+    assert_eq!(answer(whole)["status"], "ok");
+    for (depth, status) in [(256, "ok"), (257, "error"), (100_000, "error")] {
+        let nested = format!("{{\"context\":{{\"text\":\"\"}},\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(answer(&nested)["status"], status, "{depth} levels");
+    }
+    for (text, characters, bytes) in [
+        (r"\ud83d\ude00", 1, 4),
+        (r"\ud83d", 1, 3),
+        (r"\ude00\ud83d", 2, 6),
+        (r"\ud83dx", 2, 4),
+        (r"\ud83d\n", 2, 4),
+        (r"\ud83d\u0041", 2, 4),
+        (r"\u00E9é", 2, 4),
+        (r"\u0000\b", 2, 2),
+        (r#"\"\\\/"#, 3, 3),
+    ] {
+        let counted = answer(&format!("{{\"context\":{{\"text\":\"{text}\"}}}}"));
+        assert_eq!(
+            (&counted["output"]["characters"], &counted["output"]["bytes"]),
+            (&json!(characters), &json!(bytes)),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn each_guest_has_its_section_and_its_line_in_the_build() {
+    let build = fs::read_to_string(root().join("runtimes/guests/build.sh")).unwrap();
+    let languages = [("c", "C"), ("go", "Go"), ("python", "Python"), ("javascript", "JavaScript")];
+    for (directory, language) in languages {
+        let registration = section(language).registration;
+        let name = registration["name"].as_str().unwrap();
+        assert_eq!(registration["path"], format!("target/guests/{name}.wasm"));
+        assert!(build.contains(&format!("[{directory}]={name}")), "{name}");
+    }
+    let directories = fs::read_dir(root().join("runtimes/guests")).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(directories.filter(|path| path.is_dir()).count(), languages.len());
+}
