@@ -41,9 +41,10 @@ lint: | tools
 header: | tools
 	ARAWN_ACCEPT=1 $(CARGO) test --locked --test header
 
-bench: $(LIB)/libarawn.so.0
+bench: $(LIB)/libarawn.so.0 guests
 	$(CARGO) bench --locked --bench table -- --save
 	$(CARGO) bench --locked --bench calls
+	$(CARGO) bench --locked --bench guests
 
 bench-quick: $(LIB)/libarawn.so.0
 	ARAWN_BENCH_ROUNDS=100 $(CARGO) bench --locked --bench table

@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "a benchmark may fail loudly, and uses a part")]
 #![allow(unsafe_code, reason = "the benchmarks call the C interface")]
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char};
 use wasmtime::{Caller, Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, Store};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -54,7 +54,7 @@ impl Arawn {
 }
 
 /// Makes a call with one JSON argument and releases the reply, which must be `ok`.
-pub fn ask(function: unsafe extern "C" fn(*const std::ffi::c_char) -> *mut std::ffi::c_char, json: &str) {
+pub fn ask(function: unsafe extern "C" fn(*const c_char) -> *mut c_char, json: &str) {
     let json = CString::new(json).unwrap();
     // SAFETY: as in `Arawn::call`.
     unsafe {
@@ -62,6 +62,20 @@ pub fn ask(function: unsafe extern "C" fn(*const std::ffi::c_char) -> *mut std::
         assert!(CStr::from_ptr(reply).to_bytes().starts_with(b"{\"status\":\"ok\""), "{:?}", CStr::from_ptr(reply));
         arawn::ffi::arawn_free(reply);
     }
+}
+
+/// The same with the reply.
+pub fn answer(function: unsafe extern "C" fn(*const c_char) -> *mut c_char, json: &str) -> serde_json::Value {
+    let json = CString::new(json).unwrap();
+    // SAFETY: as in `Arawn::call`.
+    let reply: serde_json::Value = unsafe {
+        let reply = function(json.as_ptr());
+        let value = serde_json::from_slice(CStr::from_ptr(reply).to_bytes()).unwrap();
+        arawn::ffi::arawn_free(reply);
+        value
+    };
+    assert_eq!(reply["status"], "ok", "{reply}");
+    reply
 }
 
 /// The bare floor: the same module under the same engine settings, and nothing around it. stdin is a slice, stdout a
