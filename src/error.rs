@@ -219,6 +219,18 @@ impl Error {
         }
     }
 
+    /// The same for another runtime that shares the module, and so the error.
+    pub(crate) fn of_runtime(mut self, name: &str) -> Self {
+        if let Error::RuntimeUnavailable { runtime, .. }
+        | Error::HashMismatch { runtime, .. }
+        | Error::ModuleInvalid { runtime, .. }
+        | Error::ModuleTooLarge { runtime, .. } = &mut self
+        {
+            *runtime = name.to_owned();
+        }
+        self
+    }
+
     pub(crate) fn internal(error: impl fmt::Display) -> Self {
         Error::Internal { message: error.to_string() }
     }

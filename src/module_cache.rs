@@ -1,23 +1,27 @@
 //! Compiled modules, shared by the whole process: memory first, then disk, then the compiler.
 
 mod compiled;
+mod flights;
+mod hashes;
+mod memory;
 
 pub(crate) use compiled::{Code, CompiledRuntime, Kind, Runnable, RunnableModule};
+pub(crate) use hashes::{Hashed, Hashes, check_size};
 
 use crate::catalog::{RuntimeEntry, Source};
 use crate::disk_cache::{self, DiskCache};
-use crate::engine::{Engine, Metering, hex};
-use crate::error::{Error, Phase, Result};
-use crate::files::{Identity, RegularFile};
+use crate::engine::{Engine, Metering, Profile, hex};
+use crate::error::{Error, Result};
+use crate::files::{Contained, RegularFile};
 use crate::jobs::Deadline;
 use compiled::{module_invalid, ready};
+use flights::{Errand, Flights, Landing, Module};
+use hashes::unavailable;
+use memory::Memory;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::sync::{Arc, LazyLock};
 
 /// SHA-256 of a module's bytes.
 pub(crate) type Sha = [u8; 32];
@@ -48,6 +52,7 @@ impl Tier {
 }
 
 /// A module that is ready to instantiate.
+#[derive(Clone)]
 pub(crate) struct Prepared {
     pub compiled: Arc<CompiledRuntime>,
     pub tier: Tier,
@@ -56,12 +61,9 @@ pub(crate) struct Prepared {
 
 #[derive(Default)]
 pub(crate) struct ModuleCache {
-    modules: RwLock<HashMap<Key, Cached>>,
-    flights: Mutex<HashMap<Key, Arc<Flight>>>,
-    /// What the files of the catalogs were when they were hashed. By path too: that one path of an identity is inside
-    /// its directory says nothing of another.
-    hashes: RwLock<HashMap<PathBuf, (Identity, Sha)>>,
-    clock: AtomicU64,
+    memory: Memory,
+    flights: Flights,
+    pub hashes: Hashes,
     pub counters: Counters,
 }
 
@@ -71,34 +73,6 @@ pub(crate) struct Counters {
     pub disk_hits: AtomicU64,
     pub compiles: AtomicU64,
     pub evictions: AtomicU64,
-}
-
-struct Cached {
-    compiled: Arc<CompiledRuntime>,
-    used: AtomicU64,
-}
-
-type Loaded = (Arc<CompiledRuntime>, Tier);
-
-/// One load that any number of calls wait for.
-#[derive(Default)]
-struct Flight {
-    landed: Mutex<Option<Result<Loaded, Arc<Error>>>>,
-    landing: Condvar,
-}
-
-/// Files remembered at most; forgetting one costs a hash.
-const HASHES: usize = 100_000;
-/// wasmtime keeps a file descriptor for the data of each module: of those that the process may have, they take one in
-/// four at most.
-const DESCRIPTORS_A_MODULE: u64 = 4;
-/// Modules in memory however few descriptors there are.
-const FEWEST_MODULES: u64 = 16;
-
-fn most_modules() -> usize {
-    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let most = descriptors.map_or(u64::MAX, |descriptors| (descriptors / DESCRIPTORS_A_MODULE).max(FEWEST_MODULES));
-    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 static CACHE: LazyLock<ModuleCache> = LazyLock::new(ModuleCache::default);
@@ -117,210 +91,168 @@ pub(crate) struct Wanted<'a> {
     pub deadline: &'a Deadline,
 }
 
+/// A load as its own thread needs it.
+pub(crate) struct Job {
+    pub name: String,
+    pub supply: Supply,
+    /// The only hash that the bytes may have.
+    pub pin: Option<Sha>,
+    pub metering: Metering,
+    pub module_bytes: u64,
+    pub disk: Option<Arc<DiskCache>>,
+}
+
+/// Where a load's bytes are.
+pub(crate) enum Supply {
+    Bytes(Sha, Cow<'static, [u8]>),
+    File(Contained),
+}
+
 impl ModuleCache {
     /// Finds or makes the compiled module, in memory, on disk or by compiling, until the deadline.
     pub fn prepared(&'static self, engine: &'static Engine, wanted: &Wanted<'_>) -> Result<Prepared> {
-        let (sha, wasm) = self.identify(wanted)?;
-        if let Some(expected) = &wanted.entry.sha256
-            && *expected != sha
-        {
-            let (expected, actual) = (hex(expected), hex(&sha));
-            return Err(Error::HashMismatch { runtime: wanted.entry.name.clone(), expected, actual });
-        }
-        let key = Key { sha, metering: wanted.metering };
-        if let Some(compiled) = self.in_memory(&key) {
-            self.counters.memory_hits.fetch_add(1, Ordering::Relaxed);
-            return Ok(Prepared { compiled, tier: Tier::Memory, sha });
-        }
-        let wasm = match wasm {
-            Some(wasm) => wasm,
-            None => {
-                let (read_sha, wasm) = self.read(wanted)?;
-                if read_sha != sha {
-                    // Replaced between the two looks: the file that was read is the one that counts.
-                    return self.prepared(engine, wanted);
-                }
-                wasm
-            }
-        };
-        let (compiled, tier) = self.load(engine, key, wasm, wanted)?;
-        Ok(Prepared { compiled, tier, sha })
-    }
-
-    fn in_memory(&self, key: &Key) -> Option<Arc<CompiledRuntime>> {
-        let modules = self.modules.read().unwrap_or_else(PoisonError::into_inner);
-        let cached = modules.get(key)?;
-        cached.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        Some(cached.compiled.clone())
-    }
-
-    /// The hash of the entry's module, and its bytes where it took reading them.
-    fn identify(&self, wanted: &Wanted<'_>) -> Result<(Sha, Option<Cow<'static, [u8]>>)> {
-        match &wanted.entry.source {
+        let &Wanted { entry, metering, module_bytes, disk, deadline } = wanted;
+        let known = match &entry.source {
             Source::Embedded(builtin) => {
-                check_size(wanted, builtin.wasm.len() as u64)?;
-                let sha = wanted.entry.sha256.unwrap_or_else(|| Sha256::digest(builtin.wasm).into());
-                Ok((sha, Some(Cow::Borrowed(builtin.wasm))))
+                check_size(&entry.name, builtin.wasm.len() as u64, module_bytes)?;
+                entry.sha256
             }
             Source::File(path) => {
-                let identity = path.identity().map_err(|error| unavailable(wanted, &error))?;
-                check_size(wanted, identity.size)?;
-                let hashes = self.hashes.read().unwrap_or_else(PoisonError::into_inner);
-                if let Some((hashed, sha)) = hashes.get(path.full())
-                    && *hashed == identity
-                {
-                    return Ok((*sha, None));
-                }
-                drop(hashes);
-                self.read(wanted).map(|(sha, wasm)| (sha, Some(wasm)))
-            }
-        }
-    }
-
-    fn read(&self, wanted: &Wanted<'_>) -> Result<(Sha, Cow<'static, [u8]>)> {
-        let Source::File(path) = &wanted.entry.source else {
-            return Err(Error::internal("an embedded module was to be read"));
-        };
-        let begun = SystemTime::now();
-        let mut file: RegularFile = path.open().map_err(|error| unavailable(wanted, &error))?;
-        check_size(wanted, file.identity.size)?;
-        let wasm = file.read_all().map_err(|error| unavailable(wanted, &error))?;
-        let sha: Sha = Sha256::digest(&wasm).into();
-        // A file changed within the clock's granularity of now may change again and look the same.
-        if file.identity.settled(begun) {
-            let mut hashes = self.hashes.write().unwrap_or_else(PoisonError::into_inner);
-            if hashes.len() >= HASHES {
-                hashes.clear();
-            }
-            hashes.insert(path.full().to_owned(), (file.identity, sha));
-        }
-        Ok((sha, Cow::Owned(wasm)))
-    }
-
-    /// Waits for the one load of this key, which goes on by itself if the deadline passes first.
-    fn load(
-        &'static self,
-        engine: &'static Engine,
-        key: Key,
-        wasm: Cow<'static, [u8]>,
-        wanted: &Wanted<'_>,
-    ) -> Result<Loaded> {
-        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        let flight = match flights.get(&key) {
-            Some(flight) => flight.clone(),
-            None => {
-                if let Some(compiled) = self.in_memory(&key) {
-                    return Ok((compiled, Tier::Memory));
-                }
-                let flight = Arc::new(Flight::default());
-                let job = Job { key, wasm, name: wanted.entry.name.clone(), disk: wanted.disk.cloned() };
-                let own = flight.clone();
-                crate::threads::spawn("arawn-load", move || self.fly(engine, job, &own)).map_err(Error::internal)?;
-                flights.insert(key, flight.clone());
-                flight
+                let identity = path.identity().map_err(|error| unavailable(&entry.name, path, &error))?;
+                check_size(&entry.name, identity.size, module_bytes)?;
+                self.hashes.known(path.full(), &identity)
             }
         };
-        drop(flights);
-        let mut landed = flight.landed.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(result) = &*landed {
-                return result.clone().map_err(Error::from);
+        if let Some(sha) = known {
+            check_pin(&entry.name, entry.sha256, sha)?;
+            if let Some(compiled) = self.memory.get(&Key { sha, metering }) {
+                self.counters.memory_hits.fetch_add(1, Ordering::Relaxed);
+                return Ok(Prepared { compiled, tier: Tier::Memory, sha });
             }
-            let left = wanted.deadline.patience().map_err(|stop| wanted.deadline.error(stop, Phase::Load))?;
-            landed = flight.landing.wait_timeout(landed, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        let supply = match &entry.source {
+            Source::Embedded(builtin) => Supply::Bytes(builtin.sha256(), Cow::Borrowed(builtin.wasm)),
+            Source::File(path) => Supply::File(path.clone()),
+        };
+        let (name, pin) = (entry.name.clone(), entry.sha256);
+        self.load(engine, Job { name, supply, pin, metering, module_bytes, disk: disk.cloned() }, deadline)
     }
 
-    fn fly(&self, engine: &'static Engine, job: Job, flight: &Flight) {
-        let result = crate::ffi::caught(|| self.obtain(engine, &job));
-        let (result, artifact) = match result {
-            Ok((compiled, tier, artifact)) => {
-                self.keep(engine, job.key, compiled.clone());
-                (Ok((compiled, tier)), artifact)
-            }
-            Err(error) => (Err(Arc::new(error)), None),
+    /// Has the module loaded by a thread of its own, which goes on by itself if the deadline passes first.
+    pub fn load(&'static self, engine: &'static Engine, job: Job, deadline: &Deadline) -> Result<Prepared> {
+        let module = match &job.supply {
+            Supply::Bytes(sha, _) => Module::Bytes(*sha),
+            Supply::File(path) => Module::File(path.full().to_owned()),
         };
+        let errand = Errand { module, metering: job.metering, module_bytes: job.module_bytes, pin: job.pin };
+        let name = job.name.clone();
+        let start = |landing| crate::threads::spawn("arawn-load", move || self.fly(engine, &job, landing)).map(drop);
+        self.flights.join(errand, deadline, start).map_err(|error| error.of_runtime(&name))
+    }
+
+    fn fly(&self, engine: &'static Engine, job: &Job, landing: Landing) {
+        let result = crate::ffi::caught(|| self.obtain(engine, job));
         // Begun before a caller can go on to close its executor, which waits for writes.
         let _writing = disk_cache::COUNTERS.begin_write();
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.key);
-        *flight.landed.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        flight.landing.notify_all();
+        let (prepared, artifact) = match result {
+            Ok(Obtained { prepared, artifact }) => (Ok(prepared), artifact),
+            Err(error) => (Err(error), None),
+        };
+        let sha = prepared.as_ref().map_or(Sha::default(), |prepared| prepared.sha);
+        landing.land(prepared);
         // Only now, so that no caller waits for the disk.
-        if let (Some(artifact), Some(disk), Ok(profile)) = (artifact, &job.disk, engine.profile(job.key.metering)) {
-            disk.store(&profile.compatibility, &job.key.sha, &artifact, engine.options.disk_cache_bytes);
+        if let (Some(artifact), Some(disk), Ok(profile)) = (artifact, &job.disk, engine.profile(job.metering)) {
+            disk.store(&profile.compatibility, &sha, &artifact, engine.options.disk_cache_bytes);
         }
     }
 
     fn obtain(&self, engine: &'static Engine, job: &Job) -> Result<Obtained> {
-        let profile = engine.profile(job.key.metering)?;
+        let profile = engine.profile(job.metering)?;
+        let (sha, wasm) = match &job.supply {
+            Supply::Bytes(sha, bytes) => (*sha, Wasm::Read(Cow::Borrowed(&**bytes))),
+            Supply::File(path) => {
+                let Hashed { file, sha, bytes } = self.hashes.hashed(&job.name, path, job.module_bytes)?;
+                (sha, bytes.map_or(Wasm::Unread(path, file), |bytes| Wasm::Read(Cow::Owned(bytes))))
+            }
+        };
+        check_pin(&job.name, job.pin, sha)?;
+        let key = Key { sha, metering: job.metering };
+        let held = self.flights.hold(key);
+        let obtained = |compiled, tier| Obtained { prepared: Prepared { compiled, tier, sha }, artifact: None };
+        if let Some(compiled) = self.memory.get(&key) {
+            return Ok(obtained(compiled, Tier::Memory));
+        }
         if let Some(disk) = &job.disk
-            && let Some(compiled) = disk.load(&profile.compatibility, &job.key.sha, |artifact| {
+            && let Some(compiled) = disk.load(&profile.compatibility, &sha, |artifact| {
                 let bytes = artifact.bytes;
                 ready(&job.name, profile, bytes, |engine| artifact.deserialize(engine)).ok()
             })
         {
             self.counters.disk_hits.fetch_add(1, Ordering::Relaxed);
-            return Ok((Arc::new(compiled), Tier::Disk, None));
+            return Ok(obtained(self.keep(engine, key, compiled), Tier::Disk));
         }
-        let kind = Kind::of(&job.name, &job.wasm)?;
+        let wasm = match wasm {
+            Wasm::Read(bytes) => bytes,
+            Wasm::Unread(path, mut file) => {
+                let bytes = file.read_all().map_err(|error| unavailable(&job.name, path, &error))?;
+                if <Sha>::from(Sha256::digest(&bytes)) != sha {
+                    // It is not what it was taken for.
+                    drop(held);
+                    self.hashes.forget(path.full());
+                    return self.obtain(engine, job);
+                }
+                Cow::Owned(bytes)
+            }
+        };
+        let (compiled, artifact) = self.compile(&job.name, profile, &wasm)?;
+        let prepared = Prepared { compiled: self.keep(engine, key, compiled), tier: Tier::Compiled, sha };
+        Ok(Obtained { prepared, artifact: Some(artifact) })
+    }
+
+    fn compile(&self, name: &str, profile: &Profile, wasm: &[u8]) -> Result<(CompiledRuntime, Vec<u8>)> {
+        let kind = Kind::of(name, wasm)?;
         self.counters.compiles.fetch_add(1, Ordering::Relaxed);
-        let invalid = |error: wasmtime::Error| module_invalid(&job.name, format!("{error:#}"));
+        let invalid = |error: wasmtime::Error| module_invalid(name, format!("{error:#}"));
         let artifact = match kind {
-            Kind::Module => profile.main.engine.precompile_module(&job.wasm),
-            Kind::Component => profile.main.engine.precompile_component(&job.wasm),
+            Kind::Module => profile.main.engine.precompile_module(wasm),
+            Kind::Component => profile.main.engine.precompile_component(wasm),
         };
         let artifact = artifact.map_err(invalid)?;
         let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
-        let compiled = ready(&job.name, profile, artifact.len() as u64, deserialize)?;
-        Ok((Arc::new(compiled), Tier::Compiled, Some(artifact)))
+        let compiled = ready(name, profile, artifact.len() as u64, deserialize)?;
+        Ok((compiled, artifact))
     }
 
-    /// Puts a module into memory and drops the least recently used ones beyond the bound.
-    fn keep(&self, engine: &Engine, key: Key, compiled: Arc<CompiledRuntime>) {
-        let mut modules = self.modules.write().unwrap_or_else(PoisonError::into_inner);
-        let used = AtomicU64::new(self.clock.fetch_add(1, Ordering::Relaxed));
-        modules.insert(key, Cached { compiled, used });
-        let mut total: u64 = modules.values().map(|cached| cached.compiled.bytes).sum();
-        let most = most_modules();
-        while (total > engine.options.module_cache_bytes || modules.len() > most) && modules.len() > 1 {
-            let oldest = modules.iter().filter(|(other, _)| **other != key);
-            let Some(oldest) = oldest.min_by_key(|(_, c)| c.used.load(Ordering::Relaxed)).map(|(k, _)| *k) else {
-                break;
-            };
-            if let Some(dropped) = modules.remove(&oldest) {
-                total -= dropped.compiled.bytes;
-                self.counters.evictions.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+    fn keep(&self, engine: &Engine, key: Key, compiled: CompiledRuntime) -> Arc<CompiledRuntime> {
+        let compiled = Arc::new(compiled);
+        let dropped = self.memory.keep(key, compiled.clone(), engine.options.module_cache_bytes);
+        self.counters.evictions.fetch_add(dropped, Ordering::Relaxed);
+        compiled
     }
 
     /// How many modules are in memory, and the bytes of their artifacts.
     pub fn size(&self) -> (usize, u64) {
-        let modules = self.modules.read().unwrap_or_else(PoisonError::into_inner);
-        (modules.len(), modules.values().map(|cached| cached.compiled.bytes).sum())
+        self.memory.size()
     }
 }
 
-/// A load as its own thread needs it.
-struct Job {
-    key: Key,
-    wasm: Cow<'static, [u8]>,
-    name: String,
-    disk: Option<Arc<DiskCache>>,
+/// What a load has found, and its artifact if it is new.
+struct Obtained {
+    prepared: Prepared,
+    artifact: Option<Vec<u8>>,
 }
 
-/// A loaded module, where it came from, and its artifact if it is new.
-type Obtained = (Arc<CompiledRuntime>, Tier, Option<Vec<u8>>);
-
-fn check_size(wanted: &Wanted<'_>, bytes: u64) -> Result<()> {
-    let (runtime, module_bytes) = (wanted.entry.name.clone(), wanted.module_bytes);
-    if bytes > module_bytes { Err(Error::ModuleTooLarge { runtime, bytes, module_bytes }) } else { Ok(()) }
+/// A module's bytes, as far as they had to be read.
+enum Wasm<'a> {
+    Read(Cow<'a, [u8]>),
+    Unread(&'a Contained, RegularFile),
 }
 
-fn unavailable(wanted: &Wanted<'_>, error: &std::io::Error) -> Error {
-    let path = match &wanted.entry.source {
-        Source::File(path) => path.to_string(),
-        Source::Embedded(_) => String::new(),
-    };
-    Error::RuntimeUnavailable { runtime: wanted.entry.name.clone(), path, reason: error.to_string() }
+fn check_pin(name: &str, pin: Option<Sha>, sha: Sha) -> Result<()> {
+    match pin {
+        Some(pin) if pin != sha => {
+            Err(Error::HashMismatch { runtime: name.to_owned(), expected: hex(&pin), actual: hex(&sha) })
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,0 +1,109 @@
+//! Loads under way: calls wait for them, each until its own deadline, and no content is loaded twice at once.
+
+use super::{Key, Prepared, Sha};
+use crate::engine::Metering;
+use crate::error::{Error, Phase, Result};
+use crate::jobs::Deadline;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// All that a load's result depends on, so that whoever wants the same may wait for the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Errand {
+    pub module: Module,
+    pub metering: Metering,
+    pub module_bytes: u64,
+    pub pin: Option<Sha>,
+}
+
+/// What is to be loaded: bytes that are at hand, or a file, whatever is in it by then.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Module {
+    Bytes(Sha),
+    File(PathBuf),
+}
+
+#[derive(Default)]
+pub(super) struct Flights {
+    under_way: Mutex<HashMap<Errand, Arc<Flight>>>,
+    contents: Mutex<HashSet<Key>>,
+    released: Condvar,
+}
+
+#[derive(Default)]
+struct Flight {
+    landed: Mutex<Option<Result<Prepared, Arc<Error>>>>,
+    landing: Condvar,
+}
+
+/// The duty to tell how a load has ended.
+pub(super) struct Landing {
+    flights: &'static Flights,
+    errand: Errand,
+    flight: Arc<Flight>,
+}
+
+/// A content that no other load works on meanwhile.
+pub(super) struct Held<'a> {
+    flights: &'a Flights,
+    key: Key,
+}
+
+impl Flights {
+    /// Waits for the one load of this errand, which goes on by itself if the deadline passes first. `start` starts it
+    /// where there is none.
+    pub fn join(
+        &'static self,
+        errand: Errand,
+        deadline: &Deadline,
+        start: impl FnOnce(Landing) -> io::Result<()>,
+    ) -> Result<Prepared> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let flight = match under_way.get(&errand) {
+            Some(flight) => flight.clone(),
+            None => {
+                let flight = Arc::new(Flight::default());
+                start(Landing { flights: self, errand: errand.clone(), flight: flight.clone() })
+                    .map_err(Error::internal)?;
+                under_way.insert(errand, flight.clone());
+                flight
+            }
+        };
+        drop(under_way);
+        let mut landed = flight.landed.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(result) = &*landed {
+                return result.clone().map_err(Error::from);
+            }
+            let left = deadline.patience().map_err(|stop| deadline.error(stop, Phase::Load))?;
+            landed = flight.landing.wait_timeout(landed, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until no other load works on this content. Only loads do so: calls would wait beyond their deadlines.
+    pub fn hold(&self, key: Key) -> Held<'_> {
+        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        while !contents.insert(key) {
+            contents = self.released.wait(contents).unwrap_or_else(PoisonError::into_inner);
+        }
+        Held { flights: self, key }
+    }
+}
+
+impl Landing {
+    pub fn land(self, result: Result<Prepared>) {
+        // Before the result is there, so that the next call after it finds what the cache has now.
+        self.flights.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.errand);
+        *self.flight.landed.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.map_err(Arc::new));
+        self.flight.landing.notify_all();
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.flights.contents.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.flights.released.notify_all();
+    }
+}

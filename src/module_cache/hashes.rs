@@ -1,0 +1,75 @@
+//! Which content a file has, found out once for each version of the file.
+
+use super::Sha;
+use crate::error::{Error, Result};
+use crate::files::{Contained, Identity, RegularFile};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+use std::time::SystemTime;
+
+/// What the files of the catalogs were when they were hashed. By path too: that one path of an identity is inside its
+/// directory says nothing of another.
+#[derive(Default)]
+pub(crate) struct Hashes(RwLock<HashMap<PathBuf, (Identity, Sha)>>);
+
+/// Files remembered at most; forgetting one costs a hash.
+const MOST: usize = 100_000;
+
+/// An open file, and what is in it.
+pub(crate) struct Hashed {
+    pub file: RegularFile,
+    pub sha: Sha,
+    /// The content, where finding out took reading it.
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl Hashes {
+    /// The hash of the file as it was when it had this identity.
+    pub fn known(&self, path: &Path, identity: &Identity) -> Option<Sha> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(path).filter(|(hashed, _)| hashed == identity).map(|(_, sha)| *sha)
+    }
+
+    pub fn remember(&self, path: &Path, identity: Identity, sha: Sha) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(path.to_owned(), (identity, sha));
+    }
+
+    pub fn forget(&self, path: &Path) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(path);
+    }
+
+    /// Opens a runtime's file, and reads it unless it is known. One that is too large is not read.
+    pub fn hashed(&self, name: &str, path: &Contained, module_bytes: u64) -> Result<Hashed> {
+        let begun = SystemTime::now();
+        let mut file = path.open().map_err(|error| unavailable(name, path, &error))?;
+        check_size(name, file.identity.size, module_bytes)?;
+        if let Some(sha) = self.known(path.full(), &file.identity) {
+            return Ok(Hashed { file, sha, bytes: None });
+        }
+        let bytes = file.read_all().map_err(|error| unavailable(name, path, &error))?;
+        let sha = Sha256::digest(&bytes).into();
+        // A file changed within the clock's granularity of now may change again and look the same.
+        if file.identity.settled(begun) {
+            self.remember(path.full(), file.identity, sha);
+        }
+        Ok(Hashed { file, sha, bytes: Some(bytes) })
+    }
+}
+
+pub(crate) fn check_size(name: &str, bytes: u64, module_bytes: u64) -> Result<()> {
+    match bytes > module_bytes {
+        true => Err(Error::ModuleTooLarge { runtime: name.to_owned(), bytes, module_bytes }),
+        false => Ok(()),
+    }
+}
+
+pub(super) fn unavailable(name: &str, path: &Contained, error: &io::Error) -> Error {
+    Error::RuntimeUnavailable { runtime: name.to_owned(), path: path.to_string(), reason: error.to_string() }
+}

@@ -1,0 +1,65 @@
+//! The modules in memory, bounded by bytes and by file descriptors. Those in use stay alive outside of it.
+
+use super::{CompiledRuntime, Key};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+#[derive(Default)]
+pub(super) struct Memory {
+    modules: RwLock<HashMap<Key, Cached>>,
+    clock: AtomicU64,
+}
+
+struct Cached {
+    compiled: Arc<CompiledRuntime>,
+    used: AtomicU64,
+}
+
+/// wasmtime keeps a file descriptor for the data of each module: of those that the process may have, they take one in
+/// four at most.
+const DESCRIPTORS_A_MODULE: u64 = 4;
+/// Modules in memory however few descriptors there are.
+const FEWEST_MODULES: u64 = 16;
+
+fn most_modules() -> usize {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = descriptors.map_or(u64::MAX, |descriptors| (descriptors / DESCRIPTORS_A_MODULE).max(FEWEST_MODULES));
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
+impl Memory {
+    pub fn get(&self, key: &Key) -> Option<Arc<CompiledRuntime>> {
+        let modules = self.modules.read().unwrap_or_else(PoisonError::into_inner);
+        let cached = modules.get(key)?;
+        cached.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        Some(cached.compiled.clone())
+    }
+
+    /// Puts a module in and drops the least recently used ones beyond the bound; tells how many.
+    pub fn keep(&self, key: Key, compiled: Arc<CompiledRuntime>, most_bytes: u64) -> u64 {
+        let mut modules = self.modules.write().unwrap_or_else(PoisonError::into_inner);
+        let used = AtomicU64::new(self.clock.fetch_add(1, Ordering::Relaxed));
+        modules.insert(key, Cached { compiled, used });
+        let mut total: u64 = modules.values().map(|cached| cached.compiled.bytes).sum();
+        let most = most_modules();
+        let mut dropped = 0;
+        while (total > most_bytes || modules.len() > most) && modules.len() > 1 {
+            let oldest = modules.iter().filter(|(other, _)| **other != key);
+            let Some(oldest) = oldest.min_by_key(|(_, c)| c.used.load(Ordering::Relaxed)).map(|(k, _)| *k) else {
+                break;
+            };
+            if let Some(cached) = modules.remove(&oldest) {
+                total -= cached.compiled.bytes;
+                dropped += 1;
+            }
+        }
+        dropped
+    }
+
+    /// How many modules there are, and the bytes of their artifacts.
+    pub fn size(&self) -> (usize, u64) {
+        let modules = self.modules.read().unwrap_or_else(PoisonError::into_inner);
+        (modules.len(), modules.values().map(|cached| cached.compiled.bytes).sum())
+    }
+}
