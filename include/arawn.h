@@ -33,7 +33,8 @@
 //             "details":{...}}. "status" always comes first, so that a prefix tells the two apart, and a reply has no
 //             line break that was not in the runtime's own output.
 // Threads.    Any thread may call any function at any time. arawn_execute_runtime blocks until its runtime has ended;
-//             the others take microseconds, but for arawn_executor_close, which may wait for the disk.
+//             arawn_catalog_register and arawn_catalog_remove wait for the compiler, the disk and other writers, and
+//             arawn_catalog_inspect and arawn_executor_close may wait for the disk; the others take microseconds.
 // Stacks.     A guest runs on the calling thread's stack where that is large (1 MiB), else on one of the library's own: a
 //             calling thread needs 64 KiB. A coroutine's stack must not lie within a thread's own stack.
 // Panics.     No function unwinds into the host, aborts it or calls exit. A defect is the reply "internal".
@@ -61,7 +62,8 @@
 //     args = ["-v"]                   argv after the name; may be left out
 //     env = { TZ = "UTC" }            may be left out
 //
-// Names match [a-z0-9][a-z0-9._-]{0,63}. A changed catalog.toml or .wasm file is seen by the next call.
+// Names match [a-z0-9][a-z0-9._-]{0,63}. A changed catalog.toml or .wasm file is seen by the next call. Entries are
+// written by hand or by arawn_catalog_register; whoever writes catalog.toml otherwise should replace it by rename.
 //
 // ERROR CODES
 //
@@ -78,6 +80,10 @@
 //                                                                    details: runtime, path, reason
 //     catalog_invalid      catalog.toml does not parse, or an entry is refused
 //                                                                    details: file, line, entry
+//     catalog_unwritable   the catalog's directory cannot be written details: path, reason
+//     runtime_exists       the catalog has a runtime of that name    details: runtime
+//     builtin_runtime      a runtime that came with the library or an installation is not replaced or removed
+//                                                                    details: runtime
 //     hash_mismatch        the file is not the one that sha256 pins  details: runtime, expected, actual
 //     module_invalid       not WebAssembly, not valid, no _start, or an import that nobody provides
 //                                                                    details: runtime, import
@@ -88,7 +94,7 @@
 //                                                                    details: stderr
 //     malformed_output     stdout is not one RuntimeOutput           details: offset (bytes), excerpt, stderr
 //     output_too_large     stdout is larger than output_bytes        details: output_bytes
-//     timeout              the deadline passed                       details: phase (load, start, run), timeout_ms
+//     timeout              the deadline passed                       details: phase (load, start, run, lock), timeout_ms
 //     memory_exceeded      the guest was refused memory, and failed  details: memory_bytes, or table_elements (1000000,
 //                                                                    of one table)
 //     fuel_exhausted       the guest used up its fuel                details: fuel
@@ -229,16 +235,68 @@ char *arawn_cancel(const char *request_json);
 // Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_list(const char *request_json);
 
-// Shows one runtime.
+// Shows one runtime. A file that nobody has looked at yet is read.
 //
-// `request_json`: `{"executor": "main", "name": "passthrough"}`
+// `request_json`: `{"executor": "main", "name": "csv"}`
 //
-// Reply: `{"status":"ok","output":{"name","category","description","path","sha256","args","env"}}`. `path` is the file, and
-// null for a built-in runtime; `sha256` is the only hash that the file may have, and null where the catalog pins none.
-// Release it with `arawn_free`.
+// Reply: `{"status":"ok","output":…}`. Release it with `arawn_free`. The output:
+//
+// {"name": "csv", "category": "custom", "description": "CSV to records",
+//  "path": "/srv/runtimes/custom/csv-0a1b2c3d4e5f6071.wasm",  null for a built-in runtime
+//  "args": [], "env": {},
+//  "pin": "0a1b…",                the only SHA-256 that the file may have; null where the catalog pins none
+//  "sha256": "0a1b…",             the one that it has
+//  "bytes": 101376,               the file's size
+//  "kind": "module",              or "component"
+//  "imports": ["wasi_snapshot_preview1.fd_write"],  a component's are interfaces: "wasi:http/types@0.2.0"
+//  "capabilities": ["dirs"],      which keys of the executor's "capabilities" the imports can make use of: "dirs",
+//                                 "http", "host_functions". A program may import more than it ever uses (what Go and
+//                                 CPython compile to imports all of WASI); without the import it cannot use it
+//  "problem": null}               {"error","code"}: why a call would fail, as far as the file's surface tells. What
+//                                 could not be found out is null then
 //
 // Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_inspect(const char *request_json);
+
+// Adds a runtime to the catalog in the executor's `runtimes_dir`. The module is checked and compiled first, within the
+// executor's `timeout_ms` (a compile that takes longer goes on, and is there for the next try); then it is copied to
+// `custom/` in the directory, and `catalog.toml` gets an entry that pins it. Every call after the reply sees it, in any
+// process. Where it fails, nothing is left behind. Any number of processes may do this at once.
+//
+// `request_json`; `executor`, `name` and one of `path`, `wasm_base64` and `module_of` must be there:
+//
+// {"executor": "main",
+//  "name": "csv",                 [a-z0-9][a-z0-9._-]{0,63}
+//  "path": "build/csv.wasm",      a file of the host, relative to its working directory; or
+//  "wasm_base64": "AGFzbQ…",      the module itself; or
+//  "module_of": "python",         the module of another runtime of this catalog, whose file is then shared: with "args"
+//                                 an interpreter and a script are a runtime of their own, compiled once for all of them
+//  "description": "",             for people
+//  "args": ["-c", "…"],           argv after the name
+//  "env": {"TZ": "UTC"},          under what the executor grants
+//  "replace": false}              true: takes the place of a runtime of that name. Calls in flight end with the code they
+//                                 began with; the old file goes, unless another entry has it or it is not in custom/
+//
+// Reply: `{"status":"ok","output":…}`, with what `arawn_catalog_inspect` shows. Release it with `arawn_free`.
+//
+// Errors: `runtime_exists`, `builtin_runtime`, `runtime_unavailable` (the file at `path` cannot be read), `unknown_runtime`
+// (that of `module_of`), `module_invalid`, `module_too_large`, `hash_mismatch`, `catalog_invalid`, `catalog_unwritable`,
+// `timeout`, `unsupported` (there is no `runtimes_dir`), `unknown_executor`; `invalid_argument`, `invalid_json`,
+// `invalid_request`.
+char *arawn_catalog_register(const char *request_json);
+
+// Removes a runtime from the catalog in the executor's `runtimes_dir`, and its file, unless another entry has that or it
+// is not in `custom/`. Calls in flight finish; later ones get `unknown_runtime`, in any process. Built-in runtimes stay,
+// and so do entries whose category is `builtin`: they belong to an installation.
+//
+// `request_json`: `{"executor": "main", "name": "csv"}`
+//
+// Reply: `{"status":"ok","output":{"name":"csv"}}`. Release it with `arawn_free`.
+//
+// Errors: `unknown_executor`, `unknown_runtime`, `builtin_runtime`, `catalog_invalid`, `catalog_unwritable`, `timeout`
+// (other writers had the catalog for longer than `timeout_ms`), `unsupported` (there is no `runtimes_dir`);
+// `invalid_argument`, `invalid_json`, `invalid_request`.
+char *arawn_catalog_remove(const char *request_json);
 
 // Tells figures of the process since it began.
 //

@@ -1,16 +1,21 @@
 //! The catalog: which runtimes there are by name. The embedded ones are always there; a directory may add its own.
 
+mod change;
+mod declared;
 mod directory;
+mod entry;
+mod writer;
 
-use crate::builtins::{BUILTINS, Builtin};
-use crate::engine::hex;
+pub use entry::{CatalogEntry, Category, RuntimeEntry};
+
+pub(crate) use change::Module;
+pub(crate) use declared::{Declared, declared};
+pub(crate) use entry::{Source, check_args, check_name, is_embedded};
+
+use crate::builtins::BUILTINS;
 use crate::error::{Error, Result};
-use crate::files::Contained;
-use crate::module_cache::Sha;
 use directory::Directory;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,75 +27,8 @@ pub struct RuntimeCatalog {
     directory: Option<Directory>,
 }
 
-/// A runtime as the catalog describes it.
-#[derive(Debug)]
-pub struct RuntimeEntry {
-    /// Matches `[a-z0-9][a-z0-9._-]{0,63}`.
-    pub name: String,
-    /// Whether it came with the library or an installation.
-    pub category: Category,
-    /// What it does, for a person.
-    pub description: String,
-    pub(crate) source: Source,
-    pub(crate) sha256: Option<Sha>,
-    /// `argv` after the name.
-    pub args: Vec<String>,
-    /// Its environment, under what its executor grants.
-    pub env: BTreeMap<String, String>,
-}
-
-/// Where a runtime comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Category {
-    /// Embedded in the library, or shipped with an installation.
-    Builtin,
-    /// Added to a catalog.
-    #[default]
-    Custom,
-}
-
-#[derive(Debug)]
-pub(crate) enum Source {
-    Embedded(&'static Builtin),
-    File(Contained),
-}
-
-/// An entry of `catalog.toml`.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct CatalogEntry {
-    /// The `.wasm` file, relative to the catalog's directory and inside it.
-    pub path: String,
-    /// See [`RuntimeEntry::category`].
-    #[serde(default)]
-    pub category: Category,
-    /// See [`RuntimeEntry::description`].
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-    /// The only SHA-256 that the file may have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
-    /// `argv` after the runtime's name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub args: Vec<String>,
-    /// See [`RuntimeEntry::env`].
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
-}
-
-static EMBEDDED: LazyLock<Vec<Arc<RuntimeEntry>>> = LazyLock::new(|| {
-    let entry = |builtin: &'static Builtin| RuntimeEntry {
-        name: builtin.name.to_owned(),
-        category: Category::Builtin,
-        description: builtin.description.to_owned(),
-        source: Source::Embedded(builtin),
-        sha256: Some(builtin.sha256()),
-        args: Vec::new(),
-        env: BTreeMap::new(),
-    };
-    BUILTINS.iter().map(|builtin| Arc::new(entry(builtin))).collect()
-});
+static EMBEDDED: LazyLock<Vec<Arc<RuntimeEntry>>> =
+    LazyLock::new(|| BUILTINS.iter().map(|builtin| Arc::new(RuntimeEntry::embedded(builtin))).collect());
 
 impl RuntimeCatalog {
     /// The embedded runtimes alone.
@@ -165,15 +103,6 @@ impl RuntimeCatalog {
         entries
     }
 
-    /// Adds or replaces entries in `catalog.toml`, leaving the rest of the file as its author wrote it. Writers wait for
-    /// each other; readers see the old file or the new one.
-    pub fn save(&self, entries: &BTreeMap<String, CatalogEntry>) -> Result<()> {
-        let Some(directory) = &self.directory else {
-            return Err(Error::Unsupported { message: "there is no `runtimes_dir` to save a runtime in".to_owned() });
-        };
-        directory.save(entries)
-    }
-
     /// Why the catalog on disk is not the one that is served, if so.
     pub(crate) fn problem(&self) -> Option<Error> {
         self.directory.as_ref()?.problem()
@@ -199,37 +128,5 @@ impl RuntimeCatalog {
         near.retain(|(likeness, candidate)| *likeness >= FAR || candidate.starts_with(name) && !name.is_empty());
         near.sort_by(|a, b| b.0.total_cmp(&a.0));
         near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
-    }
-}
-
-impl RuntimeEntry {
-    /// The pin, as `catalog.toml` writes it; the hash itself for an embedded runtime.
-    pub fn sha256(&self) -> Option<String> {
-        self.sha256.map(|sha| hex(&sha))
-    }
-
-    /// The file, for a runtime that is not embedded.
-    pub fn path(&self) -> Option<&Path> {
-        match &self.source {
-            Source::Embedded(_) => None,
-            Source::File(contained) => Some(contained.full()),
-        }
-    }
-}
-
-impl RuntimeEntry {
-    /// What a list shows.
-    pub(crate) fn summary(&self) -> Value {
-        json!({"name": self.name, "category": self.category, "description": self.description})
-    }
-
-    /// All there is to say without opening the file.
-    pub(crate) fn inspect(&self) -> Value {
-        let mut shown = self.summary();
-        shown["path"] = json!(self.path());
-        shown["sha256"] = json!(self.sha256());
-        shown["args"] = json!(self.args);
-        shown["env"] = json!(self.env);
-        shown
     }
 }

@@ -32,6 +32,12 @@ pub enum Error {
     RuntimeUnavailable { runtime: String, path: String, reason: String },
     /// `catalog.toml` does not parse, or one of its entries is refused.
     CatalogInvalid { file: String, line: Option<usize>, entry: Option<String>, message: String },
+    /// The catalog's directory cannot be written.
+    CatalogUnwritable { path: String, reason: String },
+    /// The catalog has a runtime of that name.
+    RuntimeExists { runtime: String },
+    /// The runtime came with the library or an installation, and stays.
+    BuiltinRuntime { runtime: String },
     /// The file is not the one that the entry's `sha256` pins.
     HashMismatch { runtime: String, expected: String, actual: String },
     /// Not a module this library can run; `import` names the import that nobody provides, where that is why.
@@ -76,6 +82,8 @@ pub enum Error {
 pub enum Phase {
     /// Waiting for a slot.
     Queue,
+    /// Waiting for another writer of the catalog.
+    Lock,
     /// Reading, mapping or compiling the module.
     Load,
     /// Making the instance and running its start function.
@@ -89,6 +97,7 @@ impl Phase {
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Queue => "queue",
+            Phase::Lock => "lock",
             Phase::Load => "load",
             Phase::Start => "start",
             Phase::Run => "run",
@@ -98,6 +107,7 @@ impl Phase {
     fn during(self) -> &'static str {
         match self {
             Phase::Queue => "while it waited for a slot",
+            Phase::Lock => "while another writer had the catalog",
             Phase::Load => "while the module was loading",
             Phase::Start => "while the instance was starting",
             Phase::Run => "while the runtime was running",
@@ -107,7 +117,7 @@ impl Phase {
 
 impl Error {
     /// Every code, in the order of the table in `arawn.h`.
-    pub const CODES: [&str; 27] = [
+    pub const CODES: [&str; 30] = [
         "invalid_argument",
         "invalid_json",
         "invalid_request",
@@ -117,6 +127,9 @@ impl Error {
         "unknown_runtime",
         "runtime_unavailable",
         "catalog_invalid",
+        "catalog_unwritable",
+        "runtime_exists",
+        "builtin_runtime",
         "hash_mismatch",
         "module_invalid",
         "module_too_large",
@@ -154,24 +167,27 @@ impl Error {
             Error::UnknownRuntime { .. } => 6,
             Error::RuntimeUnavailable { .. } => 7,
             Error::CatalogInvalid { .. } => 8,
-            Error::HashMismatch { .. } => 9,
-            Error::ModuleInvalid { .. } => 10,
-            Error::ModuleTooLarge { .. } => 11,
-            Error::Trap { .. } => 12,
-            Error::Exit { .. } => 13,
-            Error::Runtime { .. } => 14,
-            Error::MalformedOutput { .. } => 15,
-            Error::OutputTooLarge { .. } => 16,
-            Error::Timeout { .. } => 17,
-            Error::MemoryExceeded { .. } => 18,
-            Error::FuelExhausted { .. } => 19,
-            Error::Cancelled { .. } => 20,
-            Error::Overloaded { .. } => 21,
-            Error::UnknownJob { .. } => 22,
-            Error::JobExists { .. } => 23,
-            Error::Forked => 24,
-            Error::Unsupported { .. } => 25,
-            Error::Internal { .. } => 26,
+            Error::CatalogUnwritable { .. } => 9,
+            Error::RuntimeExists { .. } => 10,
+            Error::BuiltinRuntime { .. } => 11,
+            Error::HashMismatch { .. } => 12,
+            Error::ModuleInvalid { .. } => 13,
+            Error::ModuleTooLarge { .. } => 14,
+            Error::Trap { .. } => 15,
+            Error::Exit { .. } => 16,
+            Error::Runtime { .. } => 17,
+            Error::MalformedOutput { .. } => 18,
+            Error::OutputTooLarge { .. } => 19,
+            Error::Timeout { .. } => 20,
+            Error::MemoryExceeded { .. } => 21,
+            Error::FuelExhausted { .. } => 22,
+            Error::Cancelled { .. } => 23,
+            Error::Overloaded { .. } => 24,
+            Error::UnknownJob { .. } => 25,
+            Error::JobExists { .. } => 26,
+            Error::Forked => 27,
+            Error::Unsupported { .. } => 28,
+            Error::Internal { .. } => 29,
         }
     }
 
@@ -187,6 +203,8 @@ impl Error {
                 json!({"runtime": runtime, "path": path, "reason": reason})
             }
             Error::CatalogInvalid { file, line, entry, .. } => json!({"file": file, "line": line, "entry": entry}),
+            Error::CatalogUnwritable { path, reason } => json!({"path": path, "reason": reason}),
+            Error::RuntimeExists { runtime } | Error::BuiltinRuntime { runtime } => json!({"runtime": runtime}),
             Error::HashMismatch { runtime, expected, actual } => {
                 json!({"runtime": runtime, "expected": expected, "actual": actual})
             }
@@ -275,6 +293,13 @@ impl fmt::Display for Error {
                     write!(f, ": runtime `{}`", printable(entry))?;
                 }
                 write!(f, ": {message}")
+            }
+            Error::CatalogUnwritable { path, reason } => write!(f, "{path} cannot be written: {reason}"),
+            Error::RuntimeExists { runtime } => {
+                write!(f, "there is a runtime `{runtime}` already; `replace` puts the new one in its place")
+            }
+            Error::BuiltinRuntime { runtime } => {
+                write!(f, "the runtime `{runtime}` came with the library or an installation, and stays as it is")
             }
             Error::HashMismatch { runtime, expected, actual } => {
                 write!(f, "the file of runtime `{runtime}` has SHA-256 {actual}, but the catalog pins {expected}")

@@ -1,6 +1,10 @@
 //! An executor: a policy under which runtimes run. Small; compiled code belongs to the process.
 
-use crate::catalog::RuntimeCatalog;
+mod runtimes;
+
+pub use runtimes::{ModuleSource, Registration};
+
+use crate::catalog::{RuntimeCatalog, RuntimeEntry};
 use crate::config::{CacheDir, Capabilities, ExecutorConfig, Limits, RequestLimits};
 use crate::disk_cache::{self, DiskCache};
 use crate::engine::{self, Engine, Metering};
@@ -120,12 +124,11 @@ impl ScriptExecutor {
         let begun = Instant::now();
         let mut deadline = Deadline::after(begun, limits.timeout_ms);
         let _named = job.map(|job| self.jobs.begin(job, &mut deadline)).transpose()?;
-        let entry = self.catalog.resolve(name)?;
-        let is_metered = limits.fuel.is_some() || self.policy.deterministic.is_some();
-        let metering = if is_metered { Metering::Fuel } else { Metering::Off };
-        let disk = self.disk.as_ref();
-        let wanted = Wanted { entry: &entry, metering, module_bytes: limits.module_bytes, disk, deadline: &deadline };
-        let prepared = module_cache::cache().prepared(self.engine, &wanted)?;
+        let (metering, module_bytes, disk) = (self.metering(limits), limits.module_bytes, self.disk.as_ref());
+        let (entry, prepared) = self.with_file(self.catalog.resolve(name)?, |entry| {
+            let wanted = Wanted { entry, metering, module_bytes, disk, deadline: &deadline };
+            module_cache::cache().prepared(self.engine, &wanted)
+        })?;
         let loaded = Instant::now();
         let slot = self.engine.slot(&deadline)?;
         let queued = Instant::now();
@@ -146,6 +149,32 @@ impl ScriptExecutor {
             stderr: String::new(),
         };
         judge(captured, meta)
+    }
+
+    fn metering(&self, limits: &Limits) -> Metering {
+        let is_metered = limits.fuel.is_some() || self.policy.deterministic.is_some();
+        if is_metered { Metering::Fuel } else { Metering::Off }
+    }
+
+    /// Does something with an entry's file. Where that has gone because the entry was replaced, the new one counts.
+    fn with_file<T>(
+        &self,
+        mut entry: Arc<RuntimeEntry>,
+        work: impl Fn(&RuntimeEntry) -> Result<T>,
+    ) -> Result<(Arc<RuntimeEntry>, T)> {
+        loop {
+            match work(&entry) {
+                Ok(done) => return Ok((entry, done)),
+                Err(error @ Error::RuntimeUnavailable { .. }) => {
+                    let now = self.catalog.resolve(&entry.name)?;
+                    if now.path() == entry.path() {
+                        return Err(error);
+                    }
+                    entry = now;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The policy in force, with every default filled in.

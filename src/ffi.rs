@@ -6,8 +6,8 @@ use crate::engine;
 use crate::error::{Error, Result};
 use crate::executor::{self, CallOptions};
 use crate::protocol::{
-    ExecuteRequest, ExecutorRequest, JobRequest, RuntimeRequest, StatsRequest, error_reply, ok_reply, parse_config,
-    parse_request,
+    ExecuteRequest, ExecutorRequest, JobRequest, RegisterRequest, RuntimeRequest, StatsRequest, error_reply, ok_reply,
+    parse_config, parse_request,
 };
 use crate::stats;
 use std::any::Any;
@@ -199,13 +199,27 @@ pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut
     })
 }
 
-/// Shows one runtime.
+/// Shows one runtime. A file that nobody has looked at yet is read.
 ///
-/// `request_json`: `{"executor": "main", "name": "passthrough"}`
+/// `request_json`: `{"executor": "main", "name": "csv"}`
 ///
-/// Reply: `{"status":"ok","output":{"name","category","description","path","sha256","args","env"}}`. `path` is the file, and
-/// null for a built-in runtime; `sha256` is the only hash that the file may have, and null where the catalog pins none.
-/// Release it with `arawn_free`.
+/// Reply: `{"status":"ok","output":…}`. Release it with `arawn_free`. The output:
+///
+/// ```json
+/// {"name": "csv", "category": "custom", "description": "CSV to records",
+///  "path": "/srv/runtimes/custom/csv-0a1b2c3d4e5f6071.wasm",  null for a built-in runtime
+///  "args": [], "env": {},
+///  "pin": "0a1b…",                the only SHA-256 that the file may have; null where the catalog pins none
+///  "sha256": "0a1b…",             the one that it has
+///  "bytes": 101376,               the file's size
+///  "kind": "module",              or "component"
+///  "imports": ["wasi_snapshot_preview1.fd_write"],  a component's are interfaces: "wasi:http/types@0.2.0"
+///  "capabilities": ["dirs"],      which keys of the executor's "capabilities" the imports can make use of: "dirs",
+///                                 "http", "host_functions". A program may import more than it ever uses (what Go and
+///                                 CPython compile to imports all of WASI); without the import it cannot use it
+///  "problem": null}               {"error","code"}: why a call would fail, as far as the file's surface tells. What
+///                                 could not be found out is null then
+/// ```
 ///
 /// Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.
 ///
@@ -215,8 +229,70 @@ pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut
 pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *mut c_char {
     guard("request_json", request_json, |json| {
         let request: RuntimeRequest = parse_request(json)?;
-        let entry = executor::find(&request.executor)?.catalog().resolve(&request.name)?;
-        Ok(ok_reply(&entry.inspect().to_string()))
+        Ok(ok_reply(&executor::find(&request.executor)?.inspect(&request.name)?.to_string()))
+    })
+}
+
+/// Adds a runtime to the catalog in the executor's `runtimes_dir`. The module is checked and compiled first, within the
+/// executor's `timeout_ms` (a compile that takes longer goes on, and is there for the next try); then it is copied to
+/// `custom/` in the directory, and `catalog.toml` gets an entry that pins it. Every call after the reply sees it, in any
+/// process. Where it fails, nothing is left behind. Any number of processes may do this at once.
+///
+/// `request_json`; `executor`, `name` and one of `path`, `wasm_base64` and `module_of` must be there:
+///
+/// ```json
+/// {"executor": "main",
+///  "name": "csv",                 [a-z0-9][a-z0-9._-]{0,63}
+///  "path": "build/csv.wasm",      a file of the host, relative to its working directory; or
+///  "wasm_base64": "AGFzbQ…",      the module itself; or
+///  "module_of": "python",         the module of another runtime of this catalog, whose file is then shared: with "args"
+///                                 an interpreter and a script are a runtime of their own, compiled once for all of them
+///  "description": "",             for people
+///  "args": ["-c", "…"],           argv after the name
+///  "env": {"TZ": "UTC"},          under what the executor grants
+///  "replace": false}              true: takes the place of a runtime of that name. Calls in flight end with the code they
+///                                 began with; the old file goes, unless another entry has it or it is not in custom/
+/// ```
+///
+/// Reply: `{"status":"ok","output":…}`, with what `arawn_catalog_inspect` shows. Release it with `arawn_free`.
+///
+/// Errors: `runtime_exists`, `builtin_runtime`, `runtime_unavailable` (the file at `path` cannot be read), `unknown_runtime`
+/// (that of `module_of`), `module_invalid`, `module_too_large`, `hash_mismatch`, `catalog_invalid`, `catalog_unwritable`,
+/// `timeout`, `unsupported` (there is no `runtimes_dir`), `unknown_executor`; `invalid_argument`, `invalid_json`,
+/// `invalid_request`.
+///
+/// # Safety
+/// `request_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_catalog_register(request_json: *const c_char) -> *mut c_char {
+    guard("request_json", request_json, |json| {
+        let request: RegisterRequest<'_> = parse_request(json)?;
+        let executor = executor::find(&request.executor)?;
+        let added = executor.register(request.registration()?)?;
+        Ok(ok_reply(&executor.inspected(added).to_string()))
+    })
+}
+
+/// Removes a runtime from the catalog in the executor's `runtimes_dir`, and its file, unless another entry has that or it
+/// is not in `custom/`. Calls in flight finish; later ones get `unknown_runtime`, in any process. Built-in runtimes stay,
+/// and so do entries whose category is `builtin`: they belong to an installation.
+///
+/// `request_json`: `{"executor": "main", "name": "csv"}`
+///
+/// Reply: `{"status":"ok","output":{"name":"csv"}}`. Release it with `arawn_free`.
+///
+/// Errors: `unknown_executor`, `unknown_runtime`, `builtin_runtime`, `catalog_invalid`, `catalog_unwritable`, `timeout`
+/// (other writers had the catalog for longer than `timeout_ms`), `unsupported` (there is no `runtimes_dir`);
+/// `invalid_argument`, `invalid_json`, `invalid_request`.
+///
+/// # Safety
+/// `request_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_catalog_remove(request_json: *const c_char) -> *mut c_char {
+    guard("request_json", request_json, |json| {
+        let request: RuntimeRequest = parse_request(json)?;
+        executor::find(&request.executor)?.remove(&request.name)?;
+        Ok(ok_reply(&serde_json::json!({"name": request.name}).to_string()))
     })
 }
 

@@ -33,6 +33,11 @@ impl Identity {
         }
     }
 
+    /// The device and the inode: one file, whatever is in it.
+    pub fn inode(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
     /// Whether the last change is long enough before `now` that another one would have another time.
     pub fn settled(&self, now: SystemTime) -> bool {
         let (seconds, nanoseconds) = self.changed.max(self.modified);
@@ -71,6 +76,11 @@ impl Contained {
         &self.full
     }
 
+    /// The path inside the directory.
+    pub fn relative(&self) -> &Path {
+        &self.path
+    }
+
     /// One `stat`. It follows links anywhere, so that it says which version a file is, never what is in it.
     pub fn identity(&self) -> io::Result<Identity> {
         let metadata = std::fs::metadata(&self.full)?;
@@ -84,14 +94,23 @@ impl Contained {
         let mut options = OpenOptions::new();
         // A FIFO must not block before it is refused.
         options.read(true).custom_flags(libc::O_NONBLOCK);
-        let file = directory.open_with(&self.path, &options)?.into_std();
-        let metadata = file.metadata()?;
-        require_regular(&metadata)?;
-        Ok(RegularFile { file, identity: Identity::of(&metadata) })
+        RegularFile::of(directory.open_with(&self.path, &options)?.into_std())
     }
 }
 
 impl RegularFile {
+    /// Opens a file wherever it is.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
+        RegularFile::of(File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?)
+    }
+
+    fn of(file: File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        require_regular(&metadata)?;
+        Ok(RegularFile { file, identity: Identity::of(&metadata) })
+    }
+
     /// The whole file, in a buffer that fits; an error if it grew meanwhile.
     pub fn read_all(&mut self) -> io::Result<Vec<u8>> {
         let size = usize::try_from(self.identity.size).map_err(io::Error::other)?;

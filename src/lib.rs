@@ -37,6 +37,6 @@ pub use catalog::{CatalogEntry, Category, RuntimeCatalog, RuntimeEntry};
 pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, RequestLimits};
 pub use engine::configure;
 pub use error::{Error, Phase, Result};
-pub use executor::{CallOptions, ScriptExecutor};
+pub use executor::{CallOptions, ModuleSource, Registration, ScriptExecutor};
 pub use origins::{HttpGrant, Origin};
 pub use protocol::{Meta, RuntimeInput, RuntimeOutput};

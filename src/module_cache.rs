@@ -5,8 +5,8 @@ mod flights;
 mod hashes;
 mod memory;
 
-pub(crate) use compiled::{Code, CompiledRuntime, Kind, Runnable, RunnableModule};
-pub(crate) use hashes::{Hashed, Hashes, check_size};
+pub(crate) use compiled::{Code, CompiledRuntime, Kind, Runnable, RunnableModule, module_invalid};
+pub(crate) use hashes::{Hashes, check_size};
 
 use crate::catalog::{RuntimeEntry, Source};
 use crate::disk_cache::{self, DiskCache};
@@ -14,9 +14,10 @@ use crate::engine::{Engine, Metering, Profile, hex};
 use crate::error::{Error, Result};
 use crate::files::{Contained, RegularFile};
 use crate::jobs::Deadline;
-use compiled::{module_invalid, ready};
+use bytes::Bytes;
+use compiled::ready;
 use flights::{Errand, Flights, Landing, Module};
-use hashes::unavailable;
+use hashes::{Hashed, unavailable};
 use memory::Memory;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -104,7 +105,7 @@ pub(crate) struct Job {
 
 /// Where a load's bytes are.
 pub(crate) enum Supply {
-    Bytes(Sha, Cow<'static, [u8]>),
+    Bytes(Sha, Bytes),
     File(Contained),
 }
 
@@ -131,7 +132,7 @@ impl ModuleCache {
             }
         }
         let supply = match &entry.source {
-            Source::Embedded(builtin) => Supply::Bytes(builtin.sha256(), Cow::Borrowed(builtin.wasm)),
+            Source::Embedded(builtin) => Supply::Bytes(builtin.sha256(), Bytes::from_static(builtin.wasm)),
             Source::File(path) => Supply::File(path.clone()),
         };
         let (name, pin) = (entry.name.clone(), entry.sha256);
@@ -248,7 +249,7 @@ enum Wasm<'a> {
     Unread(&'a Contained, RegularFile),
 }
 
-fn check_pin(name: &str, pin: Option<Sha>, sha: Sha) -> Result<()> {
+pub(crate) fn check_pin(name: &str, pin: Option<Sha>, sha: Sha) -> Result<()> {
     match pin {
         Some(pin) if pin != sha => {
             Err(Error::HashMismatch { runtime: name.to_owned(), expected: hex(&pin), actual: hex(&sha) })

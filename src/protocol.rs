@@ -1,5 +1,9 @@
 //! The JSON on both sides: what hosts ask, what guests read and write, what hosts get back.
 
+mod register;
+
+pub use register::RegisterRequest;
+
 use crate::catalog::RuntimeEntry;
 use crate::config::RequestLimits;
 use crate::engine::hex;

@@ -5,17 +5,13 @@ mod common;
 
 use arawn::ffi::{arawn_catalog_inspect, arawn_catalog_list, arawn_executor_new, arawn_stats};
 use arawn::{CatalogEntry, RuntimeCatalog};
-use common::{Catalog, assert_error, call, execute, ok, run, writer};
+use common::{Catalog, answering, assert_error, call, execute, ok, run};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::{Duration, Instant};
-
-fn answering(word: &str) -> String {
-    writer(format!(r#"{{"status":"ok","output":"{word}"}}"#).as_bytes(), b"", "")
-}
 
 /// The names that the directory adds to the embedded ones.
 fn added(catalog: &RuntimeCatalog) -> Vec<String> {
@@ -45,12 +41,6 @@ fn the_list_has_the_embedded_runtimes_and_those_of_the_directory() {
             {"name": "zeta", "category": "custom", "description": ""},
         ])
     );
-    let shown = ok(arawn_catalog_inspect, &json!({"executor": id, "name": "zeta"}));
-    let path = catalog.path().canonicalize().unwrap().join("custom/zeta.wasm");
-    let expected = json!({"name": "zeta", "category": "custom", "description": "", "path": path, "sha256": null, "args": [], "env": {}});
-    assert_eq!(shown, expected);
-    let shown = ok(arawn_catalog_inspect, &json!({"executor": id, "name": "passthrough"}));
-    assert_eq!((shown["path"].clone(), shown["sha256"].as_str().unwrap().len()), (Value::Null, 64));
     assert_error(&call(arawn_catalog_inspect, &json!({"executor": id, "name": "zeto"})), "unknown_runtime");
 }
 
@@ -280,4 +270,50 @@ fn a_large_catalog_resolves_as_fast_as_a_small_one() {
     let mut ratios: Vec<f64> = ratios.collect();
     ratios.sort_by(f64::total_cmp);
     assert!(ratios[4] < 1.5, "{ratios:?}");
+}
+
+#[test]
+fn a_runtime_is_shown_with_all_that_its_file_tells() {
+    let host_call = r#"(module (import "arawn" "host_call" (func (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (func (export "_start")))"#;
+    let catalog = Catalog::new().with("zeta", &answering("z")).with("calling", host_call);
+    let module = fs::read(catalog.module("zeta")).unwrap();
+    let pin = "0".repeat(64);
+    let catalog = catalog.entry("pinned", &format!("path = \"custom/zeta.wasm\"\nsha256 = \"{pin}\"\nargs = [\"-v\"]"));
+    let catalog = catalog.with_bytes("text", b"no module").entry("missing", "path = \"custom/missing.wasm\"");
+    let id = catalog.executor();
+    let inspect = |name: &str| ok(arawn_catalog_inspect, &json!({"executor": id, "name": name}));
+    let expected = json!({
+        "name": "zeta", "category": "custom", "description": "",
+        "path": catalog.path().canonicalize().unwrap().join("custom/zeta.wasm"), "args": [], "env": {},
+        "pin": null, "sha256": sha256(&module), "bytes": module.len(), "kind": "module",
+        "imports": ["wasi_snapshot_preview1.fd_write", "wasi_snapshot_preview1.proc_exit"], "capabilities": [],
+        "problem": null,
+    });
+    assert_eq!(inspect("zeta"), expected);
+    let pinned = inspect("pinned");
+    assert_eq!((&pinned["pin"], &pinned["sha256"]), (&json!(pin), &json!(sha256(&module))));
+    assert_eq!((&pinned["args"], &pinned["problem"]["code"]), (&json!(["-v"]), &json!("hash_mismatch")));
+    let calling = inspect("calling");
+    assert_eq!(
+        (&calling["imports"], &calling["capabilities"]),
+        (&json!(["arawn.host_call"]), &json!(["host_functions"]))
+    );
+    for (name, code) in [("text", "module_invalid"), ("missing", "runtime_unavailable")] {
+        let shown = inspect(name);
+        assert_eq!(
+            (&shown["problem"]["code"], &shown["sha256"], &shown["kind"]),
+            (&json!(code), &json!(null), &json!(null))
+        );
+    }
+    let embedded = inspect("passthrough");
+    assert_eq!(
+        (&embedded["path"], &embedded["problem"], &embedded["kind"]),
+        (&json!(null), &json!(null), &json!("module"))
+    );
+    assert_eq!((&embedded["pin"], embedded["sha256"].as_str().unwrap().len()), (&embedded["sha256"], 64));
+    assert!(embedded["imports"].as_array().unwrap().contains(&json!("wasi_snapshot_preview1.fd_read")), "{embedded}");
+    let small = catalog.executor_with(json!({"limits": {"module_bytes": 100}}));
+    let shown = ok(arawn_catalog_inspect, &json!({"executor": small, "name": "zeta"}));
+    assert_eq!(shown["problem"]["code"], "module_too_large");
 }

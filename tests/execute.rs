@@ -255,34 +255,9 @@ fn no_state_of_a_guest_survives_its_call() {
 
 #[test]
 fn arguments_and_environment_are_exactly_what_was_given() {
-    // Answers the bytes of args_get's or environ_get's buffer, with the NULs as spaces, in a JSON string.
-    let show = |get: &str| {
-        format!(
-            r#"(module
-        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-        (import "wasi_snapshot_preview1" "{get}_sizes_get" (func $sizes (param i32 i32) (result i32)))
-        (import "wasi_snapshot_preview1" "{get}_get" (func $get (param i32 i32) (result i32)))
-        (memory (export "memory") 1)
-        (data (i32.const 100) "{{\"status\":\"ok\",\"output\":\"")
-        (data (i32.const 200) "\"}}")
-        (func (export "_start") (local $i i32)
-            (drop (call $sizes (i32.const 0) (i32.const 4)))
-            (drop (call $get (i32.const 1000) (i32.const 2000)))
-            (block $done (loop $next
-                (br_if $done (i32.ge_u (local.get $i) (i32.load (i32.const 4))))
-                (if (i32.eqz (i32.load8_u offset=2000 (local.get $i)))
-                    (then (i32.store8 offset=2000 (local.get $i) (i32.const 32))))
-                (local.set $i (i32.add (local.get $i) (i32.const 1)))
-                (br $next)))
-            (i32.store (i32.const 16) (i32.const 100)) (i32.store (i32.const 20) (i32.const 25))
-            (i32.store (i32.const 24) (i32.const 2000)) (i32.store (i32.const 28) (local.get $i))
-            (i32.store (i32.const 32) (i32.const 200)) (i32.store (i32.const 36) (i32.const 2))
-            (drop (call $write (i32.const 1) (i32.const 16) (i32.const 3) (i32.const 8)))))"#
-        )
-    };
     let mut catalog = Catalog::new();
     for get in ["args", "environ"] {
-        std::fs::write(catalog.module(get), wat::parse_str(show(get)).unwrap()).unwrap();
+        std::fs::write(catalog.module(get), wat::parse_str(common::showing(get)).unwrap()).unwrap();
         let lines = format!(
             "path = \"custom/{get}.wasm\"\nargs = [\"-v\", \"two words\"]\nenv = {{ TZ = \"UTC\", LANG = \"en\" }}"
         );

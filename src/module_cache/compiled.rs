@@ -151,6 +151,6 @@ fn unmet_interface(
     Error::ModuleInvalid { runtime: name.to_owned(), message, import }
 }
 
-pub(super) fn module_invalid(name: &str, message: impl Into<String>) -> Error {
+pub(crate) fn module_invalid(name: &str, message: impl Into<String>) -> Error {
     Error::ModuleInvalid { runtime: name.to_owned(), message: message.into(), import: None }
 }

@@ -16,6 +16,8 @@ static const struct {
     {"arawn_execute_runtime", arawn_execute_runtime},
     {"arawn_catalog_list", arawn_catalog_list},
     {"arawn_catalog_inspect", arawn_catalog_inspect},
+    {"arawn_catalog_register", arawn_catalog_register},
+    {"arawn_catalog_remove", arawn_catalog_remove},
     {"arawn_stats", arawn_stats},
     {"arawn_cancel", arawn_cancel},
 };

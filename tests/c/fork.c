@@ -34,6 +34,8 @@ static void is_refused(void)
     CHECK(says(arawn_configure("{}"), forked));
     CHECK(says(arawn_catalog_list("{\"executor\":\"f\"}"), forked));
     CHECK(says(arawn_catalog_inspect("{\"executor\":\"f\",\"name\":\"passthrough\"}"), forked));
+    CHECK(says(arawn_catalog_register("{\"executor\":\"f\",\"name\":\"n\",\"path\":\"p\"}"), forked));
+    CHECK(says(arawn_catalog_remove("{\"executor\":\"f\",\"name\":\"n\"}"), forked));
     CHECK(says(arawn_cancel("{\"executor\":\"f\",\"job\":\"j\"}"), forked));
     CHECK(says(arawn_stats("{}"), forked));
     CHECK(says(arawn_stats(NULL), forked));

@@ -136,6 +136,11 @@ pub fn trapping() -> Catalog {
         .with("recursion", &start("(call $f)"))
 }
 
+/// A module that answers a word.
+pub fn answering(word: &str) -> String {
+    writer(format!(r#"{{"status":"ok","output":"{word}"}}"#).as_bytes(), b"", "")
+}
+
 /// A module that writes `stdout` and `stderr`, then does `then`.
 pub fn writer(stdout: &[u8], stderr: &[u8], then: &str) -> String {
     let escape = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\{byte:02x}")).collect::<String>();
@@ -175,6 +180,32 @@ pub fn try_component_of(module: &[u8]) -> Result<Vec<u8>, String> {
     let encoder = wit_component::ComponentEncoder::default().validate(true).module(module);
     let encoded = encoder.and_then(|encoder| encoder.adapter(name, adapter)).and_then(|mut encoder| encoder.encode());
     encoded.map_err(|error| format!("{error:#}"))
+}
+
+/// A module that answers the bytes of `args_get`'s or `environ_get`'s buffer, with the NULs as spaces.
+pub fn showing(get: &str) -> String {
+    format!(
+        r#"(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "{get}_sizes_get" (func $sizes (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "{get}_get" (func $get (param i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 100) "{{\"status\":\"ok\",\"output\":\"")
+    (data (i32.const 200) "\"}}")
+    (func (export "_start") (local $i i32)
+        (drop (call $sizes (i32.const 0) (i32.const 4)))
+        (drop (call $get (i32.const 1000) (i32.const 2000)))
+        (block $done (loop $next
+            (br_if $done (i32.ge_u (local.get $i) (i32.load (i32.const 4))))
+            (if (i32.eqz (i32.load8_u offset=2000 (local.get $i)))
+                (then (i32.store8 offset=2000 (local.get $i) (i32.const 32))))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br $next)))
+        (i32.store (i32.const 16) (i32.const 100)) (i32.store (i32.const 20) (i32.const 25))
+        (i32.store (i32.const 24) (i32.const 2000)) (i32.store (i32.const 28) (local.get $i))
+        (i32.store (i32.const 32) (i32.const 200)) (i32.store (i32.const 36) (i32.const 2))
+        (drop (call $write (i32.const 1) (i32.const 16) (i32.const 3) (i32.const 8)))))"#
+    )
 }
 
 /// Where cargo has put the libraries that belong to this test: beside it, not one directory up, where only
@@ -223,6 +254,14 @@ pub fn in_new_process(calls: &[(&str, Value)]) -> Vec<Value> {
 
 /// The same with the process started by another command, such as `sh -c 'ulimit …; exec "$0"'`.
 pub fn in_new_process_under(wrapper: &[&str], calls: &[(&str, Value)]) -> Vec<Value> {
+    let printed = run(&mut new_process_under(wrapper, calls));
+    let replies: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(replies.len(), calls.len(), "{printed}");
+    replies
+}
+
+/// The command that makes the calls and prints a reply a line.
+pub fn new_process_under(wrapper: &[&str], calls: &[(&str, Value)]) -> Command {
     static DRIVER: std::sync::LazyLock<PathBuf> =
         std::sync::LazyLock::new(|| compile_c("tests/c/driver.c", "driver", &[]));
     let words: Vec<&std::ffi::OsStr> = wrapper.iter().map(|word| word.as_ref()).chain([DRIVER.as_os_str()]).collect();
@@ -231,8 +270,5 @@ pub fn in_new_process_under(wrapper: &[&str], calls: &[(&str, Value)]) -> Vec<Va
     let input = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(input.path(), lines).unwrap();
     command.args(&words[1..]).env("LD_LIBRARY_PATH", library_path()).stdin(input.reopen().unwrap());
-    let printed = run(&mut command);
-    let replies: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(replies.len(), calls.len(), "{printed}");
-    replies
+    command
 }

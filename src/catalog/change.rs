@@ -1,0 +1,111 @@
+//! What a program may change in a catalog.
+
+use super::writer::Writer;
+use super::{CatalogEntry, Category, Directory, RuntimeCatalog, RuntimeEntry, is_embedded};
+use crate::config::Limits;
+use crate::engine::hex;
+use crate::error::{Error, Result};
+use crate::files::{Contained, Identity};
+use crate::jobs::Deadline;
+use crate::module_cache::Sha;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The module of an entry to be added: bytes, which get a file of their own, or a file of the catalog as it was read.
+pub(crate) enum Module {
+    Bytes(Bytes),
+    Shared(Contained, Identity),
+}
+
+impl RuntimeCatalog {
+    /// Adds or replaces entries in `catalog.toml`, leaving the rest of the file as its author wrote it, and their modules
+    /// alone. Writers wait for each other; readers see the old file or the new one.
+    ///
+    /// # Errors
+    /// `catalog_invalid`, `catalog_unwritable`, `unsupported` without a directory, and `timeout` where other writers take
+    /// longer than a call may by default.
+    pub fn save(&self, entries: &BTreeMap<String, CatalogEntry>) -> Result<()> {
+        let directory = self.writable()?;
+        for (name, entry) in entries {
+            let checked = entry.clone().checked(name, &directory.path);
+            checked.map_err(|message| directory.invalid(None, Some(name), message))?;
+        }
+        let deadline = Deadline::after(Instant::now(), Limits::default().timeout_ms);
+        let changes: Vec<_> = entries.iter().map(|(name, entry)| (name.as_str(), Some(entry))).collect();
+        Writer::begin(directory, &deadline)?.save(&changes)
+    }
+
+    /// Adds an entry and its module. The file of the entry that it replaces goes, unless others have it.
+    pub(crate) fn add(
+        &self,
+        name: &str,
+        mut entry: CatalogEntry,
+        (sha, module): (Sha, Module),
+        replace: bool,
+        deadline: &Deadline,
+    ) -> Result<(Arc<RuntimeEntry>, Option<Identity>)> {
+        let mut writer = Writer::begin(self.writable()?, deadline)?;
+        let old = writer.entries.get(name).cloned();
+        may_be_replaced(name, old.as_deref(), replace)?;
+        let placed = match module {
+            Module::Bytes(bytes) => Some(writer.place(name, &sha, &bytes)?),
+            // Its file may have gone since it was read.
+            Module::Shared(path, identity) if path.identity().is_ok_and(|now| now == identity) => {
+                entry.path = path.relative().to_string_lossy().into_owned();
+                None
+            }
+            Module::Shared(path, _) => {
+                let (path, reason) = (path.to_string(), "it was removed or replaced meanwhile".to_owned());
+                return Err(Error::RuntimeUnavailable { runtime: name.to_owned(), path, reason });
+            }
+        };
+        let (path, identity) = placed.unzip();
+        entry.path = path.unwrap_or(entry.path);
+        entry.sha256 = Some(hex(&sha));
+        if let Some(old) = old.as_ref().and_then(|old| old.contained()) {
+            writer.leave_no(old.relative())?;
+        }
+        writer.save(&[(name, Some(&entry))])?;
+        let added = writer.entries.get(name).cloned();
+        Ok((added.ok_or_else(|| Error::internal("the entry that was saved is not there"))?, identity))
+    }
+
+    /// Removes an entry, and its file unless others have it.
+    pub(crate) fn remove(&self, name: &str, deadline: &Deadline) -> Result<()> {
+        if is_embedded(name) {
+            return Err(Error::BuiltinRuntime { runtime: name.to_owned() });
+        }
+        let mut writer = Writer::begin(self.writable()?, deadline)?;
+        let Some(old) = writer.entries.get(name).cloned() else {
+            return Err(Error::UnknownRuntime { runtime: name.to_owned(), near: self.near(name) });
+        };
+        may_be_replaced(name, Some(&old), true)?;
+        if let Some(old) = old.contained() {
+            writer.leave_no(old.relative())?;
+        }
+        writer.save(&[(name, None)])
+    }
+
+    /// Whether an entry may be added now; it is asked again under the lock.
+    pub(crate) fn may_add(&self, name: &str, replace: bool) -> Result<()> {
+        self.writable()?;
+        may_be_replaced(name, self.get(name).as_deref(), replace)
+    }
+
+    fn writable(&self) -> Result<&Directory> {
+        self.directory.as_ref().ok_or_else(|| Error::Unsupported {
+            message: "the executor has no `runtimes_dir`, so that its catalog cannot be changed".to_owned(),
+        })
+    }
+}
+
+/// What came with the library or an installation stays as it is.
+fn may_be_replaced(name: &str, old: Option<&RuntimeEntry>, replace: bool) -> Result<()> {
+    match old {
+        Some(old) if old.category == Category::Builtin => Err(Error::BuiltinRuntime { runtime: name.to_owned() }),
+        Some(_) if !replace => Err(Error::RuntimeExists { runtime: name.to_owned() }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,158 @@
+//! An entry: what `catalog.toml` says of a runtime, and what of it may be served.
+
+use crate::builtins::{BUILTINS, Builtin, parse_sha256};
+use crate::config::validate_env;
+use crate::engine::hex;
+use crate::files::Contained;
+use crate::module_cache::Sha;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+/// A runtime as the catalog describes it.
+#[derive(Debug)]
+pub struct RuntimeEntry {
+    /// Matches `[a-z0-9][a-z0-9._-]{0,63}`.
+    pub name: String,
+    /// Whether it came with the library or an installation.
+    pub category: Category,
+    /// What it does, for a person.
+    pub description: String,
+    pub(crate) source: Source,
+    pub(crate) sha256: Option<Sha>,
+    /// `argv` after the name.
+    pub args: Vec<String>,
+    /// Its environment, under what its executor grants.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Where a runtime comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Category {
+    /// Embedded in the library, or shipped with an installation.
+    Builtin,
+    /// Added to a catalog.
+    #[default]
+    Custom,
+}
+
+#[derive(Debug)]
+pub(crate) enum Source {
+    Embedded(&'static Builtin),
+    File(Contained),
+}
+
+/// An entry of `catalog.toml`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogEntry {
+    /// The `.wasm` file, relative to the catalog's directory and inside it.
+    pub path: String,
+    /// See [`RuntimeEntry::category`].
+    #[serde(default)]
+    pub category: Category,
+    /// See [`RuntimeEntry::description`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The only SHA-256 that the file may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// `argv` after the runtime's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// See [`RuntimeEntry::env`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+impl CatalogEntry {
+    /// The entry as it may be served from a directory, or why it is refused.
+    pub(super) fn checked(self, name: &str, directory: &Path) -> Result<RuntimeEntry, String> {
+        check_name(name)?;
+        if is_embedded(name) {
+            return Err("the name belongs to an embedded runtime".to_owned());
+        }
+        let path = Path::new(&self.path);
+        if !path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir)) {
+            return Err(format!("the path `{}` is not relative to the catalog's directory and inside it", self.path));
+        }
+        if path.file_name().is_none() || self.path.contains('\0') {
+            return Err("the path names no file".to_owned());
+        }
+        check_args(&self.args)?;
+        validate_env(&self.env)?;
+        let sha256 = match &self.sha256 {
+            None => None,
+            Some(text) => Some(parse_sha256(text).ok_or("`sha256` is not 64 hexadecimal digits")?),
+        };
+        Ok(RuntimeEntry {
+            name: name.to_owned(),
+            category: self.category,
+            description: self.description,
+            source: Source::File(Contained::new(directory, path)),
+            sha256,
+            args: self.args,
+            env: self.env,
+        })
+    }
+}
+
+impl RuntimeEntry {
+    pub(super) fn embedded(builtin: &'static Builtin) -> Self {
+        RuntimeEntry {
+            name: builtin.name.to_owned(),
+            category: Category::Builtin,
+            description: builtin.description.to_owned(),
+            source: Source::Embedded(builtin),
+            sha256: Some(builtin.sha256()),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+        }
+    }
+
+    /// The pin, as `catalog.toml` writes it; the hash itself for an embedded runtime.
+    pub fn sha256(&self) -> Option<String> {
+        self.sha256.map(|sha| hex(&sha))
+    }
+
+    /// The file, for a runtime that is not embedded.
+    pub fn path(&self) -> Option<&Path> {
+        self.contained().map(Contained::full)
+    }
+
+    pub(crate) fn contained(&self) -> Option<&Contained> {
+        match &self.source {
+            Source::Embedded(_) => None,
+            Source::File(contained) => Some(contained),
+        }
+    }
+
+    /// What a list shows.
+    pub(crate) fn summary(&self) -> Value {
+        json!({"name": self.name, "category": self.category, "description": self.description})
+    }
+}
+
+pub(crate) fn is_embedded(name: &str) -> bool {
+    BUILTINS.iter().any(|builtin| builtin.name == name)
+}
+
+/// `[a-z0-9][a-z0-9._-]{0,63}`
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    let plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = name.as_bytes();
+    let is_name = bytes.first().is_some_and(plain)
+        && bytes.len() <= 64
+        && bytes.iter().all(|b| plain(b) || matches!(b, b'.' | b'_' | b'-'));
+    if is_name { Ok(()) } else { Err("the name does not match [a-z0-9][a-z0-9._-]{0,63}".to_owned()) }
+}
+
+/// WASI passes an argument with a NUL at its end.
+pub(crate) fn check_args(args: &[String]) -> Result<(), String> {
+    match args.iter().find(|arg| arg.contains('\0')) {
+        Some(arg) => Err(format!("the argument {arg:?} contains a NUL")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,189 @@
+//! Changing a catalog's directory: one writer at a time among all processes, and each change whole or not at all.
+
+use super::directory::{Directory, FILE, read};
+use super::{CatalogEntry, RuntimeEntry};
+use crate::engine::hex;
+use crate::error::{Error, Phase, Result};
+use crate::files::Identity;
+use crate::jobs::Deadline;
+use crate::module_cache::Sha;
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
+use std::collections::HashMap;
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use toml_edit::{DocumentMut, Item, Table};
+
+/// What writers lock. Its text names the files that the change under way leaves behind if it does not end.
+const LOCK: &str = ".catalog.lock";
+/// Only the one writer uses these: what it finds there was left by one that died.
+const NEW_CATALOG: &str = ".catalog.toml.tmp";
+const NEW_MODULE: &str = "custom/.module.tmp";
+/// Where a catalog's own modules are. Files elsewhere belong to whoever put them there.
+const CUSTOM: &str = "custom";
+/// How often a writer looks whether another one is done.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// The right to change a directory, and what `catalog.toml` says meanwhile.
+pub(super) struct Writer<'a> {
+    directory: &'a Directory,
+    root: Dir,
+    lock: File,
+    text: String,
+    pub entries: HashMap<String, Arc<RuntimeEntry>>,
+}
+
+impl<'a> Writer<'a> {
+    /// Waits for other writers until the deadline, and clears up after one that died.
+    pub fn begin(directory: &'a Directory, deadline: &Deadline) -> Result<Self> {
+        let failed = |error| unwritable(&directory.path, &error);
+        let root = Dir::open_ambient_dir(&directory.path, ambient_authority()).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).custom_flags(libc::O_NONBLOCK);
+        let lock = root.open_with(LOCK, &options).map_err(|error| unwritable(&directory.path.join(LOCK), &error))?;
+        let lock = lock.into_std();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+                Err(TryLockError::WouldBlock) => {
+                    let left = deadline.patience().map_err(|stop| deadline.error(stop, Phase::Lock))?;
+                    std::thread::sleep(left.min(LOOK));
+                }
+            }
+        }
+        let mut writer = Writer { directory, root, lock, text: String::new(), entries: HashMap::new() };
+        writer.clear_up().map_err(failed)?;
+        writer.text = writer.read()?;
+        // What does not parse is somebody's work in progress: it is not overwritten.
+        writer.entries = directory.parse(&writer.text)?;
+        Ok(writer)
+    }
+
+    fn read(&self) -> Result<String> {
+        match read(&self.directory.file) {
+            Ok((_, text)) => Ok(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(self.directory.invalid(None, None, error.to_string())),
+        }
+    }
+
+    /// Puts a module into the directory, under a name that says what is in it. It goes again unless an entry with its path
+    /// is saved.
+    pub fn place(&mut self, name: &str, sha: &Sha, module: &[u8]) -> Result<(String, Identity)> {
+        let path = format!("{CUSTOM}/{name}-{}.wasm", &hex(sha)[..16]);
+        self.leave_no(Path::new(&path))?;
+        let placed = self.root.create_dir_all(CUSTOM).and_then(|()| {
+            let file = self.put(NEW_MODULE, &path, module)?;
+            file.metadata().map(|metadata| Identity::of(&metadata))
+        });
+        let identity = placed.map_err(|error| unwritable(&self.directory.path.join(&path), &error))?;
+        Ok((path, identity))
+    }
+
+    /// Has a file go unless an entry has it when this writer ends, in whatever way it ends.
+    pub fn leave_no(&mut self, path: &Path) -> Result<()> {
+        let Some(path) = in_custom(path) else { return Ok(()) };
+        let noted = writeln!(self.lock, "{path}").and_then(|()| self.lock.sync_data());
+        noted.map_err(|error| unwritable(&self.directory.path.join(LOCK), &error))
+    }
+
+    /// Adds, replaces and (`None`) removes entries, and leaves the rest of the file as its author wrote it.
+    pub fn save(&mut self, changes: &[(&str, Option<&CatalogEntry>)]) -> Result<()> {
+        let failed = |error: &dyn std::error::Error| self.directory.invalid(None, None, error.to_string());
+        let mut document: DocumentMut = self.text.parse().map_err(|error: toml_edit::TomlError| failed(&error))?;
+        let runtimes = document.entry("runtimes").or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        });
+        let runtimes =
+            runtimes.as_table_like_mut().ok_or_else(|| failed(&io::Error::other("`runtimes` is no table")))?;
+        for (name, entry) in changes {
+            let Some(entry) = entry else {
+                runtimes.remove(name);
+                continue;
+            };
+            let mut table = toml_edit::ser::to_document(entry).map_err(|error| failed(&error))?.as_table().clone();
+            if let Some(Item::Table(old)) = runtimes.get(name) {
+                table.set_position(old.position().unwrap_or_default());
+                *table.decor_mut() = old.decor().clone();
+            }
+            runtimes.insert(name, Item::Table(table));
+        }
+        let text = document.to_string();
+        // Nothing is written that would not be read.
+        let entries = self.directory.parse(&text)?;
+        let put = self.put(NEW_CATALOG, FILE, text.as_bytes());
+        put.map_err(|error| unwritable(&self.directory.file, &error))?;
+        (self.text, self.entries) = (text, entries);
+        self.directory.refresh();
+        Ok(())
+    }
+
+    /// Writes a file under a temporary name, syncs it and renames it.
+    fn put(&self, temporary: &str, path: &str, bytes: &[u8]) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        let mut file = self.root.open_with(temporary, options.write(true).create_new(true))?.into_std();
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        self.root.rename(temporary, &self.root, path)?;
+        let parent = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty());
+        // Not `open_dir`, which opens for nothing but looking up names.
+        self.root.open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(file)
+    }
+
+    /// Removes temporary files, and the noted ones that no entry has. Where `catalog.toml` cannot be read, they stay
+    /// noted. What cannot be removed stays: it is in nobody's way, and a temporary name that is says so when it is used.
+    fn clear_up(&mut self) -> io::Result<()> {
+        for temporary in [NEW_CATALOG, NEW_MODULE] {
+            let _ = self.root.remove_file(temporary);
+        }
+        let mut noted = Vec::new();
+        self.lock.rewind()?;
+        self.lock.read_to_end(&mut noted)?;
+        if noted.is_empty() {
+            return Ok(());
+        }
+        let Ok(entries) = self.read().and_then(|text| self.directory.parse(&text)) else { return Ok(()) };
+        for path in String::from_utf8_lossy(&noted).lines().filter_map(|path| in_custom(Path::new(path))) {
+            if !self.is_used(&path, &entries) {
+                let _ = self.root.remove_file(&path);
+            }
+        }
+        self.lock.set_len(0)?;
+        self.lock.rewind()
+    }
+
+    /// Whether an entry has the file, under whatever path.
+    fn is_used(&self, path: &str, entries: &HashMap<String, Arc<RuntimeEntry>>) -> bool {
+        let same = self.root.metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+        entries.values().filter_map(|entry| entry.contained()).any(|other| {
+            in_custom(other.relative()).as_deref() == Some(path)
+                || same.is_some() && other.identity().is_ok_and(|identity| Some(identity.inode()) == same)
+        })
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        // What cannot be done now stays noted, for the next writer.
+        let _ = self.clear_up();
+    }
+}
+
+/// A path as it is noted; none for a file that is not the catalog's to remove.
+fn in_custom(path: &Path) -> Option<String> {
+    let path: PathBuf = path.components().filter(|component| *component != Component::CurDir).collect();
+    let is_inside = path.components().all(|component| matches!(component, Component::Normal(_)));
+    let path = path.starts_with(CUSTOM).then(|| path.to_str())??;
+    (is_inside && path != CUSTOM && !path.contains(['\n', '\r'])).then(|| path.to_owned())
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Error {
+    Error::CatalogUnwritable { path: path.display().to_string(), reason: error.to_string() }
+}

@@ -1,0 +1,202 @@
+//! The runtimes of an executor's catalog: adding, removing and looking into them.
+
+use super::ScriptExecutor;
+use crate::catalog::{
+    CatalogEntry, Category, Declared, Module, RuntimeEntry, Source, check_args, check_name, declared, is_embedded,
+};
+use crate::config::validate_env;
+use crate::engine::hex;
+use crate::error::{Error, Result};
+use crate::files::RegularFile;
+use crate::jobs::Deadline;
+use crate::module_cache::{self, Job, Sha, Supply, check_size};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A runtime to be added to a catalog.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// Matches `[a-z0-9][a-z0-9._-]{0,63}`.
+    pub name: String,
+    /// The module or component.
+    pub module: ModuleSource,
+    /// What it does, for a person.
+    pub description: String,
+    /// `argv` after the name.
+    pub args: Vec<String>,
+    /// Its environment, under what its executor grants.
+    pub env: BTreeMap<String, String>,
+    /// Whether an entry of that name is replaced.
+    pub replace: bool,
+}
+
+/// Where the module of a [`Registration`] is.
+#[derive(Clone, Debug)]
+pub enum ModuleSource {
+    /// A file of the host, which is copied.
+    Path(PathBuf),
+    /// The module itself.
+    Bytes(Vec<u8>),
+    /// That of another runtime of the catalog, whose file is then shared.
+    Of(String),
+}
+
+/// A runtime's file, as far as it can be looked into.
+struct Look {
+    sha: Sha,
+    bytes: u64,
+    declared: Declared,
+}
+
+impl ScriptExecutor {
+    /// Adds a runtime to the catalog's directory, once its module has been compiled and found fit to run; all of it within
+    /// `timeout_ms`. Where it fails, nothing is left behind.
+    ///
+    /// # Errors
+    /// `invalid_request`, `runtime_exists`, `builtin_runtime`, `unknown_runtime` (of [`ModuleSource::Of`]),
+    /// `runtime_unavailable` (the file cannot be read), `module_invalid`, `module_too_large`, `hash_mismatch`,
+    /// `catalog_invalid`, `catalog_unwritable`, `timeout`, and `unsupported` where the executor has no directory.
+    pub fn register(&self, registration: Registration) -> Result<Arc<RuntimeEntry>> {
+        let Registration { name, module, description, args, env, replace } = registration;
+        let deadline = Deadline::after(Instant::now(), self.limits.timeout_ms);
+        let invalid = |path: &str, message| Error::InvalidRequest { path: path.to_owned(), message };
+        check_name(&name).map_err(|message| invalid("name", message))?;
+        check_args(&args).map_err(|message| invalid("args", message))?;
+        validate_env(&env).map_err(|message| invalid("env", message))?;
+        if is_embedded(&name) {
+            return Err(Error::BuiltinRuntime { runtime: name });
+        }
+        self.catalog.may_add(&name, replace)?;
+        let (sha, supply, module) = self.supply(&name, module)?;
+        let job = Job {
+            name: name.clone(),
+            supply,
+            pin: Some(sha),
+            metering: self.metering(&self.limits),
+            module_bytes: self.limits.module_bytes,
+            disk: self.disk.clone(),
+        };
+        module_cache::cache().load(self.engine, job, &deadline)?;
+        let entry = CatalogEntry { description, args, env, category: Category::Custom, ..CatalogEntry::default() };
+        let (entry, placed) = self.catalog.add(&name, entry, (sha, module), replace, &deadline)?;
+        if let (Some(identity), Some(path)) = (placed, entry.path()) {
+            // What has just been written need not be read again. Were it changed within the same tick of the clock, this
+            // would go unnoticed; but what runs then is what the entry pins.
+            module_cache::cache().hashes.remember(path, identity, sha);
+        }
+        Ok(entry)
+    }
+
+    /// The module of a registration: its hash, how it is loaded, and what becomes of it in the catalog.
+    fn supply(&self, name: &str, module: ModuleSource) -> Result<(Sha, Supply, Module)> {
+        let most = self.limits.module_bytes;
+        let bytes = match module {
+            ModuleSource::Bytes(bytes) => Bytes::from(bytes),
+            ModuleSource::Path(path) => {
+                let (runtime, shown) = (name.to_owned(), path.display().to_string());
+                let unavailable = |error: std::io::Error| Error::RuntimeUnavailable {
+                    runtime,
+                    path: shown,
+                    reason: error.to_string(),
+                };
+                let read = RegularFile::open(&path).map(|mut file| match check_size(name, file.identity.size, most) {
+                    Ok(()) => Ok(file.read_all()),
+                    Err(error) => Err(error),
+                });
+                match read {
+                    Ok(read) => Bytes::from(read?.map_err(unavailable)?),
+                    Err(error) => return Err(unavailable(error)),
+                }
+            }
+            ModuleSource::Of(other) => {
+                let entry = self.catalog.resolve(&other)?;
+                match &entry.source {
+                    Source::Embedded(builtin) => Bytes::from_static(builtin.wasm),
+                    Source::File(path) => {
+                        let hashed = module_cache::cache().hashes.hashed(&other, path, most)?;
+                        module_cache::check_pin(&other, entry.sha256, hashed.sha)?;
+                        let shared = Module::Shared(path.clone(), hashed.file.identity);
+                        return Ok((hashed.sha, Supply::File(path.clone()), shared));
+                    }
+                }
+            }
+        };
+        check_size(name, bytes.len() as u64, most)?;
+        let sha = Sha256::digest(&bytes).into();
+        Ok((sha, Supply::Bytes(sha, bytes.clone()), Module::Bytes(bytes)))
+    }
+
+    /// Removes a runtime from the catalog, and its file unless another entry has it. Calls in flight finish.
+    ///
+    /// # Errors
+    /// `unknown_runtime`, `builtin_runtime`, `catalog_invalid`, `catalog_unwritable`, `timeout`, `unsupported`.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        self.catalog.remove(name, &Deadline::after(Instant::now(), self.limits.timeout_ms))
+    }
+
+    /// All there is to say of a runtime. What is wrong with its file is part of it.
+    ///
+    /// # Errors
+    /// `unknown_runtime`.
+    pub fn inspect(&self, name: &str) -> Result<Value> {
+        Ok(self.inspected(self.catalog.resolve(name)?))
+    }
+
+    pub(crate) fn inspected(&self, entry: Arc<RuntimeEntry>) -> Value {
+        match self.with_file(entry.clone(), |entry| self.look_into(entry)) {
+            Ok((entry, look)) => shown(&entry, Ok(look)),
+            Err(error) => shown(&entry, Err(error)),
+        }
+    }
+
+    fn look_into(&self, entry: &RuntimeEntry) -> Result<Look> {
+        let not_wasm = |error: std::io::Error| module_cache::module_invalid(&entry.name, error.to_string());
+        match &entry.source {
+            Source::Embedded(builtin) => {
+                let declared = declared(Cursor::new(builtin.wasm)).map_err(not_wasm)?;
+                Ok(Look { sha: builtin.sha256(), bytes: builtin.wasm.len() as u64, declared })
+            }
+            Source::File(path) => {
+                let hashed = module_cache::cache().hashes.hashed(&entry.name, path, self.limits.module_bytes)?;
+                let bytes = hashed.file.identity.size;
+                let declared = match hashed.bytes {
+                    Some(bytes) => declared(Cursor::new(bytes)),
+                    None => declared(hashed.file.file),
+                };
+                Ok(Look { sha: hashed.sha, bytes, declared: declared.map_err(not_wasm)? })
+            }
+        }
+    }
+}
+
+fn shown(entry: &RuntimeEntry, look: Result<Look>) -> Value {
+    let mut shown = entry.summary();
+    let mismatch =
+        look.as_ref().ok().and_then(|look| module_cache::check_pin(&entry.name, entry.sha256, look.sha).err());
+    let problem = look.as_ref().err().or(mismatch.as_ref());
+    let problem = problem.map(|error| json!({"error": error.to_string(), "code": error.code()}));
+    let look = look.ok();
+    let declared = look.as_ref().map(|look| &look.declared);
+    let more = json!({
+        "path": entry.path(),
+        "args": entry.args,
+        "env": entry.env,
+        "pin": entry.sha256(),
+        "sha256": look.as_ref().map(|look| hex(&look.sha)),
+        "bytes": look.as_ref().map(|look| look.bytes),
+        "kind": declared.map(|declared| declared.kind),
+        "imports": declared.map(|declared| &declared.imports),
+        "capabilities": declared.map(Declared::capabilities),
+        "problem": problem,
+    });
+    if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
+        shown.extend(more);
+    }
+    shown
+}
