@@ -61,6 +61,7 @@
 //     sha256 = "..."                  the only hash that the file may have; may be left out
 //     args = ["-v"]                   argv after the name; may be left out
 //     env = { TZ = "UTC" }            may be left out
+//     config_schema = { type = "object", required = ["delimiter"] }   may be left out
 //
 // Names match [a-z0-9][a-z0-9._-]{0,63}. A changed catalog.toml or .wasm file is seen by the next call. Entries are
 // written by hand or by arawn_catalog_register; whoever writes catalog.toml otherwise should replace it by rename.
@@ -69,8 +70,9 @@
 //
 //     invalid_argument     an argument is NULL or not UTF-8          details: argument, byte
 //     invalid_json         an argument is not JSON                   details: line, column
-//     invalid_request      a key is unknown, missing or of the wrong type, or a limit is above the executor's
-//                                                                    details: path
+//     invalid_request      a key is unknown, missing or of the wrong type, a limit is above the executor's, or the config
+//                          does not fit the runtime's schema         details: path; of a config also failures: all of
+//                                                                    them (10000 at most), as {"path","message"}
 //     invalid_config       the same, of arawn_executor_new and arawn_configure; arawn_configure after the first executor
 //                                                                    details: path
 //     unknown_executor     no executor has that name                 details: executor
@@ -94,11 +96,12 @@
 //                                                                    details: stderr
 //     malformed_output     stdout is not one RuntimeOutput           details: offset (bytes), excerpt, stderr
 //     output_too_large     stdout is larger than output_bytes        details: output_bytes
-//     timeout              the deadline passed                       details: phase (load, start, run, lock), timeout_ms
+//     timeout              the deadline passed                       details: phase (config, load, start, run, lock),
+//                                                                    timeout_ms
 //     memory_exceeded      the guest was refused memory, and failed  details: memory_bytes, or table_elements (1000000,
 //                                                                    of one table)
 //     fuel_exhausted       the guest used up its fuel                details: fuel
-//     cancelled            arawn_cancel stopped the call             details: job, phase (queue, load, start, run)
+//     cancelled            arawn_cancel stopped the call             details: job, phase (queue, config, load, start, run)
 //     overloaded           no slot was free within the deadline      details: timeout_ms, pool_slots
 //     unknown_job          no call of that name is under way         details: job
 //     job_exists           a call of that name is under way          details: job
@@ -197,7 +200,8 @@ char *arawn_executor_close(const char *request_json);
 //
 // {"executor": "main",
 //  "runtime": "passthrough",
-//  "input": {"config": {}, "context": {}}, any JSON each; it reaches the guest byte for byte
+//  "input": {"config": {}, "context": {}}, any JSON each; it reaches the guest byte for byte. A config that does not fit
+//                                          the runtime's schema does not: "invalid_request"
 //  "limits": {"timeout_ms": 50},           any of the executor's limits, tighter
 //  "job": "level-7",                       a name for arawn_cancel, free again when the call ends; may be left out
 //  "meta": false}                          true: the reply has "meta", see below
@@ -229,8 +233,8 @@ char *arawn_cancel(const char *request_json);
 //
 // `request_json`: `{"executor": "main"}`
 //
-// Reply: `{"status":"ok","output":{"runtimes":[{"name":"passthrough","category":"builtin","description":"…"},…]}}`.
-// `category` is `builtin` or `custom`. Release it with `arawn_free`.
+// Reply: `{"status":"ok","output":{"runtimes":[{"name":"passthrough","category":"builtin","description":"…",
+// "has_config_schema":false},…]}}`. `category` is `builtin` or `custom`. Release it with `arawn_free`.
 //
 // Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_list(const char *request_json);
@@ -244,6 +248,7 @@ char *arawn_catalog_list(const char *request_json);
 // {"name": "csv", "category": "custom", "description": "CSV to records",
 //  "path": "/srv/runtimes/custom/csv-0a1b2c3d4e5f6071.wasm",  null for a built-in runtime
 //  "args": [], "env": {},
+//  "config_schema": null,         the JSON Schema that a config must fit
 //  "pin": "0a1b…",                the only SHA-256 that the file may have; null where the catalog pins none
 //  "sha256": "0a1b…",             the one that it has
 //  "bytes": 101376,               the file's size
@@ -272,6 +277,7 @@ char *arawn_catalog_inspect(const char *request_json);
 //  "module_of": "python",         the module of another runtime of this catalog, whose file is then shared: with "args"
 //                                 an interpreter and a script are a runtime of their own, compiled once for all of them
 //  "description": "",             for people
+//  "config_schema": {"type": "object", "required": ["delimiter"]},  see above; may be left out
 //  "args": ["-c", "…"],           argv after the name
 //  "env": {"TZ": "UTC"},          under what the executor grants
 //  "replace": false}              true: takes the place of a runtime of that name. Calls in flight end with the code they

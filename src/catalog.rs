@@ -4,13 +4,14 @@ mod change;
 mod declared;
 mod directory;
 mod entry;
+mod schema;
 mod writer;
 
 pub use entry::{CatalogEntry, Category, RuntimeEntry};
 
 pub(crate) use change::Module;
 pub(crate) use declared::{Declared, declared};
-pub(crate) use entry::{Source, check_args, check_name, is_embedded};
+pub(crate) use entry::{Source, check_args, check_name, compile_schema, is_embedded};
 
 use crate::builtins::BUILTINS;
 use crate::error::{Error, Result};

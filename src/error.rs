@@ -1,5 +1,6 @@
 //! Every failure a caller can meet, with the code and the details it is reported under.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::fmt;
@@ -20,6 +21,8 @@ pub enum Error {
     InvalidJson { line: usize, column: usize, message: String },
     /// The JSON is not the request it should be, at `path`.
     InvalidRequest { path: String, message: String },
+    /// The config does not fit the runtime's schema.
+    ConfigInvalid { runtime: String, failures: Vec<Failure> },
     /// The JSON is not the configuration it should be, at `path`.
     InvalidConfig { path: String, message: String },
     /// No executor has that name.
@@ -76,6 +79,15 @@ pub enum Error {
     Internal { message: String },
 }
 
+/// One thing in a JSON value that its schema does not allow.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Failure {
+    /// Where it is, such as `.items[0].name`, from the value on.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
 /// What a call was doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -84,6 +96,8 @@ pub enum Phase {
     Queue,
     /// Waiting for another writer of the catalog.
     Lock,
+    /// Checking the config against its schema.
+    Config,
     /// Reading, mapping or compiling the module.
     Load,
     /// Making the instance and running its start function.
@@ -98,6 +112,7 @@ impl Phase {
         match self {
             Phase::Queue => "queue",
             Phase::Lock => "lock",
+            Phase::Config => "config",
             Phase::Load => "load",
             Phase::Start => "start",
             Phase::Run => "run",
@@ -108,6 +123,7 @@ impl Phase {
         match self {
             Phase::Queue => "while it waited for a slot",
             Phase::Lock => "while another writer had the catalog",
+            Phase::Config => "while the config was checked against its schema",
             Phase::Load => "while the module was loading",
             Phase::Start => "while the instance was starting",
             Phase::Run => "while the runtime was running",
@@ -160,7 +176,7 @@ impl Error {
         match self {
             Error::InvalidArgument { .. } => 0,
             Error::InvalidJson { .. } => 1,
-            Error::InvalidRequest { .. } => 2,
+            Error::InvalidRequest { .. } | Error::ConfigInvalid { .. } => 2,
             Error::InvalidConfig { .. } => 3,
             Error::UnknownExecutor { .. } => 4,
             Error::ExecutorExists { .. } => 5,
@@ -197,6 +213,11 @@ impl Error {
             Error::InvalidArgument { argument, byte } => json!({"argument": argument, "byte": byte}),
             Error::InvalidJson { line, column, .. } => json!({"line": line, "column": column}),
             Error::InvalidRequest { path, .. } | Error::InvalidConfig { path, .. } => json!({"path": path}),
+            Error::ConfigInvalid { failures, .. } => {
+                let path = |failure: &Failure| format!("input.config{}", failure.path);
+                let told = |failure| json!({"path": path(failure), "message": failure.message});
+                json!({"path": failures.first().map(path), "failures": failures.iter().map(told).collect::<Value>()})
+            }
             Error::UnknownExecutor { executor } | Error::ExecutorExists { executor } => json!({"executor": executor}),
             Error::UnknownRuntime { runtime, near } => json!({"runtime": runtime, "near": near}),
             Error::RuntimeUnavailable { runtime, path, reason } => {
@@ -266,6 +287,16 @@ impl fmt::Display for Error {
             }
             Error::InvalidRequest { path, message } => {
                 write!(f, "the request is not valid at `{}`: {message}", printable(path))
+            }
+            Error::ConfigInvalid { runtime, failures } => {
+                write!(f, "the config does not fit the schema of runtime `{runtime}`")?;
+                for Failure { path, message } in failures.iter().take(3) {
+                    write!(f, "; `input.config{}`: {message}", printable(path))?;
+                }
+                match failures.len() {
+                    0..4 => Ok(()),
+                    count => write!(f, "; and {} more", count - 3),
+                }
             }
             Error::InvalidConfig { path, message } => {
                 write!(f, "the configuration is not valid at `{}`: {message}", printable(path))

@@ -126,6 +126,7 @@ impl ScriptExecutor {
         let _named = job.map(|job| self.jobs.begin(job, &mut deadline)).transpose()?;
         let (metering, module_bytes, disk) = (self.metering(limits), limits.module_bytes, self.disk.as_ref());
         let (entry, prepared) = self.with_file(self.catalog.resolve(name)?, |entry| {
+            entry.check_config(input.config, &deadline)?;
             let wanted = Wanted { entry, metering, module_bytes, disk, deadline: &deadline };
             module_cache::cache().prepared(self.engine, &wanted)
         })?;

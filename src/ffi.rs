@@ -10,6 +10,7 @@ use crate::protocol::{
     parse_config, parse_request,
 };
 use crate::stats;
+use crate::threads;
 use std::any::Any;
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char};
@@ -125,7 +126,8 @@ pub unsafe extern "C" fn arawn_executor_close(request_json: *const c_char) -> *m
 /// ```json
 /// {"executor": "main",
 ///  "runtime": "passthrough",
-///  "input": {"config": {}, "context": {}}, any JSON each; it reaches the guest byte for byte
+///  "input": {"config": {}, "context": {}}, any JSON each; it reaches the guest byte for byte. A config that does not fit
+///                                          the runtime's schema does not: "invalid_request"
 ///  "limits": {"timeout_ms": 50},           any of the executor's limits, tighter
 ///  "job": "level-7",                       a name for arawn_cancel, free again when the call ends; may be left out
 ///  "meta": false}                          true: the reply has "meta", see below
@@ -182,8 +184,8 @@ pub unsafe extern "C" fn arawn_cancel(request_json: *const c_char) -> *mut c_cha
 ///
 /// `request_json`: `{"executor": "main"}`
 ///
-/// Reply: `{"status":"ok","output":{"runtimes":[{"name":"passthrough","category":"builtin","description":"…"},…]}}`.
-/// `category` is `builtin` or `custom`. Release it with `arawn_free`.
+/// Reply: `{"status":"ok","output":{"runtimes":[{"name":"passthrough","category":"builtin","description":"…",
+/// "has_config_schema":false},…]}}`. `category` is `builtin` or `custom`. Release it with `arawn_free`.
 ///
 /// Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
 ///
@@ -209,6 +211,7 @@ pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut
 /// {"name": "csv", "category": "custom", "description": "CSV to records",
 ///  "path": "/srv/runtimes/custom/csv-0a1b2c3d4e5f6071.wasm",  null for a built-in runtime
 ///  "args": [], "env": {},
+///  "config_schema": null,         the JSON Schema that a config must fit
 ///  "pin": "0a1b…",                the only SHA-256 that the file may have; null where the catalog pins none
 ///  "sha256": "0a1b…",             the one that it has
 ///  "bytes": 101376,               the file's size
@@ -229,7 +232,9 @@ pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut
 pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *mut c_char {
     guard("request_json", request_json, |json| {
         let request: RuntimeRequest = parse_request(json)?;
-        Ok(ok_reply(&executor::find(&request.executor)?.inspect(&request.name)?.to_string()))
+        let executor = executor::find(&request.executor)?;
+        // A schema may be deep.
+        threads::with_room(|| Ok(ok_reply(&executor.inspect(&request.name)?.to_string())))
     })
 }
 
@@ -248,6 +253,7 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
 ///  "module_of": "python",         the module of another runtime of this catalog, whose file is then shared: with "args"
 ///                                 an interpreter and a script are a runtime of their own, compiled once for all of them
 ///  "description": "",             for people
+///  "config_schema": {"type": "object", "required": ["delimiter"]},  see above; may be left out
 ///  "args": ["-c", "…"],           argv after the name
 ///  "env": {"TZ": "UTC"},          under what the executor grants
 ///  "replace": false}              true: takes the place of a runtime of that name. Calls in flight end with the code they
@@ -268,8 +274,10 @@ pub unsafe extern "C" fn arawn_catalog_register(request_json: *const c_char) -> 
     guard("request_json", request_json, |json| {
         let request: RegisterRequest<'_> = parse_request(json)?;
         let executor = executor::find(&request.executor)?;
-        let added = executor.register(request.registration()?)?;
-        Ok(ok_reply(&executor.inspected(added).to_string()))
+        threads::with_room(|| {
+            let added = executor.register(request.registration()?)?;
+            Ok(ok_reply(&executor.inspected(added).to_string()))
+        })
     })
 }
 

@@ -36,7 +36,7 @@ mod threads;
 pub use catalog::{CatalogEntry, Category, RuntimeCatalog, RuntimeEntry};
 pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, RequestLimits};
 pub use engine::configure;
-pub use error::{Error, Phase, Result};
+pub use error::{Error, Failure, Phase, Result};
 pub use executor::{CallOptions, ModuleSource, Registration, ScriptExecutor};
 pub use origins::{HttpGrant, Origin};
 pub use protocol::{Meta, RuntimeInput, RuntimeOutput};

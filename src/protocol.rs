@@ -1,6 +1,7 @@
 //! The JSON on both sides: what hosts ask, what guests read and write, what hosts get back.
 
 mod register;
+pub(crate) mod unique;
 
 pub use register::RegisterRequest;
 

@@ -6,7 +6,7 @@ pub(crate) mod component;
 pub(crate) mod files;
 mod poll;
 mod run;
-mod stack;
+pub(crate) mod stack;
 pub(crate) mod wasi;
 
 pub(crate) use run::{Captured, Ending, run};

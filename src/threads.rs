@@ -1,5 +1,8 @@
 //! Threads of the library's own.
 
+use crate::error::{Error, Result};
+use crate::ffi::caught;
+use crate::sandbox::stack;
 use std::io;
 use std::thread::{self, JoinHandle};
 
@@ -7,9 +10,42 @@ use std::thread::{self, JoinHandle};
 /// goes to a thread of the host, where its handlers expect to run and where it may have blocked the signal to wait for
 /// it.
 pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    start(thread::Builder::new().name(name.to_owned()), body)
+}
+
+/// The same with a stack of this many bytes.
+pub(crate) fn spawn_with_stack<T: Send + 'static>(
+    name: &str,
+    bytes: usize,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    start(thread::Builder::new().name(name.to_owned()).stack_size(bytes), body)
+}
+
+/// Does something that goes deep, such as parsing, right here or, where the thread's stack is small, on another one.
+pub(crate) fn with_room<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    const ROOM: usize = 4 << 20;
+    if stack::is_large_enough() {
+        return work();
+    }
+    thread::scope(|scope| {
+        #[cfg(unix)]
+        let inherited = blocked::Signals::block();
+        let thread = thread::Builder::new().name("arawn-room".to_owned()).stack_size(ROOM);
+        let started = thread.spawn_scoped(scope, || caught(work)).map_err(Error::internal)?;
+        #[cfg(unix)]
+        drop(inherited);
+        started.join().unwrap_or_else(|_| Err(Error::internal("a panic")))
+    })
+}
+
+fn start<T: Send + 'static>(
+    thread: thread::Builder,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
     #[cfg(unix)]
     let _inherited = blocked::Signals::block();
-    thread::Builder::new().name(name.to_owned()).spawn(body)
+    thread.spawn(body)
 }
 
 /// Blocks signals in the calling thread, which must be one of the library's own that it did not start by itself.

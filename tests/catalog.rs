@@ -36,9 +36,9 @@ fn the_list_has_the_embedded_runtimes_and_those_of_the_directory() {
     assert_eq!(
         list["runtimes"],
         json!([
-            {"name": "alpha", "category": "builtin", "description": "the first"},
-            {"name": "passthrough", "category": "builtin", "description": "Answers its RuntimeInput, verbatim"},
-            {"name": "zeta", "category": "custom", "description": ""},
+            {"name": "alpha", "category": "builtin", "description": "the first", "has_config_schema": false},
+            {"name": "passthrough", "category": "builtin", "description": "Answers its RuntimeInput, verbatim", "has_config_schema": false},
+            {"name": "zeta", "category": "custom", "description": "", "has_config_schema": false},
         ])
     );
     assert_error(&call(arawn_catalog_inspect, &json!({"executor": id, "name": "zeto"})), "unknown_runtime");
@@ -266,10 +266,11 @@ fn a_large_catalog_resolves_as_fast_as_a_small_one() {
         }
         begun.elapsed()
     };
-    let ratios = (0..9).map(|_| resolve(&large.1).as_secs_f64() / resolve(&small.1).as_secs_f64());
-    let mut ratios: Vec<f64> = ratios.collect();
-    ratios.sort_by(f64::total_cmp);
-    assert!(ratios[4] < 1.5, "{ratios:?}");
+    // The best of many rounds: what other programs take does not count.
+    let rounds: Vec<_> = (0..30).map(|_| (resolve(&small.1), resolve(&large.1))).collect();
+    let best = |of: fn(&(Duration, Duration)) -> Duration| rounds.iter().map(of).min().unwrap().as_secs_f64();
+    let (small, large) = (best(|round| round.0), best(|round| round.1));
+    assert!(large < 1.5 * small, "{large} s, {small} s");
 }
 
 #[test]
@@ -285,7 +286,7 @@ fn a_runtime_is_shown_with_all_that_its_file_tells() {
     let inspect = |name: &str| ok(arawn_catalog_inspect, &json!({"executor": id, "name": name}));
     let expected = json!({
         "name": "zeta", "category": "custom", "description": "",
-        "path": catalog.path().canonicalize().unwrap().join("custom/zeta.wasm"), "args": [], "env": {},
+        "path": catalog.path().canonicalize().unwrap().join("custom/zeta.wasm"), "args": [], "env": {}, "config_schema": null,
         "pin": null, "sha256": sha256(&module), "bytes": module.len(), "kind": "module",
         "imports": ["wasi_snapshot_preview1.fd_write", "wasi_snapshot_preview1.proc_exit"], "capabilities": [],
         "problem": null,

@@ -3,6 +3,7 @@
 use super::{CatalogEntry, RuntimeEntry};
 use crate::error::{Error, Result};
 use crate::files::{Contained, Identity};
+use crate::threads;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fs;
@@ -79,6 +80,10 @@ impl Directory {
     }
 
     pub fn parse(&self, text: &str) -> Result<HashMap<String, Arc<RuntimeEntry>>> {
+        threads::with_room(|| self.parsed(text))
+    }
+
+    fn parsed(&self, text: &str) -> Result<HashMap<String, Arc<RuntimeEntry>>> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Catalog {

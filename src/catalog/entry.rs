@@ -1,14 +1,19 @@
 //! An entry: what `catalog.toml` says of a runtime, and what of it may be served.
 
+use super::schema::{self, ConfigSchema};
 use crate::builtins::{BUILTINS, Builtin, parse_sha256};
 use crate::config::validate_env;
 use crate::engine::hex;
+use crate::error::{Error, Failure, Result};
 use crate::files::Contained;
+use crate::jobs::Deadline;
 use crate::module_cache::Sha;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
+use std::sync::Arc;
 
 /// A runtime as the catalog describes it.
 #[derive(Debug)]
@@ -25,6 +30,7 @@ pub struct RuntimeEntry {
     pub args: Vec<String>,
     /// Its environment, under what its executor grants.
     pub env: BTreeMap<String, String>,
+    pub(crate) config_schema: Option<Arc<ConfigSchema>>,
 }
 
 /// Where a runtime comes from.
@@ -65,6 +71,9 @@ pub struct CatalogEntry {
     /// See [`RuntimeEntry::env`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// The JSON Schema of the runtime's config, or its text.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "schema::write")]
+    pub config_schema: Option<Value>,
 }
 
 impl CatalogEntry {
@@ -87,6 +96,12 @@ impl CatalogEntry {
             None => None,
             Some(text) => Some(parse_sha256(text).ok_or("`sha256` is not 64 hexadecimal digits")?),
         };
+        let config_schema = match self.config_schema {
+            None => None,
+            Some(written) => Some(compile_schema(written).map_err(|Failure { path, message }| {
+                format!("`config_schema` is not a JSON Schema: {message} (at `config_schema{path}`)")
+            })?),
+        };
         Ok(RuntimeEntry {
             name: name.to_owned(),
             category: self.category,
@@ -95,6 +110,7 @@ impl CatalogEntry {
             sha256,
             args: self.args,
             env: self.env,
+            config_schema,
         })
     }
 }
@@ -109,6 +125,7 @@ impl RuntimeEntry {
             sha256: Some(builtin.sha256()),
             args: Vec::new(),
             env: BTreeMap::new(),
+            config_schema: None,
         }
     }
 
@@ -129,14 +146,36 @@ impl RuntimeEntry {
         }
     }
 
+    /// The JSON Schema that a config must fit.
+    pub fn config_schema(&self) -> Option<&Value> {
+        self.config_schema.as_ref().map(|schema| schema.json())
+    }
+
+    /// Refuses a config that does not fit the schema, where there is one.
+    pub(crate) fn check_config(&self, config: &RawValue, deadline: &Deadline) -> Result<()> {
+        let Some(schema) = &self.config_schema else { return Ok(()) };
+        let failures = schema.failures(config.get(), deadline)?;
+        if failures.is_empty() { Ok(()) } else { Err(Error::ConfigInvalid { runtime: self.name.clone(), failures }) }
+    }
+
     /// What a list shows.
     pub(crate) fn summary(&self) -> Value {
-        json!({"name": self.name, "category": self.category, "description": self.description})
+        json!({
+            "name": self.name,
+            "category": self.category,
+            "description": self.description,
+            "has_config_schema": self.config_schema.is_some(),
+        })
     }
 }
 
 pub(crate) fn is_embedded(name: &str) -> bool {
     BUILTINS.iter().any(|builtin| builtin.name == name)
+}
+
+/// Compiles the schema of an entry; the path of a failure is that inside the schema.
+pub(crate) fn compile_schema(written: Value) -> Result<Arc<ConfigSchema>, Failure> {
+    schema::read(written).and_then(ConfigSchema::compile)
 }
 
 /// `[a-z0-9][a-z0-9._-]{0,63}`

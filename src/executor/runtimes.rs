@@ -2,11 +2,12 @@
 
 use super::ScriptExecutor;
 use crate::catalog::{
-    CatalogEntry, Category, Declared, Module, RuntimeEntry, Source, check_args, check_name, declared, is_embedded,
+    CatalogEntry, Category, Declared, Module, RuntimeEntry, Source, check_args, check_name, compile_schema, declared,
+    is_embedded,
 };
 use crate::config::validate_env;
 use crate::engine::hex;
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::files::RegularFile;
 use crate::jobs::Deadline;
 use crate::module_cache::{self, Job, Sha, Supply, check_size};
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::{self, Cursor};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,6 +29,8 @@ pub struct Registration {
     pub module: ModuleSource,
     /// What it does, for a person.
     pub description: String,
+    /// The JSON Schema that a config must fit.
+    pub config_schema: Option<Value>,
     /// `argv` after the name.
     pub args: Vec<String>,
     /// Its environment, under what its executor grants.
@@ -63,12 +66,16 @@ impl ScriptExecutor {
     /// `runtime_unavailable` (the file cannot be read), `module_invalid`, `module_too_large`, `hash_mismatch`,
     /// `catalog_invalid`, `catalog_unwritable`, `timeout`, and `unsupported` where the executor has no directory.
     pub fn register(&self, registration: Registration) -> Result<Arc<RuntimeEntry>> {
-        let Registration { name, module, description, args, env, replace } = registration;
+        let Registration { name, module, description, config_schema, args, env, replace } = registration;
         let deadline = Deadline::after(Instant::now(), self.limits.timeout_ms);
         let invalid = |path: &str, message| Error::InvalidRequest { path: path.to_owned(), message };
         check_name(&name).map_err(|message| invalid("name", message))?;
         check_args(&args).map_err(|message| invalid("args", message))?;
         validate_env(&env).map_err(|message| invalid("env", message))?;
+        // Kept until the entry has it, so that it is compiled once.
+        let _schema = config_schema.clone().map(compile_schema).transpose().map_err(|Failure { path, message }| {
+            invalid(&format!("config_schema{path}"), format!("it is no JSON Schema: {message}"))
+        })?;
         if is_embedded(&name) {
             return Err(Error::BuiltinRuntime { runtime: name });
         }
@@ -83,7 +90,8 @@ impl ScriptExecutor {
             disk: self.disk.clone(),
         };
         module_cache::cache().load(self.engine, job, &deadline)?;
-        let entry = CatalogEntry { description, args, env, category: Category::Custom, ..CatalogEntry::default() };
+        let (path, sha256, category) = (String::new(), None, Category::Custom);
+        let entry = CatalogEntry { path, category, description, sha256, args, env, config_schema };
         let (entry, placed) = self.catalog.add(&name, entry, (sha, module), replace, &deadline)?;
         if let (Some(identity), Some(path)) = (placed, entry.path()) {
             // What has just been written need not be read again. Were it changed within the same tick of the clock, this
@@ -99,20 +107,14 @@ impl ScriptExecutor {
         let bytes = match module {
             ModuleSource::Bytes(bytes) => Bytes::from(bytes),
             ModuleSource::Path(path) => {
-                let (runtime, shown) = (name.to_owned(), path.display().to_string());
-                let unavailable = |error: std::io::Error| Error::RuntimeUnavailable {
-                    runtime,
-                    path: shown,
+                let unavailable = |error: io::Error| Error::RuntimeUnavailable {
+                    runtime: name.to_owned(),
+                    path: path.display().to_string(),
                     reason: error.to_string(),
                 };
-                let read = RegularFile::open(&path).map(|mut file| match check_size(name, file.identity.size, most) {
-                    Ok(()) => Ok(file.read_all()),
-                    Err(error) => Err(error),
-                });
-                match read {
-                    Ok(read) => Bytes::from(read?.map_err(unavailable)?),
-                    Err(error) => return Err(unavailable(error)),
-                }
+                let mut file = RegularFile::open(&path).map_err(unavailable)?;
+                check_size(name, file.identity.size, most)?;
+                Bytes::from(file.read_all().map_err(unavailable)?)
             }
             ModuleSource::Of(other) => {
                 let entry = self.catalog.resolve(&other)?;
@@ -156,7 +158,7 @@ impl ScriptExecutor {
     }
 
     fn look_into(&self, entry: &RuntimeEntry) -> Result<Look> {
-        let not_wasm = |error: std::io::Error| module_cache::module_invalid(&entry.name, error.to_string());
+        let not_wasm = |error: io::Error| module_cache::module_invalid(&entry.name, error.to_string());
         match &entry.source {
             Source::Embedded(builtin) => {
                 let declared = declared(Cursor::new(builtin.wasm)).map_err(not_wasm)?;
@@ -176,17 +178,20 @@ impl ScriptExecutor {
 }
 
 fn shown(entry: &RuntimeEntry, look: Result<Look>) -> Value {
-    let mut shown = entry.summary();
     let mismatch =
         look.as_ref().ok().and_then(|look| module_cache::check_pin(&entry.name, entry.sha256, look.sha).err());
     let problem = look.as_ref().err().or(mismatch.as_ref());
     let problem = problem.map(|error| json!({"error": error.to_string(), "code": error.code()}));
     let look = look.ok();
     let declared = look.as_ref().map(|look| &look.declared);
-    let more = json!({
+    json!({
+        "name": entry.name,
+        "category": entry.category,
+        "description": entry.description,
         "path": entry.path(),
         "args": entry.args,
         "env": entry.env,
+        "config_schema": entry.config_schema(),
         "pin": entry.sha256(),
         "sha256": look.as_ref().map(|look| hex(&look.sha)),
         "bytes": look.as_ref().map(|look| look.bytes),
@@ -194,9 +199,5 @@ fn shown(entry: &RuntimeEntry, look: Result<Look>) -> Value {
         "imports": declared.map(|declared| &declared.imports),
         "capabilities": declared.map(Declared::capabilities),
         "problem": problem,
-    });
-    if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
-        shown.extend(more);
-    }
-    shown
+    })
 }

@@ -1,9 +1,11 @@
 //! What a host asks in order to add a runtime.
 
+use super::unique;
 use crate::error::{Error, Result};
 use crate::executor::{ModuleSource, Registration};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ pub struct RegisterRequest<'a> {
     module_of: Option<String>,
     #[serde(default)]
     description: String,
+    #[serde(default)]
+    config_schema: Option<Box<RawValue>>,
     #[serde(default)]
     args: Vec<String>,
     #[serde(default)]
@@ -46,7 +50,11 @@ impl RegisterRequest<'_> {
                 return invalid(".", "one of `path`, `wasm_base64` and `module_of` says what is registered".to_owned());
             }
         };
-        let RegisterRequest { name, description, args, env, replace, .. } = self;
-        Ok(Registration { name, module, description, args, env, replace })
+        let RegisterRequest { name, description, config_schema, args, env, replace, .. } = self;
+        let config_schema = match config_schema.map(|schema| unique::from_str(schema.get())).transpose() {
+            Ok(schema) => schema,
+            Err(error) => return invalid("config_schema", error.to_string()),
+        };
+        Ok(Registration { name, module, description, config_schema, args, env, replace })
     }
 }

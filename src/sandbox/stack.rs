@@ -5,7 +5,7 @@ const NEEDED: usize = 1 << 20;
 
 /// Whether a guest may run right here. If not, or if that cannot be told, it runs on a stack of the pool, which costs a
 /// few hundred nanoseconds more.
-pub(super) fn is_large_enough() -> bool {
+pub(crate) fn is_large_enough() -> bool {
     let local = 0u8;
     let at = (&raw const local).addr();
     bounds().is_some_and(|(low, high)| (low..high).contains(&at) && at - low >= NEEDED)
