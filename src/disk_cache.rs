@@ -4,18 +4,23 @@
 //! An artifact is machine code that will run unsandboxed, so that it is trusted only if nobody else can have written it:
 //! see [`DiskCache::open_trusted`], which is the one place where that is decided. Whatever is wrong, it is a miss.
 
+mod counters;
+mod records;
+mod trusted;
+
+pub(crate) use counters::COUNTERS;
+
 use crate::engine::hex;
 use crate::module_cache::{Code, Kind, Sha};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW};
-use rustix::io::Errno;
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
+use trusted::{TrustedDirectory, TrustedFile, require};
 use wasmtime::{Engine, Module, Precompiled};
 
 /// One cache directory.
@@ -23,23 +28,6 @@ use wasmtime::{Engine, Module, Precompiled};
 pub(crate) struct DiskCache {
     directory: PathBuf,
 }
-
-/// What happened to all disk caches of this process.
-#[derive(Default)]
-pub(crate) struct Counters {
-    /// Artifacts that were not there.
-    pub absent: AtomicU64,
-    /// Artifacts or directories that were there and not trusted, or that wasmtime did not take.
-    pub rejected: AtomicU64,
-    pub writes: AtomicU64,
-    pub write_errors: AtomicU64,
-    pub evictions: AtomicU64,
-    last_problem: Mutex<Option<String>>,
-    writing: Mutex<usize>,
-    written: Condvar,
-}
-
-pub(crate) static COUNTERS: LazyLock<Counters> = LazyLock::new(Counters::default);
 
 /// A trusted artifact, open.
 pub(crate) struct Artifact {
@@ -97,6 +85,10 @@ pub(crate) fn deserialize(engine: &Engine, kind: Kind, artifact: &[u8]) -> wasmt
 
 /// Temporary files older than this were left by a process that died.
 const ABANDONED: Duration = Duration::from_secs(3600);
+/// Bytes that are read of a seal or a record.
+const SMALL: u64 = 32 << 10;
+/// Records of hashes; forgetting one costs a hash.
+const MOST_RECORDS: usize = 10_000;
 
 impl DiskCache {
     pub fn new(directory: PathBuf) -> Self {
@@ -127,38 +119,32 @@ impl DiskCache {
         loaded
     }
 
-    /// Every condition under which code from disk is run. The checks are made on the descriptor that is then mapped, so
-    /// that nothing can be exchanged in between.
+    /// An artifact that may run: nobody else can have written it, and it is what was stored. Reading all of it to see that
+    /// is not needed while it is the version of the file that it was when it was stored or last read.
+    ///
+    /// A version is told by the device, the inode, the size and the times of the last change. Nobody but the clock sets
+    /// the latter: a clock that is set back and then shows the same instant again, to some milliseconds, while the file
+    /// is damaged, would hide that damage.
     fn open_trusted(&self, compatibility: &str, name: &str) -> io::Result<Artifact> {
-        let directory = self.open_directory(compatibility)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let open = |name: &str| rustix::fs::openat(&directory, name, flags, Mode::empty());
-        let file = open(&artifact_name(name))?;
-        let stat = rustix::fs::fstat(&file)?;
-        require(FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile, "the artifact is no regular file")?;
-        require(is_ours(&stat), "the artifact belongs to another user")?;
-        require(stat.st_mode & 0o022 == 0, "the artifact is writable by others")?;
-        let mut expected = String::new();
-        File::from(open(&digest_name(name))?).take(65).read_to_string(&mut expected)?;
-        let mut file = File::from(file);
-        let mut hasher = Sha256::new();
-        let bytes = io::copy(&mut file, &mut hasher)?;
-        require(hex(&hasher.finalize()) == expected, "the artifact's digest is wrong")?;
-        // Seen, for the eviction of the oldest.
+        let directory = TrustedDirectory::open(&self.directory.join(compatibility))?;
+        let begun = SystemTime::now();
+        let TrustedFile { mut file, identity } = directory.open_file(&artifact_name(name))?;
+        let seal = directory.open_file(&seal_name(name))?;
+        let text = text_of(&seal)?;
+        let (digest, seen) = text.split_once('\n').unwrap_or((&text, ""));
+        if seen != identity.to_string() {
+            let mut hasher = Sha256::new();
+            io::copy(&mut file, &mut hasher)?;
+            require(hex(&hasher.finalize()) == digest, "the artifact's digest is wrong")?;
+            // One that was changed within the clock's granularity of now may change again and look the same.
+            if identity.settled(begun) {
+                let _ = directory.write(&seal_name(name), format!("{digest}\n{identity}").as_bytes());
+            }
+        }
+        // Used now, for the eviction of the oldest. The artifact's own times stay as they are.
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-        let _ = rustix::fs::futimens(&file, &Timestamps { last_access: now, last_modification: now });
-        Ok(Artifact { file, bytes })
-    }
-
-    /// The directory of one compatibility hash, if it is ours alone.
-    fn open_directory(&self, compatibility: &str) -> io::Result<OwnedFd> {
-        let path = self.directory.join(compatibility);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::openat(CWD, &path, flags, Mode::empty())?;
-        let stat = rustix::fs::fstat(&directory)?;
-        require(is_ours(&stat), "the cache directory belongs to another user")?;
-        require(stat.st_mode & 0o077 == 0, "the cache directory is open to others")?;
-        Ok(directory)
+        let _ = rustix::fs::futimens(&seal.file, &Timestamps { last_access: now, last_modification: now });
+        Ok(Artifact { file, bytes: identity.size })
     }
 
     /// Stores an artifact. Failing is counted and nothing else: the next process compiles again.
@@ -176,18 +162,19 @@ impl DiskCache {
     }
 
     fn try_store(&self, compatibility: &str, name: &str, artifact: &[u8]) -> io::Result<()> {
-        use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(self.directory.join(compatibility))?;
-        let directory = self.open_directory(compatibility)?;
-        write_whole(&directory, &digest_name(name), hex(&Sha256::digest(artifact)).as_bytes())?;
-        write_whole(&directory, &artifact_name(name), artifact)?;
-        rustix::fs::fsync(&directory)?;
-        Ok(())
+        let directory = TrustedDirectory::make(&self.directory.join(compatibility))?;
+        let digest = hex(&Sha256::digest(artifact));
+        // First, so that no artifact is without.
+        directory.write(&seal_name(name), digest.as_bytes())?;
+        let TrustedFile { identity, .. } = directory.write(&artifact_name(name), artifact)?;
+        // Nobody else can write there, and we do so by rename alone, so that this version is what was written.
+        directory.write(&seal_name(name), format!("{digest}\n{identity}").as_bytes())?;
+        directory.sync()
     }
 
     /// Removes artifacts, those unused for longest first, until the rest fits the bound.
     fn evict(&self, bound: u64) {
-        let mut artifacts = Vec::new();
+        let (mut artifacts, mut records) = (Vec::new(), Vec::new());
         let entries = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
         let is_compatibility = |name: &str| name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit());
         let directories =
@@ -196,7 +183,11 @@ impl DiskCache {
             let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else { continue };
             let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             match path.extension().and_then(|extension| extension.to_str()) {
-                Some("cwasm") => artifacts.push((modified, metadata.len(), path)),
+                Some("cwasm") => {
+                    let used = path.with_extension("sha256").metadata().and_then(|seal| seal.modified());
+                    artifacts.push((used.unwrap_or(modified), metadata.len(), path));
+                }
+                Some("wasm-hash") => records.push((modified, path)),
                 Some("tmp") if modified.elapsed().is_ok_and(|age| age > ABANDONED) => {
                     let _ = std::fs::remove_file(path);
                 }
@@ -215,6 +206,10 @@ impl DiskCache {
             }
             total -= bytes;
         }
+        records.sort();
+        for (_, path) in records.iter().rev().skip(MOST_RECORDS) {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -222,70 +217,14 @@ fn artifact_name(sha: &str) -> String {
     format!("{sha}.cwasm")
 }
 
-fn digest_name(sha: &str) -> String {
+/// The file that holds the artifact's digest and, once they were seen to fit, the artifact's identity.
+fn seal_name(sha: &str) -> String {
     format!("{sha}.sha256")
 }
 
-/// Writes a file under a temporary name, syncs it and renames it, so that its name never stands for half of it.
-fn write_whole(directory: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<()> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let temporary = format!("{name}.{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::openat(directory, &*temporary, flags, Mode::RUSR | Mode::WUSR)?);
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| {
-        match rustix::fs::renameat(directory, &*temporary, directory, name) {
-            // Something that is no file has the name.
-            Err(Errno::ISDIR) => rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR)
-                .and_then(|()| rustix::fs::renameat(directory, &*temporary, directory, name)),
-            renamed => renamed,
-        }
-        .map_err(io::Error::from)
-    });
-    if written.is_err() {
-        let _ = rustix::fs::unlinkat(directory, &*temporary, AtFlags::empty());
-    }
-    written
-}
-
-fn is_ours(stat: &Stat) -> bool {
-    stat.st_uid == rustix::process::geteuid().as_raw()
-}
-
-fn require(condition: bool, otherwise: &'static str) -> io::Result<()> {
-    if condition { Ok(()) } else { Err(io::Error::other(otherwise)) }
-}
-
-impl Counters {
-    fn reject(&self, directory: &Path, error: &io::Error) {
-        self.rejected.fetch_add(1, Ordering::Relaxed);
-        self.note(format!("{}: {error}", directory.display()));
-    }
-
-    fn note(&self, problem: String) {
-        *self.last_problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
-    }
-
-    /// The latest thing that went wrong with a disk cache, for `arawn_stats`.
-    pub fn last_problem(&self) -> Option<String> {
-        self.last_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Counts a write until the guard is dropped.
-    pub fn begin_write(&self) -> impl Drop + '_ {
-        struct Writing<'a>(&'a Counters);
-        impl Drop for Writing<'_> {
-            fn drop(&mut self) {
-                *self.0.writing.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-                self.0.written.notify_all();
-            }
-        }
-        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Writing(self)
-    }
-
-    /// Waits for artifacts that are being written, so that a short-lived host leaves a warm cache behind.
-    pub fn wait_for_writes(&self, at_most: Duration) {
-        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = self.written.wait_timeout_while(writing, at_most, |count| *count > 0);
-    }
+/// What a small file says.
+fn text_of(file: &TrustedFile) -> io::Result<String> {
+    let mut text = String::new();
+    (&file.file).take(SMALL).read_to_string(&mut text)?;
+    Ok(text)
 }

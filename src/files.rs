@@ -47,6 +47,14 @@ impl Identity {
     }
 }
 
+/// All of it, so that two are the same version only if their texts are the same.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Identity { device, inode, size, modified, changed } = self;
+        write!(f, "{device} {inode} {size} {} {} {} {}", modified.0, modified.1, changed.0, changed.1)
+    }
+}
+
 /// A path inside a directory that it must not leave.
 #[derive(Clone, Debug)]
 pub(crate) struct Contained {
@@ -130,4 +138,22 @@ fn require_regular(metadata: &Metadata) -> io::Result<()> {
         () => "a device",
     };
     Err(io::Error::other(format!("it is {is}, not a regular file")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_settled_once_the_clock_has_moved_on_and_not_where_it_was_set_back() {
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let identity = Identity { device: 1, inode: 2, size: 3, modified: (10, 0), changed: (1_000_000, 0) };
+        assert!(!identity.settled(changed));
+        assert!(!identity.settled(changed + Duration::from_millis(20)));
+        assert!(identity.settled(changed + Duration::from_millis(60)));
+        assert!(!identity.settled(changed - Duration::from_secs(3600)));
+        let of_the_future = Identity { modified: (2_000_000, 0), ..identity };
+        assert!(!of_the_future.settled(changed + Duration::from_secs(1)));
+        assert_eq!(identity.to_string(), "1 2 3 10 0 1000000 0");
+    }
 }

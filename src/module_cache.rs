@@ -6,21 +6,22 @@ mod hashes;
 mod memory;
 
 pub(crate) use compiled::{Code, CompiledRuntime, Kind, Runnable, RunnableModule, module_invalid};
-pub(crate) use hashes::{Hashes, check_size};
+pub(crate) use hashes::{Records, check_size};
 
 use crate::catalog::{RuntimeEntry, Source};
 use crate::disk_cache::{self, DiskCache};
 use crate::engine::{Engine, Metering, Profile, hex};
 use crate::error::{Error, Result};
-use crate::files::{Contained, RegularFile};
+use crate::files::{Contained, Identity, RegularFile};
 use crate::jobs::Deadline;
 use bytes::Bytes;
 use compiled::ready;
 use flights::{Errand, Flights, Landing, Module};
-use hashes::{Hashed, unavailable};
+use hashes::{Hashed, Hashes, unavailable};
 use memory::Memory;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -64,7 +65,7 @@ pub(crate) struct Prepared {
 pub(crate) struct ModuleCache {
     memory: Memory,
     flights: Flights,
-    pub hashes: Hashes,
+    hashes: Hashes,
     pub counters: Counters,
 }
 
@@ -155,33 +156,57 @@ impl ModuleCache {
         let result = crate::ffi::caught(|| self.obtain(engine, job));
         // Begun before a caller can go on to close its executor, which waits for writes.
         let _writing = disk_cache::COUNTERS.begin_write();
-        let (prepared, artifact) = match result {
-            Ok(Obtained { prepared, artifact }) => (Ok(prepared), artifact),
+        let (prepared, news) = match result {
+            Ok(Obtained { prepared, artifact, version }) => {
+                let sha = prepared.sha;
+                (Ok(prepared), Some((sha, artifact, version)))
+            }
             Err(error) => (Err(error), None),
         };
-        let sha = prepared.as_ref().map_or(Sha::default(), |prepared| prepared.sha);
         landing.land(prepared);
         // Only now, so that no caller waits for the disk.
-        if let (Some(artifact), Some(disk), Ok(profile)) = (artifact, &job.disk, engine.profile(job.metering)) {
-            disk.store(&profile.compatibility, &sha, &artifact, engine.options.disk_cache_bytes);
+        let (Some((sha, artifact, version)), Some(disk)) = (news, &job.disk) else { return };
+        let Ok(Profile { compatibility, .. }) = engine.profile(job.metering) else { return };
+        if let Some((path, identity)) = version {
+            disk.record(compatibility, &path, &identity, &sha);
+        }
+        if let Some(artifact) = artifact {
+            disk.store(compatibility, &sha, &artifact, engine.options.disk_cache_bytes);
         }
     }
 
     fn obtain(&self, engine: &'static Engine, job: &Job) -> Result<Obtained> {
         let profile = engine.profile(job.metering)?;
-        let (sha, wasm) = match &job.supply {
-            Supply::Bytes(sha, bytes) => (*sha, Wasm::Read(Cow::Borrowed(&**bytes))),
-            Supply::File(path) => {
-                let Hashed { file, sha, bytes } = self.hashes.hashed(&job.name, path, job.module_bytes)?;
-                (sha, bytes.map_or(Wasm::Unread(path, file), |bytes| Wasm::Read(Cow::Owned(bytes))))
+        let path = match &job.supply {
+            Supply::Bytes(sha, bytes) => {
+                let found = self.find(engine, job, *sha, &mut Wasm::Read(Cow::Borrowed(&**bytes)))?;
+                return found.ok_or_else(|| Error::internal("bytes that are not what they are"));
             }
+            Supply::File(path) => path,
         };
+        let records = job.disk.as_deref().map(|disk| (disk, profile.compatibility.as_str()));
+        let Hashed { file, sha, bytes, is_new } = self.hashes.hashed(&job.name, path, job.module_bytes, records)?;
+        let version = is_new.then(|| (path.full().to_owned(), file.identity));
+        let mut wasm = bytes.map_or(Wasm::Unread(path, file), |bytes| Wasm::Read(Cow::Owned(bytes)));
+        match self.find(engine, job, sha, &mut wasm)? {
+            Some(found) => Ok(Obtained { version, ..found }),
+            None => {
+                self.hashes.forget(path.full(), records);
+                self.obtain(engine, job)
+            }
+        }
+    }
+
+    /// Finds the module of this hash or compiles it from bytes that have it. `None` where they have another one.
+    fn find(&self, engine: &Engine, job: &Job, sha: Sha, wasm: &mut Wasm<'_>) -> Result<Option<Obtained>> {
         check_pin(&job.name, job.pin, sha)?;
-        let key = Key { sha, metering: job.metering };
-        let held = self.flights.hold(key);
-        let obtained = |compiled, tier| Obtained { prepared: Prepared { compiled, tier, sha }, artifact: None };
+        let (profile, key) = (engine.profile(job.metering)?, Key { sha, metering: job.metering });
+        let _held = self.flights.hold(key);
+        let obtained = |compiled, tier, artifact| {
+            Ok(Some(Obtained { prepared: Prepared { compiled, tier, sha }, artifact, version: None }))
+        };
         if let Some(compiled) = self.memory.get(&key) {
-            return Ok(obtained(compiled, Tier::Memory));
+            return obtained(compiled, Tier::Memory, None);
         }
         if let Some(disk) = &job.disk
             && let Some(compiled) = disk.load(&profile.compatibility, &sha, |artifact| {
@@ -190,24 +215,20 @@ impl ModuleCache {
             })
         {
             self.counters.disk_hits.fetch_add(1, Ordering::Relaxed);
-            return Ok(obtained(self.keep(engine, key, compiled), Tier::Disk));
+            return obtained(self.keep(engine, key, compiled), Tier::Disk, None);
         }
-        let wasm = match wasm {
+        let bytes = match wasm {
             Wasm::Read(bytes) => bytes,
-            Wasm::Unread(path, mut file) => {
+            Wasm::Unread(path, file) => {
                 let bytes = file.read_all().map_err(|error| unavailable(&job.name, path, &error))?;
                 if <Sha>::from(Sha256::digest(&bytes)) != sha {
-                    // It is not what it was taken for.
-                    drop(held);
-                    self.hashes.forget(path.full());
-                    return self.obtain(engine, job);
+                    return Ok(None);
                 }
-                Cow::Owned(bytes)
+                &Cow::Owned(bytes)
             }
         };
-        let (compiled, artifact) = self.compile(&job.name, profile, &wasm)?;
-        let prepared = Prepared { compiled: self.keep(engine, key, compiled), tier: Tier::Compiled, sha };
-        Ok(Obtained { prepared, artifact: Some(artifact) })
+        let (compiled, artifact) = self.compile(&job.name, profile, bytes)?;
+        obtained(self.keep(engine, key, compiled), Tier::Compiled, Some(artifact))
     }
 
     fn compile(&self, name: &str, profile: &Profile, wasm: &[u8]) -> Result<(CompiledRuntime, Vec<u8>)> {
@@ -231,16 +252,34 @@ impl ModuleCache {
         compiled
     }
 
+    /// What a runtime's file holds, without loading it.
+    pub fn hashed(&self, name: &str, path: &Contained, module_bytes: u64, records: Records<'_>) -> Result<Hashed> {
+        let hashed = self.hashes.hashed(name, path, module_bytes, records)?;
+        if let (true, Some((disk, compatibility))) = (hashed.is_new, records) {
+            disk.record(compatibility, path.full(), &hashed.file.identity, &hashed.sha);
+        }
+        Ok(hashed)
+    }
+
+    /// Remembers what was just written to a file, so that it need not be read again.
+    pub fn remember(&self, path: &Path, identity: Identity, sha: Sha, records: Records<'_>) {
+        self.hashes.remember(path, identity, sha);
+        if let Some((disk, compatibility)) = records {
+            disk.record(compatibility, path, &identity, &sha);
+        }
+    }
+
     /// How many modules are in memory, and the bytes of their artifacts.
     pub fn size(&self) -> (usize, u64) {
         self.memory.size()
     }
 }
 
-/// What a load has found, and its artifact if it is new.
+/// What a load has found, its artifact if it is new, and the version of the file that it was if that is new.
 struct Obtained {
     prepared: Prepared,
     artifact: Option<Vec<u8>>,
+    version: Option<(PathBuf, Identity)>,
 }
 
 /// A module's bytes, as far as they had to be read.

@@ -10,7 +10,7 @@ use crate::engine::hex;
 use crate::error::{Error, Failure, Result};
 use crate::files::RegularFile;
 use crate::jobs::Deadline;
-use crate::module_cache::{self, Job, Sha, Supply, check_size};
+use crate::module_cache::{self, Job, Records, Sha, Supply, check_size};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -96,7 +96,7 @@ impl ScriptExecutor {
         if let (Some(identity), Some(path)) = (placed, entry.path()) {
             // What has just been written need not be read again. Were it changed within the same tick of the clock, this
             // would go unnoticed; but what runs then is what the entry pins.
-            module_cache::cache().hashes.remember(path, identity, sha);
+            module_cache::cache().remember(path, identity, sha, self.records()?);
         }
         Ok(entry)
     }
@@ -121,7 +121,7 @@ impl ScriptExecutor {
                 match &entry.source {
                     Source::Embedded(builtin) => Bytes::from_static(builtin.wasm),
                     Source::File(path) => {
-                        let hashed = module_cache::cache().hashes.hashed(&other, path, most)?;
+                        let hashed = module_cache::cache().hashed(&other, path, most, self.records()?)?;
                         module_cache::check_pin(&other, entry.sha256, hashed.sha)?;
                         let shared = Module::Shared(path.clone(), hashed.file.identity);
                         return Ok((hashed.sha, Supply::File(path.clone()), shared));
@@ -132,6 +132,12 @@ impl ScriptExecutor {
         check_size(name, bytes.len() as u64, most)?;
         let sha = Sha256::digest(&bytes).into();
         Ok((sha, Supply::Bytes(sha, bytes.clone()), Module::Bytes(bytes)))
+    }
+
+    /// Where hashes of files are recorded for other processes.
+    fn records(&self) -> Result<Records<'_>> {
+        let profile = self.engine.profile(self.metering(&self.limits))?;
+        Ok(self.disk.as_deref().map(|disk| (disk, profile.compatibility.as_str())))
     }
 
     /// Removes a runtime from the catalog, and its file unless another entry has it. Calls in flight finish.
@@ -165,7 +171,8 @@ impl ScriptExecutor {
                 Ok(Look { sha: builtin.sha256(), bytes: builtin.wasm.len() as u64, declared })
             }
             Source::File(path) => {
-                let hashed = module_cache::cache().hashes.hashed(&entry.name, path, self.limits.module_bytes)?;
+                let most = self.limits.module_bytes;
+                let hashed = module_cache::cache().hashed(&entry.name, path, most, self.records()?)?;
                 let bytes = hashed.file.identity.size;
                 let declared = match hashed.bytes {
                     Some(bytes) => declared(Cursor::new(bytes)),

@@ -1,6 +1,7 @@
 //! Which content a file has, found out once for each version of the file.
 
 use super::Sha;
+use crate::disk_cache::DiskCache;
 use crate::error::{Error, Result};
 use crate::files::{Contained, Identity, RegularFile};
 use sha2::{Digest, Sha256};
@@ -24,7 +25,12 @@ pub(crate) struct Hashed {
     pub sha: Sha,
     /// The content, where finding out took reading it.
     pub bytes: Option<Vec<u8>>,
+    /// Whether this is worth a record.
+    pub is_new: bool,
 }
+
+/// Where the records of files' hashes are.
+pub(crate) type Records<'a> = Option<(&'a DiskCache, &'a str)>;
 
 impl Hashes {
     /// The hash of the file as it was when it had this identity.
@@ -41,25 +47,37 @@ impl Hashes {
         known.insert(path.to_owned(), (identity, sha));
     }
 
-    pub fn forget(&self, path: &Path) {
+    /// Forgets a file that is not what it was taken for.
+    pub fn forget(&self, path: &Path, records: Records<'_>) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(path);
+        if let Some((disk, compatibility)) = records {
+            disk.forget(compatibility, path);
+        }
     }
 
-    /// Opens a runtime's file, and reads it unless it is known. One that is too large is not read.
-    pub fn hashed(&self, name: &str, path: &Contained, module_bytes: u64) -> Result<Hashed> {
+    /// Opens a runtime's file, and reads it unless it is known, to this process or by a record on disk. One that is too
+    /// large is not read.
+    pub fn hashed(&self, name: &str, path: &Contained, module_bytes: u64, records: Records<'_>) -> Result<Hashed> {
         let begun = SystemTime::now();
         let mut file = path.open().map_err(|error| unavailable(name, path, &error))?;
         check_size(name, file.identity.size, module_bytes)?;
         if let Some(sha) = self.known(path.full(), &file.identity) {
-            return Ok(Hashed { file, sha, bytes: None });
+            return Ok(Hashed { file, sha, bytes: None, is_new: false });
+        }
+        let is_settled = file.identity.settled(begun);
+        if let Some((disk, compatibility)) = records
+            && let Some(sha) = disk.hash_of(compatibility, path.full(), &file.identity)
+        {
+            self.remember(path.full(), file.identity, sha);
+            return Ok(Hashed { file, sha, bytes: None, is_new: false });
         }
         let bytes = file.read_all().map_err(|error| unavailable(name, path, &error))?;
         let sha = Sha256::digest(&bytes).into();
         // A file changed within the clock's granularity of now may change again and look the same.
-        if file.identity.settled(begun) {
+        if is_settled {
             self.remember(path.full(), file.identity, sha);
         }
-        Ok(Hashed { file, sha, bytes: Some(bytes) })
+        Ok(Hashed { file, sha, bytes: Some(bytes), is_new: is_settled })
     }
 }
 

@@ -1,0 +1,101 @@
+//! Directories and files that only this process's user can have written. Code from the disk cache runs unsandboxed, so
+//! that whatever is taken from there comes through here.
+
+use crate::files::Identity;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A directory that is ours alone. Nobody else can have put a file into it.
+pub(super) struct TrustedDirectory(OwnedFd);
+
+/// A file of such a directory, and which version of it. The checks were made on this very descriptor, so that nothing can
+/// be exchanged between them and its use.
+pub(super) struct TrustedFile {
+    pub file: File,
+    pub identity: Identity,
+}
+
+impl TrustedDirectory {
+    /// The directory, if it is there and ours alone.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+        let stat = rustix::fs::fstat(&directory)?;
+        require(is_ours(&stat), "the cache directory belongs to another user")?;
+        require(stat.st_mode & 0o077 == 0, "the cache directory is open to others")?;
+        Ok(TrustedDirectory(directory))
+    }
+
+    /// The same, made where it is missing.
+    pub fn make(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        Self::open(path)
+    }
+
+    /// A file that is ours, regular, and that nobody else may write.
+    pub fn open_file(&self, name: &str) -> io::Result<TrustedFile> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.0, name, flags, Mode::empty())?;
+        let stat = rustix::fs::fstat(&file)?;
+        require(FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile, "the artifact is no regular file")?;
+        require(is_ours(&stat), "the artifact belongs to another user")?;
+        require(stat.st_mode & 0o022 == 0, "the artifact is writable by others")?;
+        let file = File::from(file);
+        let identity = Identity::of(&file.metadata()?);
+        Ok(TrustedFile { file, identity })
+    }
+
+    /// Writes a file under a temporary name, has it on the disk and renames it, so that its name never stands for half of
+    /// it.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<TrustedFile> {
+        self.put(name, bytes, File::sync_all)
+    }
+
+    /// The same for what may be lost, as may its name: a file that is only worth something while it is whole, and says so
+    /// itself.
+    pub fn write_note(&self, name: &str, bytes: &[u8]) -> io::Result<TrustedFile> {
+        self.put(name, bytes, |_| Ok(()))
+    }
+
+    fn put(&self, name: &str, bytes: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) -> io::Result<TrustedFile> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let temporary = format!("{name}.{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(rustix::fs::openat(&self.0, &*temporary, flags, Mode::RUSR | Mode::WUSR)?);
+        let written = file.write_all(bytes).and_then(|()| sync(&file)).and_then(|()| {
+            match rustix::fs::renameat(&self.0, &*temporary, &self.0, name) {
+                // Something that is no file has the name.
+                Err(Errno::ISDIR) => rustix::fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)
+                    .and_then(|()| rustix::fs::renameat(&self.0, &*temporary, &self.0, name)),
+                renamed => renamed,
+            }
+            .map_err(io::Error::from)
+        });
+        if written.is_err() {
+            let _ = rustix::fs::unlinkat(&self.0, &*temporary, AtFlags::empty());
+        }
+        written?;
+        // Only now: renaming counts as a change.
+        let identity = Identity::of(&file.metadata()?);
+        Ok(TrustedFile { file, identity })
+    }
+
+    /// Has the names on the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&self.0)?)
+    }
+}
+
+fn is_ours(stat: &Stat) -> bool {
+    stat.st_uid == rustix::process::geteuid().as_raw()
+}
+
+pub(super) fn require(condition: bool, otherwise: &'static str) -> io::Result<()> {
+    if condition { Ok(()) } else { Err(io::Error::other(otherwise)) }
+}
