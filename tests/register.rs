@@ -3,9 +3,10 @@
 
 mod common;
 
+use arawn::RuntimeCatalog;
 use arawn::ffi::{arawn_catalog_inspect, arawn_catalog_list, arawn_catalog_register, arawn_catalog_remove};
 use base64::prelude::{BASE64_STANDARD, Engine};
-use common::{Catalog, answering, assert_error, call, execute, in_new_process, ok, run, showing};
+use common::{Catalog, answering, assert_error, call, component_of, execute, in_new_process, ok, run, showing};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,6 +44,14 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         }
     }
     found
+}
+
+/// The names of the entries that the directory has.
+fn added(executor: &str) -> Vec<String> {
+    let listed = ok(arawn_catalog_list, &json!({"executor": executor}))["runtimes"].as_array().unwrap().clone();
+    let names = listed.into_iter().map(|entry| entry["name"].as_str().unwrap().to_owned());
+    let embedded: Vec<_> = RuntimeCatalog::embedded().list().iter().map(|entry| entry.name.clone()).collect();
+    names.filter(|name| !embedded.contains(name)).collect()
 }
 
 /// The modules in `custom`, by name.
@@ -129,8 +138,7 @@ fn a_name_is_taken_until_it_is_replaced_or_removed() {
     }
     let near = remove(&id, "shiped");
     assert_eq!(near["details"], json!({"runtime": "shiped", "near": ["shipped"]}));
-    let names: Vec<_> = ok(arawn_catalog_list, &json!({"executor": id}))["runtimes"].as_array().unwrap().clone();
-    assert_eq!(names.len(), 3);
+    assert_eq!(added(&id), ["part", "shipped"]);
     assert_eq!(remove(&id, "shipped")["status"], "ok");
     assert_eq!(modules(&catalog), ["shipped.wasm"], "another entry has the file");
     assert_eq!(runs("part"), "shipped");
@@ -253,8 +261,7 @@ fn what_cannot_run_is_refused_with_the_reason_and_leaves_nothing() {
         assert!(reply["error"].as_str().unwrap().contains("runtimes_dir"), "{reply}");
     }
     assert_eq!(files(catalog.path()), before);
-    let listed = ok(arawn_catalog_list, &json!({"executor": id}))["runtimes"].as_array().unwrap().len();
-    assert_eq!(listed, 2);
+    assert_eq!(added(&id), ["there"]);
     assert_eq!(register(&id, "good", inline(&good))["status"], "ok");
 }
 
@@ -284,7 +291,8 @@ fn a_compile_beyond_the_deadline_leaves_nothing_and_is_there_for_the_next_try() 
 #[test]
 fn a_directory_that_cannot_be_written_is_told_and_left_as_it_was() {
     let module = inline(&wasm(&answering("x")));
-    let blocked: [(&str, &dyn Fn(&Path)); 4] = [
+    type Block<'a> = &'a dyn Fn(&Path);
+    let blocked: [(&str, Block<'_>); 4] = [
         (".catalog.lock", &|path| fs::create_dir(path.join(".catalog.lock")).unwrap()),
         ("custom/r-", &|path| {
             fs::remove_dir_all(path.join("custom")).unwrap();
@@ -378,11 +386,7 @@ fn catalogs_are_changed_however_they_are_written() {
         for name in ["a", "b"] {
             assert_eq!(remove(&id, name)["status"], "ok", "{text:?} {name}");
         }
-        assert_eq!(
-            ok(arawn_catalog_list, &json!({"executor": id}))["runtimes"].as_array().unwrap().len(),
-            1,
-            "{text:?}"
-        );
+        assert_eq!(added(&id), [""; 0], "{text:?}");
         let left = modules(&catalog);
         assert!(left.is_empty() || !has_a && left == ["a.wasm"], "{left:?}");
     }
@@ -409,4 +413,55 @@ fn files_that_are_not_the_catalogs_own_stay() {
     }
     assert!(outside.path().join("out.wasm").is_file() && catalog.path().join("top.wasm").is_file());
     assert!(catalog.file().is_file() && !catalog.module("mine").exists());
+}
+
+#[test]
+fn a_component_is_registered_as_a_module_is_and_refused_with_its_reason() {
+    let catalog = Catalog::new();
+    let id = catalog.executor();
+    let prebuilt = fs::read(common::root().join("runtimes/prebuilt/passthrough.wasm")).unwrap();
+    let whole = component_of(&prebuilt);
+    let component = |wat: &str| inline(&wasm(&format!("(component {wat})")));
+    let before = files(catalog.path());
+    for (what, module, import, word) in [
+        (
+            "an import",
+            component(r#"(import "acme:tools/hammer@1.0.0" (instance (export "hit" (func))))"#),
+            json!("acme:tools/hammer@1.0.0"),
+            "nobody provides",
+        ),
+        (
+            "another version",
+            component(r#"(import "wasi:cli/run@0.3.0" (instance (export "run" (func))))"#),
+            json!("wasi:cli/run@0.3.0"),
+            "nobody provides",
+        ),
+        ("no export", component(""), Value::Null, "wasi:cli/run"),
+        (
+            "another world",
+            component(
+                r#"(core module $m (func (export "f"))) (core instance $i (instantiate $m)) (func (export "run") (canon lift (core func $i "f")))"#,
+            ),
+            Value::Null,
+            "wasi:cli/run",
+        ),
+        ("truncated", inline(&whole[..whole.len() / 2]), Value::Null, "section"),
+        ("its header", inline(&whole[..8]), Value::Null, "wasi:cli/run"),
+        ("another layer", inline(b"\0asm\x0d\0\x02\0"), Value::Null, "not WebAssembly"),
+    ] {
+        let reply = register(&id, "bad", module);
+        assert_error(&reply, "module_invalid");
+        assert_eq!(reply["details"], json!({"runtime": "bad", "import": import}), "{what}: {reply}");
+        assert!(reply["error"].as_str().unwrap().contains(word), "{what}: {reply}");
+        assert_eq!(files(catalog.path()), before, "{what}");
+    }
+    let reply = register(&id, "echo", inline(&whole));
+    let shown = &reply["output"];
+    assert_eq!((&shown["kind"], &shown["capabilities"]), (&json!("component"), &json!(["dirs"])), "{reply}");
+    let imports = shown["imports"].as_array().unwrap();
+    assert!(imports.iter().any(|import| import.as_str().unwrap().starts_with("wasi:cli/stdout@0.2.")), "{reply}");
+    let first = execute(&json!({"executor": id, "runtime": "echo", "meta": true}));
+    assert_eq!((&first["output"], &first["meta"]["cache"]), (&json!({"config": {}, "context": {}}), &json!("memory")));
+    let http = ok(arawn_catalog_inspect, &json!({"executor": id, "name": "http"}));
+    assert!(http["kind"] == "component" && http["capabilities"].as_array().unwrap().contains(&json!("http")), "{http}");
 }

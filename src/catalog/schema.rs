@@ -79,13 +79,14 @@ impl ConfigSchema {
         }
         let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
         compiler.use_loader(Box::new(Nothing));
-        let compiled = compiler.add_resource(URL, json.clone()).and_then(|()| compiler.compile(URL, &mut schemas));
-        let root = compiled.map_err(|error| match &error {
+        let refused = |error: boon::CompileError| match &error {
             boon::CompileError::ValidationError { src, .. } => {
                 failures(src).into_iter().next().unwrap_or_else(|| whole(format!("{error:#}")))
             }
             _ => whole(format!("{error:#}").replace(URL, "config_schema")),
-        })?;
+        };
+        compiler.add_resource(URL, json.clone()).map_err(refused)?;
+        let root = compiler.compile(URL, &mut schemas).map_err(refused)?;
         Ok(ConfigSchema { json, schemas, root, refers })
     }
 

@@ -164,10 +164,9 @@ impl ScriptExecutor {
     }
 
     fn look_into(&self, entry: &RuntimeEntry) -> Result<Look> {
-        let not_wasm = |error: io::Error| module_cache::module_invalid(&entry.name, error.to_string());
         match &entry.source {
             Source::Embedded(builtin) => {
-                let declared = declared(Cursor::new(builtin.wasm)).map_err(not_wasm)?;
+                let declared = declared(&entry.name, Cursor::new(builtin.wasm))?;
                 Ok(Look { sha: builtin.sha256(), bytes: builtin.wasm.len() as u64, declared })
             }
             Source::File(path) => {
@@ -175,10 +174,10 @@ impl ScriptExecutor {
                 let hashed = module_cache::cache().hashed(&entry.name, path, most, self.records()?)?;
                 let bytes = hashed.file.identity.size;
                 let declared = match hashed.bytes {
-                    Some(bytes) => declared(Cursor::new(bytes)),
-                    None => declared(hashed.file.file),
+                    Some(bytes) => declared(&entry.name, Cursor::new(bytes))?,
+                    None => declared(&entry.name, hashed.file.file)?,
                 };
-                Ok(Look { sha: hashed.sha, bytes, declared: declared.map_err(not_wasm)? })
+                Ok(Look { sha: hashed.sha, bytes, declared })
             }
         }
     }
@@ -202,7 +201,7 @@ fn shown(entry: &RuntimeEntry, look: Result<Look>) -> Value {
         "pin": entry.sha256(),
         "sha256": look.as_ref().map(|look| hex(&look.sha)),
         "bytes": look.as_ref().map(|look| look.bytes),
-        "kind": declared.map(|declared| declared.kind),
+        "kind": declared.map(|declared| declared.kind.as_str()),
         "imports": declared.map(|declared| &declared.imports),
         "capabilities": declared.map(Declared::capabilities),
         "problem": problem,

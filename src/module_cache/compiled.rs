@@ -57,6 +57,13 @@ pub(crate) enum Code {
 }
 
 impl Kind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Module => "module",
+            Kind::Component => "component",
+        }
+    }
+
     /// Which kind it is; an error that says what is wrong with bytes that no compiler need look at.
     pub fn of(name: &str, wasm: &[u8]) -> Result<Self> {
         match wasm {
