@@ -107,22 +107,23 @@ pub(crate) struct Job {
 /// Where a load's bytes are.
 pub(crate) enum Supply {
     Bytes(Sha, Bytes),
-    File(Contained),
+    /// And what it was when the call began.
+    File(Contained, Identity),
 }
 
 impl ModuleCache {
     /// Finds or makes the compiled module, in memory, on disk or by compiling, until the deadline.
     pub fn prepared(&'static self, engine: &'static Engine, wanted: &Wanted<'_>) -> Result<Prepared> {
         let &Wanted { entry, metering, module_bytes, disk, deadline } = wanted;
-        let known = match &entry.source {
+        let (known, identity) = match &entry.source {
             Source::Embedded(builtin) => {
                 check_size(&entry.name, builtin.wasm.len() as u64, module_bytes)?;
-                entry.sha256
+                (entry.sha256, None)
             }
             Source::File(path) => {
                 let identity = path.identity().map_err(|error| unavailable(&entry.name, path, &error))?;
                 check_size(&entry.name, identity.size, module_bytes)?;
-                self.hashes.known(path.full(), &identity)
+                (self.hashes.known(path.full(), &identity), Some(identity))
             }
         };
         if let Some(sha) = known {
@@ -132,9 +133,10 @@ impl ModuleCache {
                 return Ok(Prepared { compiled, tier: Tier::Memory, sha });
             }
         }
-        let supply = match &entry.source {
-            Source::Embedded(builtin) => Supply::Bytes(builtin.sha256(), Bytes::from_static(builtin.wasm)),
-            Source::File(path) => Supply::File(path.clone()),
+        let supply = match (&entry.source, identity) {
+            (Source::File(path), Some(identity)) => Supply::File(path.clone(), identity),
+            (Source::File(_), None) => return Err(Error::internal("a file that was not looked at")),
+            (Source::Embedded(builtin), _) => Supply::Bytes(builtin.sha256(), Bytes::from_static(builtin.wasm)),
         };
         let (name, pin) = (entry.name.clone(), entry.sha256);
         self.load(engine, Job { name, supply, pin, metering, module_bytes, disk: disk.cloned() }, deadline)
@@ -144,7 +146,7 @@ impl ModuleCache {
     pub fn load(&'static self, engine: &'static Engine, job: Job, deadline: &Deadline) -> Result<Prepared> {
         let module = match &job.supply {
             Supply::Bytes(sha, _) => Module::Bytes(*sha),
-            Supply::File(path) => Module::File(path.full().to_owned()),
+            Supply::File(path, identity) => Module::file(path.full(), *identity),
         };
         let errand = Errand { module, metering: job.metering, module_bytes: job.module_bytes, pin: job.pin };
         let name = job.name.clone();
@@ -182,7 +184,7 @@ impl ModuleCache {
                 let found = self.find(engine, job, *sha, &mut Wasm::Read(Cow::Borrowed(&**bytes)))?;
                 return found.ok_or_else(|| Error::internal("bytes that are not what they are"));
             }
-            Supply::File(path) => path,
+            Supply::File(path, _) => path,
         };
         let records = job.disk.as_deref().map(|disk| (disk, profile.compatibility.as_str()));
         let Hashed { file, sha, bytes, is_new } = self.hashes.hashed(&job.name, path, job.module_bytes, records)?;

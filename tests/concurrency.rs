@@ -82,7 +82,7 @@ fn calls_beyond_the_slots_wait_within_their_deadline() {
     assert_error(&replies[0], "overloaded");
     assert_eq!(replies[0]["details"], json!({"timeout_ms": 100, "pool_slots": 1}));
     assert_eq!(replies[1]["status"], "ok", "a call that waits long enough gets the slot: {}", replies[1]);
-    assert_error(&replies[2], "timeout");
+    assert_error(&replies[2], "cancelled");
 }
 
 /// Without an executor there is no thread; afterwards the ticker sleeps while no call runs.

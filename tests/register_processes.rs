@@ -20,7 +20,14 @@ fn registration(executor: &str, name: &str, wat: &str, replace: bool) -> Value {
 }
 
 fn new_executor(catalog: &Catalog) -> (&'static str, Value) {
-    ("arawn_executor_new", json!({"id": "a", "cache_dir": null, "runtimes_dir": catalog.path()}))
+    (
+        "arawn_executor_new",
+        json!({
+            "id": "a", "cache_dir": null, "runtimes_dir": catalog.path(),
+            // For a compiler in a debug build on a busy machine.
+            "limits": {"timeout_ms": 300_000},
+        }),
+    )
 }
 
 /// The names of the entries. What the directory holds must be their files and nothing else.
@@ -38,6 +45,15 @@ fn settled(catalog: &Catalog) -> BTreeSet<String> {
     entries.iter().map(|entry| entry.name.clone()).collect()
 }
 
+/// Ends the caller even if the test fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn eight_processes_that_register_and_remove_at_once_lose_nothing() {
     let catalog = Catalog::new();
@@ -45,7 +61,7 @@ fn eight_processes_that_register_and_remove_at_once_lose_nothing() {
     ok(arawn_catalog_register, &registration(&id, "contested", &answering("before"), false));
     let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let catalog = &catalog;
+        let (catalog, done) = (&catalog, Done(&is_done));
         // Whoever calls meanwhile gets one of the modules, and no error.
         let caller = scope.spawn(|| {
             let mut calls = 0;
@@ -88,7 +104,7 @@ fn eight_processes_that_register_and_remove_at_once_lose_nothing() {
             .collect();
         let once: Vec<u32> = processes.into_iter().map(|process| process.join().unwrap()).collect();
         assert_eq!(once.iter().sum::<u32>(), 1, "one of them was the first");
-        is_done.store(true, Ordering::Relaxed);
+        drop(done);
         assert!(caller.join().unwrap() > 0);
     });
     let mut expected: BTreeSet<String> = ["contested", "once"].map(str::to_owned).into();

@@ -123,8 +123,9 @@ impl ScriptExecutor {
                     Source::File(path) => {
                         let hashed = module_cache::cache().hashed(&other, path, most, self.records()?)?;
                         module_cache::check_pin(&other, entry.sha256, hashed.sha)?;
-                        let shared = Module::Shared(path.clone(), hashed.file.identity);
-                        return Ok((hashed.sha, Supply::File(path.clone()), shared));
+                        let identity = hashed.file.identity;
+                        let shared = Module::Shared(path.clone(), identity);
+                        return Ok((hashed.sha, Supply::File(path.clone(), identity), shared));
                     }
                 }
             }

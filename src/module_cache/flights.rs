@@ -3,11 +3,14 @@
 use super::{Key, Prepared, Sha};
 use crate::engine::Metering;
 use crate::error::{Error, Phase, Result};
+use crate::files::Identity;
 use crate::jobs::Deadline;
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::SystemTime;
 
 /// All that a load's result depends on, so that whoever wants the same may wait for the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,11 +21,24 @@ pub(super) struct Errand {
     pub pin: Option<Sha>,
 }
 
-/// What is to be loaded: bytes that are at hand, or a file, whatever is in it by then.
+/// What is to be loaded: bytes that are at hand, or a file in the version in which the call has found it. A load that has
+/// read an older one is not for a call that began after the change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Module {
     Bytes(Sha),
-    File(PathBuf),
+    File(PathBuf, Identity),
+    /// One that may change again and look the same: no other call's, by its number.
+    FreshFile(u64),
+}
+
+impl Module {
+    pub fn file(path: &Path, identity: Identity) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        match identity.settled(SystemTime::now()) {
+            true => Module::File(path.to_owned(), identity),
+            false => Module::FreshFile(NEXT.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
 }
 
 #[derive(Default)]

@@ -1,4 +1,5 @@
-/* One slot, held by a guest that loops for 1000 ms; meanwhile one call waits 100 ms for it, and then one waits longer. */
+/* One slot, held by a guest that loops; meanwhile one call waits 100 ms for it, and then one waits until it is free. */
+#define _POSIX_C_SOURCE 200809L
 #include "check.h"
 #include <pthread.h>
 #include <time.h>
@@ -6,7 +7,17 @@
 static void *holder(void *unused)
 {
     (void)unused;
-    return arawn_execute_runtime("{\"executor\":\"o\",\"runtime\":\"loop\",\"limits\":{\"timeout_ms\":1000}}");
+    return arawn_execute_runtime("{\"executor\":\"o\",\"runtime\":\"loop\",\"job\":\"hold\"}");
+}
+
+/* Frees the slot while the main thread waits for it. */
+static void *freer(void *unused)
+{
+    struct timespec a_while = {0, 200 * 1000 * 1000};
+    (void)unused;
+    nanosleep(&a_while, NULL);
+    CHECK(says(arawn_cancel("{\"executor\":\"o\",\"job\":\"hold\"}"), "\"status\":\"ok\""));
+    return NULL;
 }
 
 int main(int argc, char **argv)
@@ -16,7 +27,7 @@ int main(int argc, char **argv)
     char config[4096];
     char *reply;
     void *held;
-    pthread_t thread;
+    pthread_t thread, other;
     CHECK(argc == 2);
     CHECK(says(arawn_configure("{\"pool_slots\":1}"), "\"status\":\"ok\""));
     sprintf(config, "{\"id\":\"o\",\"cache_dir\":null,\"runtimes_dir\":\"%.4000s\"}", argv[1]);
@@ -33,9 +44,11 @@ int main(int argc, char **argv)
     reply = arawn_execute_runtime(wanted);
     puts(reply);
     arawn_free(reply);
+    CHECK(pthread_create(&other, NULL, freer, NULL) == 0);
     reply = arawn_execute_runtime(patient);
     puts(reply);
     arawn_free(reply);
+    CHECK(pthread_join(other, NULL) == 0);
     CHECK(pthread_join(thread, &held) == 0);
     puts(held);
     arawn_free(held);
