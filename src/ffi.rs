@@ -69,7 +69,8 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 ///    "module_bytes": 268435456,     the .wasm file
 ///    "fuel": null},                 instructions, about; null: not counted, which is faster
 ///  "capabilities": {                what guests may reach; nothing is granted that does not stand here
-///    "dirs": [{"host": "data",      a directory that exists; not /, nor one with the catalog or the cache in it
+///    "dirs": [{"host": "data",      a directory that exists; not /, nor one with the catalog or the cache in it;
+///                                   FIFOs in it are for modules alone, sockets and devices for nobody
 ///              "guest": "/data",    its path for the guest
 ///              "write": false}],    true: the guest may change what is in it
 ///    "env": {},                     the guest's environment; nothing of the host's is passed on

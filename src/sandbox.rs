@@ -4,6 +4,7 @@ mod clock;
 #[cfg(feature = "components")]
 pub(crate) mod component;
 pub(crate) mod files;
+mod guest;
 mod poll;
 mod run;
 pub(crate) mod stack;
@@ -12,6 +13,7 @@ pub(crate) mod wasi;
 pub(crate) use run::{Captured, Ending, run};
 
 use clock::Clock;
+use files::Files;
 
 use crate::catalog::RuntimeEntry;
 use crate::config::{Deterministic, GrantedDir, Limits};
@@ -21,7 +23,6 @@ use crate::origins::HttpGrant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wasmtime::{Memory, ResourceLimiter};
-use wasmtime_wasi::p1::WasiP1Ctx;
 
 /// The state of one call's store.
 pub(crate) struct Sandbox {
@@ -32,7 +33,7 @@ pub(crate) struct Sandbox {
     pub(crate) stdio: Stdio,
     pub(crate) limiter: Limiter,
     pub(crate) clock: Clock,
-    files: Option<WasiP1Ctx>,
+    files: Option<Files>,
     /// What a component has besides.
     #[cfg(feature = "components")]
     world: Option<Box<component::World>>,
@@ -77,7 +78,7 @@ impl Sandbox {
 
     /// Opens the granted directories, if there are any, for a module.
     fn open_files(&mut self) -> Result<()> {
-        self.files = if self.policy.dirs.is_empty() { None } else { Some(files::context(&self.policy.dirs)?) };
+        self.files = if self.policy.dirs.is_empty() { None } else { Some(Files::granted(&self.policy.dirs)?) };
         Ok(())
     }
 

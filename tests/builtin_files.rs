@@ -7,10 +7,11 @@ mod calls;
 mod common;
 
 use calls::{Granted, output, refused};
-use common::{assert_error, executor, run};
+use common::{assert_error, execute, executor, run};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -58,6 +59,7 @@ fn what_cannot_be_read_or_written_says_why_and_stays_as_it_was() {
     fs::create_dir(granted.path("rw/d")).unwrap();
     fs::write(granted.path("rw/f"), "old").unwrap();
     run(Command::new("mkfifo").arg(granted.path("rw/fifo")));
+    let _socket = UnixListener::bind(granted.path("rw/socket")).unwrap();
     symlink("../secret", granted.path("rw/up")).unwrap();
     symlink("/etc/hostname", granted.path("rw/absolute")).unwrap();
     symlink("..", granted.path("rw/parent")).unwrap();
@@ -79,7 +81,8 @@ fn what_cannot_be_read_or_written_says_why_and_stays_as_it_was() {
         ("/ro/x", "there is no such file", read_only, read_only),
         ("/ro/a.txt", "", read_only, read_only),
         ("/rw/d", "it is a directory", "it is a directory", "it is a directory"),
-        ("/rw/fifo", "it is not a regular file", "it is not a regular file", "it is not a regular file"),
+        ("/rw/fifo", "", "it is not a regular file", "it is not a regular file"),
+        ("/rw/socket", "it is not a regular file", "it is not a regular file", "it is not a regular file"),
         (
             "/rw/f/x",
             "a directory on its way is a file",
@@ -120,6 +123,27 @@ fn what_cannot_be_read_or_written_says_why_and_stays_as_it_was() {
     output(&granted.id, "file_write", json!({"path": "/rw/up", "content": "new"}), json!({}));
     assert!(fs::symlink_metadata(granted.path("rw/up")).unwrap().is_file());
     assert_eq!(fs::read_to_string(granted.path("secret")).unwrap(), "secret");
+}
+
+#[test]
+fn a_fifo_is_read_to_its_end_within_the_deadline() {
+    let granted = Granted::new();
+    let path = granted.path("rw/fifo");
+    run(Command::new("mkfifo").arg(&path));
+    // Into memory first, so that it is not the load that takes the time.
+    output(&granted.id, "file_read", json!({"path": "/ro/a.txt"}), json!({}));
+    let config = json!({"path": "/rw/fifo"});
+    let mut request = json!({"executor": granted.id, "runtime": "file_read", "input": {"config": config}});
+    request["limits"] = json!({"timeout_ms": 300});
+    let reply = execute(&request);
+    assert_error(&reply, "timeout");
+    assert_eq!(reply["details"], json!({"phase": "run", "timeout_ms": 300}));
+    let content = "through ".repeat(50_000);
+    let read = std::thread::scope(|scope| {
+        scope.spawn(|| fs::write(&path, &content).unwrap());
+        output(&granted.id, "file_read", config, json!({}))
+    });
+    assert_eq!((&read["bytes"], &read["content"]), (&json!(400_000), &json!(content)));
 }
 
 /// The check is the temporary file and its renaming: without them a reader meets a file that is empty or half there.

@@ -5,59 +5,16 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod common;
+#[path = "files/setup.rs"]
+mod setup;
 
 use arawn::ffi::arawn_executor_new;
-use common::{Catalog, assert_error, call, execute, run};
-use serde_json::{Value, json};
+use common::{assert_error, call};
+use serde_json::json;
+use setup::{Setup, errnos, probe};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
-
-const PROBE: &[u8] = include_bytes!("../runtimes/prebuilt/probe.wasm");
-
-/// A catalog with the probe; directories `ro` and `rw` to be granted, as descriptors 3 and 4; and a secret beside them.
-struct Setup {
-    catalog: Catalog,
-    directory: tempfile::TempDir,
-}
-
-impl Setup {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        for (name, text) in
-            [("ro/a.txt", "read me"), ("rw/b.txt", "change me"), ("secret.txt", "secret"), ("outside/c.txt", "c")]
-        {
-            let path = directory.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        Setup { catalog: Catalog::new().with_bytes("probe", PROBE), directory }
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn executor(&self, more: Value) -> String {
-        let mut config = json!({"capabilities": {"dirs": [
-            {"host": self.path("ro"), "guest": "/ro"},
-            {"host": self.path("rw"), "guest": "/rw", "write": true},
-        ]}});
-        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.catalog.executor_with(config)
-    }
-}
-
-fn probe(executor: &str, calls: Value) -> Vec<Value> {
-    let reply = execute(&json!({"executor": executor, "runtime": "probe", "input": {"config": {"calls": calls}}}));
-    reply["output"].as_array().unwrap_or_else(|| panic!("{reply}")).clone()
-}
-
-fn errnos(executor: &str, calls: Value) -> Vec<u64> {
-    probe(executor, calls).iter().map(|answer| answer["errno"].as_u64().unwrap()).collect()
-}
 
 #[test]
 fn what_is_granted_can_be_used() {
@@ -102,6 +59,8 @@ fn what_is_granted_can_be_used() {
     assert_eq!(fs::read_to_string(setup.path("rw/d/renamed.txt")).unwrap(), "written");
 }
 
+/// The check: `Guest::bytes` and `Guest::vectors`, by which the functions here reach the guest's memory.
+/// Go and others import every function, whether they use it or not.
 /// The check: no directory granted links no file function at all (`wasi::refuse_files`).
 #[test]
 fn without_a_grant_there_is_no_file_system() {
@@ -121,7 +80,7 @@ fn without_a_grant_there_is_no_file_system() {
     }
 }
 
-/// The check: paths are resolved inside the directory (wasmtime-wasi's, which `files::context` opens it with).
+/// The check: paths are resolved inside the directory (cap-std's `Dir`, which `Files::granted` opens it as).
 #[test]
 fn no_path_leaves_its_directory() {
     let setup = Setup::new();
@@ -192,7 +151,7 @@ fn no_path_leaves_its_directory() {
     assert_eq!(fs::read_dir(outside).unwrap().count(), 1);
 }
 
-/// The check: `FsPerms::ReadOnly` in `files::context`.
+/// The check: `Guest::changeable`, and that `open::path_open` asks whether the directory may be changed.
 #[test]
 fn what_is_read_only_cannot_be_changed_or_made_writable() {
     let setup = Setup::new();
@@ -243,81 +202,4 @@ fn directories_with_code_in_them_are_not_granted() {
     }
     let reply = call(arawn_executor_new, &json!({"capabilities": {"dirs": [{"host": setup.path("ro"), "guest": ""}]}}));
     assert_eq!(reply["details"]["path"], "capabilities.dirs[0].guest", "{reply}");
-}
-
-/// The check: `files::path_open` refuses what is neither file, directory nor link.
-#[test]
-fn a_fifo_or_device_cannot_hold_a_call_past_its_deadline() {
-    let setup = Setup::new();
-    run(Command::new("mkfifo").arg(setup.path("rw/fifo")));
-    symlink("fifo", setup.path("rw/link")).unwrap();
-    let _socket = std::os::unix::net::UnixListener::bind(setup.path("rw/socket")).unwrap();
-    let id = setup.executor(json!({"limits": {"timeout_ms": 5000}}));
-    for path in ["fifo", "link", "./fifo", "socket"] {
-        for options in [
-            json!({"follow": true}),
-            json!({"follow": true, "write": true}),
-            json!({"follow": true, "create": true, "write": true}),
-        ] {
-            let begun = Instant::now();
-            let answers = errnos(&id, json!([["path_open", 4, path, options]]));
-            assert_ne!(answers[0], 0, "{path}");
-            assert!(begun.elapsed() < Duration::from_secs(2), "{path}");
-        }
-    }
-}
-
-#[test]
-fn stdio_stays_stdio_beside_files() {
-    let setup = Setup::new();
-    let id = setup.executor(json!({}));
-    // A file in stdin's place, and stdin closed; stdout renumbered is tried where it is not needed any more: never.
-    let answers = probe(
-        &id,
-        json!([
-            ["path_open", 3, "a.txt", {}],
-            ["fd_renumber", 5, 0],
-            ["fd_read", 0],
-            ["fd_read", 5],
-            ["fd_write", 0, "x"],
-            ["fd_close", 0],
-            ["fd_read", 0],
-            ["fd_renumber", 2, 9],
-            ["fd_close", 2],
-            ["fd_write", 2, "x"],
-            ["fd_read", 1],
-        ]),
-    );
-    let errors: Vec<_> = answers.iter().map(|answer| answer["errno"].as_u64().unwrap()).collect();
-    assert_eq!(answers[2]["text"], "read me", "{answers:?}");
-    assert_eq!((errors[0], errors[1], errors[2], errors[5], errors[8]), (0, 0, 0, 0, 0), "{errors:?}");
-    for refused in [3, 4, 6, 7, 9, 10] {
-        assert_ne!(errors[refused], 0, "call {refused}: {errors:?}");
-    }
-    // A file in stdout's place takes what the runtime answers; the host gets nothing.
-    let calls = json!([["path_open", 4, "out", {"create": true, "write": true}], ["fd_renumber", 5, 1]]);
-    let reply = execute(&json!({"executor": id, "runtime": "probe", "input": {"config": {"calls": calls}}}));
-    assert_error(&reply, "malformed_output");
-    assert!(fs::read_to_string(setup.path("rw/out")).unwrap().starts_with("{\"status\":\"ok\""));
-}
-
-#[test]
-fn a_deterministic_listing_is_sorted_and_has_no_inodes() {
-    let setup = Setup::new();
-    let mut names: Vec<String> = (0..300).map(|n| format!("{}-{n}", n * 7919 % 1000)).collect();
-    names.iter().for_each(|name| fs::write(setup.path("ro").join(name), "").unwrap());
-    names.extend([".", "..", "a.txt"].map(str::to_owned));
-    names.sort();
-    let id = setup.executor(json!({"deterministic": {"seed": 1}}));
-    for room in [4096, 300, 60000] {
-        let answers = probe(&id, json!([["fd_readdir", 3, room]]));
-        assert_eq!((&answers[0]["names"], &answers[0]["has_inodes"]), (&json!(names), &json!(false)), "{room}");
-    }
-    let id = setup.executor(json!({}));
-    for room in [4096, 300] {
-        let answers = probe(&id, json!([["fd_readdir", 3, room]]));
-        let mut found: Vec<String> = serde_json::from_value(answers[0]["names"].clone()).unwrap();
-        found.sort();
-        assert_eq!(found, names);
-    }
 }

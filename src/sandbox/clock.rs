@@ -69,18 +69,32 @@ impl Clock {
         }
     }
 
-    /// Sleeps, but not past the deadline.
-    pub fn sleep(&mut self, deadline: &Deadline, duration: Duration) -> Result<(), Stop> {
+    /// Waits until something else is ready, for `duration` at most, but not past the deadline. `is_ready` itself waits, for as
+    /// long as it is told.
+    pub fn wait(
+        &mut self,
+        deadline: &Deadline,
+        duration: Option<Duration>,
+        mut is_ready: impl FnMut(Duration) -> bool,
+    ) -> Result<(), Stop> {
         let begun = Instant::now();
         loop {
             let patience = deadline.patience()?;
+            let Some(duration) = duration else {
+                match is_ready(patience) {
+                    true => return Ok(()),
+                    false => continue,
+                }
+            };
             if let Clock::Virtual(fixed) = self {
-                fixed.slept = fixed.slept.saturating_add(duration);
+                if !is_ready(Duration::ZERO) {
+                    fixed.slept = fixed.slept.saturating_add(duration);
+                }
                 return Ok(());
             }
-            match duration.saturating_sub(begun.elapsed()) {
-                left if left.is_zero() => return Ok(()),
-                left => std::thread::sleep(left.min(patience)),
+            let left = duration.saturating_sub(begun.elapsed());
+            if is_ready(left.min(patience)) || left.is_zero() {
+                return Ok(());
             }
         }
     }

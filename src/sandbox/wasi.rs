@@ -4,18 +4,14 @@
 //! its host time in these few functions, and wasmtime-wasi's pass each byte through a stream and a buffer of its own.
 //! Nothing in it can reach a file, a directory or a socket: such functions answer "not capable".
 
+use super::guest::{Answer, Failure, Guest, bounded, seen};
 use super::poll::poll_oneoff;
 use super::{OutputTooLarge, Sandbox, Stream};
-use crate::jobs::Stop;
 use std::fmt;
-use wasmtime::{Caller, Extern, Linker, Memory, Result};
+use wasmtime::{Caller, Linker, Result};
 use wasmtime_wasi::p1::types::{Clockid, Errno, Filetype, Rights};
 
 pub(super) const MODULE: &str = "wasi_snapshot_preview1";
-
-/// What one host call does is bounded, so that the deadline holds between them: `IOV_MAX` of POSIX for vectors, as many
-/// subscriptions.
-const MAX_VECTOR: u32 = 1024;
 
 /// The guest called `proc_exit`.
 #[derive(Debug)]
@@ -37,88 +33,12 @@ impl fmt::Display for OutputTooLarge {
 
 impl std::error::Error for OutputTooLarge {}
 
-/// Why a function did not do what it was asked: an answer to the guest, or the guest's end.
-pub(super) enum Failure {
-    Errno(Errno),
-    Stop(wasmtime::Error),
-}
-
-impl From<Errno> for Failure {
-    fn from(errno: Errno) -> Self {
-        Failure::Errno(errno)
-    }
-}
-
-impl From<Stop> for Failure {
-    fn from(stop: Stop) -> Self {
-        Failure::Stop(stop.into())
-    }
-}
-
-pub(super) type Answer<T = ()> = std::result::Result<T, Failure>;
-
-/// The guest's memory beside the sandbox's state, with checked access to the former.
-pub(super) struct Guest<'a> {
-    memory: &'a mut [u8],
-    pub sandbox: &'a mut Sandbox,
-}
-
-impl Guest<'_> {
-    pub(super) fn bytes(&mut self, at: u32, len: u32) -> Answer<&mut [u8]> {
-        let at = at as usize;
-        self.memory.get_mut(at..at + len as usize).ok_or(Failure::Errno(Errno::Fault))
-    }
-
-    pub(super) fn write(&mut self, at: u32, bytes: &[u8]) -> Answer {
-        self.bytes(at, bytes.len() as u32)?.copy_from_slice(bytes);
-        Ok(())
-    }
-
-    pub(super) fn read<const N: usize>(&self, at: u32) -> Answer<[u8; N]> {
-        let at = at as usize;
-        let bytes = self.memory.get(at..at + N).and_then(|bytes| bytes.try_into().ok());
-        bytes.ok_or(Failure::Errno(Errno::Fault))
-    }
-
-    /// The `index`th pair of pointer and length of an iovec array.
-    fn iovec(&self, iovecs: u32, index: u32) -> Answer<(u32, u32)> {
-        let at = u64::from(iovecs) + u64::from(index) * 8;
-        let at = u32::try_from(at).map_err(|_| Errno::Fault)?;
-        let [a, b, c, d, e, f, g, h] = self.read(at)?;
-        Ok((u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])))
-    }
-
-    pub(super) fn stream(&self, fd: u32) -> Answer<Stream> {
-        self.sandbox.stdio.stream(fd).ok_or(Failure::Errno(Errno::Badf))
-    }
-}
-
-/// The guest's memory, looked up once.
-pub(super) fn memory(caller: &mut Caller<'_, Sandbox>) -> Result<Memory> {
-    if let Some(memory) = caller.data().memory {
-        return Ok(memory);
-    }
-    let export = caller.get_export("memory").and_then(Extern::into_memory);
-    let memory = export.ok_or_else(|| wasmtime::Error::msg("the module exports no `memory`"))?;
-    caller.data_mut().memory = Some(memory);
-    Ok(memory)
-}
-
-/// Turns the answer into what the guest sees.
-pub(super) fn answer(mut caller: Caller<'_, Sandbox>, act: impl FnOnce(&mut Guest<'_>) -> Answer) -> Result<i32> {
-    let (memory, sandbox) = memory(&mut caller)?.data_and_store_mut(&mut caller);
-    match act(&mut Guest { memory, sandbox }) {
-        Ok(()) => Ok(Errno::Success as i32),
-        Err(Failure::Errno(errno)) => Ok(errno as i32),
-        Err(Failure::Stop(error)) => Err(error),
-    }
-}
-
 /// Defines one function: its parameters, and what it does with the guest.
 macro_rules! define {
     ($linker:ident: $($name:ident($guest:ident $(, $arg:ident: $ty:ty)*) $body:expr;)*) => {$(
-        $linker.func_wrap(MODULE, stringify!($name), |caller: Caller<'_, Sandbox> $(, $arg: $ty)*| {
-            answer(caller, |$guest| $body)
+        $linker.func_wrap(MODULE, stringify!($name), |mut caller: Caller<'_, Sandbox> $(, $arg: $ty)*| {
+            let act = |$guest: &mut Guest<'_>| -> Answer { $body };
+            seen(act(&mut Guest::of(&mut caller)?))
         })?;
     )*};
 }
@@ -238,10 +158,6 @@ fn refuse_files(linker: &mut Linker<Sandbox>) -> Result<()> {
         path_unlink_file(i32, i32, i32);
     }
     Ok(())
-}
-
-pub(super) fn bounded(count: u32) -> Answer<u32> {
-    if count <= MAX_VECTOR { Ok(count) } else { Err(Errno::Inval.into()) }
 }
 
 pub(super) fn fd_read(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, read: u32) -> Answer {

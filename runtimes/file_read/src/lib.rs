@@ -4,7 +4,7 @@
 //! by default 8 MiB. Output: `{"path","bytes","content"}`.
 //!
 //! A file with more than `max_bytes` is an error, and so is one that is not UTF-8 where that is asked for; it is never
-//! read in part.
+//! read in part. A FIFO is read until its writers are gone, for as long as the call's deadline allows.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -50,7 +50,7 @@ fn read(path: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
         return Err("it does not name a file".to_owned());
     }
     let file = File::open(path).map_err(|error| match fs::metadata(path) {
-        // A FIFO or a device, which no sandbox opens.
+        // A socket or a device, which no sandbox opens.
         Ok(there) if !there.is_file() && !there.is_dir() => "it is not a regular file".to_owned(),
         _ => files::reason(&error),
     })?;

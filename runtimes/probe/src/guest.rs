@@ -1,5 +1,6 @@
 //! The calls.
 
+use crate::sys;
 use serde_json::{Value, json};
 
 pub fn main() {
@@ -14,16 +15,22 @@ fn make(call: &Value) -> Option<Value> {
     let text = |index: usize| call[index].as_str();
     let errno = match call[0].as_str()? {
         "path_open" => return Some(path_open(number(1)?, text(2)?, &call[3])),
-        "fd_read" => return Some(fd_read(number(1)?)),
+        name @ ("fd_read" | "fd_readv") => {
+            let split = name == "fd_readv";
+            return Some(fd_read(number(1)?, number(2).unwrap_or(4096), number(3), split));
+        }
+        name @ ("fd_write" | "fd_writev") => {
+            return Some(fd_write(number(1)?, text(2)?, number(3), name == "fd_writev"));
+        }
+        "fd_seek" => return Some(fd_seek(number(1)?, call[2].as_i64()?, number(3)?)),
+        "fd_tell" => return Some(fd_tell(number(1)?)),
+        "fd_fdstat_get" => return Some(fd_fdstat(number(1)?)),
+        "fd_filestat_get" => return Some(fd_filestat(number(1)?)),
+        "poll_oneoff" => return Some(poll(&call[1], number(2))),
         "fd_readdir" => return Some(fd_readdir(number(1)?, number(2)? as usize)),
         "path_readlink" => return Some(path_readlink(number(1)?, text(2)?)),
         "path_filestat_get" => return Some(path_filestat_get(number(1)?, number(2)?, text(3)?)),
         "fd_prestat_get" => return Some(fd_prestat(number(1)?)),
-        "fd_write" => {
-            let (text, mut written) = (text(2)?, 0u32);
-            let iovec = [text.as_ptr() as u32, text.len() as u32];
-            sys::fd_write(number(1)?, &iovec, 1, &mut written)
-        }
         "fd_close" => sys::fd_close(number(1)?),
         "fd_renumber" => sys::fd_renumber(number(1)?, number(2)?),
         "fd_filestat_set_size" => sys::fd_filestat_set_size(number(1)?, u64::from(number(2)?)),
@@ -33,30 +40,110 @@ fn make(call: &Value) -> Option<Value> {
         "path_unlink_file" => sys::path_unlink_file(number(1)?, text(2)?),
         "path_create_directory" => sys::path_create_directory(number(1)?, text(2)?),
         "path_remove_directory" => sys::path_remove_directory(number(1)?, text(2)?),
-        "path_filestat_set_times" => sys::path_filestat_set_times(number(1)?, text(2)?),
+        "path_filestat_set_times" => {
+            sys::path_filestat_set_times(number(1)?, number(3).unwrap_or(0), text(2)?, WHEN, SET_MODIFIED)
+        }
+        "fd_filestat_set_times" => sys::fd_filestat_set_times(number(1)?, WHEN, SET_MODIFIED),
+        "fd_fdstat_set_flags" => sys::fd_fdstat_set_flags(number(1)?, number(2)?),
+        "fd_sync" => sys::fd_sync(number(1)?),
+        "fd_datasync" => sys::fd_datasync(number(1)?),
+        "fd_advise" => sys::fd_advise(number(1)?, 0, 0, 0),
+        "fd_allocate" => sys::fd_allocate(number(1)?, 0, 1),
         _ => return None,
     };
     Some(json!({"errno": errno}))
 }
 
-/// Options: `create`, `directory`, `truncate`, `write`, `follow`.
+/// Nanoseconds since 1970 that times are set to: a second, the time of the last change.
+const WHEN: u64 = 1_000_000_000;
+const SET_MODIFIED: u32 = 4;
+
+/// Options: `create`, `directory`, `exclusive`, `truncate`, `write`, `only_write`, `follow`, and `flags`, a number.
 fn path_open(fd: u32, path: &str, options: &Value) -> Value {
     const READ: u64 = 1 << 1 | 1 << 14;
     const WRITE: u64 = 1 << 6 | 1 << 22;
     let is = |name: &str| options[name] == true;
-    let create = u32::from(is("create")) | u32::from(is("directory")) << 1 | u32::from(is("truncate")) << 3;
-    let rights = if is("write") { READ | WRITE } else { READ };
+    let bits = ["create", "directory", "exclusive", "truncate"].iter().enumerate();
+    let create = bits.map(|(bit, name)| u32::from(is(name)) << bit).sum();
+    let rights = match (is("write"), is("only_write")) {
+        (_, true) => WRITE,
+        (true, _) => READ | WRITE,
+        (false, false) => READ,
+    };
+    let flags = options["flags"].as_u64().unwrap_or(0) as u32;
     let mut opened = 0;
-    let errno = sys::path_open(fd, u32::from(is("follow")), path, create, rights, &mut opened);
+    let errno = sys::path_open(fd, u32::from(is("follow")), path, create, rights, flags, &mut opened);
     json!({"errno": errno, "fd": opened})
 }
 
-fn fd_read(fd: u32) -> Value {
-    let mut buffer = [0u8; 4096];
+/// Reads up to `room` bytes, at the position or at `offset`; a split read has two vectors.
+fn fd_read(fd: u32, room: u32, offset: Option<u32>, split: bool) -> Value {
+    let mut buffer = vec![0u8; room as usize];
     let mut read = 0;
-    let iovec = [buffer.as_mut_ptr() as u32, buffer.len() as u32];
-    let errno = sys::fd_read(fd, &iovec, 1, &mut read);
+    let iovecs = vectors(buffer.as_mut_ptr() as u32, room, split);
+    let errno = match offset {
+        None => sys::fd_read(fd, &iovecs, &mut read),
+        Some(offset) => sys::fd_pread(fd, &iovecs, u64::from(offset), &mut read),
+    };
     json!({"errno": errno, "text": String::from_utf8_lossy(&buffer[..read as usize])})
+}
+
+/// Writes, at the position or at `offset`; a split write has two vectors.
+fn fd_write(fd: u32, text: &str, offset: Option<u32>, split: bool) -> Value {
+    let mut written = 0;
+    let iovecs = vectors(text.as_ptr() as u32, text.len() as u32, split);
+    let errno = match offset {
+        None => sys::fd_write(fd, &iovecs, &mut written),
+        Some(offset) => sys::fd_pwrite(fd, &iovecs, u64::from(offset), &mut written),
+    };
+    json!({"errno": errno, "written": written})
+}
+
+fn vectors(at: u32, len: u32, split: bool) -> Vec<[u32; 2]> {
+    if split { vec![[at, len / 2], [at + len / 2, len - len / 2]] } else { vec![[at, len]] }
+}
+
+fn fd_seek(fd: u32, offset: i64, whence: u32) -> Value {
+    let mut at = 0;
+    let errno = sys::fd_seek(fd, offset, whence, &mut at);
+    json!({"errno": errno, "at": at})
+}
+
+fn fd_tell(fd: u32) -> Value {
+    let mut at = 0;
+    let errno = sys::fd_tell(fd, &mut at);
+    json!({"errno": errno, "at": at})
+}
+
+fn fd_fdstat(fd: u32) -> Value {
+    let mut stat = [0u64; 3];
+    let errno = sys::fd_fdstat_get(fd, &mut stat);
+    json!({"errno": errno, "type": stat[0] as u8, "flags": stat[0] >> 16, "rights": stat[1]})
+}
+
+fn fd_filestat(fd: u32) -> Value {
+    let mut stat = [0u64; 8];
+    let errno = sys::fd_filestat_get(fd, &mut stat);
+    json!({"errno": errno, "type": stat[2] as u8, "inode": stat[1], "size": stat[4], "modified": stat[6]})
+}
+
+/// Waits for descriptors, given as `[[fd, "read"], [fd, "write"], …]`, and for `ms` milliseconds if that is given. What
+/// happened: the index of each in the list, the clock's being the list's length.
+fn poll(descriptors: &Value, ms: Option<u32>) -> Value {
+    let mut subscriptions: Vec<[u64; 6]> = Vec::new();
+    for (index, descriptor) in descriptors.as_array().into_iter().flatten().enumerate() {
+        let kind = if descriptor[1] == "read" { 1 } else { 2 };
+        subscriptions.push([index as u64, kind, descriptor[0].as_u64().unwrap_or(0), 0, 0, 0]);
+    }
+    if let Some(ms) = ms {
+        subscriptions.push([subscriptions.len() as u64, 0, 1, u64::from(ms) * 1_000_000, 0, 0]);
+    }
+    let (mut events, mut count) = (vec![[0u64; 4]; subscriptions.len()], 0);
+    let errno = sys::poll_oneoff(&subscriptions, &mut events, &mut count);
+    let happened = events[..count as usize].iter().map(|[index, what, bytes, flags]| {
+        json!({"index": index, "errno": *what as u16, "bytes": bytes, "hangup": *flags as u16 == 1})
+    });
+    json!({"errno": errno, "events": happened.collect::<Vec<_>>()})
 }
 
 /// All names, read through a buffer of `room` bytes.
@@ -95,7 +182,7 @@ fn path_readlink(fd: u32, path: &str) -> Value {
 fn path_filestat_get(fd: u32, follow: u32, path: &str) -> Value {
     let mut stat = [0u64; 8];
     let errno = sys::path_filestat_get(fd, follow, path, &mut stat);
-    json!({"errno": errno, "type": stat[2] as u8, "size": stat[4]})
+    json!({"errno": errno, "type": stat[2] as u8, "inode": stat[1], "size": stat[4], "modified": stat[6]})
 }
 
 fn fd_prestat(fd: u32) -> Value {
@@ -106,100 +193,4 @@ fn fd_prestat(fd: u32) -> Value {
         sys::fd_prestat_dir_name(fd, &mut name);
     }
     json!({"errno": errno, "name": String::from_utf8_lossy(&name)})
-}
-
-/// The calls themselves, with a path as pointer and length.
-#[allow(unsafe_code, reason = "the calls of preview 1 take pointers")]
-mod sys {
-    mod raw {
-        #[link(wasm_import_module = "wasi_snapshot_preview1")]
-        unsafe extern "C" {
-            pub fn path_open(
-                a: u32,
-                b: u32,
-                c: *const u8,
-                d: usize,
-                e: u32,
-                f: u64,
-                g: u64,
-                h: u32,
-                i: *mut u32,
-            ) -> u32;
-            pub fn fd_read(a: u32, b: *const u32, c: u32, d: *mut u32) -> u32;
-            pub fn fd_write(a: u32, b: *const u32, c: u32, d: *mut u32) -> u32;
-            pub fn fd_close(a: u32) -> u32;
-            pub fn fd_renumber(a: u32, b: u32) -> u32;
-            pub fn fd_filestat_set_size(a: u32, b: u64) -> u32;
-            pub fn fd_readdir(a: u32, b: *mut u8, c: usize, d: u64, e: *mut u32) -> u32;
-            pub fn fd_prestat_get(a: u32, b: *mut u32) -> u32;
-            pub fn fd_prestat_dir_name(a: u32, b: *mut u8, c: usize) -> u32;
-            pub fn path_link(a: u32, b: u32, c: *const u8, d: usize, e: u32, f: *const u8, g: usize) -> u32;
-            pub fn path_symlink(a: *const u8, b: usize, c: u32, d: *const u8, e: usize) -> u32;
-            pub fn path_rename(a: u32, b: *const u8, c: usize, d: u32, e: *const u8, f: usize) -> u32;
-            pub fn path_unlink_file(a: u32, b: *const u8, c: usize) -> u32;
-            pub fn path_create_directory(a: u32, b: *const u8, c: usize) -> u32;
-            pub fn path_remove_directory(a: u32, b: *const u8, c: usize) -> u32;
-            pub fn path_readlink(a: u32, b: *const u8, c: usize, d: *mut u8, e: usize, f: *mut u32) -> u32;
-            pub fn path_filestat_get(a: u32, b: u32, c: *const u8, d: usize, e: *mut u64) -> u32;
-            pub fn path_filestat_set_times(a: u32, b: u32, c: *const u8, d: usize, e: u64, f: u64, g: u32) -> u32;
-        }
-    }
-
-    // SAFETY, of every call below: each pointer comes from a reference that lives through the call, with the length of
-    // what is behind it.
-    pub fn path_open(fd: u32, follow: u32, path: &str, create: u32, rights: u64, opened: &mut u32) -> u32 {
-        unsafe { raw::path_open(fd, follow, path.as_ptr(), path.len(), create, rights, rights, 0, opened) }
-    }
-    pub fn fd_read(fd: u32, iovec: &[u32; 2], count: u32, read: &mut u32) -> u32 {
-        unsafe { raw::fd_read(fd, iovec.as_ptr(), count, read) }
-    }
-    pub fn fd_write(fd: u32, iovec: &[u32; 2], count: u32, written: &mut u32) -> u32 {
-        unsafe { raw::fd_write(fd, iovec.as_ptr(), count, written) }
-    }
-    pub fn fd_close(fd: u32) -> u32 {
-        unsafe { raw::fd_close(fd) }
-    }
-    pub fn fd_renumber(from: u32, to: u32) -> u32 {
-        unsafe { raw::fd_renumber(from, to) }
-    }
-    pub fn fd_filestat_set_size(fd: u32, size: u64) -> u32 {
-        unsafe { raw::fd_filestat_set_size(fd, size) }
-    }
-    pub fn fd_readdir(fd: u32, buffer: &mut [u8], cookie: u64, used: &mut u32) -> u32 {
-        unsafe { raw::fd_readdir(fd, buffer.as_mut_ptr(), buffer.len(), cookie, used) }
-    }
-    pub fn fd_prestat_get(fd: u32, prestat: &mut [u32; 2]) -> u32 {
-        unsafe { raw::fd_prestat_get(fd, prestat.as_mut_ptr()) }
-    }
-    pub fn fd_prestat_dir_name(fd: u32, name: &mut [u8]) -> u32 {
-        unsafe { raw::fd_prestat_dir_name(fd, name.as_mut_ptr(), name.len()) }
-    }
-    pub fn path_link(fd: u32, follow: u32, path: &str, to: u32, name: &str) -> u32 {
-        unsafe { raw::path_link(fd, follow, path.as_ptr(), path.len(), to, name.as_ptr(), name.len()) }
-    }
-    pub fn path_symlink(target: &str, fd: u32, path: &str) -> u32 {
-        unsafe { raw::path_symlink(target.as_ptr(), target.len(), fd, path.as_ptr(), path.len()) }
-    }
-    pub fn path_rename(fd: u32, path: &str, to: u32, name: &str) -> u32 {
-        unsafe { raw::path_rename(fd, path.as_ptr(), path.len(), to, name.as_ptr(), name.len()) }
-    }
-    pub fn path_unlink_file(fd: u32, path: &str) -> u32 {
-        unsafe { raw::path_unlink_file(fd, path.as_ptr(), path.len()) }
-    }
-    pub fn path_create_directory(fd: u32, path: &str) -> u32 {
-        unsafe { raw::path_create_directory(fd, path.as_ptr(), path.len()) }
-    }
-    pub fn path_remove_directory(fd: u32, path: &str) -> u32 {
-        unsafe { raw::path_remove_directory(fd, path.as_ptr(), path.len()) }
-    }
-    pub fn path_readlink(fd: u32, path: &str, buffer: &mut [u8], used: &mut u32) -> u32 {
-        unsafe { raw::path_readlink(fd, path.as_ptr(), path.len(), buffer.as_mut_ptr(), buffer.len(), used) }
-    }
-    pub fn path_filestat_get(fd: u32, follow: u32, path: &str, stat: &mut [u64; 8]) -> u32 {
-        unsafe { raw::path_filestat_get(fd, follow, path.as_ptr(), path.len(), stat.as_mut_ptr()) }
-    }
-    /// Sets the time of the last change to 1970.
-    pub fn path_filestat_set_times(fd: u32, path: &str) -> u32 {
-        unsafe { raw::path_filestat_set_times(fd, 0, path.as_ptr(), path.len(), 0, 0, 4) }
-    }
 }

@@ -6,6 +6,8 @@
 
 #[cfg(target_os = "wasi")]
 mod guest;
+#[cfg(target_os = "wasi")]
+mod sys;
 
 fn main() {
     #[cfg(target_os = "wasi")]

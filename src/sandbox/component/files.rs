@@ -1,16 +1,24 @@
-//! What of `wasi:filesystem` is not left to wasmtime-wasi: no FIFO or device is opened, and a deterministic executor's
-//! directories are listed in order.
+//! What of `wasi:filesystem` is not left to wasmtime-wasi: nothing is opened so that it could block, no FIFO or device is
+//! opened at all, and a deterministic executor's directories are listed in order.
 
 use super::super::Sandbox;
+use super::super::files::open::{self, Found, Wanted};
+use super::super::files::stat;
+use cap_std::fs::Dir;
+use rustix::fs::{Timespec, Timestamps};
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
-use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
+use wasmtime_wasi::OpenMode;
+use wasmtime_wasi::filesystem::{self, Descriptor, WasiFilesystemView};
+use wasmtime_wasi::p1::types::Oflags;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, DescriptorType, DirectoryEntry, ErrorCode, Host, HostDescriptor, HostDirectoryEntryStream,
+    DescriptorFlags, DirectoryEntry, ErrorCode, Host, HostDescriptor, HostDirectoryEntryStream, NewTimestamp,
     OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::{FsResult, ReaddirIterator};
+use wasmtime_wasi::runtime::spawn_blocking;
 
 /// As wasmtime-wasi names the instance whose functions are replaced here.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
@@ -26,6 +34,12 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
         Box::new(async move {
             let opened = open_at(&mut store, parameters).await;
             answer(&mut store, opened)
+        })
+    })?;
+    types.func_wrap_async("[method]descriptor.set-times-at", |mut store, parameters| {
+        Box::new(async move {
+            let set = set_times_at(&mut store, parameters).await;
+            answer(&mut store, set)
         })
     })?;
     types.func_wrap_async("[method]descriptor.read-directory", |mut store, (directory,): (_,)| {
@@ -51,20 +65,88 @@ fn answer<T>(store: &mut StoreContextMut<'_, Sandbox>, result: FsResult<T>) -> A
 }
 
 type OpenAt = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
+type SetTimesAt = (Resource<Descriptor>, PathFlags, String, NewTimestamp, NewTimestamp);
 
-/// Opening a FIFO or a device may block for ever in a thread that nothing can stop.
 async fn open_at(
     store: &mut StoreContextMut<'_, Sandbox>,
-    (directory, follow, path, open, flags): OpenAt,
+    (directory, follow, path, create, flags): OpenAt,
 ) -> FsResult<Resource<Descriptor>> {
-    let mut files = store.data_mut().filesystem();
-    let (borrowed, again) = (Resource::new_borrow(directory.rep()), Resource::new_borrow(directory.rep()));
-    if let Ok(stat) = files.stat_at(borrowed, follow, path.clone()).await
-        && !matches!(stat.type_, DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink)
-    {
+    let directory = directory_of(store, &directory)?;
+    let integrity = DescriptorFlags::FILE_INTEGRITY_SYNC | DescriptorFlags::DATA_INTEGRITY_SYNC;
+    if flags.intersects(integrity | DescriptorFlags::REQUESTED_WRITE_SYNC) {
+        return Err(ErrorCode::Unsupported.into());
+    }
+    let (read, write) = (flags.contains(DescriptorFlags::READ), flags.contains(DescriptorFlags::WRITE));
+    let mut wanted = Wanted::new(follows(follow), oflags(create), read, write).ok_or(ErrorCode::Invalid)?;
+    wanted.fifos = false;
+    if wanted.write && directory.perms.write_not_permitted() {
         return Err(ErrorCode::NotPermitted.into());
     }
-    files.open_at(again, follow, path, open, flags).await
+    let dir = directory.dir.clone();
+    let found = spawn_blocking(move || open::open(&handle(&dir)?, &path, wanted)).await?;
+    let mut mode = OpenMode::empty();
+    mode.set(OpenMode::READ, wanted.read);
+    mode.set(OpenMode::WRITE, wanted.write);
+    let perms = directory.perms;
+    let opened = match found {
+        Some(Found::Directory(dir)) => Descriptor::Dir(filesystem::Dir::new(dir.into_std_file(), perms, mode, false)),
+        Some(Found::File(file)) => Descriptor::File(filesystem::File::new(file, perms, mode, false)),
+        Some(Found::Fifo(_)) | None => return Err(ErrorCode::NotPermitted.into()),
+    };
+    Ok(store.data_mut().filesystem().table.push(opened)?)
+}
+
+async fn set_times_at(
+    store: &mut StoreContextMut<'_, Sandbox>,
+    (directory, follow, path, access, modification): SetTimesAt,
+) -> FsResult<()> {
+    let directory = directory_of(store, &directory)?;
+    if directory.perms.write_not_permitted() {
+        return Err(ErrorCode::NotPermitted.into());
+    }
+    let time = |time| match time {
+        NewTimestamp::NoChange => Ok(stat::AS_IT_IS),
+        NewTimestamp::Now => Ok(stat::NOW),
+        NewTimestamp::Timestamp(time) => match time.seconds.try_into() {
+            Ok(tv_sec) => Ok(Timespec { tv_sec, tv_nsec: time.nanoseconds.into() }),
+            Err(_) => Err(ErrorCode::Overflow),
+        },
+    };
+    let times = Timestamps { last_access: time(access)?, last_modification: time(modification)? };
+    let follow = follows(follow);
+    let set = move || stat::set_times(open::unread(&handle(&directory.dir)?, &path, follow)?, &times);
+    Ok(spawn_blocking(set).await?)
+}
+
+fn directory_of(
+    store: &mut StoreContextMut<'_, Sandbox>,
+    directory: &Resource<Descriptor>,
+) -> FsResult<filesystem::Dir> {
+    match store.data_mut().filesystem().table.get(directory)? {
+        Descriptor::Dir(directory) => Ok(directory.clone()),
+        Descriptor::File(_) => Err(ErrorCode::NotDirectory.into()),
+    }
+}
+
+fn handle(directory: &std::fs::File) -> io::Result<Dir> {
+    Ok(Dir::from_std_file(directory.try_clone()?))
+}
+
+fn follows(flags: PathFlags) -> bool {
+    flags.contains(PathFlags::SYMLINK_FOLLOW)
+}
+
+fn oflags(flags: OpenFlags) -> Oflags {
+    let mut create = Oflags::empty();
+    for (flag, oflag) in [
+        (OpenFlags::CREATE, Oflags::CREAT),
+        (OpenFlags::DIRECTORY, Oflags::DIRECTORY),
+        (OpenFlags::EXCLUSIVE, Oflags::EXCL),
+        (OpenFlags::TRUNCATE, Oflags::TRUNC),
+    ] {
+        create.set(oflag, flags.contains(flag));
+    }
+    create
 }
 
 async fn read_directory(

@@ -1,0 +1,183 @@
+//! What there is to do with a descriptor but reading and writing.
+
+use super::super::Sandbox;
+use super::super::guest::{Answer, Guest, seen};
+use super::super::wasi::{self, MODULE};
+use super::stat::{self, filestat};
+use super::{Descriptor, blocking, io, listing};
+use cap_std::fs::Metadata;
+use std::sync::Arc;
+use wasmtime::{Caller, Linker};
+use wasmtime_wasi::p1::types::{Errno, Fdflags, Filetype, Rights};
+
+pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
+    define! { linker:
+        fd_read(guest, fd: u32, iovecs: u32, count: u32, read: u32) io::fd_read(guest, fd, iovecs, count, read).await;
+        fd_write(guest, fd: u32, iovecs: u32, count: u32, written: u32)
+            io::fd_write(guest, fd, iovecs, count, written).await;
+        fd_pread(guest, fd: u32, iovecs: u32, count: u32, offset: u64, read: u32)
+            io::fd_pread(guest, fd, iovecs, count, offset, read).await;
+        fd_pwrite(guest, fd: u32, iovecs: u32, count: u32, offset: u64, written: u32)
+            io::fd_pwrite(guest, fd, iovecs, count, offset, written).await;
+        fd_seek(guest, fd: u32, offset: i64, whence: u32, at: u32) io::fd_seek(guest, fd, offset, whence, at).await;
+        fd_tell(guest, fd: u32, at: u32) io::fd_seek(guest, fd, 0, io::CURRENT, at).await;
+        fd_readdir(guest, fd: u32, at: u32, len: u32, cookie: u64, used: u32)
+            listing::fd_readdir(guest, fd, at, len, cookie, used).await;
+        fd_sync(guest, fd: u32) {
+            let file = guest.file(fd)?.file.clone();
+            blocking(move || file.sync_all()).await
+        };
+        fd_datasync(guest, fd: u32) {
+            let file = guest.file(fd)?.file.clone();
+            blocking(move || file.sync_data()).await
+        };
+        fd_advise(guest, fd: u32, _offset: u64, _len: u64, _advice: u32) guest.seekable(fd).map(|_| ());
+        fd_allocate(guest, fd: u32, _offset: u64, _len: u64) guest.file(fd).and(Err(Errno::Notsup.into()));
+        fd_close(guest, fd: u32) fd_close(guest, fd);
+        fd_renumber(guest, from: u32, to: u32) fd_renumber(guest, from, to);
+        fd_fdstat_get(guest, fd: u32, at: u32) fd_fdstat_get(guest, fd, at);
+        fd_fdstat_set_flags(guest, fd: u32, flags: u32) fd_fdstat_set_flags(guest, fd, flags);
+        fd_fdstat_set_rights(guest, fd: u32, _base: u64, _inheriting: u64)
+            guest.descriptor(fd).and(Err(Errno::Notsup.into()));
+        fd_filestat_get(guest, fd: u32, at: u32) fd_filestat_get(guest, fd, at).await;
+        fd_filestat_set_size(guest, fd: u32, size: u64) {
+            let file = guest.file(fd)?.file.clone();
+            blocking(move || file.set_len(size)).await
+        };
+        fd_filestat_set_times(guest, fd: u32, atim: u64, mtim: u64, flags: u32) {
+            let times = stat::times(atim, mtim, flags)?;
+            match guest.descriptor(fd)?.clone() {
+                Descriptor::Directory(open) if open.write => blocking(move || stat::set_times(&open.dir, &times)).await,
+                Descriptor::File(open) if open.write => blocking(move || stat::set_times(&open.file, &times)).await,
+                _ => Err(Errno::Perm.into()),
+            }
+        };
+        fd_prestat_get(guest, fd: u32, at: u32) {
+            // The tag of a directory is 0; the length of its name is at 4.
+            let name = granted_as(guest, fd, Errno::Badf)?;
+            guest.write(at, &(u64::from(name.len() as u32) << 32).to_le_bytes())
+        };
+        fd_prestat_dir_name(guest, fd: u32, at: u32, len: u32) {
+            let name = granted_as(guest, fd, Errno::Notdir)?;
+            if name.len() > len as usize { Err(Errno::Nametoolong.into()) } else { guest.write(at, name.as_bytes()) }
+        };
+    }
+    Ok(())
+}
+
+fn granted_as(guest: &mut Guest<'_>, fd: u32, otherwise: Errno) -> Answer<Arc<str>> {
+    match guest.descriptor(fd) {
+        Ok(Descriptor::Directory(directory)) => Ok(directory.granted_as.clone().ok_or(otherwise)?),
+        _ => Err(otherwise.into()),
+    }
+}
+
+fn fd_close(guest: &mut Guest<'_>, fd: u32) -> Answer {
+    match guest.stream(fd) {
+        Ok(_) => guest.sandbox.stdio.close(fd),
+        Err(_) => drop(guest.files()?.remove(&fd).ok_or(Errno::Badf)?),
+    }
+    Ok(())
+}
+
+fn fd_renumber(guest: &mut Guest<'_>, from: u32, to: u32) -> Answer {
+    for fd in [from, to] {
+        guest.stream(fd).map(|_| ()).or_else(|_| guest.descriptor(fd).map(|_| ()))?;
+    }
+    if from != to {
+        guest.sandbox.stdio.move_to(from, to);
+        let files = guest.files()?;
+        match files.remove(&from) {
+            Some(moved) => files.insert(to, moved),
+            None => files.remove(&to),
+        };
+    }
+    Ok(())
+}
+
+/// `fdstat`: type at 0, flags at 2, rights at 8 and inherited rights at 16, of 24 bytes.
+fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> Answer {
+    if guest.stream(fd).is_ok() {
+        return wasi::fd_fdstat_get(guest, fd, at);
+    }
+    let (kind, flags, rights, inheriting) = match guest.descriptor(fd)? {
+        Descriptor::Directory(_) => {
+            (Filetype::Directory, Fdflags::empty(), rights_of_directory(), rights_of_directory() | rights_of_file())
+        }
+        Descriptor::File(open) => {
+            let (read, write) = open.mode()?;
+            let mut rights = rights_of_file();
+            rights.set(Rights::FD_READ, read);
+            rights.set(Rights::FD_WRITE, write);
+            rights.set(Rights::FD_SEEK | Rights::FD_TELL, !open.is_fifo);
+            let kind = if open.is_fifo { Filetype::Unknown } else { Filetype::RegularFile };
+            (kind, open.flags, rights, rights)
+        }
+    };
+    let mut stat = [0; 24];
+    stat[0] = kind as u8;
+    stat[2..4].copy_from_slice(&flags.bits().to_le_bytes());
+    stat[8..16].copy_from_slice(&rights.bits().to_le_bytes());
+    stat[16..24].copy_from_slice(&inheriting.bits().to_le_bytes());
+    guest.write(at, &stat)
+}
+
+/// What libc libraries expect of a directory; what a grant does not allow is refused when it is tried.
+fn rights_of_directory() -> Rights {
+    Rights::PATH_CREATE_DIRECTORY
+        | Rights::PATH_CREATE_FILE
+        | Rights::PATH_LINK_SOURCE
+        | Rights::PATH_LINK_TARGET
+        | Rights::PATH_OPEN
+        | Rights::PATH_READLINK
+        | Rights::PATH_RENAME_SOURCE
+        | Rights::PATH_RENAME_TARGET
+        | Rights::PATH_SYMLINK
+        | Rights::PATH_REMOVE_DIRECTORY
+        | Rights::PATH_UNLINK_FILE
+        | Rights::PATH_FILESTAT_GET
+        | Rights::PATH_FILESTAT_SET_TIMES
+        | Rights::FD_FILESTAT_GET
+        | Rights::FD_FILESTAT_SET_TIMES
+        | Rights::FD_READDIR
+}
+
+fn rights_of_file() -> Rights {
+    Rights::FD_READ
+        | Rights::FD_WRITE
+        | Rights::FD_SEEK
+        | Rights::FD_TELL
+        | Rights::FD_SYNC
+        | Rights::FD_DATASYNC
+        | Rights::FD_ADVISE
+        | Rights::FD_ALLOCATE
+        | Rights::FD_FDSTAT_SET_FLAGS
+        | Rights::FD_FILESTAT_GET
+        | Rights::FD_FILESTAT_SET_SIZE
+        | Rights::FD_FILESTAT_SET_TIMES
+        | Rights::POLL_FD_READWRITE
+}
+
+fn fd_fdstat_set_flags(guest: &mut Guest<'_>, fd: u32, flags: u32) -> Answer {
+    if guest.stream(fd).is_ok() {
+        return Ok(());
+    }
+    let open = guest.file(fd)?;
+    let flags = u16::try_from(flags).ok().and_then(Fdflags::from_bits).ok_or(Errno::Inval)?;
+    if !(Fdflags::APPEND | Fdflags::NONBLOCK).contains(flags) {
+        return Err(Errno::Inval.into());
+    }
+    open.flags = flags;
+    Ok(open.apply_flags()?)
+}
+
+async fn fd_filestat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> Answer {
+    if guest.stream(fd).is_ok() {
+        return wasi::fd_filestat_get(guest, fd, at);
+    }
+    let metadata = match guest.descriptor(fd)?.clone() {
+        Descriptor::Directory(open) => blocking(move || open.dir.dir_metadata()).await?,
+        Descriptor::File(open) => blocking(move || Metadata::from_file(&open.file)).await?,
+    };
+    guest.write(at, &filestat(&metadata))
+}

@@ -1,0 +1,152 @@
+//! Opening what is in a directory, and nothing that blocks: a thread that waits in `open` for a FIFO's other end is one that
+//! nothing can stop.
+
+use super::super::guest::{Answer, Failure, Guest};
+use super::{Descriptor, Directory, MOST, OpenFile, blocking};
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
+use cap_std::fs::{Dir, FileTypeExt, Metadata, OpenOptions, OpenOptionsExt};
+use rustix::fs::OFlags;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime_wasi::p1::types::{Errno, Fdflags, Oflags};
+
+/// How often a FIFO is looked at that is opened for writing and has no reader: nothing else tells when one comes.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// What a guest wants to open a path for.
+#[derive(Clone, Copy)]
+pub(in crate::sandbox) struct Wanted {
+    pub follow: bool,
+    pub read: bool,
+    pub write: bool,
+    create: Oflags,
+    /// Whether it may be a FIFO.
+    pub fifos: bool,
+}
+
+pub(in crate::sandbox) enum Found {
+    Directory(Dir),
+    File(File),
+    /// Its descriptor does not block.
+    Fifo(File),
+}
+
+impl Wanted {
+    /// None where it contradicts itself.
+    pub fn new(follow: bool, create: Oflags, read: bool, write: bool) -> Option<Self> {
+        let is_contradiction = create.contains(Oflags::DIRECTORY) && create != Oflags::DIRECTORY;
+        let read = read || !write;
+        let write = write || create.intersects(Oflags::CREAT | Oflags::TRUNC);
+        (!is_contradiction).then_some(Wanted { follow, read, write, create, fifos: true })
+    }
+
+    fn options(&self) -> OpenOptions {
+        let is = |flags| self.create.contains(flags);
+        let mut options = OpenOptions::new();
+        options.read(self.read).write(self.write).truncate(is(Oflags::TRUNC));
+        options.create(is(Oflags::CREAT)).create_new(is(Oflags::CREAT | Oflags::EXCL));
+        // Neither a FIFO nor a device may block, whatever was there when it was looked at.
+        options.follow(follow(self.follow)).nonblock(true);
+        options.custom_flags(libc::O_NOCTTY | if is(Oflags::DIRECTORY) { libc::O_DIRECTORY } else { 0 });
+        options
+    }
+
+    fn allows(&self, found: &Metadata) -> bool {
+        found.is_file() || found.is_dir() || (self.fifos && found.file_type().is_fifo())
+    }
+}
+
+fn follow(follow: bool) -> FollowSymlinks {
+    if follow { FollowSymlinks::Yes } else { FollowSymlinks::No }
+}
+
+/// Opens a file, a directory or a FIFO, and no socket or device. For a FIFO that has no reader it is `ENXIO`.
+pub(in crate::sandbox) fn open(dir: &Dir, path: &str, wanted: Wanted) -> io::Result<Option<Found>> {
+    // Looked at first, since opening a device may do something; what counts is what the opened descriptor is.
+    let there = if wanted.follow { dir.metadata(path) } else { dir.symlink_metadata(path) };
+    if there.is_ok_and(|there| !there.is_symlink() && !wanted.allows(&there)) {
+        return Ok(None);
+    }
+    let file = dir.open_with(path, &wanted.options())?;
+    let metadata = file.metadata()?;
+    let file = file.into_std();
+    Ok(match () {
+        () if !wanted.allows(&metadata) => None,
+        () if metadata.is_dir() => Some(Found::Directory(Dir::from_std_file(file))),
+        () if metadata.is_file() => {
+            rustix::fs::fcntl_setfl(&file, OFlags::empty())?;
+            Some(Found::File(file))
+        }
+        () => Some(Found::Fifo(file)),
+    })
+}
+
+/// Opens anything without waiting for it, to do what needs neither reading nor writing.
+pub(in crate::sandbox) fn unread(dir: &Dir, path: &str, follows: bool) -> io::Result<cap_std::fs::File> {
+    let mut options = OpenOptions::new();
+    options.read(true).follow(follow(follows));
+    #[cfg(target_os = "linux")]
+    options.custom_flags(libc::O_PATH);
+    #[cfg(not(target_os = "linux"))]
+    options.nonblock(true);
+    dir.open_with(path, &options)
+}
+
+pub(super) async fn path_open(
+    guest: &mut Guest<'_>,
+    fd: u32,
+    (path, len): (u32, u32),
+    wanted: Wanted,
+    flags: Fdflags,
+    opened: u32,
+) -> Answer {
+    let Directory { dir, write, .. } = guest.directory(fd)?;
+    let path = guest.path(path, len)?;
+    guest.bytes(opened, 4)?;
+    if wanted.write && !write {
+        return Err(Errno::Perm.into());
+    }
+    if guest.files()?.len() >= MOST {
+        return Err(Errno::Mfile.into());
+    }
+    let found = loop {
+        let (dir, path) = (dir.clone(), path.clone());
+        match blocking(move || open(&dir, &path, wanted)).await {
+            Ok(found) => break found.ok_or(Errno::Notcapable)?,
+            Err(Failure::Errno(Errno::Nxio)) if !flags.contains(Fdflags::NONBLOCK) => {
+                let patience = guest.sandbox.deadline.patience()?;
+                std::thread::sleep(patience.min(LOOK));
+            }
+            Err(failure) => return Err(failure),
+        }
+    };
+    let file = |file, is_fifo| OpenFile { file: Arc::new(file), is_fifo, write, flags };
+    let open = match found {
+        Found::Directory(dir) => Descriptor::Directory(Directory { dir: Arc::new(dir), write, granted_as: None }),
+        Found::File(found) => Descriptor::File(file(found, false)),
+        Found::Fifo(found) => Descriptor::File(file(found, true)),
+    };
+    if let Descriptor::File(open) = &open {
+        open.apply_flags()?;
+    }
+    let fd = guest.insert(open)?;
+    guest.write(opened, &fd.to_le_bytes())
+}
+
+impl OpenFile {
+    /// Whether it was opened for reading, and whether for writing.
+    pub(super) fn mode(&self) -> io::Result<(bool, bool)> {
+        let mode = rustix::fs::fcntl_getfl(&self.file)? & OFlags::RWMODE;
+        Ok((mode != OFlags::WRONLY, mode != OFlags::RDONLY))
+    }
+
+    /// Makes the host's descriptor append if the guest wants that. Whether it waits is never the guest's to say.
+    pub(super) fn apply_flags(&self) -> io::Result<()> {
+        let mut flags = OFlags::empty();
+        flags.set(OFlags::APPEND, self.flags.contains(Fdflags::APPEND));
+        flags.set(OFlags::NONBLOCK, self.is_fifo);
+        Ok(rustix::fs::fcntl_setfl(&self.file, flags)?)
+    }
+}

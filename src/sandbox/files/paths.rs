@@ -1,0 +1,91 @@
+//! What there is to do with a path inside a directory.
+
+use super::super::Sandbox;
+use super::super::guest::{Answer, Guest, seen};
+use super::super::wasi::MODULE;
+use super::blocking;
+use super::open::{self, Wanted};
+use super::stat::{self, filestat};
+use std::os::unix::ffi::OsStrExt;
+use wasmtime::{Caller, Linker};
+use wasmtime_wasi::p1::types::{Errno, Fdflags, Oflags, Rights};
+
+pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
+    define! { linker:
+        path_open(guest, fd: u32, lookup: u32, path: u32, len: u32, create: u32, rights: u64, _inheriting: u64, flags: u32,
+            opened: u32) {
+            let (wanted, flags) = wanted(follows(lookup)?, create, rights, flags)?;
+            open::path_open(guest, fd, (path, len), wanted, flags, opened).await
+        };
+        path_create_directory(guest, fd: u32, path: u32, len: u32) {
+            let (dir, path) = (guest.changeable(fd)?, guest.path(path, len)?);
+            blocking(move || dir.create_dir(path)).await
+        };
+        path_filestat_get(guest, fd: u32, lookup: u32, path: u32, len: u32, at: u32) {
+            let (dir, path, follow) = (guest.directory(fd)?.dir, guest.path(path, len)?, follows(lookup)?);
+            let metadata = blocking(move || if follow { dir.metadata(path) } else { dir.symlink_metadata(path) });
+            let metadata = metadata.await?;
+            guest.write(at, &filestat(&metadata))
+        };
+        path_filestat_set_times(guest, fd: u32, lookup: u32, path: u32, len: u32, atim: u64, mtim: u64, flags: u32) {
+            let (dir, path, follow) = (guest.changeable(fd)?, guest.path(path, len)?, follows(lookup)?);
+            let times = stat::times(atim, mtim, flags)?;
+            blocking(move || stat::set_times(open::unread(&dir, &path, follow)?, &times)).await
+        };
+        path_link(guest, from_fd: u32, lookup: u32, from: u32, from_len: u32, to_fd: u32, to: u32, to_len: u32) {
+            let (from_dir, from) = (guest.changeable(from_fd)?, guest.path(from, from_len)?);
+            let (to_dir, to) = (guest.changeable(to_fd)?, guest.path(to, to_len)?);
+            if follows(lookup)? {
+                return Err(Errno::Inval.into());
+            }
+            blocking(move || from_dir.hard_link(from, &to_dir, to)).await
+        };
+        path_readlink(guest, fd: u32, path: u32, len: u32, buffer: u32, room: u32, used: u32) {
+            let (dir, path) = (guest.directory(fd)?.dir, guest.path(path, len)?);
+            let target = blocking(move || dir.read_link(path)).await?;
+            let target = target.as_os_str().as_bytes();
+            let target = &target[..target.len().min(room as usize)];
+            guest.write(buffer, target)?;
+            guest.write(used, &(target.len() as u32).to_le_bytes())
+        };
+        path_remove_directory(guest, fd: u32, path: u32, len: u32) {
+            let (dir, path) = (guest.changeable(fd)?, guest.path(path, len)?);
+            blocking(move || dir.remove_dir(path)).await
+        };
+        path_rename(guest, from_fd: u32, from: u32, from_len: u32, to_fd: u32, to: u32, to_len: u32) {
+            let (from_dir, from) = (guest.changeable(from_fd)?, guest.path(from, from_len)?);
+            let (to_dir, to) = (guest.changeable(to_fd)?, guest.path(to, to_len)?);
+            blocking(move || from_dir.rename(from, &to_dir, to)).await
+        };
+        path_symlink(guest, target: u32, target_len: u32, fd: u32, path: u32, len: u32) {
+            let (dir, path) = (guest.changeable(fd)?, guest.path(path, len)?);
+            let target = guest.path(target, target_len)?;
+            blocking(move || dir.symlink(target, path)).await
+        };
+        path_unlink_file(guest, fd: u32, path: u32, len: u32) {
+            let (dir, path) = (guest.changeable(fd)?, guest.path(path, len)?);
+            blocking(move || dir.remove_file(path)).await
+        };
+    }
+    Ok(())
+}
+
+/// Whether a link at a path's end is followed.
+fn follows(lookup: u32) -> Answer<bool> {
+    match lookup {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Errno::Inval.into()),
+    }
+}
+
+fn wanted(follow: bool, create: u32, rights: u64, flags: u32) -> Answer<(Wanted, Fdflags)> {
+    let create = u16::try_from(create).ok().and_then(Oflags::from_bits).ok_or(Errno::Inval)?;
+    let flags = u16::try_from(flags).ok().and_then(Fdflags::from_bits).ok_or(Errno::Inval)?;
+    if flags.intersects(Fdflags::DSYNC | Fdflags::RSYNC | Fdflags::SYNC) {
+        return Err(Errno::Notsup.into());
+    }
+    let rights = Rights::from_bits_truncate(rights);
+    let (read, write) = (rights.contains(Rights::FD_READ), rights.contains(Rights::FD_WRITE));
+    Ok((Wanted::new(follow, create, read, write).ok_or(Errno::Inval)?, flags))
+}
