@@ -315,7 +315,9 @@ char *arawn_catalog_remove(const char *request_json);
 //  "calls": {"ok": 12, "timeout": 1},        by how they ended
 //  "engine": {"allocation": "pool",          or "on_demand", where the address space for a pool could
 //                                            not be reserved: calls then take longer
-//             "pagemap_scan": true, "pool_slots": 128, "slots_in_use": 0, "signal_handlers": true},
+//             "pagemap_scan": true, "pool_slots": 128, "slots_in_use": 0, "signal_handlers": true,
+//             "metered": false},             true once code that counts fuel was asked for, by a limit of fuel or
+//                                            a deterministic executor: a second pool is reserved for it
 //  "memory_cache": {"modules": 1, "bytes": 300000, "hits": 11, "evictions": 0},
 //  "disk_cache": {"hits": 0, "absent": 1, "rejected": 0, "writes": 1, "write_errors": 0, "evictions": 0,
 //                 "last_problem": null},     why something was rejected or not written

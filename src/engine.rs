@@ -145,6 +145,11 @@ impl Engine {
         }
     }
 
+    /// Whether any call has asked for fuel to be counted.
+    pub fn has_metered(&self) -> bool {
+        self.metered.get().is_some()
+    }
+
     /// Takes a slot for one call, waiting for it until the deadline.
     pub fn slot(&'static self, deadline: &Deadline) -> Result<Slot> {
         self.slots.take(deadline).map_err(|stop| match stop {

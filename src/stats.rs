@@ -60,6 +60,7 @@ pub(crate) fn report(request: &StatsRequest) -> Result<Value> {
             "pool_slots": engine.options.pool_slots,
             "slots_in_use": engine.slots_in_use(),
             "signal_handlers": engine.options.signal_handlers,
+            "metered": engine.has_metered(),
         })
     });
     let cache = module_cache::cache();

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Catalog, assert_error, execute, writer};
+use common::{Catalog, assert_error, execute, in_new_process, slow_to_compile, writer};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -122,14 +122,7 @@ fn tables_are_limited_as_memory_is() {
 
 #[test]
 fn a_deadline_covers_loading_and_the_load_goes_on_behind_it() {
-    // Enough code to take longer than the deadline to compile.
-    let adds = "(local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 3)) (i32.const 1)))".repeat(300);
-    let functions = format!("(func (param i32) {adds})").repeat(400);
-    let module = writer(br#"{"status":"ok","output":"big"}"#, b"", "").replacen(
-        "(func $put",
-        &format!("{functions} (func $put"),
-        1,
-    );
+    let module = slow_to_compile(br#"{"status":"ok","output":"big"}"#);
     let catalog = Catalog::new().with("big", &module);
     let id = catalog.executor();
     let reply = execute(&json!({"executor": id, "runtime": "big", "limits": {"timeout_ms": 5}}));
@@ -194,6 +187,35 @@ fn a_module_that_is_too_large_is_not_read() {
     assert!(reply["details"]["bytes"].as_u64().unwrap() > 5000);
     let reply = execute(&json!({"executor": id, "runtime": "passthrough", "limits": {"module_bytes": 10}}));
     assert_error(&reply, "module_too_large");
+}
+
+/// Code that counts fuel is slower and takes a pool of its own: who does not ask for it does not pay.
+#[test]
+fn the_metered_profile_is_made_when_first_asked_for() {
+    let (new, execute, stats) = ("arawn_executor_new", "arawn_execute_runtime", "arawn_stats");
+    let plain = (new, json!({"id": "plain", "cache_dir": null}));
+    let call = |executor: &str, limits: Value| {
+        (execute, json!({"executor": executor, "runtime": "passthrough", "limits": limits}))
+    };
+    let fixed = (new, json!({"id": "fixed", "cache_dir": null, "deterministic": {}}));
+    for (made_by, first) in [("fuel", call("plain", json!({"fuel": 1_000_000}))), ("fixed", call("fixed", json!({})))] {
+        let calls = [
+            (stats, json!({})),
+            plain.clone(),
+            fixed.clone(),
+            call("plain", json!({})),
+            (stats, json!({})),
+            first,
+            (stats, json!({})),
+        ];
+        let replies = in_new_process(&calls);
+        assert!(replies.iter().all(|reply| reply["status"] == "ok"), "{made_by}: {replies:?}");
+        let figures =
+            |index: usize| (&replies[index]["output"]["engine"]["metered"], &replies[index]["output"]["compiles"]);
+        assert_eq!(replies[0]["output"]["engine"], Value::Null);
+        assert_eq!(figures(4), (&json!(false), &json!(1)), "{made_by}");
+        assert_eq!(figures(6), (&json!(true), &json!(2)), "{made_by}: the same module is compiled the other way");
+    }
 }
 
 #[test]
