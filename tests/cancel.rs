@@ -4,7 +4,7 @@
 mod common;
 
 use arawn::ffi::{arawn_cancel, arawn_configure, arawn_stats};
-use common::{Catalog, assert_error, call, execute, ok, writer};
+use common::{Catalog, assert_error, call, execute, ok, slow_to_compile, writer};
 use serde_json::{Value, json};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,12 +37,24 @@ fn cancel(executor: &str, job: &str) -> Value {
     call(arawn_cancel, &json!({"executor": executor, "job": job}))
 }
 
-/// Starts a call and cancels it as soon as it is known; its reply, and how long it lasted after that.
-fn cancelled(executor: &str, runtime: &str, after: Duration) -> (Value, Duration) {
+fn sleep(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
+}
+
+fn until(is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        sleep(1);
+    }
+}
+
+/// Starts a call, waits, and cancels it as soon as it is known; its reply, and how long it lasted after that.
+fn cancelled(executor: &str, runtime: &str, wait: impl FnOnce()) -> (Value, Duration) {
     let request = json!({"executor": executor, "runtime": runtime, "job": runtime});
     std::thread::scope(|scope| {
         let running = scope.spawn(|| execute(&request));
-        std::thread::sleep(after);
+        wait();
         let begun = Instant::now();
         while cancel(executor, runtime)["status"] != "ok" {
             assert!(begun.elapsed() < Duration::from_secs(5));
@@ -59,7 +71,7 @@ fn a_call_is_cancelled_whatever_it_does() {
     for (runtime, phase) in [("loop", "run"), ("sleep", "run"), ("start", "start")] {
         // Into memory first, so that it is not the load that is cancelled.
         execute(&json!({"executor": id, "runtime": runtime, "limits": {"timeout_ms": 20}}));
-        let (reply, took) = cancelled(&id, runtime, Duration::from_millis(100));
+        let (reply, took) = cancelled(&id, runtime, || sleep(100));
         assert_error(&reply, "cancelled");
         assert_eq!(reply["details"], json!({"job": runtime, "phase": phase}));
         assert!(took < Duration::from_millis(500), "{runtime}: {took:?}");
@@ -87,7 +99,7 @@ fn a_call_that_waits_for_a_slot_is_cancelled_and_the_others_go_on() {
         while ok(arawn_stats, &json!({}))["engine"]["slots_in_use"] != 6 {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let (reply, took) = cancelled(id, "passthrough", Duration::from_millis(100));
+        let (reply, took) = cancelled(id, "passthrough", || sleep(100));
         assert_error(&reply, "cancelled");
         assert_eq!(reply["details"], json!({"job": "passthrough", "phase": "queue"}));
         assert!(took < Duration::from_millis(500), "{took:?}");
@@ -98,6 +110,42 @@ fn a_call_that_waits_for_a_slot_is_cancelled_and_the_others_go_on() {
         busy.into_iter().for_each(|thread| assert_error(&thread.join().unwrap(), "cancelled"));
     });
     assert_eq!(ok(arawn_stats, &json!({}))["engine"]["slots_in_use"], 0);
+}
+
+#[test]
+fn a_call_whose_module_loads_is_cancelled_and_the_load_goes_on() {
+    let _alone = alone();
+    let catalog = Catalog::new().with("slow", &slow_to_compile(br#"{"status":"ok","output":"compiled"}"#));
+    let id = catalog.executor();
+    // Modules that are compiled, and compiles that were begun.
+    let figures = || {
+        let stats = ok(arawn_stats, &json!({}));
+        (stats["memory_cache"]["modules"].as_u64().unwrap(), stats["compiles"].as_u64().unwrap())
+    };
+    execute(&json!({"executor": id, "runtime": "passthrough"}));
+    let (modules, compiles) = figures();
+    let begins = |compile| until(|| figures().1 == compile);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| execute(&json!({"executor": id, "runtime": "slow", "job": "other", "meta": true})));
+        let (reply, took) = cancelled(&id, "slow", || begins(compiles + 1));
+        assert_eq!(figures(), (modules, compiles + 1), "it is compiling");
+        assert_error(&reply, "cancelled");
+        assert_eq!(reply["details"], json!({"job": "slow", "phase": "load"}));
+        assert!(took < Duration::from_millis(500), "{took:?}");
+        assert_eq!(execute(&json!({"executor": id, "runtime": "passthrough"}))["status"], "ok");
+        let reply = other.join().unwrap();
+        assert_eq!((&reply["output"], &reply["meta"]["cache"]), (&json!("compiled"), &json!("compiled")), "{reply}");
+    });
+    assert_eq!(figures(), (modules + 1, compiles + 1));
+    // Alone it is the same: nobody waits any more, and the module is there all the same.
+    let catalog = Catalog::new().with("slow", &slow_to_compile(br#"{"status":"ok","output":"alone"}"#));
+    let id = catalog.executor();
+    let (reply, _) = cancelled(&id, "slow", || begins(compiles + 2));
+    assert_error(&reply, "cancelled");
+    assert_eq!((&reply["details"]["phase"], figures()), (&json!("load"), (modules + 1, compiles + 2)));
+    until(|| figures() == (modules + 2, compiles + 2));
+    let reply = execute(&json!({"executor": id, "runtime": "slow", "meta": true}));
+    assert_eq!((&reply["output"], &reply["meta"]["cache"]), (&json!("alone"), &json!("memory")), "{reply}");
 }
 
 #[test]
