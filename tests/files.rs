@@ -77,6 +77,18 @@ fn without_a_grant_there_is_no_file_system() {
         assert_eq!(errnos(&id, calls), [76; 12], "ENOTCAPABLE");
         let calls = json!([["fd_readdir", fd, 4096], ["fd_prestat_get", fd], ["fd_filestat_set_size", fd, 1]]);
         assert_eq!(errnos(&id, calls), [8; 3], "EBADF");
+        let calls = json!([
+            ["fd_fdstat_get", fd],
+            ["fd_filestat_get", fd],
+            ["fd_read", fd],
+            ["fd_write", fd, "x"],
+            ["fd_seek", fd, 0, 0],
+            ["fd_sync", fd],
+            ["fd_close", fd],
+            ["fd_renumber", fd, 1],
+            ["fd_renumber", 1, fd],
+        ]);
+        assert!(fd < 3 || errnos(&id, calls) == [8; 9], "EBADF");
     }
 }
 

@@ -51,6 +51,21 @@ fn every_hostile_guest_is_contained_and_its_neighbours_are_served() {
     assert!(served.iter().all(|calls| *calls > 100), "{served:?}");
 }
 
+/// With directories every function is another one, and a guest runs on a stack of the pool. What each comes to is the same,
+/// but that there is something to be reached by a path: see `tests/files.rs`.
+#[test]
+fn with_directories_granted_they_are_contained_too() {
+    let (catalog, granted) = (table::catalog(), tempfile::tempdir().unwrap());
+    let id = table::executor_granting(&catalog, granted.path());
+    for guest in GUESTS.iter().filter(|guest| guest.name != "path-escapes") {
+        let timeout_ms = if guest.is_endless() { 200 } else { 5000 };
+        let (reply, took) = guest.run(&id, timeout_ms);
+        guest.judge(&reply, false);
+        assert!(took < Duration::from_millis(timeout_ms) + MARGIN, "{} took {took:?}", guest.name);
+    }
+    assert_eq!(std::fs::read_dir(granted.path()).unwrap().count(), 0);
+}
+
 /// The same guests behind WASI 0.2: the adapter answers some attempts in another way than preview 1, so that what is asserted
 /// is that each ends in time, by a code of a guest's own, and that the next call is served.
 #[test]

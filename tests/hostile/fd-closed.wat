@@ -25,6 +25,6 @@
     (call $expect (i32.const 8) (call $fd_renumber (i32.const 2) (i32.const 0)))
     (call $expect (i32.const 0) (call $fd_close (i32.const 2)))
     (call $expect (i32.const 8) (call $fd_write (i32.const 2) (i32.const 16) (i32.const 1) (i32.const 8)))
-    (call $expect (i32.const 8) (call $fd_close (i32.const 3)))
+    (call $expect (i32.const 8) (call $fd_close (i32.const 9)))
     (call $expect (i32.const 8) (call $fd_close (i32.const -1)))
     (call $put (i32.const 1) (i32.const 64) (i32.const 36))))

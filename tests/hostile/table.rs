@@ -4,7 +4,7 @@ use crate::common::{Catalog, assert_error, call_raw};
 use Expected::{Contained, Fails, Output, Timeout};
 use serde_json::{Value, json};
 use std::ffi::CString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub const MEMORY_BYTES: u64 = 16 << 20;
@@ -119,7 +119,18 @@ pub fn catalog() -> Catalog {
 }
 
 pub fn executor(catalog: &Catalog) -> String {
-    catalog.executor_with(json!({"limits": {"memory_bytes": MEMORY_BYTES, "output_bytes": OUTPUT_BYTES}}))
+    catalog.executor_with(json!({"limits": limits()}))
+}
+
+/// An executor whose guests have a directory that they may change.
+#[allow(dead_code, reason = "each test file uses a part")]
+pub fn executor_granting(catalog: &Catalog, directory: &Path) -> String {
+    let dirs = json!([{"host": directory, "guest": "/d", "write": true}]);
+    catalog.executor_with(json!({"limits": limits(), "capabilities": {"dirs": dirs}}))
+}
+
+fn limits() -> Value {
+    json!({"memory_bytes": MEMORY_BYTES, "output_bytes": OUTPUT_BYTES})
 }
 
 impl Guest {
