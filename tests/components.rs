@@ -295,6 +295,36 @@ fn what_cannot_run_says_why() {
     }
 }
 
+/// One guest has at most as many instances, tables and memories, in whichever parts of a component they are.
+#[test]
+fn the_parts_of_a_component_are_counted() {
+    let component = |module: &str, count: usize| {
+        format!(
+            r#"(component (core module $m {module} (func (export "run") (result i32) (i32.const 0))) {}
+                (core instance $i (instantiate $m)) (func $run (result (result)) (canon lift (core func $i "run")))
+                (instance $r (export "run" (func $run))) (export "wasi:cli/run@0.2.0" (instance $r)))"#,
+            "(core instance (instantiate $m))".repeat(count - 1),
+        )
+    };
+    let catalog = Catalog::new()
+        .with("instances-64", &component("", 64))
+        .with("instances-65", &component("", 65))
+        .with("tables-64", &component("(table 1 funcref) (table 1 funcref)", 32))
+        .with("tables-66", &component("(table 1 funcref) (table 1 funcref)", 33))
+        .with("memories-16", &component("(memory 1)", 16))
+        .with("memories-17", &component("(memory 1)", 17));
+    let id = catalog.executor();
+    let run = |runtime: &str| execute(&json!({"executor": id, "runtime": runtime}));
+    for fits in ["instances-64", "tables-64", "memories-16"] {
+        assert_error(&run(fits), "malformed_output");
+    }
+    for (over, words) in [("instances-65", "instance"), ("tables-66", "table"), ("memories-17", "memory")] {
+        let reply = run(over);
+        assert_error(&reply, "module_invalid");
+        assert!(reply["error"].as_str().unwrap().contains(words), "{reply}");
+    }
+}
+
 /// More at once than there are slots, and more core instances than modules would have.
 #[test]
 fn many_at_once_are_all_answered() {

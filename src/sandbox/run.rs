@@ -76,6 +76,9 @@ pub(crate) fn run(compiled: &CompiledRuntime, mut sandbox: Sandbox, _slot: Slot)
                 return Err(Error::OutputTooLarge { output_bytes: sandbox.stdio.output_bytes as u64 });
             } else if let (Some(Trap::OutOfFuel), Some(fuel)) = (error.downcast_ref(), fuel) {
                 return Err(Error::FuelExhausted { fuel });
+            } else if was_not_made(&error, &sandbox) {
+                let message = printable(&error.root_cause().to_string()).into_owned();
+                return Err(Error::ModuleInvalid { runtime: sandbox.entry.name.clone(), message, import: None });
             } else {
                 Ending::Trap { trap: trap_name(&error), backtrace: backtrace(&error) }
             }
@@ -130,6 +133,13 @@ fn wait<T>(future: impl Future<Output = T>, deadline: &Deadline) -> Result<T, St
         }
         thread::park_timeout(deadline.patience()?);
     }
+}
+
+/// Whether there was no instance to trap: a component may have more instances, tables or memories than one guest may, which
+/// only shows when it is put together.
+fn was_not_made(error: &wasmtime::Error, sandbox: &Sandbox) -> bool {
+    let has_run = error.is::<Trap>() || error.is::<WasmBacktrace>();
+    sandbox.phase == Phase::Start && !has_run && sandbox.limiter.refused.is_none()
 }
 
 fn trap_name(error: &wasmtime::Error) -> String {
