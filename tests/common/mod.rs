@@ -208,10 +208,10 @@ pub fn showing(get: &str) -> String {
     )
 }
 
-/// A module that takes long to compile: 400 functions, each with 300 additions and multiplications.
+/// A module that takes long to compile: 1000 functions, each with 300 additions and multiplications.
 pub fn slow_to_compile(stdout: &[u8]) -> String {
     let adds = "(local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 3)) (i32.const 1)))".repeat(300);
-    let functions = format!("(func (param i32) {adds})").repeat(400);
+    let functions = format!("(func (param i32) {adds})").repeat(1000);
     writer(stdout, b"", "").replacen("(func $put", &format!("{functions} (func $put"), 1)
 }
 
