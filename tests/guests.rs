@@ -3,7 +3,7 @@
 
 mod common;
 
-use arawn::ffi::arawn_executor_close;
+use arawn::ffi::{arawn_catalog_register, arawn_executor_close};
 use common::{Catalog, execute, in_new_process, ok, root, run};
 use serde_json::{Value, json};
 use std::fs;
@@ -32,8 +32,9 @@ fn section(language: &str) -> Section {
     Section { registration, calls }
 }
 
-/// Makes the README's calls of a language and one with much to read and to write; in another process, too, that has the
-/// code from the disk cache. `memory_bytes` is what its guest may have.
+/// Makes the README's calls of a language and one with much to read and to write: as `catalog.toml` names the runtime, as
+/// it is registered, and in another process, which has the code from the disk cache. `memory_bytes` is what its guest may
+/// have.
 fn proves(language: &str, memory_bytes: u64, large: (Value, Value)) {
     let Section { registration, mut calls } = section(language);
     let file = root().join(registration["path"].as_str().unwrap());
@@ -47,39 +48,47 @@ fn proves(language: &str, memory_bytes: u64, large: (Value, Value)) {
     let large_request = json!({"executor": "main", "runtime": name, "input": large.0});
     calls.push((large_request, json!({"status": "ok", "output": large.1})));
 
-    let catalog = Catalog::new().with_bytes(name, &wasm);
     let cache = tempfile::tempdir().unwrap();
     // The deadline is for a compiler in a debug build on a busy machine.
     let limits = json!({"memory_bytes": memory_bytes, "timeout_ms": 300_000});
     let config = json!({"cache_dir": cache.path(), "limits": limits});
-    let id = catalog.executor_with(config.clone());
-    let with_meta = |request: &Value, id: &str| {
-        let mut request = request.clone();
-        (request["executor"], request["meta"]) = (json!(id), json!(true));
-        request
+    let requests = |id: &str| -> Vec<Value> {
+        let with_meta = |(request, _): &(Value, Value)| {
+            let mut request = request.clone();
+            (request["executor"], request["meta"]) = (json!(id), json!(true));
+            request
+        };
+        calls.iter().map(with_meta).collect()
     };
-    let check = |mut reply: Value, expected: &Value, cache: &str| {
-        if expected["status"] == "ok" {
-            let meta = reply.as_object_mut().unwrap().remove("meta").unwrap_or_else(|| panic!("{reply}"));
-            assert_eq!(meta["cache"], cache, "{meta}");
+    let check = |replies: Vec<Value>, first_from: &str| {
+        for (turn, ((_, expected), mut reply)) in calls.iter().zip(replies).enumerate() {
+            if expected["status"] == "ok" {
+                let meta = reply.as_object_mut().unwrap().remove("meta").unwrap_or_else(|| panic!("{reply}"));
+                assert_eq!(meta["cache"], if turn == 0 { first_from } else { "memory" }, "{meta}");
+            }
+            assert_eq!(&reply, expected, "{language}");
         }
-        assert_eq!(&reply, expected, "{language}");
     };
-    for (turn, (request, expected)) in calls.iter().enumerate() {
-        check(execute(&with_meta(request, &id)), expected, if turn == 0 { "compiled" } else { "memory" });
-    }
 
-    // Which waits for what is being written into the cache.
-    ok(arawn_executor_close, &json!({"executor": id}));
+    let catalog = Catalog::new().with_bytes(name, &wasm);
+    let by_hand = catalog.executor_with(config.clone());
+    check(requests(&by_hand).iter().map(execute).collect(), "compiled");
 
+    let catalog = Catalog::new();
+    let registered = catalog.executor_with(config.clone());
+    let mut request = registration.clone();
+    request["executor"] = json!(registered);
+    let shown = ok(arawn_catalog_register, &request);
+    assert_eq!(shown["description"], registration["description"]);
+    check(requests(&registered).iter().map(execute).collect(), "memory");
+
+    // Waits for what is being written into the cache.
+    ok(arawn_executor_close, &json!({"executor": by_hand}));
     let mut opened = config;
     (opened["id"], opened["runtimes_dir"]) = (json!("main"), json!(catalog.path()));
     let mut lines = vec![("arawn_executor_new", opened)];
-    lines.extend(calls.iter().map(|(request, _)| ("arawn_execute_runtime", with_meta(request, "main"))));
-    let replies = in_new_process(&lines);
-    for (turn, ((_, expected), reply)) in calls.iter().zip(&replies[1..]).enumerate() {
-        check(reply.clone(), expected, if turn == 0 { "disk" } else { "memory" });
-    }
+    lines.extend(requests("main").into_iter().map(|request| ("arawn_execute_runtime", request)));
+    check(in_new_process(&lines).split_off(1), "disk");
 }
 
 #[test]
