@@ -86,7 +86,7 @@ impl Fixture {
             ("bytes_read", json!({})),
         ];
         // Closing waits for writes, each time for some seconds at most.
-        for _ in 0..10 {
+        for _ in 0..60 {
             calls.extend([("arawn_executor_new", config("b")), ("arawn_executor_close", json!({"executor": "b"}))]);
         }
         let replies = in_new_process(&calls);

@@ -84,10 +84,11 @@ impl<'a> Writer<'a> {
         Ok((path, identity))
     }
 
-    /// Has a file go unless an entry has it when this writer ends, in whatever way it ends.
+    /// Has a file go unless an entry has it when this writer ends, in whatever way it ends. The note need not be on the
+    /// disk: a computer that stops may leave a file that nobody uses, but no entry without its file.
     pub fn leave_no(&mut self, path: &Path) -> Result<()> {
         let Some(path) = in_custom(path) else { return Ok(()) };
-        let noted = writeln!(self.lock, "{path}").and_then(|()| self.lock.sync_data());
+        let noted = self.lock.write_all(format!("{path}\n").as_bytes());
         noted.map_err(|error| unwritable(&self.directory.path.join(LOCK), &error))
     }
 
