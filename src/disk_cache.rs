@@ -14,7 +14,7 @@ use crate::engine::hex;
 use crate::module_cache::{Code, Kind, Sha};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
 use sha2::{Digest, Sha256};
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -100,23 +100,44 @@ impl DiskCache {
     }
 
     /// Gives a trusted artifact to `load`. `None` is a miss: absent, not trusted, or refused by `load`.
-    pub fn load<T>(&self, compatibility: &str, sha: &Sha, load: impl FnOnce(Artifact) -> Option<T>) -> Option<T> {
-        let artifact = match self.open_trusted(compatibility, &hex(sha)) {
-            Ok(artifact) => artifact,
+    pub fn load<T>(&self, compatibility: Option<&str>, sha: &Sha, load: impl Fn(Artifact) -> Option<T>) -> Option<T> {
+        let loaded = match compatibility {
+            Some(compatibility) => self.try_load(compatibility, sha, &load),
+            None => self.try_each(sha, &load),
+        };
+        match loaded {
+            Ok(loaded) => return Some(loaded),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 COUNTERS.absent.fetch_add(1, Ordering::Relaxed);
-                return None;
             }
-            Err(error) => {
-                COUNTERS.reject(&self.directory, &error);
-                return None;
-            }
-        };
-        let loaded = load(artifact);
-        if loaded.is_none() {
-            COUNTERS.reject(&self.directory, &io::Error::other("an artifact of another version or processor"));
+            Err(error) => COUNTERS.reject(&self.directory, &error),
         }
-        loaded
+        None
+    }
+
+    fn try_load<T>(&self, compatibility: &str, sha: &Sha, load: impl Fn(Artifact) -> Option<T>) -> io::Result<T> {
+        let artifact = self.open_trusted(compatibility, &hex(sha))?;
+        load(artifact).ok_or_else(|| io::Error::other("an artifact of another version, processor or option"))
+    }
+
+    /// The first artifact that loads: each carries the settings, version and processor that it was made for, and wasmtime
+    /// takes none that does not fit.
+    fn try_each<T>(&self, sha: &Sha, load: impl Fn(Artifact) -> Option<T>) -> io::Result<T> {
+        let mut missed = io::Error::from(io::ErrorKind::NotFound);
+        for directory in self.compatibilities() {
+            match self.try_load(&directory.file_name().to_string_lossy(), sha, &load) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => missed = error,
+                loaded => return loaded,
+            }
+        }
+        Err(missed)
+    }
+
+    /// The directories of artifacts, whosever they are.
+    fn compatibilities(&self) -> impl Iterator<Item = DirEntry> {
+        let is_compatibility = |name: &str| name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit());
+        entries(&self.directory).filter(move |entry| entry.file_name().to_str().is_some_and(is_compatibility))
     }
 
     /// An artifact that may run: nobody else can have written it, and it is what was stored. Reading all of it to see that
@@ -175,11 +196,7 @@ impl DiskCache {
     /// Removes artifacts, those unused for longest first, until the rest fits the bound.
     fn evict(&self, bound: u64) {
         let (mut artifacts, mut records) = (Vec::new(), Vec::new());
-        let entries = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
-        let is_compatibility = |name: &str| name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit());
-        let directories =
-            entries(&self.directory).filter(|entry| entry.file_name().to_str().is_some_and(is_compatibility));
-        for entry in directories.flat_map(|directory| entries(&directory.path())) {
+        for entry in self.compatibilities().flat_map(|directory| entries(&directory.path())) {
             let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else { continue };
             let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             match path.extension().and_then(|extension| extension.to_str()) {
@@ -211,6 +228,10 @@ impl DiskCache {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+fn entries(directory: &Path) -> impl Iterator<Item = DirEntry> + use<> {
+    std::fs::read_dir(directory).into_iter().flatten().flatten()
 }
 
 fn artifact_name(sha: &str) -> String {

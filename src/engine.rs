@@ -4,6 +4,7 @@ mod slots;
 
 pub(crate) use slots::Slot;
 
+use crate::compiler;
 use crate::config::Options;
 use crate::error::{Error, Phase, Result};
 use crate::jobs::{Deadline, Stop};
@@ -12,9 +13,7 @@ use crate::sandbox::component;
 use crate::sandbox::{INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES, files, wasi};
 use crate::threads;
 use once_cell::sync::OnceCell;
-use sha2::{Digest, Sha256};
 use slots::{Slots, Ticker};
-use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
@@ -59,8 +58,9 @@ pub(crate) struct Profile {
     pub main: Target,
     /// On-demand instances of the same code, for modules that do not fit the pool.
     roomy: OnceCell<Target>,
-    /// Names the directory of artifacts that this profile, wasmtime version and processor can load.
-    pub compatibility: String,
+    /// Names the directory of artifacts that this profile, wasmtime version and processor can load; a build without
+    /// compiler cannot tell, and looks into each.
+    pub compatibility: Option<String>,
     pooled: bool,
     config: Config,
 }
@@ -207,9 +207,7 @@ impl Profile {
                 (Target::new(&config).map_err(Error::internal)?, false)
             }
         };
-        let mut hasher = Sha256Hasher(Sha256::new());
-        main.engine.precompile_compatibility_hash().hash(&mut hasher);
-        let compatibility = hex(&hasher.0.finalize()[..16]);
+        let compatibility = compiler::compatibility(&main.engine);
         Ok(Profile { main, roomy: OnceCell::new(), compatibility, pooled, config })
     }
 
@@ -228,7 +226,8 @@ fn base_config(metering: Metering, options: &Options) -> Config {
     if metering == Metering::Fuel {
         config.consume_fuel(true);
         // For deterministic executors: what the standard leaves open is the same on every processor.
-        config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+        compiler::configure(&mut config);
+        config.relaxed_simd_deterministic(true);
     }
     // Only the component model's own async needs it, and each store pays for it.
     config.concurrency_support(false);
@@ -278,18 +277,6 @@ impl Target {
             component::add_to_linker(&mut linker).map_err(Error::internal)?;
             Ok(linker)
         })
-    }
-}
-
-struct Sha256Hasher(Sha256);
-
-impl Hasher for Sha256Hasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        0
     }
 }
 

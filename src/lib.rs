@@ -18,6 +18,7 @@
 
 mod builtins;
 mod catalog;
+mod compiler;
 mod config;
 mod disk_cache;
 mod engine;
@@ -27,6 +28,10 @@ pub mod ffi;
 mod files;
 mod jobs;
 mod module_cache;
+#[cfg_attr(
+    not(feature = "http"),
+    allow(dead_code, reason = "grants are read in every build, and used with HTTP alone")
+)]
 mod origins;
 mod protocol;
 mod sandbox;

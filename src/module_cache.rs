@@ -9,6 +9,7 @@ pub(crate) use compiled::{Code, CompiledRuntime, Kind, Runnable, RunnableModule,
 pub(crate) use hashes::{Records, check_size};
 
 use crate::catalog::{RuntimeEntry, Source};
+use crate::compiler;
 use crate::disk_cache::{self, DiskCache};
 use crate::engine::{Engine, Metering, Profile, hex};
 use crate::error::{Error, Result};
@@ -168,7 +169,7 @@ impl ModuleCache {
         landing.land(prepared);
         // Only now, so that no caller waits for the disk.
         let (Some((sha, artifact, version)), Some(disk)) = (news, &job.disk) else { return };
-        let Ok(Profile { compatibility, .. }) = engine.profile(job.metering) else { return };
+        let Ok(Profile { compatibility: Some(compatibility), .. }) = engine.profile(job.metering) else { return };
         if let Some((path, identity)) = version {
             disk.record(compatibility, &path, &identity, &sha);
         }
@@ -186,7 +187,7 @@ impl ModuleCache {
             }
             Supply::File(path, _) => path,
         };
-        let records = job.disk.as_deref().map(|disk| (disk, profile.compatibility.as_str()));
+        let records = job.disk.as_deref().zip(profile.compatibility.as_deref());
         let Hashed { file, sha, bytes, is_new } = self.hashes.hashed(&job.name, path, job.module_bytes, records)?;
         let version = is_new.then(|| (path.full().to_owned(), file.identity));
         let mut wasm = bytes.map_or(Wasm::Unread(path, file), |bytes| Wasm::Read(Cow::Owned(bytes)));
@@ -211,7 +212,7 @@ impl ModuleCache {
             return obtained(compiled, Tier::Memory, None);
         }
         if let Some(disk) = &job.disk
-            && let Some(compiled) = disk.load(&profile.compatibility, &sha, |artifact| {
+            && let Some(compiled) = disk.load(profile.compatibility.as_deref(), &sha, |artifact| {
                 let bytes = artifact.bytes;
                 ready(&job.name, profile, bytes, |engine| artifact.deserialize(engine)).ok()
             })
@@ -235,13 +236,8 @@ impl ModuleCache {
 
     fn compile(&self, name: &str, profile: &Profile, wasm: &[u8]) -> Result<(CompiledRuntime, Vec<u8>)> {
         let kind = Kind::of(name, wasm)?;
+        let artifact = compiler::compile(name, &profile.main.engine, kind, wasm)?;
         self.counters.compiles.fetch_add(1, Ordering::Relaxed);
-        let invalid = |error: wasmtime::Error| module_invalid(name, format!("{error:#}"));
-        let artifact = match kind {
-            Kind::Module => profile.main.engine.precompile_module(wasm),
-            Kind::Component => profile.main.engine.precompile_component(wasm),
-        };
-        let artifact = artifact.map_err(invalid)?;
         let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
         let compiled = ready(name, profile, artifact.len() as u64, deserialize)?;
         Ok((compiled, artifact))

@@ -138,7 +138,7 @@ impl ScriptExecutor {
     /// Where hashes of files are recorded for other processes.
     fn records(&self) -> Result<Records<'_>> {
         let profile = self.engine.profile(self.metering(&self.limits))?;
-        Ok(self.disk.as_deref().map(|disk| (disk, profile.compatibility.as_str())))
+        Ok(self.disk.as_deref().zip(profile.compatibility.as_deref()))
     }
 
     /// Removes a runtime from the catalog, and its file unless another entry has it. Calls in flight finish.
