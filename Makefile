@@ -2,6 +2,7 @@
 # make test    proves all of it: formatting, lints, the Rust and C tests, the example
 # make header  accepts a changed interface: include/arawn.h and tests/golden
 # make guests  builds the runtimes in other languages than Rust, which the tests run
+# make install puts it where compilers look for it: see packaging/install.mk
 # make bench   measures
 CC ?= cc
 CARGO ?= cargo
@@ -63,6 +64,8 @@ tools:
 	@command -v $(CC) >/dev/null || { echo "a C compiler is missing: apt install build-essential, or your system's like" >&2; exit 1; }
 	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+include packaging/install.mk
 
 clean:
 	$(CARGO) clean

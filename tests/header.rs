@@ -100,3 +100,29 @@ fn the_exported_symbols_are_the_functions_of_the_header() {
         "the exported symbols changed; accept them with\nmake header"
     );
 }
+
+/// What a program with the static library is linked to besides: rustc's own list, for all crates of the library.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_system_libraries_are_the_ones_that_are_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("link.rs");
+    fs::write(&source, "pub use arawn::ffi::*;").unwrap();
+    let libraries = common::target_directory();
+    let mut command = Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned()));
+    command.args(["--edition=2024", "--crate-type=staticlib", "--print=native-static-libs"]).arg(&source);
+    command.arg("-L").arg(format!("dependency={}", libraries.display())).arg("--out-dir").arg(directory.path());
+    command.arg("--extern").arg(format!("arawn={}", libraries.join("libarawn.rlib").display()));
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let now = stderr.lines().find_map(|line| line.split_once("native-static-libs: ")).map(|(_, list)| list.to_owned());
+    let now = now.unwrap_or_else(|| panic!("{command:?}: {stderr}")) + "\n";
+    let golden = root().join("tests/golden/link.txt");
+    if std::env::var_os("ARAWN_ACCEPT").is_some() {
+        fs::write(&golden, &now).unwrap();
+    }
+    let golden = fs::read_to_string(golden).unwrap_or_default();
+    assert!(now == golden, "the list of system libraries changed; accept it with\nmake header");
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.contains(&format!("libarawn.a {golden}")), "the README's line has not these: {golden}");
+}
