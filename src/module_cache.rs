@@ -236,8 +236,8 @@ impl ModuleCache {
 
     fn compile(&self, name: &str, profile: &Profile, wasm: &[u8]) -> Result<(CompiledRuntime, Vec<u8>)> {
         let kind = Kind::of(name, wasm)?;
+        self.counters.compiles.fetch_add(u64::from(cfg!(feature = "compiler")), Ordering::Relaxed);
         let artifact = compiler::compile(name, &profile.main.engine, kind, wasm)?;
-        self.counters.compiles.fetch_add(1, Ordering::Relaxed);
         let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
         let compiled = ready(name, profile, artifact.len() as u64, deserialize)?;
         Ok((compiled, artifact))

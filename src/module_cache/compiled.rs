@@ -86,10 +86,12 @@ pub(super) fn ready(
     deserialize: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Code>,
 ) -> Result<CompiledRuntime> {
     let invalid = |error: wasmtime::Error| module_invalid(name, format!("{error:#}"));
-    let (code, target) = match (deserialize(&profile.main.engine), profile.roomy()?) {
-        (Ok(code), _) => (code, &profile.main),
-        (Err(_), Some(roomy)) => (deserialize(&roomy.engine).map_err(invalid)?, roomy),
-        (Err(error), None) => return Err(invalid(error)),
+    let (code, target) = match deserialize(&profile.main.engine) {
+        Ok(code) => (code, &profile.main),
+        Err(error) => match profile.roomy()? {
+            Some(roomy) => (deserialize(&roomy.engine).map_err(invalid)?, roomy),
+            None => return Err(invalid(error)),
+        },
     };
     let runnable = match code {
         Code::Module(module) => Runnable::Module(Box::new(runnable_module(name, target, &module)?)),
