@@ -32,9 +32,10 @@
 // Replies.    {"status":"ok","output":...} or {"status":"error","error":"text for a person","code":"timeout",
 //             "details":{...}}. "status" always comes first, so that a prefix tells the two apart, and a reply has no
 //             line break that was not in the runtime's own output.
-// Threads.    Any thread may call any function at any time. arawn_execute_runtime blocks until its runtime has ended;
-//             arawn_catalog_register and arawn_catalog_remove wait for the compiler, the disk and other writers, and
-//             arawn_catalog_inspect and arawn_executor_close may wait for the disk; the others take microseconds.
+// Threads.    Any thread may call any function at any time. arawn_execute_runtime blocks until its runtime has ended, and
+//             arawn_poll as long as it is told to; arawn_catalog_register and arawn_catalog_remove wait for the compiler,
+//             the disk and other writers, and arawn_catalog_inspect and arawn_executor_close may wait for the disk; the
+//             others take microseconds.
 // Stacks.     A guest runs on the calling thread's stack where that is large (1 MiB), else on one of the library's own: a
 //             calling thread needs 64 KiB. A coroutine's stack must not lie within a thread's own stack.
 // Panics.     No function unwinds into the host, aborts it or calls exit. A defect is the reply "internal".
@@ -102,9 +103,10 @@
 //                                                                    of one table)
 //     fuel_exhausted       the guest used up its fuel                details: fuel
 //     cancelled            arawn_cancel stopped the call             details: job, phase (queue, config, load, start, run)
-//     overloaded           no slot was free within the deadline      details: timeout_ms, pool_slots
-//     unknown_job          no call of that name is under way         details: job
-//     job_exists           a call of that name is under way          details: job
+//     overloaded           no slot or worker was free within the deadline, or the executor's queue is full
+//                                                                    details: timeout_ms, pool_slots; or queue
+//     unknown_job          no call has that name, or it has ended    details: job
+//     job_exists           a call has that name already              details: job
 //     forked               the process is a fork, see above          details: none
 //     unsupported          this version cannot do it                 details: none
 //     internal             a defect in the library                   details: none
@@ -137,6 +139,9 @@ extern "C" {
 //
 // {"pool_slots": 128,               calls that may run at once, 1 to 10000; each reserves 4 GiB of
 //                                   address space, not of memory
+//  "workers": 4,                    threads that run submitted calls, 1 to 256; the first arawn_submit starts them
+//  "queue": 1024,                   submitted calls of one executor that may be queued, running or ended with their
+//                                   reply not polled yet, 1 to 1000000; beyond, arawn_submit answers "overloaded"
 //  "module_cache_bytes": 268435456, compiled code kept in memory, in bytes; besides, there are at most a quarter as
 //                                   many modules as the process may have file descriptors, since each has one
 //  "disk_cache_bytes": 1073741824,  compiled code kept in each cache directory, in bytes
@@ -184,8 +189,10 @@ char *arawn_configure(const char *options_json);
 // Errors: `invalid_config`, `executor_exists`, `catalog_invalid`; `invalid_argument`, `invalid_json`.
 char *arawn_executor_new(const char *config_json);
 
-// Closes an executor. Its calls in flight finish; later ones get `unknown_executor`, and the name is free again. Waits,
-// for 5 seconds at most, until compiled code is on disk.
+// Closes an executor. Its calls in flight finish; later ones get `unknown_executor`, and the name is free again. Of its
+// submitted calls, those that run finish, those that are queued never begin, and the replies of all are dropped: poll
+// first. An `arawn_poll` that waits is answered `unknown_executor` at once. Waits, for 5 seconds at most, until compiled
+// code is on disk.
 //
 // `request_json`: `{"executor": "main"}`
 //
@@ -220,14 +227,56 @@ char *arawn_executor_close(const char *request_json);
 // Errors: every code in the table above but `invalid_config` and `executor_exists`.
 char *arawn_execute_runtime(const char *request_json);
 
-// Stops a call that was given a name. It may wait for its module or a slot, compute or sleep: its thread gets the reply
-// `cancelled` within some milliseconds. No other call is touched.
+// Begins a call and returns at once: a worker runs it, and `arawn_poll` hands out its reply. For a frame loop, or any
+// thread that must not block.
+//
+// `request_json` is that of `arawn_execute_runtime`. `job` is the call's name for `arawn_poll` and `arawn_cancel`; without
+// it one is made. It is taken until the reply is handed out.
+//
+// The deadline counts from here. Any number of calls are under way at once, in turns: one that computes gives way to
+// others every few milliseconds, and one that sleeps, waits for a file, for its module to compile or for a slot, holds no
+// worker. What does hold one is a callback of the host's own, and reading a module's file for the first time.
+//
+// Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`. What is wrong with the call itself,
+// such as `unknown_runtime`, is told by `arawn_poll`.
+//
+// Errors: `unknown_executor`, `job_exists`, `overloaded` (see `queue` at `arawn_configure`), `invalid_request`;
+// `invalid_argument`, `invalid_json`.
+char *arawn_submit(const char *request_json);
+
+// Hands out what has become of submitted calls, each reply once; or waits until there is something.
+//
+// `request_json`:
+//
+// {"executor": "main",
+//  "job": "level-7",   one call; without it, all that have ended since
+//  "wait_ms": 0}       how long to wait, up to a day: for that call to end, or for any
+//
+// Reply without `job`, in the order in which they ended, and empty where none has:
+//
+// {"status":"ok","output":{"finished": [{"job": "level-7", "reply": {"status":"ok","output":…}}, …]}}
+//
+// Reply with `job`; `state` is `queued`, `running` or `finished`, and `reply` is there once it is `finished`:
+//
+// {"status":"ok","output":{"job": "level-7", "state": "finished", "reply": {"status":"ok","output":…}}}
+//
+// Each `reply` is what `arawn_execute_runtime` would have returned, byte for byte, with `meta` if it was asked for; a call
+// that was cancelled or failed is `finished` too. Its name is free again. Any number of threads may poll one executor; each
+// reply goes to one of them. Release the whole with `arawn_free`.
+//
+// Errors: `unknown_executor`, also when the executor is closed meanwhile; `unknown_job`, also once the reply was handed
+// out, and for a call that was not submitted; `invalid_argument`, `invalid_json`, `invalid_request`.
+char *arawn_poll(const char *request_json);
+
+// Stops a call that was given a name, submitted or not. It may be queued, wait for its module or a slot, compute or sleep:
+// its reply is `cancelled` within some milliseconds. No other call is touched. A submitted call must still be polled.
 //
 // `request_json`: `{"executor": "main", "job": "level-7"}`
 //
 // Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`.
 //
-// Errors: `unknown_executor`, `unknown_job`; `invalid_argument`, `invalid_json`, `invalid_request`.
+// Errors: `unknown_executor`; `unknown_job`, also once the call has ended; `invalid_argument`, `invalid_json`,
+// `invalid_request`.
 char *arawn_cancel(const char *request_json);
 
 // Lists the runtimes that an executor serves: the built-in ones and those of its catalog, by name.
@@ -324,6 +373,8 @@ char *arawn_catalog_remove(const char *request_json);
 //  "compiles": 1,
 //  "http": {"requests": 3, "not_allowed": 1, "private_address": 0}, requests of guests, and those refused: their
 //                                            origin is not on the list, or its address is private
+//  "queue": {"workers": 4, "queued": 0, "running": 0, "unpolled": 0},  submitted calls of all executors; workers is 0
+//                                            before the first
 //  "executor": {"executor": "main",
 //               "catalog": {"directory": null, "runtimes": 1,
 //                           "problem": null}}}  why a changed catalog.toml is not the one that is served

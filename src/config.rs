@@ -95,7 +95,7 @@ impl Default for Limits {
 }
 
 /// A day: longer deadlines are a mistake in the unit.
-const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
+pub(crate) const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The limits that a request names; it may tighten the executor's, not widen them.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -245,6 +245,10 @@ pub(crate) fn validate_env(env: &BTreeMap<String, String>) -> Result<(), String>
 pub struct Options {
     /// How many calls may run at once; 1 to 10,000. Each reserves address space (about 4 GiB), not memory.
     pub pool_slots: u32,
+    /// Threads that run submitted calls, 1 to 256; started by the first of these.
+    pub workers: u32,
+    /// How many submitted calls one executor may have whose reply was not handed out yet; 1 to 1,000,000.
+    pub queue: u32,
     /// The memory cache's bound on compiled code that is not in use.
     pub module_cache_bytes: u64,
     /// The disk cache's bound, for each directory.
@@ -256,17 +260,26 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { pool_slots: 128, module_cache_bytes: 256 << 20, disk_cache_bytes: 1 << 30, signal_handlers: true }
+        Options {
+            pool_slots: 128,
+            workers: 4,
+            queue: 1024,
+            module_cache_bytes: 256 << 20,
+            disk_cache_bytes: 1 << 30,
+            signal_handlers: true,
+        }
     }
 }
 
 impl Options {
     pub(crate) fn validate(&self) -> Result<()> {
-        if !(1..=10_000).contains(&self.pool_slots) {
-            return Err(Error::InvalidConfig {
-                path: "pool_slots".to_owned(),
-                message: "must be from 1 to 10000".to_owned(),
-            });
+        for (path, value, most) in
+            [("pool_slots", self.pool_slots, 10_000), ("workers", self.workers, 256), ("queue", self.queue, 1_000_000)]
+        {
+            if !(1..=most).contains(&value) {
+                let message = format!("must be from 1 to {most}");
+                return Err(Error::InvalidConfig { path: path.to_owned(), message });
+            }
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::error::{Error, Phase, Result};
 use crate::jobs::{Deadline, Stop};
 #[cfg(feature = "components")]
 use crate::sandbox::component;
-use crate::sandbox::{INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES, files, wasi};
+use crate::sandbox::{INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES, files, poll, wasi};
 use crate::threads;
 use once_cell::sync::OnceCell;
 use slots::{Slots, Ticker};
@@ -69,6 +69,8 @@ pub(crate) struct Profile {
 pub(crate) struct Target {
     pub engine: wasmtime::Engine,
     pub linker: Linker<Sandbox>,
+    /// For guests whose host calls may wait without a thread.
+    pub linker_that_waits: Linker<Sandbox>,
     /// For guests with granted directories.
     pub linker_with_files: Linker<Sandbox>,
     /// Made with the first component.
@@ -151,16 +153,20 @@ impl Engine {
     }
 
     /// Takes a slot for one call, waiting for it until the deadline.
-    pub fn slot(&'static self, deadline: &Deadline) -> Result<Slot> {
-        self.slots.take(deadline).map_err(|stop| match stop {
+    pub async fn slot(&'static self, deadline: &Deadline) -> Result<Slot> {
+        let slot = self.slots.take(deadline).await.map_err(|stop| self.not_begun(stop, deadline))?;
+        self.ticker.wake(self)?;
+        Ok(slot)
+    }
+
+    /// What a call is answered that ends before it has begun.
+    pub fn not_begun(&self, stop: Stop, deadline: &Deadline) -> Error {
+        match stop {
             Stop::Deadline => {
                 Error::Overloaded { timeout_ms: deadline.timeout_ms, pool_slots: self.options.pool_slots }
             }
             Stop::Cancelled => deadline.error(stop, Phase::Queue),
-        })?;
-        let slot = Slot(&self.slots);
-        self.ticker.wake(self)?;
-        Ok(slot)
+        }
     }
 
     /// Where wasmtime-wasi's timers and connections are driven, and the system calls of files run, so that a deadline need
@@ -258,11 +264,16 @@ impl Target {
         let engine = wasmtime::Engine::new(config)?;
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker)?;
+        let mut linker_that_waits = Linker::new(&engine);
+        wasi::add_to_linker(&mut linker_that_waits)?;
+        poll::let_wait(&mut linker_that_waits)?;
         let mut linker_with_files = Linker::new(&engine);
         files::add_to_linker(&mut linker_with_files)?;
+        poll::let_wait(&mut linker_with_files)?;
         Ok(Target {
             engine,
             linker,
+            linker_that_waits,
             linker_with_files,
             #[cfg(feature = "components")]
             components: OnceCell::new(),

@@ -67,6 +67,8 @@ pub enum Error {
     Cancelled { job: String, phase: Phase },
     /// No slot became free within the deadline.
     Overloaded { timeout_ms: u64, pool_slots: u32 },
+    /// The executor has as many submitted calls as it may have.
+    QueueFull { queue: u32 },
     /// No call of that name is under way.
     UnknownJob { job: String },
     /// A call of that name is under way.
@@ -198,7 +200,7 @@ impl Error {
             Error::MemoryExceeded { .. } => 21,
             Error::FuelExhausted { .. } => 22,
             Error::Cancelled { .. } => 23,
-            Error::Overloaded { .. } => 24,
+            Error::Overloaded { .. } | Error::QueueFull { .. } => 24,
             Error::UnknownJob { .. } => 25,
             Error::JobExists { .. } => 26,
             Error::Forked => 27,
@@ -248,6 +250,7 @@ impl Error {
             Error::Overloaded { timeout_ms, pool_slots } => {
                 json!({"timeout_ms": timeout_ms, "pool_slots": pool_slots})
             }
+            Error::QueueFull { queue } => json!({"queue": queue}),
             Error::Cancelled { job, phase } => json!({"job": job, "phase": phase.as_str()}),
             Error::UnknownJob { job } | Error::JobExists { job } => json!({"job": job}),
             Error::Forked | Error::Unsupported { .. } | Error::Internal { .. } => json!({}),
@@ -367,12 +370,19 @@ impl fmt::Display for Error {
             }
             Error::FuelExhausted { fuel } => write!(f, "the runtime used up its fuel ({fuel})"),
             Error::Overloaded { timeout_ms, pool_slots } => {
-                write!(f, "all {pool_slots} slots stayed busy for the call's whole deadline of {timeout_ms} ms")
+                write!(f, "nothing could run the call within its deadline of {timeout_ms} ms: ")?;
+                write!(f, "all {pool_slots} slots were busy, or all workers")
+            }
+            Error::QueueFull { queue } => {
+                write!(
+                    f,
+                    "the executor has {queue} submitted calls that run, wait or were not polled: that is its `queue`"
+                )
             }
             Error::Cancelled { job, phase } => {
                 write!(f, "the call `{}` was cancelled {}", printable(job), phase.during())
             }
-            Error::UnknownJob { job } => write!(f, "no call named `{}` is under way", printable(job)),
+            Error::UnknownJob { job } => write!(f, "there is no call named `{}`, or it has ended", printable(job)),
             Error::JobExists { job } => write!(f, "a call named `{}` is under way already", printable(job)),
             Error::Forked => {
                 f.write_str("this process is a fork; libarawn works only in the process that made the first executor")

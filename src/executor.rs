@@ -9,11 +9,13 @@ use crate::config::{CacheDir, Capabilities, ExecutorConfig, Limits, RequestLimit
 use crate::disk_cache::{self, DiskCache};
 use crate::engine::{self, Engine, Metering};
 use crate::error::{Error, Result};
-use crate::jobs::{Deadline, Jobs};
-use crate::module_cache::{self, Wanted};
-use crate::protocol::{Meta, RuntimeInput, RuntimeOutput};
-use crate::sandbox::{self, Captured, Ending, Policy, Refused, Sandbox};
+use crate::jobs::{Deadline, Jobs, Polled};
+use crate::module_cache::{self, Prepared, Wanted};
+use crate::protocol::{ExecuteRequest, Meta, RuntimeInput, RuntimeOutput, error_reply};
+use crate::sandbox::{self, Captured, Ending, Policy, Refused, Run, Sandbox};
 use crate::stats::STATS;
+use crate::waiting::{Bell, block_on};
+use crate::workers::{self, Task};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -29,7 +31,9 @@ pub struct ScriptExecutor {
     disk: Option<Arc<DiskCache>>,
     limits: Limits,
     policy: Arc<Policy>,
-    jobs: Jobs,
+    jobs: Arc<Jobs>,
+    /// Rings for whoever polls.
+    bell: Arc<Bell>,
 }
 
 /// What one call may add to its executor's policy.
@@ -78,7 +82,9 @@ impl ScriptExecutor {
         let Capabilities { env, http, .. } = config.capabilities;
         let policy = Arc::new(Policy { dirs, env, http, deterministic: config.deterministic });
         let id = config.id.unwrap_or_else(made);
-        Ok(ScriptExecutor { id, engine, catalog, disk, limits: config.limits, policy, jobs: Jobs::default() })
+        let bell = Arc::<Bell>::default();
+        let jobs = Arc::new(Jobs::new(&id, bell.clone()));
+        Ok(ScriptExecutor { id, engine, catalog, disk, limits: config.limits, policy, jobs, bell })
     }
 
     /// The name by which requests find it.
@@ -106,10 +112,52 @@ impl ScriptExecutor {
         input: &RuntimeInput<'_>,
         options: &CallOptions<'_>,
     ) -> Result<RuntimeOutput> {
-        let result =
-            self.limits.tightened(&options.limits).and_then(|limits| self.call(name, input, &limits, options.job));
+        let call = || {
+            let limits = self.limits.tightened(&options.limits)?;
+            let mut deadline = Deadline::after(Instant::now(), limits.timeout_ms);
+            let _named = options.job.map(|job| self.jobs.begin(job, &mut deadline)).transpose()?;
+            let f = self.call(name, input, &limits, deadline.clone());
+            drop(f);
+            block_on(self.call(name, input, &limits, deadline))
+        };
+        let result = call();
         STATS.count_call(&result);
         result
+    }
+
+    /// Begins a call that nobody waits for; the name by which it can be polled.
+    pub(crate) fn submit(self: &Arc<Self>, request: &ExecuteRequest<'_>) -> Result<Arc<str>> {
+        let begun = Instant::now();
+        let reserve = |limits| {
+            workers::start(self.engine.options.workers)?;
+            Ok((self.jobs.reserve(request.job.as_deref(), self.engine.options.queue)?, limits))
+        };
+        let reserved = self.limits.tightened(&request.limits).and_then(reserve);
+        let (ticket, limits) = reserved.inspect_err(|error| STATS.count_error(error))?;
+        let (name, deadline) = (ticket.name().clone(), ticket.deadline(begun, limits.timeout_ms));
+        let (executor, runtime, meta) = (self.clone(), request.runtime.clone().into_owned(), request.meta);
+        let (config, context) = (request.input.config.to_owned(), request.input.context.to_owned());
+        let task = Task::new(async move {
+            let input = RuntimeInput { config: &config, context: &context };
+            let result = executor.call(&runtime, &input, &limits, deadline).await;
+            STATS.count_call(&result);
+            ticket.finish(result.map_or_else(|error| error_reply(&error), |output| output.into_reply(meta)));
+        });
+        self.jobs.start(&name, task);
+        Ok(name)
+    }
+
+    /// What became of a submitted call, or of all that have ended; waits until there is an end to tell.
+    pub(crate) fn poll(&self, job: Option<&str>, wait: Duration) -> Result<Polled> {
+        let until = Instant::now() + wait;
+        loop {
+            let rings = self.bell.rings();
+            let polled = self.jobs.look(job)?;
+            let is_news = matches!(&polled, Polled::Finished(finished) if !finished.is_empty());
+            if is_news || !self.bell.wait(rings, until) {
+                return Ok(polled);
+            }
+        }
     }
 
     /// Stops the call named `job`, which is answered `cancelled` within some milliseconds.
@@ -120,36 +168,49 @@ impl ScriptExecutor {
         self.jobs.cancel(job)
     }
 
-    fn call(&self, name: &str, input: &RuntimeInput<'_>, limits: &Limits, job: Option<&str>) -> Result<RuntimeOutput> {
-        let begun = Instant::now();
-        let mut deadline = Deadline::after(begun, limits.timeout_ms);
-        let _named = job.map(|job| self.jobs.begin(job, &mut deadline)).transpose()?;
-        let (metering, module_bytes, disk) = (self.metering(limits), limits.module_bytes, self.disk.as_ref());
-        let (entry, prepared) = self.with_file(self.catalog.resolve(name)?, |entry| {
-            entry.check_config(input.config, &deadline)?;
-            let wanted = Wanted { entry, metering, module_bytes, disk, deadline: &deadline };
-            module_cache::cache().prepared(self.engine, &wanted)
-        })?;
-        let loaded = Instant::now();
-        let slot = self.engine.slot(&deadline)?;
-        let queued = Instant::now();
-        let sandbox = Sandbox::new(entry.clone(), self.policy.clone(), input.to_stdin(), limits, deadline);
-        let captured = sandbox::run(&prepared.compiled, sandbox, slot)?;
-        let ended = Instant::now();
-        let us = |from: Instant, to: Instant| to.duration_since(from).as_micros() as u64;
-        let meta = Meta {
-            runtime: entry,
-            module_sha256: prepared.sha,
-            cache: prepared.tier.as_str(),
-            load_us: us(begun, loaded),
-            queue_us: us(loaded, queued),
-            run_us: us(queued, ended),
-            total_us: us(begun, ended),
-            memory_bytes: captured.memory_bytes,
-            fuel: captured.fuel,
-            stderr: String::new(),
+    async fn call(
+        &self,
+        name: &str,
+        input: &RuntimeInput<'_>,
+        limits: &Limits,
+        deadline: Deadline,
+    ) -> Result<RuntimeOutput> {
+        let begun = deadline.begun;
+        let mut taken_up = begun;
+        if deadline.is_submitted() {
+            deadline.patience().map_err(|stop| self.engine.not_begun(stop, &deadline))?;
+            taken_up = Instant::now();
+        }
+        let mut entry = self.catalog.resolve(name)?;
+        let prepared = loop {
+            match self.prepared(&entry, input, limits, &deadline).await {
+                Ok(prepared) => break prepared,
+                Err(error) => entry = self.replacement(&entry, error)?,
+            }
         };
-        judge(captured, meta)
+        let loaded = Instant::now();
+        let slot = self.engine.slot(&deadline).await?;
+        deadline.begin().map_err(|stop| self.engine.not_begun(stop, &deadline))?;
+        let queued = Instant::now();
+        let sandbox = || Sandbox::new(entry.clone(), self.policy.clone(), input.to_stdin(), limits, deadline);
+        let captured = match sandbox::run(&prepared.compiled, sandbox, slot)? {
+            Run::Ended(captured) => captured,
+            Run::Waits(run) => run.await?,
+        };
+        judge(captured, entry, &prepared, &Times { begun, taken_up, loaded, queued, ended: Instant::now() })
+    }
+
+    /// The module to run, with a config that fits it.
+    async fn prepared(
+        &self,
+        entry: &RuntimeEntry,
+        input: &RuntimeInput<'_>,
+        limits: &Limits,
+        deadline: &Deadline,
+    ) -> Result<Prepared> {
+        entry.check_config(input.config, deadline)?;
+        let (metering, module_bytes, disk) = (self.metering(limits), limits.module_bytes, self.disk.as_ref());
+        module_cache::cache().prepared(self.engine, &Wanted { entry, metering, module_bytes, disk, deadline }).await
     }
 
     fn metering(&self, limits: &Limits) -> Metering {
@@ -166,16 +227,20 @@ impl ScriptExecutor {
         loop {
             match work(&entry) {
                 Ok(done) => return Ok((entry, done)),
-                Err(error @ Error::RuntimeUnavailable { .. }) => {
-                    let now = self.catalog.resolve(&entry.name)?;
-                    if now.path() == entry.path() {
-                        return Err(error);
-                    }
-                    entry = now;
-                }
-                Err(error) => return Err(error),
+                Err(error) => entry = self.replacement(&entry, error)?,
             }
         }
+    }
+
+    /// The entry that has taken the place of one whose file has gone, or the error that it has gone with.
+    fn replacement(&self, entry: &RuntimeEntry, error: Error) -> Result<Arc<RuntimeEntry>> {
+        if let Error::RuntimeUnavailable { .. } = error {
+            let now = self.catalog.resolve(&entry.name)?;
+            if now.path() != entry.path() {
+                return Ok(now);
+            }
+        }
+        Err(error)
     }
 
     /// The policy in force, with every default filled in.
@@ -194,14 +259,35 @@ impl ScriptExecutor {
 static PLATFORM_CACHE: LazyLock<Option<Arc<DiskCache>>> =
     LazyLock::new(|| dirs::cache_dir().map(|directory| Arc::new(DiskCache::new(directory.join("arawn")))));
 
+/// When a call came to each of its steps.
+struct Times {
+    begun: Instant,
+    /// By a worker, if it was submitted.
+    taken_up: Instant,
+    loaded: Instant,
+    queued: Instant,
+    ended: Instant,
+}
+
 /// What a guest that ended by itself amounts to. stdout comes before the exit code: a runtime that explains itself is
 /// heard.
-fn judge(captured: Captured, mut meta: Meta) -> Result<RuntimeOutput> {
+fn judge(captured: Captured, entry: Arc<RuntimeEntry>, prepared: &Prepared, times: &Times) -> Result<RuntimeOutput> {
     let Captured { stdout, stderr, ending, refused, .. } = captured;
     if let Ending::Exit(0) = ending {
         let output = RuntimeOutput::parse(stdout, &stderr)?;
-        meta.stderr = stderr;
-        return Ok(output.with_meta(meta));
+        let us = |from: Instant, to: Instant| to.duration_since(from).as_micros() as u64;
+        return Ok(output.with_meta(Meta {
+            runtime: entry,
+            module_sha256: prepared.sha,
+            cache: prepared.tier.as_str(),
+            load_us: us(times.taken_up, times.loaded),
+            queue_us: us(times.begun, times.taken_up) + us(times.loaded, times.queued),
+            run_us: us(times.queued, times.ended),
+            total_us: us(times.begun, times.ended),
+            memory_bytes: captured.memory_bytes,
+            fuel: captured.fuel,
+            stderr,
+        }));
     }
     match (ending, RuntimeOutput::parse(stdout, &stderr), refused) {
         (Ending::Exit(_), Err(error @ Error::Runtime { .. }), _) => Err(error),
@@ -232,6 +318,7 @@ pub(crate) fn find(id: &str) -> Result<Arc<ScriptExecutor>> {
 pub(crate) fn close(id: &str) -> Result<()> {
     let removed = EXECUTORS.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     let removed = removed.ok_or_else(|| Error::UnknownExecutor { executor: id.to_owned() })?;
+    removed.jobs.close();
     if removed.disk.is_some() {
         disk_cache::COUNTERS.wait_for_writes(CLOSE_WAIT);
     }

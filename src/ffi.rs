@@ -6,8 +6,8 @@ use crate::engine;
 use crate::error::{Error, Result};
 use crate::executor::{self, CallOptions};
 use crate::protocol::{
-    ExecuteRequest, ExecutorRequest, JobRequest, RegisterRequest, RuntimeRequest, StatsRequest, error_reply, ok_reply,
-    parse_config, parse_request,
+    ExecuteRequest, ExecutorRequest, JobRequest, PollRequest, RegisterRequest, RuntimeRequest, StatsRequest,
+    error_reply, ok_reply, parse_config, parse_request, polled_output,
 };
 use crate::stats;
 use crate::threads;
@@ -31,6 +31,9 @@ pub const ARAWN_VERSION_PATCH: u32 = 0;
 /// ```json
 /// {"pool_slots": 128,               calls that may run at once, 1 to 10000; each reserves 4 GiB of
 ///                                   address space, not of memory
+///  "workers": 4,                    threads that run submitted calls, 1 to 256; the first arawn_submit starts them
+///  "queue": 1024,                   submitted calls of one executor that may be queued, running or ended with their
+///                                   reply not polled yet, 1 to 1000000; beyond, arawn_submit answers "overloaded"
 ///  "module_cache_bytes": 268435456, compiled code kept in memory, in bytes; besides, there are at most a quarter as
 ///                                   many modules as the process may have file descriptors, since each has one
 ///  "disk_cache_bytes": 1073741824,  compiled code kept in each cache directory, in bytes
@@ -99,8 +102,10 @@ pub unsafe extern "C" fn arawn_executor_new(config_json: *const c_char) -> *mut 
     })
 }
 
-/// Closes an executor. Its calls in flight finish; later ones get `unknown_executor`, and the name is free again. Waits,
-/// for 5 seconds at most, until compiled code is on disk.
+/// Closes an executor. Its calls in flight finish; later ones get `unknown_executor`, and the name is free again. Of its
+/// submitted calls, those that run finish, those that are queued never begin, and the replies of all are dropped: poll
+/// first. An `arawn_poll` that waits is answered `unknown_executor` at once. Waits, for 5 seconds at most, until compiled
+/// code is on disk.
 ///
 /// `request_json`: `{"executor": "main"}`
 ///
@@ -161,14 +166,82 @@ pub unsafe extern "C" fn arawn_execute_runtime(request_json: *const c_char) -> *
     })
 }
 
-/// Stops a call that was given a name. It may wait for its module or a slot, compute or sleep: its thread gets the reply
-/// `cancelled` within some milliseconds. No other call is touched.
+/// Begins a call and returns at once: a worker runs it, and `arawn_poll` hands out its reply. For a frame loop, or any
+/// thread that must not block.
+///
+/// `request_json` is that of `arawn_execute_runtime`. `job` is the call's name for `arawn_poll` and `arawn_cancel`; without
+/// it one is made. It is taken until the reply is handed out.
+///
+/// The deadline counts from here. Any number of calls are under way at once, in turns: one that computes gives way to
+/// others every few milliseconds, and one that sleeps, waits for a file, for its module to compile or for a slot, holds no
+/// worker. What does hold one is a callback of the host's own, and reading a module's file for the first time.
+///
+/// Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`. What is wrong with the call itself,
+/// such as `unknown_runtime`, is told by `arawn_poll`.
+///
+/// Errors: `unknown_executor`, `job_exists`, `overloaded` (see `queue` at `arawn_configure`), `invalid_request`;
+/// `invalid_argument`, `invalid_json`.
+///
+/// # Safety
+/// `request_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_submit(request_json: *const c_char) -> *mut c_char {
+    guard("request_json", request_json, |json| {
+        let request: ExecuteRequest<'_> = parse_request(json)?;
+        let job = executor::find(&request.executor)?.submit(&request)?;
+        Ok(ok_reply(&serde_json::json!({"job": &*job}).to_string()))
+    })
+}
+
+/// Hands out what has become of submitted calls, each reply once; or waits until there is something.
+///
+/// `request_json`:
+///
+/// ```json
+/// {"executor": "main",
+///  "job": "level-7",   one call; without it, all that have ended since
+///  "wait_ms": 0}       how long to wait, up to a day: for that call to end, or for any
+/// ```
+///
+/// Reply without `job`, in the order in which they ended, and empty where none has:
+///
+/// ```json
+/// {"status":"ok","output":{"finished": [{"job": "level-7", "reply": {"status":"ok","output":…}}, …]}}
+/// ```
+///
+/// Reply with `job`; `state` is `queued`, `running` or `finished`, and `reply` is there once it is `finished`:
+///
+/// ```json
+/// {"status":"ok","output":{"job": "level-7", "state": "finished", "reply": {"status":"ok","output":…}}}
+/// ```
+///
+/// Each `reply` is what `arawn_execute_runtime` would have returned, byte for byte, with `meta` if it was asked for; a call
+/// that was cancelled or failed is `finished` too. Its name is free again. Any number of threads may poll one executor; each
+/// reply goes to one of them. Release the whole with `arawn_free`.
+///
+/// Errors: `unknown_executor`, also when the executor is closed meanwhile; `unknown_job`, also once the reply was handed
+/// out, and for a call that was not submitted; `invalid_argument`, `invalid_json`, `invalid_request`.
+///
+/// # Safety
+/// `request_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_poll(request_json: *const c_char) -> *mut c_char {
+    guard("request_json", request_json, |json| {
+        let request: PollRequest = parse_request(json)?;
+        let polled = executor::find(&request.executor)?.poll(request.job.as_deref(), request.wait()?)?;
+        Ok(ok_reply(&polled_output(request.job.as_deref(), &polled)))
+    })
+}
+
+/// Stops a call that was given a name, submitted or not. It may be queued, wait for its module or a slot, compute or sleep:
+/// its reply is `cancelled` within some milliseconds. No other call is touched. A submitted call must still be polled.
 ///
 /// `request_json`: `{"executor": "main", "job": "level-7"}`
 ///
 /// Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`.
 ///
-/// Errors: `unknown_executor`, `unknown_job`; `invalid_argument`, `invalid_json`, `invalid_request`.
+/// Errors: `unknown_executor`; `unknown_job`, also once the call has ended; `invalid_argument`, `invalid_json`,
+/// `invalid_request`.
 ///
 /// # Safety
 /// `request_json` is NULL or a string that ends with a NUL.
@@ -325,6 +398,8 @@ pub unsafe extern "C" fn arawn_catalog_remove(request_json: *const c_char) -> *m
 ///  "compiles": 1,
 ///  "http": {"requests": 3, "not_allowed": 1, "private_address": 0}, requests of guests, and those refused: their
 ///                                            origin is not on the list, or its address is private
+///  "queue": {"workers": 4, "queued": 0, "running": 0, "unpolled": 0},  submitted calls of all executors; workers is 0
+///                                            before the first
 ///  "executor": {"executor": "main",
 ///               "catalog": {"directory": null, "runtimes": 1,
 ///                           "problem": null}}}  why a changed catalog.toml is not the one that is served

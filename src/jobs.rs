@@ -1,25 +1,42 @@
-//! Calls that have a name, so that another thread can stop them.
+//! Calls that have a name: those that another thread may stop, and those that were submitted.
+
+mod submitted;
+
+pub(crate) use submitted::{GAUGES, Polled};
 
 use crate::error::{Error, Phase, Result};
-use std::collections::HashMap;
+use crate::waiting::Bell;
+use crate::workers::Task;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Wake;
 use std::time::{Duration, Instant};
 
 /// When a call must end: at its deadline, or as soon as it is cancelled.
 #[derive(Clone, Debug)]
 pub(crate) struct Deadline {
+    pub begun: Instant,
     at: Instant,
     pub timeout_ms: u64,
-    job: Option<Job>,
+    job: Option<Arc<Mark>>,
 }
 
-#[derive(Clone, Debug)]
-struct Job {
+/// What a named call shares with those who ask about it.
+#[derive(Debug)]
+pub(crate) struct Mark {
     name: Arc<str>,
-    cancelled: Arc<AtomicBool>,
+    cancelled: AtomicBool,
+    /// Whether nobody waits for it, and a cancel wakes it.
+    is_submitted: bool,
+    stage: AtomicU8,
 }
+
+/// How far a submitted call has come: not yet to its slot, or beyond; or its executor was closed before.
+const QUEUED: u8 = 0;
+const RUNNING: u8 = 1;
+const DROPPED: u8 = 2;
 
 /// Why a call must end now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +50,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 impl Deadline {
     pub fn after(begun: Instant, timeout_ms: u64) -> Self {
-        Deadline { at: begun + Duration::from_millis(timeout_ms), timeout_ms, job: None }
+        Deadline { begun, at: begun + Duration::from_millis(timeout_ms), timeout_ms, job: None }
     }
 
     /// How long the call may wait before it asks again, or why it must end.
@@ -43,7 +60,7 @@ impl Deadline {
         }
         match self.at.saturating_duration_since(Instant::now()) {
             left if left.is_zero() => Err(Stop::Deadline),
-            left if self.job.is_some() => Ok(left.min(LOOK)),
+            left if self.job.as_ref().is_some_and(|job| !job.is_submitted) => Ok(left.min(LOOK)),
             left => Ok(left),
         }
     }
@@ -53,6 +70,19 @@ impl Deadline {
         match (stop, &self.job) {
             (Stop::Cancelled, Some(job)) => Error::Cancelled { job: job.name.to_string(), phase },
             _ => Error::Timeout { phase, timeout_ms: self.timeout_ms },
+        }
+    }
+
+    /// Whether a worker runs the call, and nobody waits for it.
+    pub fn is_submitted(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| job.is_submitted)
+    }
+
+    /// Notes that the call is no longer queued.
+    pub fn begin(&self) -> Result<(), Stop> {
+        match &self.job {
+            Some(job) if job.is_submitted => job.begin(),
+            _ => Ok(()),
         }
     }
 }
@@ -68,9 +98,29 @@ impl fmt::Display for Stop {
 
 impl std::error::Error for Stop {}
 
-/// The named calls of an executor that are under way.
-#[derive(Debug, Default)]
-pub(crate) struct Jobs(Mutex<HashMap<Arc<str>, Arc<AtomicBool>>>);
+/// The named calls of an executor: those that are under way, and those submitted ones whose reply was not handed out yet.
+pub(crate) struct Jobs {
+    executor: String,
+    state: Mutex<State>,
+    /// Rung when a submitted call has ended.
+    bell: Arc<Bell>,
+}
+
+#[derive(Default)]
+struct State {
+    named: HashMap<Arc<str>, Job>,
+    /// How many of them were submitted.
+    submitted: usize,
+    /// Those whose reply waits, in the order in which they ended.
+    finished: BTreeMap<u64, Arc<str>>,
+    is_closed: bool,
+}
+
+struct Job {
+    mark: Arc<Mark>,
+    task: Option<Arc<Task>>,
+    reply: Option<(u64, String)>,
+}
 
 /// A name in use; free again when it is dropped.
 pub(crate) struct Named<'a> {
@@ -79,29 +129,49 @@ pub(crate) struct Named<'a> {
 }
 
 impl Jobs {
+    pub fn new(executor: &str, bell: Arc<Bell>) -> Self {
+        Jobs { executor: executor.to_owned(), state: Mutex::default(), bell }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Gives a call a name, by which its deadline can be brought forward.
     pub fn begin(&self, name: &str, deadline: &mut Deadline) -> Result<Named<'_>> {
-        let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if jobs.contains_key(name) {
-            return Err(Error::JobExists { job: name.to_owned() });
-        }
-        let (name, cancelled) = (Arc::<str>::from(name), Arc::<AtomicBool>::default());
-        jobs.insert(name.clone(), cancelled.clone());
-        deadline.job = Some(Job { name: name.clone(), cancelled });
+        let mark = self.lock().add(name, false)?;
+        let name = mark.name.clone();
+        deadline.job = Some(mark);
         Ok(Named { jobs: self, name })
     }
 
     /// Stops the call of that name, and no other: a later call of the same name has a mark of its own.
     pub fn cancel(&self, name: &str) -> Result<()> {
-        let jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let cancelled = jobs.get(name).ok_or_else(|| Error::UnknownJob { job: name.to_owned() })?;
-        cancelled.store(true, Ordering::Relaxed);
+        let state = self.lock();
+        let job = state.named.get(name).filter(|job| job.reply.is_none());
+        let job = job.ok_or_else(|| Error::UnknownJob { job: name.to_owned() })?;
+        job.mark.cancelled.store(true, Ordering::Relaxed);
+        let task = job.task.clone();
+        drop(state);
+        task.into_iter().for_each(Wake::wake);
         Ok(())
+    }
+}
+
+impl State {
+    fn add(&mut self, name: &str, is_submitted: bool) -> Result<Arc<Mark>> {
+        if self.named.contains_key(name) {
+            return Err(Error::JobExists { job: name.to_owned() });
+        }
+        let (cancelled, stage) = (AtomicBool::new(false), AtomicU8::new(QUEUED));
+        let mark = Arc::new(Mark { name: Arc::from(name), cancelled, is_submitted, stage });
+        self.named.insert(mark.name.clone(), Job { mark: mark.clone(), task: None, reply: None });
+        Ok(mark)
     }
 }
 
 impl Drop for Named<'_> {
     fn drop(&mut self) {
-        self.jobs.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        self.jobs.lock().named.remove(&self.name);
     }
 }

@@ -37,6 +37,8 @@ mod protocol;
 mod sandbox;
 mod stats;
 mod threads;
+mod waiting;
+mod workers;
 
 pub use catalog::{CatalogEntry, Category, RuntimeCatalog, RuntimeEntry};
 pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, RequestLimits};

@@ -114,7 +114,7 @@ pub(crate) enum Supply {
 
 impl ModuleCache {
     /// Finds or makes the compiled module, in memory, on disk or by compiling, until the deadline.
-    pub fn prepared(&'static self, engine: &'static Engine, wanted: &Wanted<'_>) -> Result<Prepared> {
+    pub async fn prepared(&'static self, engine: &'static Engine, wanted: &Wanted<'_>) -> Result<Prepared> {
         let &Wanted { entry, metering, module_bytes, disk, deadline } = wanted;
         let (known, identity) = match &entry.source {
             Source::Embedded(builtin) => {
@@ -140,11 +140,11 @@ impl ModuleCache {
             (Source::Embedded(builtin), _) => Supply::Bytes(builtin.sha256(), Bytes::from_static(builtin.wasm)),
         };
         let (name, pin) = (entry.name.clone(), entry.sha256);
-        self.load(engine, Job { name, supply, pin, metering, module_bytes, disk: disk.cloned() }, deadline)
+        self.load(engine, Job { name, supply, pin, metering, module_bytes, disk: disk.cloned() }, deadline).await
     }
 
     /// Has the module loaded by a thread of its own, which goes on by itself if the deadline passes first.
-    pub fn load(&'static self, engine: &'static Engine, job: Job, deadline: &Deadline) -> Result<Prepared> {
+    pub async fn load(&'static self, engine: &'static Engine, job: Job, deadline: &Deadline) -> Result<Prepared> {
         let module = match &job.supply {
             Supply::Bytes(sha, _) => Module::Bytes(*sha),
             Supply::File(path, identity) => Module::file(path.full(), *identity),
@@ -152,7 +152,7 @@ impl ModuleCache {
         let errand = Errand { module, metering: job.metering, module_bytes: job.module_bytes, pin: job.pin };
         let name = job.name.clone();
         let start = |landing| crate::threads::spawn("arawn-load", move || self.fly(engine, &job, landing)).map(drop);
-        self.flights.join(errand, deadline, start).map_err(|error| error.of_runtime(&name))
+        self.flights.join(errand, deadline, start).await.map_err(|error| error.of_runtime(&name))
     }
 
     fn fly(&self, engine: &'static Engine, job: &Job, landing: Landing) {

@@ -6,20 +6,23 @@ pub(crate) mod unique;
 pub use register::RegisterRequest;
 
 use crate::catalog::RuntimeEntry;
-use crate::config::RequestLimits;
+use crate::config::{MAX_TIMEOUT_MS, RequestLimits};
 use crate::engine::hex;
 use crate::error::{Error, Result, printable};
+use crate::jobs::Polled;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// The argument of `arawn_execute_runtime`.
+/// The argument of `arawn_execute_runtime` and `arawn_submit`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecuteRequest<'a> {
@@ -93,6 +96,28 @@ pub struct RuntimeRequest {
 pub struct JobRequest {
     pub executor: String,
     pub job: String,
+}
+
+/// The argument of `arawn_poll`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollRequest {
+    pub executor: String,
+    #[serde(default)]
+    pub job: Option<String>,
+    #[serde(default)]
+    pub wait_ms: u64,
+}
+
+impl PollRequest {
+    /// How long the poll waits.
+    pub(crate) fn wait(&self) -> Result<Duration> {
+        if self.wait_ms > MAX_TIMEOUT_MS {
+            let message = format!("{} is more than a day ({MAX_TIMEOUT_MS})", self.wait_ms);
+            return Err(Error::InvalidRequest { path: "wait_ms".to_owned(), message });
+        }
+        Ok(Duration::from_millis(self.wait_ms))
+    }
 }
 
 /// `{}` or `{"executor": "main"}`
@@ -296,6 +321,30 @@ pub(crate) fn error_reply(error: &Error) -> String {
         "details": error.details(),
     });
     reply.to_string()
+}
+
+/// The output of `arawn_poll`, for one job or for all that have ended; their replies are JSON already.
+pub(crate) fn polled_output(job: Option<&str>, polled: &Polled) -> String {
+    let quoted = |text: &str| Value::from(text).to_string();
+    let state = |job: &str, state: &str| format!("{{\"job\":{},\"state\":\"{state}\"}}", quoted(job));
+    match (polled, job.unwrap_or_default()) {
+        (Polled::Queued, job) => state(job, "queued"),
+        (Polled::Running, job) => state(job, "running"),
+        (Polled::Finished(finished), _) if job.is_some() => {
+            let of = |(job, reply): &(Arc<str>, String)| {
+                ["{\"job\":", &quoted(job), ",\"state\":\"finished\",\"reply\":", reply, "}"].concat()
+            };
+            finished.iter().map(of).collect()
+        }
+        (Polled::Finished(finished), _) => {
+            let mut output = "{\"finished\":[".to_owned();
+            for (index, (job, reply)) in finished.iter().enumerate() {
+                let comma = if index == 0 { "" } else { "," };
+                output.extend([comma, "{\"job\":", &quoted(job), ",\"reply\":", reply, "}"]);
+            }
+            output + "]}"
+        }
+    }
 }
 
 /// The bytes as text, or back with the offset of the first that is none. It is called for each call's whole output, where

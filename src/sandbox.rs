@@ -5,12 +5,12 @@ mod clock;
 pub(crate) mod component;
 pub(crate) mod files;
 mod guest;
-mod poll;
+pub(crate) mod poll;
 mod run;
 pub(crate) mod stack;
 pub(crate) mod wasi;
 
-pub(crate) use run::{Captured, Ending, run};
+pub(crate) use run::{Captured, Ending, Run, run};
 
 use clock::Clock;
 use files::Files;

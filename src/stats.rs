@@ -4,8 +4,10 @@ use crate::disk_cache;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::executor::{self, ScriptExecutor};
+use crate::jobs::GAUGES;
 use crate::module_cache;
 use crate::protocol::StatsRequest;
+use crate::workers;
 use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use wasmtime::PoolingAllocationConfig;
@@ -39,11 +41,14 @@ impl Stats {
     }
 
     pub fn count_call<T>(&self, result: &Result<T>) {
-        let counter = match result {
-            Ok(_) => &self.ok,
-            Err(error) => &self.by_code[error.index()],
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        match result {
+            Ok(_) => drop(self.ok.fetch_add(1, Ordering::Relaxed)),
+            Err(error) => self.count_error(error),
+        }
+    }
+
+    pub fn count_error(&self, error: &Error) {
+        self.by_code[error.index()].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -90,6 +95,12 @@ pub(crate) fn report(request: &StatsRequest) -> Result<Value> {
             "requests": count(&STATS.http.requests),
             "not_allowed": count(&STATS.http.not_allowed),
             "private_address": count(&STATS.http.private_address),
+        },
+        "queue": {
+            "workers": workers::count(),
+            "queued": GAUGES.queued.load(Ordering::Relaxed),
+            "running": GAUGES.running.load(Ordering::Relaxed),
+            "unpolled": GAUGES.unpolled.load(Ordering::Relaxed),
         },
     });
     if let Some(id) = &request.executor {

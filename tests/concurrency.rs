@@ -71,6 +71,17 @@ fn names_are_taken_once_and_free_again_after_closing() {
     assert_eq!(execute(&json!({"executor": made, "runtime": "passthrough"}))["status"], "ok");
 }
 
+/// Ten thousand calls, submitted, polled, cancelled and closed in every order: memory, descriptors, threads and slots are as
+/// before.
+#[test]
+fn submitted_calls_leak_nothing() {
+    let catalog = Catalog::new().with("loop", &writer(b"", b"", "(loop $forever (br $forever))"));
+    let program = common::compile_c("tests/c/jobs.c", "jobs", &["-DCOUNT_MEMORY"]);
+    let mut command = std::process::Command::new(program);
+    command.arg(catalog.path()).arg("10000").env("LD_LIBRARY_PATH", common::library_path());
+    assert_eq!(common::run(&mut command), "done\n");
+}
+
 /// One slot and a guest that holds it: the second call waits for its whole deadline, and the slot works afterwards.
 #[test]
 fn calls_beyond_the_slots_wait_within_their_deadline() {

@@ -67,6 +67,7 @@ fn programs(catalog: &Catalog, cache: &TempDir) -> Runs {
         ("host_stacks", ["overflow", "small", "coroutine"].map(|mode| run(&[mode, directory], "done\n")).into()),
         ("host_timers", vec![run(&[directory, cache], "handlers run on threads of the library: 0\n")]),
         ("idle", vec![run(&[], "threads before the first executor: ")]),
+        ("jobs", vec![run(&[directory, "300"], "done\n")]),
         ("overload", vec![run(&[directory], "{\"status\":\"error\"")]),
     ]
 }

@@ -4,9 +4,14 @@ use super::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::{Deadline, Stop};
 use crate::threads;
+use crate::waiting::until;
 use once_cell::sync::OnceCell;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::collections::{HashSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -19,23 +24,27 @@ const IDLE_TICKS: u32 = 100;
 pub(super) struct Slots {
     total: usize,
     pub in_use: AtomicUsize,
-    waiting: AtomicU32,
-    lock: Mutex<()>,
-    freed: Condvar,
+    /// How many are in the queue.
+    waiting: AtomicUsize,
+    queue: Mutex<Queue>,
+}
+
+/// Those who wait for a slot, in the order in which they came.
+#[derive(Default)]
+struct Queue {
+    next: u64,
+    waiting: VecDeque<(u64, Waker)>,
+    /// Who was given a slot and does not know it yet.
+    given: HashSet<u64>,
 }
 
 /// One call's right to an instance; given back on drop.
-pub(crate) struct Slot(pub(super) &'static Slots);
+pub(crate) struct Slot(&'static Slots);
 
 impl Slots {
     pub fn new(total: u32) -> Self {
-        Slots {
-            total: total as usize,
-            in_use: AtomicUsize::new(0),
-            waiting: AtomicU32::new(0),
-            lock: Mutex::new(()),
-            freed: Condvar::new(),
-        }
+        let (in_use, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Slots { total: total as usize, in_use, waiting, queue: Mutex::default() }
     }
 
     fn try_take(&self) -> bool {
@@ -43,32 +52,86 @@ impl Slots {
         self.in_use.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
     }
 
-    pub fn take(&self, deadline: &Deadline) -> Result<(), Stop> {
-        if self.try_take() {
-            return Ok(());
+    /// Takes a slot, waiting for it behind those who came before.
+    pub async fn take(&'static self, deadline: &Deadline) -> Result<Slot, Stop> {
+        if self.waiting.load(Ordering::SeqCst) > 0 || !self.try_take() {
+            until(deadline, Taking { slots: self, ticket: None }).await?;
         }
-        let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let taken = loop {
-            if self.try_take() {
-                break Ok(());
+        Ok(Slot(self))
+    }
+
+    /// Gives slots that are free to those who wait.
+    fn hand_out(&self, queue: &mut Queue) {
+        while !queue.waiting.is_empty() && self.try_take() {
+            if let Some((ticket, waker)) = queue.waiting.pop_front() {
+                queue.given.insert(ticket);
+                self.waiting.fetch_sub(1, Ordering::SeqCst);
+                waker.wake();
             }
-            match deadline.patience() {
-                Err(stop) => break Err(stop),
-                Ok(left) => guard = self.freed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0,
-            }
-        };
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        taken
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.in_use.fetch_sub(1, Ordering::SeqCst);
+        // Whoever waits counts itself first and tries to take second; here it is the other way round, so that one of
+        // the two sees the other.
         if self.0.waiting.load(Ordering::SeqCst) > 0 {
-            let _guard = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
-            self.0.freed.notify_one();
+            self.0.hand_out(&mut self.0.queue());
+        }
+    }
+}
+
+/// A place in the queue.
+struct Taking {
+    slots: &'static Slots,
+    ticket: Option<u64>,
+}
+
+impl Future for Taking {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let slots = self.slots;
+        let mut queue = slots.queue();
+        let ticket = match self.ticket {
+            Some(ticket) => ticket,
+            None => {
+                let ticket = queue.next;
+                queue.next += 1;
+                queue.waiting.push_back((ticket, context.waker().clone()));
+                slots.waiting.fetch_add(1, Ordering::SeqCst);
+                self.ticket = Some(ticket);
+                slots.hand_out(&mut queue);
+                ticket
+            }
+        };
+        if queue.given.remove(&ticket) {
+            self.ticket = None;
+            return Poll::Ready(());
+        }
+        if let Some((_, waker)) = queue.waiting.iter_mut().find(|(other, _)| *other == ticket) {
+            waker.clone_from(context.waker());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        let mut queue = self.slots.queue();
+        if queue.given.remove(&ticket) {
+            self.slots.in_use.fetch_sub(1, Ordering::SeqCst);
+            self.slots.hand_out(&mut queue);
+        } else {
+            queue.waiting.retain(|(other, _)| *other != ticket);
+            self.slots.waiting.fetch_sub(1, Ordering::SeqCst);
         }
     }
 }

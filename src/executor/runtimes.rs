@@ -11,6 +11,7 @@ use crate::error::{Error, Failure, Result};
 use crate::files::RegularFile;
 use crate::jobs::Deadline;
 use crate::module_cache::{self, Job, Records, Sha, Supply, check_size};
+use crate::waiting::block_on;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -89,7 +90,7 @@ impl ScriptExecutor {
             module_bytes: self.limits.module_bytes,
             disk: self.disk.clone(),
         };
-        module_cache::cache().load(self.engine, job, &deadline)?;
+        block_on(module_cache::cache().load(self.engine, job, &deadline))?;
         let (path, sha256, category) = (String::new(), None, Category::Custom);
         let entry = CatalogEntry { path, category, description, sha256, args, env, config_schema };
         let (entry, placed) = self.catalog.add(&name, entry, (sha, module), replace, &deadline)?;

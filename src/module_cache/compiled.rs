@@ -22,6 +22,8 @@ pub(crate) enum Runnable {
 
 pub(crate) struct RunnableModule {
     pub instance: InstancePre<Sandbox>,
+    /// The same for guests on a stack of their own, whose host calls may wait.
+    pub instance_that_waits: InstancePre<Sandbox>,
     /// The same for guests with granted directories.
     pub instance_with_files: InstancePre<Sandbox>,
     pub start: ModuleExport,
@@ -114,8 +116,10 @@ fn runnable_module(name: &str, target: &Target, module: &Module) -> Result<Runna
         }
     }
     let link = |linker: &Linker<Sandbox>| linker.instantiate_pre(module).map_err(|error| unmet_import(name, &error));
-    let (instance, instance_with_files) = (link(&target.linker)?, link(&target.linker_with_files)?);
-    Ok(RunnableModule { instance, instance_with_files, start })
+    let instance = link(&target.linker)?;
+    let instance_that_waits = link(&target.linker_that_waits)?;
+    let instance_with_files = link(&target.linker_with_files)?;
+    Ok(RunnableModule { instance, instance_that_waits, instance_with_files, start })
 }
 
 fn unmet_import(name: &str, error: &wasmtime::Error) -> Error {

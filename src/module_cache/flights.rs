@@ -5,11 +5,14 @@ use crate::engine::Metering;
 use crate::error::{Error, Phase, Result};
 use crate::files::Identity;
 use crate::jobs::Deadline;
+use crate::waiting::until;
 use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::SystemTime;
 
 /// All that a load's result depends on, so that whoever wants the same may wait for the same.
@@ -49,9 +52,32 @@ pub(super) struct Flights {
 }
 
 #[derive(Default)]
-struct Flight {
-    landed: Mutex<Option<Result<Prepared, Arc<Error>>>>,
-    landing: Condvar,
+struct Flight(Mutex<Landed>);
+
+#[derive(Default)]
+struct Landed {
+    result: Option<Result<Prepared, Arc<Error>>>,
+    waiting: Vec<Waker>,
+}
+
+impl Flight {
+    fn lock(&self) -> MutexGuard<'_, Landed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn landed(&self) -> Result<Prepared> {
+        poll_fn(|context| {
+            let mut landed = self.lock();
+            if let Some(result) = &landed.result {
+                return Poll::Ready(result.clone().map_err(Error::from));
+            }
+            if !landed.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                landed.waiting.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
 }
 
 /// The duty to tell how a load has ended.
@@ -70,32 +96,25 @@ pub(super) struct Held<'a> {
 impl Flights {
     /// Waits for the one load of this errand, which goes on by itself if the deadline passes first. `start` starts it
     /// where there is none.
-    pub fn join(
+    pub async fn join(
         &'static self,
         errand: Errand,
         deadline: &Deadline,
         start: impl FnOnce(Landing) -> io::Result<()>,
     ) -> Result<Prepared> {
+        let flight = self.flight(errand, start)?;
+        until(deadline, flight.landed()).await.map_err(|stop| deadline.error(stop, Phase::Load))?
+    }
+
+    fn flight(&'static self, errand: Errand, start: impl FnOnce(Landing) -> io::Result<()>) -> Result<Arc<Flight>> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let flight = match under_way.get(&errand) {
-            Some(flight) => flight.clone(),
-            None => {
-                let flight = Arc::new(Flight::default());
-                start(Landing { flights: self, errand: errand.clone(), flight: flight.clone() })
-                    .map_err(Error::internal)?;
-                under_way.insert(errand, flight.clone());
-                flight
-            }
-        };
-        drop(under_way);
-        let mut landed = flight.landed.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(result) = &*landed {
-                return result.clone().map_err(Error::from);
-            }
-            let left = deadline.patience().map_err(|stop| deadline.error(stop, Phase::Load))?;
-            landed = flight.landing.wait_timeout(landed, left).unwrap_or_else(PoisonError::into_inner).0;
+        if let Some(flight) = under_way.get(&errand) {
+            return Ok(flight.clone());
         }
+        let flight = Arc::new(Flight::default());
+        start(Landing { flights: self, errand: errand.clone(), flight: flight.clone() }).map_err(Error::internal)?;
+        under_way.insert(errand, flight.clone());
+        Ok(flight)
     }
 
     /// Waits until no other load works on this content. Only loads do so: calls would wait beyond their deadlines.
@@ -112,8 +131,11 @@ impl Landing {
     pub fn land(self, result: Result<Prepared>) {
         // Before the result is there, so that the next call after it finds what the cache has now.
         self.flights.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.errand);
-        *self.flight.landed.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.map_err(Arc::new));
-        self.flight.landing.notify_all();
+        let mut landed = self.flight.lock();
+        landed.result = Some(result.map_err(Arc::new));
+        let waiting = std::mem::take(&mut landed.waiting);
+        drop(landed);
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a guest sees of time and chance: the real ones, or made-up ones that are the same in every run.
 
-use crate::config::Deterministic;
+use crate::config::{Deterministic, MAX_TIMEOUT_MS};
 use crate::jobs::{Deadline, Stop};
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
@@ -95,6 +95,18 @@ impl Clock {
             let left = duration.saturating_sub(begun.elapsed());
             if is_ready(left.min(patience)) || left.is_zero() {
                 return Ok(());
+            }
+        }
+    }
+
+    /// When a sleep that begins now ends; none where it has taken no time.
+    pub fn asleep_until(&mut self, duration: Duration) -> Option<Instant> {
+        match self {
+            // No call lasts longer.
+            Clock::Real => Some(Instant::now() + duration.min(Duration::from_millis(MAX_TIMEOUT_MS))),
+            Clock::Virtual(fixed) => {
+                fixed.slept = fixed.slept.saturating_add(duration);
+                None
             }
         }
     }

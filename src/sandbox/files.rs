@@ -26,7 +26,7 @@ pub(super) mod open;
 mod paths;
 pub(super) mod stat;
 
-pub(super) use fifo::{Waiting, ready};
+pub(super) use fifo::{Waiting, ready, ready_until};
 
 use super::Sandbox;
 use super::guest::{Answer, Failure, Guest};

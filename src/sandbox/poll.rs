@@ -1,16 +1,90 @@
 //! Waiting, as preview 1 has it: for clocks, for FIFOs, and for streams and files, which are always ready.
 
-use super::Stream;
-use super::files;
-use super::guest::{Answer, Guest, bounded};
-use super::wasi::clock_now;
+use super::files::{self, Waiting};
+use super::guest::{Answer, Guest, bounded, seen};
+use super::wasi::{MODULE, clock_now};
+use super::{Sandbox, Stream};
+use crate::waiting::sleep_until;
 use rustix::event::PollFlags;
 use std::time::Duration;
+use wasmtime::{Caller, Linker};
 use wasmtime_wasi::p1::types::{Errno, Eventrwflags, Eventtype, Subclockflags};
+
+/// What a guest waits for.
+struct Wait {
+    /// The events of what is ready at once.
+    happened: Vec<[u8; 32]>,
+    /// The time left to each in nanoseconds, the least first.
+    clocks: Vec<(u64, [u8; 32])>,
+    fifos: Vec<Waiting>,
+    fifo_events: Vec<[u8; 32]>,
+    /// How long to wait at most, if there is anything to end it.
+    longest: Option<Duration>,
+}
+
+pub(super) fn poll_oneoff(guest: &mut Guest<'_>, subscriptions: u32, events: u32, count: u32, ready: u32) -> Answer {
+    let wait = subscribe(guest, subscriptions, count)?;
+    let mut states = Vec::new();
+    let sandbox = &mut *guest.sandbox;
+    sandbox.clock.wait(&sandbox.deadline, wait.longest, |patience| {
+        states = files::ready(&wait.fifos, patience);
+        is_any(&states)
+    })?;
+    report(guest, wait, states, events, ready)
+}
+
+async fn poll_oneoff_later(guest: &mut Guest<'_>, subscriptions: u32, events: u32, count: u32, ready: u32) -> Answer {
+    let wait = subscribe(guest, subscriptions, count)?;
+    let states = wait.over(guest.sandbox).await?;
+    report(guest, wait, states, events, ready)
+}
+
+/// Makes it a wait that holds no thread of the call's.
+pub(crate) fn let_wait(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker.func_wrap_async(
+        MODULE,
+        "poll_oneoff",
+        |mut caller: Caller<'_, Sandbox>, (subscriptions, events, count, ready): (u32, u32, u32, u32)| {
+            Box::new(async move {
+                seen(poll_oneoff_later(&mut Guest::of(&mut caller)?, subscriptions, events, count, ready).await)
+            })
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+fn is_any(states: &[PollFlags]) -> bool {
+    states.iter().any(|state| !state.is_empty())
+}
+
+impl Wait {
+    /// Waits until it is over, or until the call is dropped. What became of the FIFOs.
+    async fn over(&self, sandbox: &mut Sandbox) -> Answer<Vec<PollFlags>> {
+        let now = files::ready(&self.fifos, Duration::ZERO);
+        let until = match self.longest {
+            _ if is_any(&now) => return Ok(now),
+            Some(longest) if longest.is_zero() => return Ok(now),
+            Some(longest) => match sandbox.clock.asleep_until(longest) {
+                Some(until) => Some(until),
+                None => return Ok(now),
+            },
+            None => None,
+        };
+        match until {
+            Some(until) if self.fifos.is_empty() => {
+                sleep_until(until).await;
+                Ok(now)
+            }
+            until => files::ready_until(&self.fifos, until).await,
+        }
+    }
+}
 
 /// A subscription has 48 bytes: user data at 0, the kind at 8; for a clock its id at 16, the time at 24 and flags at 40;
 /// for the others the descriptor at 16. An event has 32: user data at 0, error at 8, kind at 10, bytes at 16, flags at 24.
-pub(super) fn poll_oneoff(guest: &mut Guest<'_>, subscriptions: u32, events: u32, count: u32, ready: u32) -> Answer {
+fn subscribe(guest: &mut Guest<'_>, subscriptions: u32, count: u32) -> Answer<Wait> {
     const CLOCK: u8 = Eventtype::Clock as u8;
     const READ: u8 = Eventtype::FdRead as u8;
     if count == 0 {
@@ -63,12 +137,13 @@ pub(super) fn poll_oneoff(guest: &mut Guest<'_>, subscriptions: u32, events: u32
     clocks.sort_by_key(|(left, _)| *left);
     // What is ready at once leaves nothing to wait for.
     let first = if happened.is_empty() { clocks.first().map(|(left, _)| *left) } else { Some(0) };
-    let mut states = Vec::new();
-    let sandbox = &mut *guest.sandbox;
-    sandbox.clock.wait(&sandbox.deadline, first.map(Duration::from_nanos), |patience| {
-        states = files::ready(&fifos, patience);
-        states.iter().any(|state| !state.is_empty())
-    })?;
+    let longest = first.map(Duration::from_nanos);
+    Ok(Wait { happened, clocks, fifos, fifo_events, longest })
+}
+
+/// Writes the events of what has happened, with what became of each FIFO.
+fn report(guest: &mut Guest<'_>, wait: Wait, states: Vec<PollFlags>, events: u32, ready: u32) -> Answer {
+    let Wait { mut happened, clocks, fifos, fifo_events, longest } = wait;
     for ((fifo, mut event), state) in fifos.iter().zip(fifo_events).zip(states).filter(|(_, state)| !state.is_empty()) {
         event[16..24].copy_from_slice(&fifo.bytes().to_le_bytes());
         if state.intersects(PollFlags::HUP | PollFlags::ERR) {
@@ -76,8 +151,9 @@ pub(super) fn poll_oneoff(guest: &mut Guest<'_>, subscriptions: u32, events: u32
         }
         happened.push(event);
     }
-    let passed = if happened.is_empty() { first.unwrap_or(0) } else { 0 };
-    happened.extend(clocks.iter().take_while(|(left, _)| *left <= passed).map(|(_, event)| *event));
+    let passed = longest.filter(|_| happened.is_empty()).unwrap_or_default();
+    let is_due = |left: u64| Duration::from_nanos(left) <= passed;
+    happened.extend(clocks.iter().take_while(|(left, _)| is_due(*left)).map(|(_, event)| *event));
     for (index, event) in happened.iter().enumerate() {
         let at = u64::from(events) + index as u64 * 32;
         guest.write(u32::try_from(at).map_err(|_| Errno::Fault)?, event)?;

@@ -4,13 +4,12 @@ use super::wasi::Exit;
 use super::{OutputTooLarge, Refused, Sandbox};
 use crate::engine::{Slot, engine};
 use crate::error::{Error, Phase, Result, printable};
-use crate::jobs::{Deadline, Stop};
+use crate::jobs::Stop;
 use crate::module_cache::{CompiledRuntime, Runnable, RunnableModule};
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use crate::waiting::until;
+use crate::workers;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use wasmtime::{Extern, Instance, Store, Trap, TypedFunc, UpdateDeadline, WasmBacktrace};
 
 /// What is left of a guest that ended by itself.
@@ -31,9 +30,48 @@ pub(crate) enum Ending {
     Trap { trap: String, backtrace: Vec<String> },
 }
 
-/// Runs a fresh instance to its end. The slot is the right to one.
-pub(crate) fn run(compiled: &CompiledRuntime, mut sandbox: Sandbox, _slot: Slot) -> Result<Captured> {
-    let deadline = sandbox.deadline.clone();
+/// A guest's run: over, or one that waits within.
+pub(crate) enum Run<'a> {
+    Ended(Captured),
+    /// Apart from the call, whose own future stays small enough for any stack.
+    Waits(Pin<Box<dyn Future<Output = Result<Captured>> + Send + 'a>>),
+}
+
+/// Runs a fresh instance: to its end, right here, where nothing in it can wait. The slot is the right to one.
+pub(crate) fn run(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox, slot: Slot) -> Result<Run<'_>> {
+    let mut store = store_for(compiled, sandbox())?;
+    // With files, host calls wait, and only a future can be left waiting; so they do in components. And a worker has other
+    // calls to run.
+    let waits = store.data().has_files() || store.data().deadline.is_submitted();
+    match &compiled.runnable {
+        Runnable::Module(module) if !waits && super::stack::is_large_enough() => {
+            let ended = guest(module, &mut store);
+            captured(store, Ok(ended)).map(Run::Ended)
+        }
+        _ => Ok(Run::Waits(Box::pin(run_on_its_own_stack(compiled, store, slot)))),
+    }
+}
+
+async fn run_on_its_own_stack(compiled: &CompiledRuntime, mut store: Store<Sandbox>, _slot: Slot) -> Result<Captured> {
+    let deadline = store.data().deadline.clone();
+    let waits = compiled.is_component() || store.data().has_files();
+    let threads = if waits { Some(engine()?.io_threads()?) } else { None };
+    let ended = match &compiled.runnable {
+        Runnable::Module(module) => {
+            let guest = pin!(guest_on_its_own_stack(module, &mut store));
+            until(&deadline, among(threads, guest)).await
+        }
+        #[cfg(feature = "components")]
+        Runnable::Component(command) => {
+            let guest = pin!(super::component::guest(command, &mut store));
+            until(&deadline, among(threads, guest)).await
+        }
+    };
+    let _entered = threads.map(|threads| threads.enter());
+    captured(store, ended)
+}
+
+fn store_for(compiled: &CompiledRuntime, mut sandbox: Sandbox) -> Result<Store<Sandbox>> {
     let fuel = sandbox.fuel;
     match &compiled.runnable {
         Runnable::Module(_) => sandbox.open_files()?,
@@ -44,25 +82,23 @@ pub(crate) fn run(compiled: &CompiledRuntime, mut sandbox: Sandbox, _slot: Slot)
     store.limiter(|sandbox| &mut sandbox.limiter);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| match store.data().deadline.patience() {
+        Ok(_) if store.data().deadline.is_submitted() && workers::others_wait() => Ok(UpdateDeadline::Yield(1)),
         Ok(_) => Ok(UpdateDeadline::Continue(1)),
         Err(stop) => Err(stop.into()),
     });
     if let Some(fuel) = fuel {
         store.set_fuel(fuel).map_err(Error::internal)?;
     }
-    // With files, host calls wait, and only a future can be left waiting; so they do in components.
-    let waits = compiled.is_component() || store.data().has_files();
-    let _entered = if waits { Some(engine()?.io_threads()?.enter()) } else { None };
-    let ended = match &compiled.runnable {
-        Runnable::Module(module) if !waits && super::stack::is_large_enough() => Ok(guest(module, &mut store)),
-        Runnable::Module(module) => wait(guest_on_its_own_stack(module, &mut store), &deadline),
-        #[cfg(feature = "components")]
-        Runnable::Component(command) => wait(super::component::guest(command, &mut store), &deadline),
-    };
+    Ok(store)
+}
+
+/// What a guest that has ended leaves, or why it was stopped.
+fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) -> Result<Captured> {
+    let fuel = store.data().fuel;
     let left = fuel.and_then(|_| store.get_fuel().ok());
     let mut sandbox = store.into_data();
     sandbox.leave_world();
-    let stopped = |stop| deadline.error(stop, sandbox.phase);
+    let stopped = |stop| sandbox.deadline.error(stop, sandbox.phase);
     let ending = match ended.map_err(stopped)? {
         Ok(()) => Ending::Exit(0),
         Err(error) => {
@@ -97,7 +133,7 @@ fn guest(module: &RunnableModule, store: &mut Store<Sandbox>) -> wasmtime::Resul
 
 /// The same as a future, which wasmtime runs on a stack of the pool.
 async fn guest_on_its_own_stack(module: &RunnableModule, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
-    let instance = if store.data().has_files() { &module.instance_with_files } else { &module.instance };
+    let instance = if store.data().has_files() { &module.instance_with_files } else { &module.instance_that_waits };
     let instance = instance.instantiate_async(&mut *store).await?;
     start_of(module, &instance, store)?.call_async(store, ()).await
 }
@@ -113,26 +149,14 @@ fn start_of(
     start.typed(store)
 }
 
-/// Drives a future on this thread. Where the call must end first, the future is dropped with its guest.
-fn wait<T>(future: impl Future<Output = T>, deadline: &Deadline) -> Result<T, Stop> {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
+/// Polls a future where wasmtime-wasi finds the threads for its system calls.
+async fn among<T>(threads: Option<&tokio::runtime::Runtime>, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
-    if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        return Ok(value);
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return Ok(value);
-        }
-        thread::park_timeout(deadline.patience()?);
-    }
+    poll_fn(|context| {
+        let _entered = threads.map(|threads| threads.enter());
+        future.as_mut().poll(context)
+    })
+    .await
 }
 
 /// Whether there was no instance to trap: a component may have more instances, tables or memories than one guest may, which

@@ -11,6 +11,7 @@ typedef char *(*function)(const char *);
 static const function functions[] = {
     arawn_configure,    arawn_executor_new,    arawn_executor_close,   arawn_execute_runtime, arawn_stats,
     arawn_catalog_list, arawn_catalog_inspect, arawn_catalog_register, arawn_catalog_remove,  arawn_cancel,
+    arawn_submit,       arawn_poll,
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 

@@ -21,6 +21,8 @@ static const struct {
     {"arawn_catalog_remove", arawn_catalog_remove},
     {"arawn_stats", arawn_stats},
     {"arawn_cancel", arawn_cancel},
+    {"arawn_submit", arawn_submit},
+    {"arawn_poll", arawn_poll},
 };
 
 /* Mapped files are not read by system calls. Without Linux's figures, null. */

@@ -23,6 +23,8 @@ static void make_and_run(void)
 {
     CHECK(says(arawn_executor_new("{\"id\":\"f\",\"cache_dir\":null}"), "\"status\":\"ok\""));
     CHECK(says(arawn_execute_runtime("{\"executor\":\"f\",\"runtime\":\"passthrough\"}"), "\"status\":\"ok\""));
+    CHECK(says(arawn_submit("{\"executor\":\"f\",\"runtime\":\"passthrough\",\"job\":\"j\"}"), "\"job\":\"j\""));
+    CHECK(says(arawn_poll("{\"executor\":\"f\",\"job\":\"j\",\"wait_ms\":60000}"), "\"state\":\"finished\""));
 }
 
 static void is_refused(void)
@@ -37,6 +39,8 @@ static void is_refused(void)
     CHECK(says(arawn_catalog_register("{\"executor\":\"f\",\"name\":\"n\",\"path\":\"p\"}"), forked));
     CHECK(says(arawn_catalog_remove("{\"executor\":\"f\",\"name\":\"n\"}"), forked));
     CHECK(says(arawn_cancel("{\"executor\":\"f\",\"job\":\"j\"}"), forked));
+    CHECK(says(arawn_submit("{\"executor\":\"f\",\"runtime\":\"passthrough\"}"), forked));
+    CHECK(says(arawn_poll("{\"executor\":\"f\",\"wait_ms\":60000}"), forked));
     CHECK(says(arawn_stats("{}"), forked));
     CHECK(says(arawn_stats(NULL), forked));
     CHECK(arawn_version()[0] != '\0');

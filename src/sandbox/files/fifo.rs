@@ -1,12 +1,18 @@
 //! FIFOs. The host's descriptor never blocks: what waits is `poll`, for as long as the deadline and a cancel allow.
 
-use super::super::guest::{Answer, Failure, Guest};
+use super::super::guest::{Answer, Failure};
 use super::{OpenFile, blocking};
+use crate::waiting::sleep_until;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::future::{Future, pending, poll_fn};
+use std::io::{self, ErrorKind, Read, Write};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::io::Interest;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use wasmtime_wasi::p1::types::{Errno, Fdflags};
 
 /// What a pipe of Linux holds.
@@ -15,6 +21,7 @@ const CAPACITY: usize = 64 << 10;
 const AGAIN: Duration = Duration::from_millis(1);
 
 /// A FIFO, and what a guest waits for in it.
+#[derive(Clone)]
 pub(in crate::sandbox) struct Waiting {
     file: Arc<File>,
     wanted: PollFlags,
@@ -31,6 +38,25 @@ impl Waiting {
     /// How much there is to read.
     pub(in crate::sandbox) fn bytes(&self) -> u64 {
         if self.wanted == PollFlags::IN { rustix::io::ioctl_fionread(&self.file).unwrap_or(0) } else { 0 }
+    }
+
+    /// By a descriptor of its own, since a guest may wait for the same one twice.
+    #[allow(unsafe_code, reason = "the safe way is deprecated, since it takes what may give its descriptor away")]
+    fn watch(&self) -> io::Result<AsyncFd<File>> {
+        let interest = if self.wanted == PollFlags::IN { Interest::READABLE } else { Interest::WRITABLE };
+        // SAFETY: a `File` keeps its descriptor, open, for as long as it lives.
+        Ok(unsafe { AsyncFd::register_with_interest(self.file.try_clone()?, interest) }?)
+    }
+
+    fn poll<'a>(
+        &self,
+        watched: &'a AsyncFd<File>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'a, File>>> {
+        match self.wanted {
+            PollFlags::IN => watched.poll_read_ready(context),
+            _ => watched.poll_write_ready(context),
+        }
     }
 }
 
@@ -51,12 +77,41 @@ pub(in crate::sandbox) fn ready(waiting: &[Waiting], patience: Duration) -> Vec<
     }
 }
 
+/// The same for a call that holds no thread meanwhile.
+pub(in crate::sandbox) async fn ready_until(waiting: &[Waiting], until: Option<Instant>) -> Answer<Vec<PollFlags>> {
+    let watched = waiting.iter().map(Waiting::watch).collect::<io::Result<Vec<_>>>()?;
+    let mut sleep = pin!(async {
+        match until {
+            Some(until) => sleep_until(until).await,
+            None => pending().await,
+        }
+    });
+    poll_fn(|context| {
+        let mut has_news = false;
+        for (watched, waiting) in watched.iter().zip(waiting) {
+            if let Poll::Ready(news) = waiting.poll(watched, context) {
+                news?.clear_ready();
+                has_news = true;
+            }
+        }
+        let states = ready(waiting, Duration::ZERO);
+        if states.iter().any(|state| !state.is_empty()) || sleep.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Ok(states));
+        }
+        // That was old. It tells of what comes when it is asked again.
+        if has_news {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await
+}
+
 /// Waits until a guest's `read` or `write` has something to do, unless it does not want to wait.
-fn wait(guest: &mut Guest<'_>, open: &OpenFile, wanted: PollFlags) -> Answer {
+async fn wait(open: &OpenFile, wanted: PollFlags) -> Answer {
     let waiting = [Waiting::new(open, wanted)?];
-    if waits(open) {
-        let sandbox = &mut *guest.sandbox;
-        sandbox.clock.wait(&sandbox.deadline, None, |patience| !ready(&waiting, patience)[0].is_empty())?;
+    if waits(open) && ready(&waiting, Duration::ZERO)[0].is_empty() {
+        ready_until(&waiting, None).await?;
     }
     Ok(())
 }
@@ -66,10 +121,10 @@ fn waits(open: &OpenFile) -> bool {
 }
 
 /// What is there, up to `room` bytes; nothing once every writer is gone.
-pub(super) fn read(guest: &mut Guest<'_>, open: &OpenFile, room: usize) -> Answer<Vec<u8>> {
+pub(super) async fn read(open: &OpenFile, room: usize) -> Answer<Vec<u8>> {
     let mut bytes = vec![0; room.min(CAPACITY)];
     while !bytes.is_empty() {
-        wait(guest, open, PollFlags::IN)?;
+        wait(open, PollFlags::IN).await?;
         match (&*open.file).read(&mut bytes) {
             // Another reader was faster.
             Err(error) if error.kind() == ErrorKind::WouldBlock && waits(open) => {}
@@ -83,10 +138,10 @@ pub(super) fn read(guest: &mut Guest<'_>, open: &OpenFile, room: usize) -> Answe
 }
 
 /// Writes what fits, and waits until something does.
-pub(super) async fn write(guest: &mut Guest<'_>, open: &OpenFile, bytes: Vec<u8>) -> Answer<usize> {
+pub(super) async fn write(open: &OpenFile, bytes: Vec<u8>) -> Answer<usize> {
     let bytes = Arc::new(bytes);
     loop {
-        wait(guest, open, PollFlags::OUT)?;
+        wait(open, PollFlags::OUT).await?;
         let (file, bytes) = (open.file.clone(), bytes.clone());
         // Not that it could block: without a reader it raises SIGPIPE, which the library's threads block and the host's
         // may not.

@@ -20,7 +20,7 @@ pub(super) async fn fd_read(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: 
     let parts = guest.vectors(iovecs, count, MOST)?;
     let room = parts.iter().map(|part| part.len()).sum();
     let bytes = if open.is_fifo {
-        fifo::read(guest, &open, room)?
+        fifo::read(&open, room).await?
     } else {
         blocking(move || filled(room, |buffer| (&*open.file).read(buffer))).await?
     };
@@ -54,7 +54,7 @@ pub(super) async fn fd_write(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count:
     let open = guest.file(fd)?.clone();
     let bytes = guest.gather(&guest.vectors(iovecs, count, MOST)?);
     let written = if open.is_fifo {
-        fifo::write(guest, &open, bytes).await?
+        fifo::write(&open, bytes).await?
     } else {
         blocking(move || (&*open.file).write(&bytes)).await?
     };

@@ -3,13 +3,14 @@
 
 use super::super::guest::{Answer, Failure, Guest};
 use super::{Descriptor, Directory, MOST, OpenFile, blocking};
+use crate::waiting::sleep_until;
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, FileTypeExt, Metadata, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wasmtime_wasi::p1::types::{Errno, Fdflags, Oflags};
 
 /// How often a FIFO is looked at that is opened for writing and has no reader: nothing else tells when one comes.
@@ -116,8 +117,7 @@ pub(super) async fn path_open(
         match blocking(move || open(&dir, &path, wanted)).await {
             Ok(found) => break found.ok_or(Errno::Notcapable)?,
             Err(Failure::Errno(Errno::Nxio)) if !flags.contains(Fdflags::NONBLOCK) => {
-                let patience = guest.sandbox.deadline.patience()?;
-                std::thread::sleep(patience.min(LOOK));
+                sleep_until(Instant::now() + LOOK).await;
             }
             Err(failure) => return Err(failure),
         }

@@ -1,0 +1,230 @@
+//! The threads that run submitted calls, a slice of each at a time, so that long ones do not keep short ones waiting.
+//!
+//! A call that computes gives way at every tick while others want to run; one that sleeps, or waits for a file, a slot or
+//! the host, holds no thread.
+
+use crate::error::{Error, Result};
+use crate::threads;
+use crate::waiting::{self, Polled};
+use once_cell::sync::OnceCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Wake, Waker};
+use std::time::Instant;
+
+/// The stack of a worker, on which callbacks of the host run: as much as a main thread has.
+const STACK: usize = 8 << 20;
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// One submitted call on its way.
+pub(crate) struct Task {
+    id: u64,
+    place: Mutex<Place>,
+    /// `None` while a worker has it, and when it has ended.
+    work: Mutex<Option<Work>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Waits to be woken, at the latest at its alarm.
+    Asleep(Option<Instant>),
+    Ready,
+    Running,
+    /// Was woken while it ran, or has given way.
+    RunningAgain,
+    Ended,
+}
+
+#[derive(Default)]
+struct Queues {
+    /// Those that have not run yet, or were waiting.
+    fresh: VecDeque<Arc<Task>>,
+    /// Those that have used up a slice. The two take turns.
+    used: VecDeque<Arc<Task>>,
+    is_turn_of_used: bool,
+    alarms: BTreeMap<(Instant, u64), Arc<Task>>,
+}
+
+struct Workers {
+    queues: Mutex<Queues>,
+    news: Condvar,
+    /// Tasks that are ready or have an alarm.
+    others: AtomicUsize,
+}
+
+static WORKERS: Workers =
+    Workers { queues: Mutex::new(Queues::new()), news: Condvar::new(), others: AtomicUsize::new(0) };
+static STARTED: OnceCell<usize> = OnceCell::new();
+
+/// Starts the workers, once.
+pub(crate) fn start(count: u32) -> Result<()> {
+    let started = STARTED.get_or_try_init(|| {
+        let mut started = 0;
+        for _ in 0..count {
+            match threads::spawn_with_stack("arawn-worker", STACK, || WORKERS.work()) {
+                Ok(_) => started += 1,
+                // Fewer will do.
+                Err(_) if started > 0 => break,
+                Err(error) => return Err(Error::internal(error)),
+            }
+        }
+        Ok(started)
+    });
+    started.map(|_| ())
+}
+
+/// How many threads run submitted calls.
+pub(crate) fn count() -> usize {
+    STARTED.get().copied().unwrap_or(0)
+}
+
+/// Whether a call that computes should give way.
+pub(crate) fn others_wait() -> bool {
+    WORKERS.others.load(Ordering::Relaxed) > 0
+}
+
+impl Task {
+    /// It runs when it is woken.
+    pub fn new(work: impl Future<Output = ()> + Send + 'static) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Task { id, place: Mutex::new(Place::Asleep(None)), work: Mutex::new(Some(Box::pin(work))) })
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        let mut queues = WORKERS.queues();
+        let mut place = self.place();
+        match *place {
+            Place::Asleep(alarm) => {
+                if let Some(alarm) = alarm {
+                    queues.alarms.remove(&(alarm, self.id));
+                }
+                *place = Place::Ready;
+                drop(place);
+                queues.fresh.push_back(self);
+                WORKERS.tell(&queues);
+                WORKERS.news.notify_one();
+            }
+            Place::Running => *place = Place::RunningAgain,
+            Place::Ready | Place::RunningAgain | Place::Ended => {}
+        }
+    }
+}
+
+impl Queues {
+    const fn new() -> Self {
+        Queues { fresh: VecDeque::new(), used: VecDeque::new(), is_turn_of_used: false, alarms: BTreeMap::new() }
+    }
+
+    /// The next task to run, or when there will be one.
+    fn next(&mut self) -> Result<Arc<Task>, Option<Instant>> {
+        while let Some(alarm) = self.alarms.first_entry() {
+            if alarm.key().0 > Instant::now() {
+                break;
+            }
+            let task = alarm.remove();
+            *task.place() = Place::Ready;
+            self.fresh.push_back(task);
+        }
+        self.is_turn_of_used = !self.is_turn_of_used;
+        let (first, second) = match self.is_turn_of_used {
+            true => (&mut self.used, &mut self.fresh),
+            false => (&mut self.fresh, &mut self.used),
+        };
+        let task = first.pop_front().or_else(|| second.pop_front());
+        task.ok_or_else(|| self.alarms.first_key_value().map(|((alarm, _), _)| *alarm))
+    }
+}
+
+impl Workers {
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, queues: &Queues) {
+        self.others.store(queues.fresh.len() + queues.used.len() + queues.alarms.len(), Ordering::Relaxed);
+    }
+
+    fn work(&self) {
+        loop {
+            let task = self.take();
+            // A defect must not take the worker with it; the task, dropped, says itself that it did not end well.
+            let polled = catch_unwind(AssertUnwindSafe(|| run(&task)));
+            match polled {
+                Ok(Some((work, alarm))) => self.put_back(task, work, alarm),
+                Ok(None) | Err(_) => *task.place() = Place::Ended,
+            }
+        }
+    }
+
+    fn take(&self) -> Arc<Task> {
+        let mut queues = self.queues();
+        loop {
+            let next = queues.next();
+            self.tell(&queues);
+            queues = match next {
+                Ok(task) => {
+                    *task.place() = Place::Running;
+                    return task;
+                }
+                Err(None) => self.news.wait(queues).unwrap_or_else(PoisonError::into_inner),
+                Err(Some(alarm)) => {
+                    let left = alarm.saturating_duration_since(Instant::now());
+                    self.news.wait_timeout(queues, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    fn put_back(&self, task: Arc<Task>, work: Work, alarm: Option<Instant>) {
+        *task.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(work);
+        let mut queues = self.queues();
+        let mut place = task.place();
+        if *place == Place::RunningAgain {
+            *place = Place::Ready;
+            drop(place);
+            // No other worker need be told: this one comes back for a task right away.
+            queues.used.push_back(task);
+        } else {
+            *place = Place::Asleep(alarm);
+            drop(place);
+            if let Some(alarm) = alarm {
+                let is_first = queues.alarms.first_key_value().is_none_or(|((first, _), _)| alarm < *first);
+                queues.alarms.insert((alarm, task.id), task);
+                if is_first {
+                    self.news.notify_one();
+                }
+            }
+        }
+        self.tell(&queues);
+    }
+}
+
+/// Runs a slice of a task. What is left of it, and when it wants to be woken.
+fn run(task: &Arc<Task>) -> Option<(Work, Option<Instant>)> {
+    let mut work = task.work.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let waker = Waker::from(task.clone());
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match waiting::poll(work.as_mut(), &mut context) {
+            Polled::Ready(()) => return None,
+            Polled::Errand(errand) => {
+                errand();
+                // Whatever woke the task meanwhile, it is polled now.
+                *task.place() = Place::Running;
+            }
+            Polled::Asleep(alarm) => return Some((work, alarm)),
+        }
+    }
+}
