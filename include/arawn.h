@@ -34,8 +34,10 @@
 //             line break that was not in the runtime's own output.
 // Threads.    Any thread may call any function at any time. arawn_execute_runtime blocks until its runtime has ended, and
 //             arawn_poll as long as it is told to; arawn_catalog_register and arawn_catalog_remove wait for the compiler,
-//             the disk and other writers, and arawn_catalog_inspect and arawn_executor_close may wait for the disk; the
-//             others take microseconds.
+//             the disk and other writers, and arawn_catalog_inspect and arawn_executor_close may wait for the disk;
+//             closing and arawn_host_function_set also wait for callbacks that run. The others take microseconds.
+// Callbacks.  No lock of the library is held while a host function runs, and it runs on its thread's own stack. See
+//             arawn_host_function.
 // Stacks.     A guest runs on the calling thread's stack where that is large (1 MiB), else on one of the library's own: a
 //             calling thread needs 64 KiB. A coroutine's stack must not lie within a thread's own stack.
 // Panics.     No function unwinds into the host, aborts it or calls exit. A defect is the reply "internal".
@@ -66,6 +68,14 @@
 //
 // Names match [a-z0-9][a-z0-9._-]{0,63}. A changed catalog.toml or .wasm file is seen by the next call. Entries are
 // written by hand or by arawn_catalog_register; whoever writes catalog.toml otherwise should replace it by rename.
+//
+// A module calls functions of the host through two imports. host_call answers the length of the reply, host_reply copies it
+// out: once, if `capacity` is enough, and it answers the length either way, and -1 where there is none. Both are always
+// there; what is not granted is an error in the reply. A request may have `output_bytes`.
+//
+//     (import "arawn" "host_call"  (func (param $name i32) (param $name_len i32)
+//                                        (param $request i32) (param $request_len i32) (result i32)))
+//     (import "arawn" "host_reply" (func (param $buffer i32) (param $capacity i32) (result i32)))
 //
 // ERROR CODES
 //
@@ -107,6 +117,8 @@
 //                                                                    details: timeout_ms, pool_slots; or queue
 //     unknown_job          no call has that name, or it has ended    details: job
 //     job_exists           a call has that name already              details: job
+//     host_function_failed a guest called a host function that is not granted, is not set, or gave no reply; it is the
+//                          guest that gets it                        details: name
 //     forked               the process is a fork, see above          details: none
 //     unsupported          this version cannot do it                 details: none
 //     internal             a defect in the library                   details: none
@@ -128,6 +140,15 @@
 
 // See `ARAWN_VERSION_MAJOR`.
 #define ARAWN_VERSION_PATCH 0
+
+// A function of the host. It gets the guest's request, JSON, and gives a reply of the same form as the library's own:
+// `{"status":"ok","output":…}`, or `{"status":"error","error":"text"}`. The request is the library's; the reply is one that
+// `arawn_string_new` has made, or one that a function of this library has returned, and is released by the library.
+//
+// It may call any function of this library, also those that wait, and close its own executor. It must return: no exception
+// and no `longjmp` may leave it, and its thread must not end in it. Callbacks within callbacks, by calls that a callback
+// makes itself, go 16 deep on one thread; the next is refused.
+typedef char *(*arawn_host_function)(const char *request_json, void *user_data);
 
 #ifdef __cplusplus
 extern "C" {
@@ -178,8 +199,9 @@ char *arawn_configure(const char *options_json);
 //      "allow": ["https://api.example.com", "https://*.example.org:8443"],
 //                                   origins: http or https, a host, and a port if it is not the scheme's own;
 //                                   "*." stands for one label or more
-//      "allow_private": false}},    true: a name may stand for a loopback, private, link-local or other special
+//      "allow_private": false},     true: a name may stand for a loopback, private, link-local or other special
 //                                   address; checked on the address that is connected to
+//    "host_functions": []},         names that guests may call, see arawn_host_function_set; of 1 to 128 bytes
 //  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: time stands still at unix_time (seconds), but
 //                                   for the guest's sleeping, which takes no time; randomness comes from the
 //                                   seed; the same request gives the same reply, and uses the same fuel
@@ -191,8 +213,9 @@ char *arawn_executor_new(const char *config_json);
 
 // Closes an executor. Its calls in flight finish; later ones get `unknown_executor`, and the name is free again. Of its
 // submitted calls, those that run finish, those that are queued never begin, and the replies of all are dropped: poll
-// first. An `arawn_poll` that waits is answered `unknown_executor` at once. Waits, for 5 seconds at most, until compiled
-// code is on disk.
+// first. An `arawn_poll` that waits is answered `unknown_executor` at once. Its host functions are unset, and no thread is
+// inside of one when this returns, unless it is called from within one. Waits, for 5 seconds at most, until compiled code
+// is on disk.
 //
 // `request_json`: `{"executor": "main"}`
 //
@@ -278,6 +301,48 @@ char *arawn_poll(const char *request_json);
 // Errors: `unknown_executor`; `unknown_job`, also once the call has ended; `invalid_argument`, `invalid_json`,
 // `invalid_request`.
 char *arawn_cancel(const char *request_json);
+
+// Sets a function that guests call by name, replaces it, or unsets it where `callback` is NULL. Only names that are listed
+// under `capabilities.host_functions` of `arawn_executor_new` can be set.
+//
+// `request_json`:
+//
+// {"executor": "main",
+//  "name": "engine.log",
+//  "on": "call"}         where it runs, see below
+//
+// With `"on": "call"`, the default, it runs on the thread that runs the call: that of `arawn_execute_runtime`, or, for a
+// submitted call, a worker of the library, which is held meanwhile. Several threads may be inside of it at once.
+//
+// With `"on": "poll"` it runs inside the host's next `arawn_poll` of the executor, with or without `job`, while the guest
+// waits: for a host whose own code has one thread, such as a script engine's or a game's. A poll with `wait_ms` wakes up for
+// it, and goes on waiting. A poll runs all that wait when it begins, and more while it waits. A guest in
+// `arawn_execute_runtime` waits for a poll of another thread.
+//
+// The time that it takes counts against the call's deadline. Where it outlasts that, the call is answered `timeout` as soon
+// as it returns; with `"on": "poll"`, at the deadline, and the reply is dropped.
+//
+// `user_data` is passed to each call and never looked at. It and the callback must stay good until a later
+// `arawn_host_function_set` of the same name, or `arawn_executor_close`, has returned: both wait until no thread is inside,
+// so that they must not be called under a lock that the callback takes. Called from within any callback, they do not wait:
+// `running` of the reply tells how many are still inside of the old function, and those go on using it.
+//
+// Reply: `{"status":"ok","output":{"executor":"main","name":"engine.log","on":"call","running":0}}`; `on` is null where the
+// function was unset. Release it with `arawn_free`.
+//
+// The guest of a deterministic executor is as deterministic as the host functions it is granted.
+//
+// The guest gets the callback's reply as it is. Where that is NULL, not UTF-8, not JSON or no reply, and where the name is
+// not granted or not set, it gets an error with the code `host_function_failed`.
+//
+// Errors: `unknown_executor`, `invalid_request` (also for a name that is not granted); `invalid_argument`, `invalid_json`.
+char *arawn_host_function_set(const char *request_json,
+                              arawn_host_function callback,
+                              void *user_data);
+
+// Copies a string, for a host function to return: the library releases it. NULL for NULL. What a host function does not
+// return after all is released with `arawn_free`.
+char *arawn_string_new(const char *text);
 
 // Lists the runtimes that an executor serves: the built-in ones and those of its catalog, by name.
 //

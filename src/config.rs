@@ -164,6 +164,8 @@ pub struct Capabilities {
     pub env: BTreeMap<String, String>,
     /// Requests that components may make.
     pub http: HttpGrant,
+    /// Functions of the host that guests may call, by name.
+    pub host_functions: Vec<String>,
 }
 
 /// A directory of the host that guests see.
@@ -221,6 +223,15 @@ impl ExecutorConfig {
         }
         if self.deterministic.is_some() && !self.capabilities.http.allow.is_empty() {
             return invalid("capabilities.http", "a deterministic executor cannot reach a network".to_owned());
+        }
+        for (index, name) in self.capabilities.host_functions.iter().enumerate() {
+            let path = format!("capabilities.host_functions[{index}]");
+            if name.is_empty() || name.len() > 128 || name.contains(char::is_control) {
+                return invalid(&path, "must have 1 to 128 bytes and no control characters".to_owned());
+            }
+            if name.starts_with("arawn.") {
+                return invalid(&path, "names that begin with `arawn.` are the library's".to_owned());
+            }
         }
         validate_env(&self.capabilities.env).or_else(|message| invalid("capabilities.env", message))
     }

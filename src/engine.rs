@@ -10,7 +10,7 @@ use crate::error::{Error, Phase, Result};
 use crate::jobs::{Deadline, Stop};
 #[cfg(feature = "components")]
 use crate::sandbox::component;
-use crate::sandbox::{INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES, files, poll, wasi};
+use crate::sandbox::{INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES, files, host, poll, wasi};
 use crate::threads;
 use once_cell::sync::OnceCell;
 use slots::{Slots, Ticker};
@@ -264,12 +264,15 @@ impl Target {
         let engine = wasmtime::Engine::new(config)?;
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker)?;
+        host::add_to_linker(&mut linker)?;
         let mut linker_that_waits = Linker::new(&engine);
         wasi::add_to_linker(&mut linker_that_waits)?;
         poll::let_wait(&mut linker_that_waits)?;
+        host::let_wait(&mut linker_that_waits)?;
         let mut linker_with_files = Linker::new(&engine);
         files::add_to_linker(&mut linker_with_files)?;
         poll::let_wait(&mut linker_with_files)?;
+        host::let_wait(&mut linker_with_files)?;
         Ok(Target {
             engine,
             linker,

@@ -73,6 +73,8 @@ pub enum Error {
     UnknownJob { job: String },
     /// A call of that name is under way.
     JobExists { job: String },
+    /// A host function was not granted, is not set, or did not answer; what the guest is told.
+    HostFunctionFailed { name: String, message: String },
     /// The process is a fork of the one that made the first executor.
     Forked,
     /// Something that this build or this version cannot do.
@@ -135,7 +137,7 @@ impl Phase {
 
 impl Error {
     /// Every code, in the order of the table in `arawn.h`.
-    pub const CODES: [&str; 30] = [
+    pub const CODES: [&str; 31] = [
         "invalid_argument",
         "invalid_json",
         "invalid_request",
@@ -163,6 +165,7 @@ impl Error {
         "overloaded",
         "unknown_job",
         "job_exists",
+        "host_function_failed",
         "forked",
         "unsupported",
         "internal",
@@ -203,9 +206,10 @@ impl Error {
             Error::Overloaded { .. } | Error::QueueFull { .. } => 24,
             Error::UnknownJob { .. } => 25,
             Error::JobExists { .. } => 26,
-            Error::Forked => 27,
-            Error::Unsupported { .. } => 28,
-            Error::Internal { .. } => 29,
+            Error::HostFunctionFailed { .. } => 27,
+            Error::Forked => 28,
+            Error::Unsupported { .. } => 29,
+            Error::Internal { .. } => 30,
         }
     }
 
@@ -253,6 +257,7 @@ impl Error {
             Error::QueueFull { queue } => json!({"queue": queue}),
             Error::Cancelled { job, phase } => json!({"job": job, "phase": phase.as_str()}),
             Error::UnknownJob { job } | Error::JobExists { job } => json!({"job": job}),
+            Error::HostFunctionFailed { name, .. } => json!({"name": name}),
             Error::Forked | Error::Unsupported { .. } | Error::Internal { .. } => json!({}),
         };
         match value {
@@ -384,6 +389,9 @@ impl fmt::Display for Error {
             }
             Error::UnknownJob { job } => write!(f, "there is no call named `{}`, or it has ended", printable(job)),
             Error::JobExists { job } => write!(f, "a call named `{}` is under way already", printable(job)),
+            Error::HostFunctionFailed { name, message } => {
+                write!(f, "the host function `{}` failed: {message}", printable(name))
+            }
             Error::Forked => {
                 f.write_str("this process is a fork; libarawn works only in the process that made the first executor")
             }

@@ -9,9 +9,10 @@ use crate::config::{CacheDir, Capabilities, ExecutorConfig, Limits, RequestLimit
 use crate::disk_cache::{self, DiskCache};
 use crate::engine::{self, Engine, Metering};
 use crate::error::{Error, Result};
+use crate::host::{HostCallback, HostFunctions, On};
 use crate::jobs::{Deadline, Jobs, Polled};
 use crate::module_cache::{self, Prepared, Wanted};
-use crate::protocol::{ExecuteRequest, Meta, RuntimeInput, RuntimeOutput, error_reply};
+use crate::protocol::{ExecuteRequest, HostFunctionRequest, Meta, RuntimeInput, RuntimeOutput, error_reply};
 use crate::sandbox::{self, Captured, Ending, Policy, Refused, Run, Sandbox};
 use crate::stats::STATS;
 use crate::waiting::{Bell, block_on};
@@ -79,10 +80,11 @@ impl ScriptExecutor {
             catalog.directory().into_iter().chain(disk.as_ref().map(|disk| disk.directory())).collect();
         let dirs = config.capabilities.dirs.iter().enumerate();
         let dirs = dirs.map(|(index, dir)| dir.resolved(index, &kept_from_guests)).collect::<Result<_>>()?;
-        let Capabilities { env, http, .. } = config.capabilities;
-        let policy = Arc::new(Policy { dirs, env, http, deterministic: config.deterministic });
         let id = config.id.unwrap_or_else(made);
         let bell = Arc::<Bell>::default();
+        let Capabilities { env, http, host_functions, .. } = config.capabilities;
+        let functions = HostFunctions::new(&id, &host_functions, bell.clone());
+        let policy = Arc::new(Policy { dirs, env, http, deterministic: config.deterministic, functions });
         let jobs = Arc::new(Jobs::new(&id, bell.clone()));
         Ok(ScriptExecutor { id, engine, catalog, disk, limits: config.limits, policy, jobs, bell })
     }
@@ -152,12 +154,23 @@ impl ScriptExecutor {
         let until = Instant::now() + wait;
         loop {
             let rings = self.bell.rings();
+            self.policy.functions.serve(until);
             let polled = self.jobs.look(job)?;
             let is_news = matches!(&polled, Polled::Finished(finished) if !finished.is_empty());
             if is_news || !self.bell.wait(rings, until) {
                 return Ok(polled);
             }
         }
+    }
+
+    /// Sets a function that guests call by name, or unsets it; `name` is one that the configuration grants. Nobody is inside
+    /// of the function that was there before when this returns, unless it was called from within a host function: the
+    /// number of those who are is returned.
+    ///
+    /// # Errors
+    /// `invalid_request` where the name is not granted.
+    pub fn set_host_function(&self, name: &str, on: On, callback: Option<HostCallback>) -> Result<usize> {
+        self.policy.functions.set(name, on, callback)
     }
 
     /// Stops the call named `job`, which is answered `cancelled` within some milliseconds.
@@ -245,12 +258,18 @@ impl ScriptExecutor {
 
     /// The policy in force, with every default filled in.
     pub fn policy(&self) -> Value {
+        let functions = self.policy.functions.granted();
         json!({
             "executor": self.id,
             "runtimes_dir": self.catalog.directory(),
             "cache_dir": self.disk.as_ref().map(|disk| disk.directory()),
             "limits": self.limits,
-            "capabilities": {"dirs": self.policy.dirs, "env": self.policy.env, "http": self.policy.http},
+            "capabilities": {
+                "dirs": self.policy.dirs,
+                "env": self.policy.env,
+                "http": self.policy.http,
+                "host_functions": functions,
+            },
             "deterministic": self.policy.deterministic,
         })
     }
@@ -308,6 +327,14 @@ pub(crate) fn open(config: ExecutorConfig) -> Result<Arc<ScriptExecutor>> {
     Ok(executor)
 }
 
+/// Sets or unsets a function of the executor that the request names; what the host is told.
+pub(crate) fn set_host_function(request: &HostFunctionRequest, callback: Option<HostCallback>) -> Result<Value> {
+    let HostFunctionRequest { executor, name, on } = request;
+    let is_set = callback.is_some();
+    let running = find(executor)?.set_host_function(name, *on, callback)?;
+    Ok(json!({"executor": executor, "name": name, "on": is_set.then_some(on), "running": running}))
+}
+
 /// The executor of that name.
 pub(crate) fn find(id: &str) -> Result<Arc<ScriptExecutor>> {
     let executors = EXECUTORS.read().unwrap_or_else(PoisonError::into_inner);
@@ -319,6 +346,7 @@ pub(crate) fn close(id: &str) -> Result<()> {
     let removed = EXECUTORS.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     let removed = removed.ok_or_else(|| Error::UnknownExecutor { executor: id.to_owned() })?;
     removed.jobs.close();
+    removed.policy.functions.close();
     if removed.disk.is_some() {
         disk_cache::COUNTERS.wait_for_writes(CLOSE_WAIT);
     }

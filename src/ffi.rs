@@ -1,19 +1,21 @@
 //! The C interface. What stands here is the text of `include/arawn.h`; how it is done stands in the other files.
 #![allow(unsafe_code, reason = "the boundary to C")]
 
+mod callback;
+
 use crate::config::{ExecutorConfig, Options};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::executor::{self, CallOptions};
 use crate::protocol::{
-    ExecuteRequest, ExecutorRequest, JobRequest, PollRequest, RegisterRequest, RuntimeRequest, StatsRequest,
-    error_reply, ok_reply, parse_config, parse_request, polled_output,
+    ExecuteRequest, ExecutorRequest, HostFunctionRequest, JobRequest, PollRequest, RegisterRequest, RuntimeRequest,
+    StatsRequest, error_reply, ok_reply, parse_config, parse_request, polled_output,
 };
 use crate::stats;
 use crate::threads;
 use std::any::Any;
 use std::cell::Cell;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
@@ -81,8 +83,9 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 ///      "allow": ["https://api.example.com", "https://*.example.org:8443"],
 ///                                   origins: http or https, a host, and a port if it is not the scheme's own;
 ///                                   "*." stands for one label or more
-///      "allow_private": false}},    true: a name may stand for a loopback, private, link-local or other special
+///      "allow_private": false},     true: a name may stand for a loopback, private, link-local or other special
 ///                                   address; checked on the address that is connected to
+///    "host_functions": []},         names that guests may call, see arawn_host_function_set; of 1 to 128 bytes
 ///  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: time stands still at unix_time (seconds), but
 ///                                   for the guest's sleeping, which takes no time; randomness comes from the
 ///                                   seed; the same request gives the same reply, and uses the same fuel
@@ -104,8 +107,9 @@ pub unsafe extern "C" fn arawn_executor_new(config_json: *const c_char) -> *mut 
 
 /// Closes an executor. Its calls in flight finish; later ones get `unknown_executor`, and the name is free again. Of its
 /// submitted calls, those that run finish, those that are queued never begin, and the replies of all are dropped: poll
-/// first. An `arawn_poll` that waits is answered `unknown_executor` at once. Waits, for 5 seconds at most, until compiled
-/// code is on disk.
+/// first. An `arawn_poll` that waits is answered `unknown_executor` at once. Its host functions are unset, and no thread is
+/// inside of one when this returns, unless it is called from within one. Waits, for 5 seconds at most, until compiled code
+/// is on disk.
 ///
 /// `request_json`: `{"executor": "main"}`
 ///
@@ -252,6 +256,78 @@ pub unsafe extern "C" fn arawn_cancel(request_json: *const c_char) -> *mut c_cha
         executor::find(&request.executor)?.cancel(&request.job)?;
         Ok(ok_reply(&serde_json::json!({"job": request.job}).to_string()))
     })
+}
+
+/// A function of the host. It gets the guest's request, JSON, and gives a reply of the same form as the library's own:
+/// `{"status":"ok","output":…}`, or `{"status":"error","error":"text"}`. The request is the library's; the reply is one that
+/// `arawn_string_new` has made, or one that a function of this library has returned, and is released by the library.
+///
+/// It may call any function of this library, also those that wait, and close its own executor. It must return: no exception
+/// and no `longjmp` may leave it, and its thread must not end in it. Callbacks within callbacks, by calls that a callback
+/// makes itself, go 16 deep on one thread; the next is refused.
+#[allow(non_camel_case_types, reason = "the name is C's")]
+pub type arawn_host_function =
+    Option<unsafe extern "C" fn(request_json: *const c_char, user_data: *mut c_void) -> *mut c_char>;
+
+/// Sets a function that guests call by name, replaces it, or unsets it where `callback` is NULL. Only names that are listed
+/// under `capabilities.host_functions` of `arawn_executor_new` can be set.
+///
+/// `request_json`:
+///
+/// ```json
+/// {"executor": "main",
+///  "name": "engine.log",
+///  "on": "call"}         where it runs, see below
+/// ```
+///
+/// With `"on": "call"`, the default, it runs on the thread that runs the call: that of `arawn_execute_runtime`, or, for a
+/// submitted call, a worker of the library, which is held meanwhile. Several threads may be inside of it at once.
+///
+/// With `"on": "poll"` it runs inside the host's next `arawn_poll` of the executor, with or without `job`, while the guest
+/// waits: for a host whose own code has one thread, such as a script engine's or a game's. A poll with `wait_ms` wakes up for
+/// it, and goes on waiting. A poll runs all that wait when it begins, and more while it waits. A guest in
+/// `arawn_execute_runtime` waits for a poll of another thread.
+///
+/// The time that it takes counts against the call's deadline. Where it outlasts that, the call is answered `timeout` as soon
+/// as it returns; with `"on": "poll"`, at the deadline, and the reply is dropped.
+///
+/// `user_data` is passed to each call and never looked at. It and the callback must stay good until a later
+/// `arawn_host_function_set` of the same name, or `arawn_executor_close`, has returned: both wait until no thread is inside,
+/// so that they must not be called under a lock that the callback takes. Called from within any callback, they do not wait:
+/// `running` of the reply tells how many are still inside of the old function, and those go on using it.
+///
+/// Reply: `{"status":"ok","output":{"executor":"main","name":"engine.log","on":"call","running":0}}`; `on` is null where the
+/// function was unset. Release it with `arawn_free`.
+///
+/// The guest of a deterministic executor is as deterministic as the host functions it is granted.
+///
+/// The guest gets the callback's reply as it is. Where that is NULL, not UTF-8, not JSON or no reply, and where the name is
+/// not granted or not set, it gets an error with the code `host_function_failed`.
+///
+/// Errors: `unknown_executor`, `invalid_request` (also for a name that is not granted); `invalid_argument`, `invalid_json`.
+///
+/// # Safety
+/// `request_json` is NULL or a string that ends with a NUL; `callback` and `user_data` are as described.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_host_function_set(
+    request_json: *const c_char,
+    callback: arawn_host_function,
+    user_data: *mut c_void,
+) -> *mut c_char {
+    guard("request_json", request_json, |json| {
+        let request: HostFunctionRequest = parse_request(json)?;
+        Ok(ok_reply(&executor::set_host_function(&request, callback::of(callback, user_data))?.to_string()))
+    })
+}
+
+/// Copies a string, for a host function to return: the library releases it. NULL for NULL. What a host function does not
+/// return after all is released with `arawn_free`.
+///
+/// # Safety
+/// `text` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_string_new(text: *const c_char) -> *mut c_char {
+    if text.is_null() { std::ptr::null_mut() } else { CStr::from_ptr(text).to_owned().into_raw() }
 }
 
 /// Lists the runtimes that an executor serves: the built-in ones and those of its catalog, by name.

@@ -26,6 +26,7 @@ mod error;
 mod executor;
 pub mod ffi;
 mod files;
+mod host;
 mod jobs;
 mod module_cache;
 #[cfg_attr(
@@ -45,5 +46,6 @@ pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedD
 pub use engine::configure;
 pub use error::{Error, Failure, Phase, Result};
 pub use executor::{CallOptions, ModuleSource, Registration, ScriptExecutor};
+pub use host::{HostCallback, On};
 pub use origins::{HttpGrant, Origin};
 pub use protocol::{Meta, RuntimeInput, RuntimeOutput};

@@ -9,6 +9,7 @@ use crate::catalog::RuntimeEntry;
 use crate::config::{MAX_TIMEOUT_MS, RequestLimits};
 use crate::engine::hex;
 use crate::error::{Error, Result, printable};
+use crate::host::On;
 use crate::jobs::Polled;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
@@ -88,6 +89,16 @@ pub struct ExecutorRequest {
 pub struct RuntimeRequest {
     pub executor: String,
     pub name: String,
+}
+
+/// The argument of `arawn_host_function_set`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostFunctionRequest {
+    pub executor: String,
+    pub name: String,
+    #[serde(default)]
+    pub on: On,
 }
 
 /// `{"executor": "main", "job": "level-7"}`
@@ -306,6 +317,29 @@ impl RuntimeOutput {
 }
 
 const OK: &str = "{\"status\":\"ok\",\"output\":";
+
+/// Whether a guest's request to a host function is JSON; if not, why.
+pub(crate) fn check_request(json: &str) -> Result<(), String> {
+    serde_json::from_str::<IgnoredAny>(json).map(drop).map_err(|error| printable(&error.to_string()).into_owned())
+}
+
+/// Whether a host function's answer has the form of a reply; if not, why. What else it holds is between host and guest.
+pub(crate) fn is_reply(json: &str) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        status: Cow<'a, str>,
+        #[serde(borrow, default)]
+        error: Option<Cow<'a, str>>,
+    }
+    let envelope: Envelope<'_> = object_from_str(json).map_err(|error| format!("its reply is none: {error}"))?;
+    match (&*envelope.status, envelope.error) {
+        ("ok", None) | ("error", Some(_)) => Ok(()),
+        ("ok", Some(_)) => Err("its reply has `status` \"ok\" and an `error`".to_owned()),
+        ("error", None) => Err("its reply has `status` \"error\" and no `error`".to_owned()),
+        _ => Err("its reply's `status` is neither \"ok\" nor \"error\"".to_owned()),
+    }
+}
 
 /// `{"status":"ok","output":…}` around JSON text.
 pub(crate) fn ok_reply(output: &str) -> String {

@@ -5,6 +5,7 @@ mod clock;
 pub(crate) mod component;
 pub(crate) mod files;
 mod guest;
+pub(crate) mod host;
 pub(crate) mod poll;
 mod run;
 pub(crate) mod stack;
@@ -18,6 +19,7 @@ use files::Files;
 use crate::catalog::RuntimeEntry;
 use crate::config::{Deterministic, GrantedDir, Limits};
 use crate::error::{Phase, Result};
+use crate::host::HostFunctions;
 use crate::jobs::Deadline;
 use crate::origins::HttpGrant;
 use std::collections::BTreeMap;
@@ -33,6 +35,10 @@ pub(crate) struct Sandbox {
     pub(crate) stdio: Stdio,
     pub(crate) limiter: Limiter,
     pub(crate) clock: Clock,
+    /// What a host function answered and the guest has not copied out.
+    host_reply: Option<String>,
+    /// The longest request to a host function.
+    host_request_bytes: usize,
     files: Option<Files>,
     /// What a component has besides.
     #[cfg(feature = "components")]
@@ -49,6 +55,7 @@ pub(crate) struct Policy {
     pub env: BTreeMap<String, String>,
     pub http: HttpGrant,
     pub deterministic: Option<Deterministic>,
+    pub functions: HostFunctions,
 }
 
 impl Sandbox {
@@ -69,6 +76,8 @@ impl Sandbox {
             // Fuel tells two deterministic runs apart, so that it is counted even where it is not limited.
             fuel: limits.fuel.or(policy.deterministic.map(|_| u64::MAX)),
             entry,
+            host_reply: None,
+            host_request_bytes: usize::try_from(limits.output_bytes).unwrap_or(usize::MAX),
             files: None,
             #[cfg(feature = "components")]
             world: None,

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
+use tokio::sync::oneshot;
 
 /// Work that must not be done within a poll, since that may be on a guest's stack: the host's own code.
 type Errand = Box<dyn FnOnce() + Send>;
@@ -112,6 +113,23 @@ pub(crate) async fn sleep_until(at: Instant) {
     .await;
 }
 
+/// Has the driver run something between two polls, on its own stack.
+pub(crate) async fn outside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, mut receiver) = oneshot::channel();
+    let mut errand: Option<Errand> = Some(Box::new(move || drop(sender.send(work()))));
+    poll_fn(move |context| {
+        if let Some(errand) = errand.take() {
+            ERRAND.set(Some(errand));
+        }
+        match Pin::new(&mut receiver).poll(context) {
+            Poll::Ready(Ok(value)) => Poll::Ready(value),
+            // An errand that nobody ran is one that its driver has dropped, and with it this future.
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
 /// Tells any number of threads that there is something to look at.
 #[derive(Default)]
 pub(crate) struct Bell {
@@ -130,9 +148,12 @@ impl Bell {
         *self.lock()
     }
 
-    /// Waits until it has rung since; `false` if it has not until then.
+    /// Waits until it has rung since; `false` if it is too late.
     pub fn wait(&self, since: u64, until: Instant) -> bool {
         let patience = until.saturating_duration_since(Instant::now());
+        if patience.is_zero() {
+            return false;
+        }
         let waited = self.ringing.wait_timeout_while(self.lock(), patience, |rings| *rings == since);
         *waited.unwrap_or_else(PoisonError::into_inner).0 != since
     }

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Catalog, compile_c, library_path, root, run, target_directory, trapping, writer};
+use common::{ANSWER, Catalog, asker, compile_c, library_path, root, run, target_directory, trapping, writer};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -64,6 +64,7 @@ fn programs(catalog: &Catalog, cache: &TempDir) -> Runs {
         ("hammer", vec![run(&["25"], "done\n")]),
         ("handlers", vec![run(&["true"], "1\n"), run(&["false"], "")]),
         ("host_faults", ["first", "last", "off"].map(|mode| run(&[mode, directory], "done\n")).into()),
+        ("host_functions", vec![run(&[directory], "done\n")]),
         ("host_stacks", ["overflow", "small", "coroutine"].map(|mode| run(&[mode, directory], "done\n")).into()),
         ("host_timers", vec![run(&[directory, cache], "handlers run on threads of the library: 0\n")]),
         ("idle", vec![run(&[], "threads before the first executor: ")]),
@@ -73,7 +74,9 @@ fn programs(catalog: &Catalog, cache: &TempDir) -> Runs {
 }
 
 fn all_pass(sanitizer: &str) {
+    let ask = |function: &[u8]| asker(function, b"[1,2,3]", ANSWER);
     let catalog = trapping().with("loop", &writer(b"", b"", "(loop $forever (br $forever))"));
+    let catalog = catalog.with("ask-count", &ask(b"count")).with("ask-frame", &ask(b"frame"));
     let cache = tempfile::tempdir().unwrap();
     for (name, runs) in programs(&catalog, &cache) {
         let program = sanitized(name, sanitizer);

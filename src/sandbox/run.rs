@@ -40,9 +40,10 @@ pub(crate) enum Run<'a> {
 /// Runs a fresh instance: to its end, right here, where nothing in it can wait. The slot is the right to one.
 pub(crate) fn run(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox, slot: Slot) -> Result<Run<'_>> {
     let mut store = store_for(compiled, sandbox())?;
-    // With files, host calls wait, and only a future can be left waiting; so they do in components. And a worker has other
-    // calls to run.
-    let waits = store.data().has_files() || store.data().deadline.is_submitted();
+    // With files and host functions, host calls wait, and only a future can be left waiting; so they do in components. And a
+    // worker has other calls to run.
+    let sandbox = store.data();
+    let waits = sandbox.has_files() || sandbox.has_host_functions() || sandbox.deadline.is_submitted();
     match &compiled.runnable {
         Runnable::Module(module) if !waits && super::stack::is_large_enough() => {
             let ended = guest(module, &mut store);

@@ -8,10 +8,15 @@
 
 typedef char *(*function)(const char *);
 
+static char *unset(const char *request)
+{
+    return arawn_host_function_set(request, NULL, NULL);
+}
+
 static const function functions[] = {
     arawn_configure,    arawn_executor_new,    arawn_executor_close,   arawn_execute_runtime, arawn_stats,
     arawn_catalog_list, arawn_catalog_inspect, arawn_catalog_register, arawn_catalog_remove,  arawn_cancel,
-    arawn_submit,       arawn_poll,
+    arawn_submit,       arawn_poll,            unset,
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
@@ -91,6 +96,10 @@ int main(int argc, char **argv)
     sprintf(version, "%d.%d.%d", ARAWN_VERSION_MAJOR, ARAWN_VERSION_MINOR, ARAWN_VERSION_PATCH);
     CHECK(strcmp(arawn_version(), version) == 0);
     arawn_free(NULL);
+    CHECK(arawn_string_new(NULL) == NULL);
+    reply = arawn_string_new("text");
+    CHECK(strcmp(reply, "text") == 0);
+    arawn_free(reply);
     bad_arguments();
     CHECK(says(call(arawn_stats, "{}"), "\"engine\":null"));
     CHECK(says(call(arawn_configure, "{\"pool_slots\":16}"), "\"pool_slots\":16"));

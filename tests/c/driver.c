@@ -7,6 +7,11 @@
 
 typedef char *(*function)(const char *);
 
+static char *unset(const char *request)
+{
+    return arawn_host_function_set(request, NULL, NULL);
+}
+
 static const struct {
     const char *name;
     function call;
@@ -23,6 +28,7 @@ static const struct {
     {"arawn_cancel", arawn_cancel},
     {"arawn_submit", arawn_submit},
     {"arawn_poll", arawn_poll},
+    {"arawn_host_function_set", unset},
 };
 
 /* Mapped files are not read by system calls. Without Linux's figures, null. */

@@ -41,6 +41,7 @@ static void is_refused(void)
     CHECK(says(arawn_cancel("{\"executor\":\"f\",\"job\":\"j\"}"), forked));
     CHECK(says(arawn_submit("{\"executor\":\"f\",\"runtime\":\"passthrough\"}"), forked));
     CHECK(says(arawn_poll("{\"executor\":\"f\",\"wait_ms\":60000}"), forked));
+    CHECK(says(arawn_host_function_set("{\"executor\":\"f\",\"name\":\"n\"}", NULL, NULL), forked));
     CHECK(says(arawn_stats("{}"), forked));
     CHECK(says(arawn_stats(NULL), forked));
     CHECK(arawn_version()[0] != '\0');

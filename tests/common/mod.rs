@@ -215,6 +215,42 @@ pub fn slow_to_compile(stdout: &[u8]) -> String {
     writer(stdout, b"", "").replacen("(func $put", &format!("{functions} (func $put"), 1)
 }
 
+/// The body of an [`asker`] that asks once.
+pub const ANSWER: &str = "(call $answer (call $ask))";
+
+/// A guest with the imports for host functions, `name` and `request` in its memory, and a body. `$ask` calls and gives the
+/// length of the reply; `$answer` writes the reply as the guest's output.
+pub fn asker(name: &[u8], request: &[u8], body: &str) -> String {
+    let escape = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\{byte:02x}")).collect::<String>();
+    format!(
+        r#"(module
+        (import "arawn" "host_call" (func $call (param i32 i32 i32 i32) (result i32)))
+        (import "arawn" "host_reply" (func $reply (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 64)
+        (data (i32.const 32) "{{\22status\22:\22ok\22,\22output\22:")
+        (data (i32.const 64) "}}")
+        (data (i32.const 128) "{}")
+        (data (i32.const 1024) "{}")
+        (func $put (param $at i32) (param $len i32)
+            (i32.store (i32.const 0) (local.get $at))
+            (i32.store (i32.const 4) (local.get $len))
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+        (func $ask (result i32)
+            (call $call (i32.const 128) (i32.const {}) (i32.const 1024) (i32.const {})))
+        (func $answer (param $len i32)
+            (call $put (i32.const 32) (i32.const 24))
+            (if (i32.ne (call $reply (i32.const 65536) (i32.const 4000000)) (local.get $len)) (then unreachable))
+            (call $put (i32.const 65536) (local.get $len))
+            (call $put (i32.const 64) (i32.const 1)))
+        (func (export "_start") (local $len i32) {body}))"#,
+        escape(name),
+        escape(request),
+        name.len(),
+        request.len(),
+    )
+}
+
 /// Where cargo has put the libraries that belong to this test: beside it, not one directory up, where only
 /// `cargo build` puts them.
 pub fn target_directory() -> PathBuf {

@@ -1,0 +1,273 @@
+//! Functions of the host that guests call by name.
+//!
+//! No lock is held while a callback runs, and none of its code runs on a guest's stack: it may use the library as anybody
+//! else may.
+
+use crate::error::{Error, Result, printable};
+use crate::jobs::{Deadline, Stop};
+use crate::protocol::{check_request, error_reply, is_reply};
+use crate::waiting::{self, Bell};
+use serde::{Deserialize, Serialize};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// A function of the host: from a request to the reply of the same form as the library's own, both JSON; or why it gave
+/// none.
+pub type HostCallback = Box<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
+
+/// Where a host function runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum On {
+    /// On the thread that runs the call.
+    #[default]
+    Call,
+    /// In a thread that polls, while the guest waits.
+    Poll,
+}
+
+/// Callbacks within callbacks on one thread, which take its stack: more is a recursion without an end.
+const DEEPEST: usize = 16;
+
+thread_local! {
+    /// How many callbacks this thread is inside of.
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The host functions of one executor.
+pub(crate) struct HostFunctions {
+    executor: String,
+    granted: BTreeSet<String>,
+    table: Mutex<Table>,
+    /// Rung for whoever polls.
+    bell: Arc<Bell>,
+}
+
+#[derive(Default)]
+struct Table {
+    functions: HashMap<String, Arc<Function>>,
+    /// What waits for a poll, in the order in which it came.
+    asked: BTreeMap<u64, Asked>,
+    next: u64,
+    is_closed: bool,
+}
+
+struct Asked {
+    name: String,
+    request: String,
+    /// Dropped without an answer, the function is looked up again.
+    answer: oneshot::Sender<Result<String>>,
+}
+
+/// A function as it was set.
+struct Function {
+    name: String,
+    callback: HostCallback,
+    on: On,
+    state: Mutex<State>,
+    left: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    inside: usize,
+    /// Replaced or unset: nobody enters any more.
+    is_retired: bool,
+}
+
+impl fmt::Debug for HostFunctions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(&self.granted).finish()
+    }
+}
+
+fn failed(name: &str, message: impl Into<String>) -> Error {
+    Error::HostFunctionFailed { name: name.to_owned(), message: message.into() }
+}
+
+impl HostFunctions {
+    pub fn new(executor: &str, granted: &[String], bell: Arc<Bell>) -> Self {
+        let granted = granted.iter().cloned().collect();
+        HostFunctions { executor: executor.to_owned(), granted, table: Mutex::default(), bell }
+    }
+
+    pub fn granted(&self) -> &BTreeSet<String> {
+        &self.granted
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets or unsets a function. Nobody is inside the one that was there before when this returns, but where this thread
+    /// itself is inside of a callback: how many are.
+    pub fn set(&self, name: &str, on: On, callback: Option<HostCallback>) -> Result<usize> {
+        if !self.granted.contains(name) {
+            let granted: Vec<_> = self.granted.iter().map(|name| format!("`{name}`")).collect();
+            let granted = if granted.is_empty() { "none".to_owned() } else { granted.join(", ") };
+            let message = format!("`{}` is not granted; the executor grants {granted}", printable(name));
+            return Err(Error::InvalidRequest { path: "name".to_owned(), message });
+        }
+        let mut table = self.table();
+        if table.is_closed {
+            return Err(Error::UnknownExecutor { executor: self.executor.clone() });
+        }
+        let before = match callback {
+            Some(callback) => table.functions.insert(name.to_owned(), Function::new(name, on, callback)),
+            None => table.functions.remove(name),
+        };
+        let asked = table.take_asked(|asked| asked.name == name);
+        drop(table);
+        drop(asked);
+        Ok(before.map_or(0, |function| function.retire()))
+    }
+
+    /// Unsets all functions for good.
+    pub fn close(&self) {
+        let mut table = self.table();
+        table.is_closed = true;
+        let functions = std::mem::take(&mut table.functions);
+        let asked = table.take_asked(|_| true);
+        drop(table);
+        drop(asked);
+        for function in functions.into_values() {
+            function.retire();
+        }
+    }
+
+    /// Calls a function for a guest. The reply is what the guest gets, whatever went wrong.
+    pub async fn call(&self, name: &str, request: &str, deadline: &Deadline) -> Result<String, Stop> {
+        let answered = match self.check(name, request) {
+            Ok(()) => self.answer(name, request).await,
+            Err(error) => Err(error),
+        };
+        // The host's time is the guest's.
+        deadline.patience()?;
+        Ok(answered.unwrap_or_else(|error| error_reply(&error)))
+    }
+
+    /// What can be told without the host.
+    pub fn check(&self, name: &str, request: &str) -> Result<()> {
+        if !self.granted.contains(name) {
+            return Err(failed(name, "it is not granted to this executor"));
+        }
+        check_request(request).map_err(|message| failed(name, format!("the request is not JSON: {message}")))
+    }
+
+    async fn answer(&self, name: &str, request: &str) -> Result<String> {
+        loop {
+            let found = self.table().functions.get(name).cloned();
+            let function = found.ok_or_else(|| failed(name, "it is granted, but the host has not set it"))?;
+            let answer = match function.on {
+                On::Call => {
+                    let request = request.to_owned();
+                    waiting::outside(move || function.enter(&request)).await
+                }
+                On::Poll => self.at_a_poll(name, request).await,
+            };
+            if let Some(answer) = answer {
+                return answer;
+            }
+        }
+    }
+
+    async fn at_a_poll(&self, name: &str, request: &str) -> Option<Result<String>> {
+        /// Takes back what nobody waits for any more.
+        struct Place<'a>(&'a HostFunctions, u64);
+        impl Drop for Place<'_> {
+            fn drop(&mut self) {
+                let asked = self.0.table().asked.remove(&self.1);
+                drop(asked);
+            }
+        }
+        let (answer, answered) = oneshot::channel();
+        let place = {
+            let mut table = self.table();
+            // Unset or closed since it was found.
+            table.functions.get(name)?;
+            table.next += 1;
+            let order = table.next;
+            table.asked.insert(order, Asked { name: name.to_owned(), request: request.to_owned(), answer });
+            Place(self, order)
+        };
+        self.bell.ring();
+        let answer = answered.await;
+        drop(place);
+        answer.ok()
+    }
+
+    /// Runs what waits for a poll: all that waits now, and what comes while there is time.
+    pub fn serve(&self, until: Instant) {
+        let mut left = self.table().asked.len();
+        while left > 0 || Instant::now() < until {
+            let mut table = self.table();
+            let Some((_, asked)) = table.asked.pop_first() else { return };
+            let function = table.functions.get(&asked.name).cloned();
+            drop(table);
+            if let Some(answer) = function.and_then(|function| function.enter(&asked.request)) {
+                // Unless the call has ended meanwhile.
+                let _ = asked.answer.send(answer);
+            }
+            left = left.saturating_sub(1);
+        }
+    }
+}
+
+impl Table {
+    fn take_asked(&mut self, which: impl Fn(&Asked) -> bool) -> Vec<Asked> {
+        self.asked.extract_if(.., |_, asked| which(asked)).map(|(_, asked)| asked).collect()
+    }
+}
+
+impl Function {
+    fn new(name: &str, on: On, callback: HostCallback) -> Arc<Self> {
+        let (state, left) = (Mutex::default(), Condvar::new());
+        Arc::new(Function { name: name.to_owned(), callback, on, state, left })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs the callback; `None` where it is not the function any more.
+    fn enter(&self, request: &str) -> Option<Result<String>> {
+        struct Leave<'a>(&'a Function);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                INSIDE.set(INSIDE.get() - 1);
+                self.0.state().inside -= 1;
+                self.0.left.notify_all();
+            }
+        }
+        if INSIDE.get() >= DEEPEST {
+            return Some(Err(failed(&self.name, format!("{DEEPEST} callbacks are inside each other on this thread"))));
+        }
+        let mut state = self.state();
+        if state.is_retired {
+            return None;
+        }
+        state.inside += 1;
+        drop(state);
+        INSIDE.set(INSIDE.get() + 1);
+        let _leave = Leave(self);
+        let answer = crate::ffi::caught(|| Ok((self.callback)(request)));
+        let answer = answer.unwrap_or_else(|panic| Err(panic.to_string()));
+        let answer = answer.and_then(|reply| is_reply(&reply).map(|()| reply));
+        Some(answer.map_err(|message| failed(&self.name, message)))
+    }
+
+    /// Lets nobody in any more and waits until nobody is inside, unless this thread may be.
+    fn retire(&self) -> usize {
+        let mut state = self.state();
+        state.is_retired = true;
+        if INSIDE.get() == 0 {
+            let waited = self.left.wait_while(state, |state| state.inside > 0);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        state.inside
+    }
+}

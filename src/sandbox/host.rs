@@ -1,0 +1,130 @@
+//! The imports by which a guest calls functions of the host: `arawn.host_call` asks and tells the reply's length,
+//! `arawn.host_reply` copies the reply out.
+
+use super::Sandbox;
+use super::guest::Guest;
+use crate::error::{Error, printable};
+use crate::jobs::Stop;
+use crate::protocol::error_reply;
+use std::future::Future;
+use wasmtime::{Caller, Linker, Result, Trap};
+
+const MODULE: &str = "arawn";
+
+/// What `host_reply` answers where no reply waits.
+const NOTHING: i32 = -1;
+
+impl Sandbox {
+    /// Calls a host function; the reply's text, which says too what went wrong. It may wait for the host, for which no
+    /// thread is held, and errs only where the call must end.
+    pub(crate) fn host_call(
+        &self,
+        name: String,
+        request: String,
+    ) -> impl Future<Output = Result<String, Stop>> + Send + 'static {
+        let (policy, deadline) = (self.policy.clone(), self.deadline.clone());
+        let is_too_long = request.len() > self.host_request_bytes;
+        async move {
+            if is_too_long {
+                return Ok(refused(&name, "the request is longer than `output_bytes`"));
+            }
+            policy.functions.call(&name, &request, &deadline).await
+        }
+    }
+
+    /// Whether the executor grants any host function.
+    pub(crate) fn has_host_functions(&self) -> bool {
+        !self.policy.functions.granted().is_empty()
+    }
+
+    /// Keeps a reply for the guest to copy out.
+    fn keep_reply(&mut self, reply: String) -> i32 {
+        let reply = match i32::try_from(reply.len()) {
+            Ok(_) => reply,
+            Err(_) => refused("", "the reply has more than 2 GiB"),
+        };
+        let len = reply.len() as i32;
+        self.host_reply = Some(reply);
+        len
+    }
+}
+
+fn refused(name: &str, message: &str) -> String {
+    error_reply(&Error::HostFunctionFailed { name: name.to_owned(), message: message.to_owned() })
+}
+
+/// For guests to which no function is granted: they get that for an answer.
+pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
+    linker.func_wrap(MODULE, "host_reply", host_reply)?;
+    linker.func_wrap(
+        MODULE,
+        "host_call",
+        |mut caller: Caller<'_, Sandbox>, name: u32, name_len: u32, request: u32, request_len: u32| {
+            let asked = asked(&mut caller, name, name_len, request, request_len)?;
+            let sandbox = caller.data_mut();
+            let reply = match asked {
+                Ok((name, request)) => match sandbox.policy.functions.check(&name, &request) {
+                    Ok(()) => refused(&name, "it cannot be called from here"),
+                    Err(error) => error_reply(&error),
+                },
+                Err(reply) => reply,
+            };
+            Ok(sandbox.keep_reply(reply))
+        },
+    )?;
+    Ok(())
+}
+
+/// For guests whose host calls may wait.
+pub(crate) fn let_wait(linker: &mut Linker<Sandbox>) -> Result<()> {
+    linker.func_wrap(MODULE, "host_reply", host_reply)?;
+    linker.func_wrap_async(
+        MODULE,
+        "host_call",
+        |mut caller: Caller<'_, Sandbox>, (name, name_len, request, request_len): (u32, u32, u32, u32)| {
+            Box::new(async move {
+                let reply = match asked(&mut caller, name, name_len, request, request_len)? {
+                    Ok((name, request)) => caller.data().host_call(name, request).await?,
+                    Err(reply) => reply,
+                };
+                Ok(caller.data_mut().keep_reply(reply))
+            })
+        },
+    )?;
+    Ok(())
+}
+
+type Asked = (String, String);
+
+/// The name and the request, or what a guest is answered whose bytes are no text. A place outside its memory is a trap.
+fn asked(
+    caller: &mut Caller<'_, Sandbox>,
+    name: u32,
+    name_len: u32,
+    request: u32,
+    request_len: u32,
+) -> Result<Result<Asked, String>> {
+    let Guest { memory, .. } = Guest::of(caller)?;
+    let bytes = |at: u32, len: u32| memory.get(at as usize..at as usize + len as usize).ok_or(Trap::MemoryOutOfBounds);
+    let (name, request) = (bytes(name, name_len)?, bytes(request, request_len)?);
+    let Ok(name) = simdutf8::basic::from_utf8(name) else {
+        return Ok(Err(refused(&printable(&String::from_utf8_lossy(name)), "its name is not UTF-8")));
+    };
+    match simdutf8::basic::from_utf8(request) {
+        Ok(request) => Ok(Ok((name.to_owned(), request.to_owned()))),
+        Err(_) => Ok(Err(refused(name, "the request is not UTF-8"))),
+    }
+}
+
+/// Copies the reply out and forgets it, if it fits; its length in any case.
+fn host_reply(mut caller: Caller<'_, Sandbox>, buffer: u32, capacity: u32) -> Result<i32> {
+    let Guest { memory, sandbox } = Guest::of(&mut caller)?;
+    let Some(reply) = &sandbox.host_reply else { return Ok(NOTHING) };
+    let len = reply.len();
+    if len <= capacity as usize {
+        let place = memory.get_mut(buffer as usize..buffer as usize + len).ok_or(Trap::MemoryOutOfBounds)?;
+        place.copy_from_slice(reply.as_bytes());
+        sandbox.host_reply = None;
+    }
+    Ok(len as i32)
+}
