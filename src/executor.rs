@@ -118,8 +118,6 @@ impl ScriptExecutor {
             let limits = self.limits.tightened(&options.limits)?;
             let mut deadline = Deadline::after(Instant::now(), limits.timeout_ms);
             let _named = options.job.map(|job| self.jobs.begin(job, &mut deadline)).transpose()?;
-            let f = self.call(name, input, &limits, deadline.clone());
-            drop(f);
             block_on(self.call(name, input, &limits, deadline))
         };
         let result = call();

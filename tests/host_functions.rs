@@ -5,7 +5,7 @@
 mod common;
 
 use arawn::ffi::*;
-use common::{ANSWER, Catalog, asker, assert_error, call, execute, executor, ok};
+use common::{ANSWER, Catalog, asker, asking_component, assert_error, call, execute, executor, ok};
 use serde_json::{Value, json};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -135,6 +135,27 @@ fn what_is_not_granted_or_not_set_is_an_error_for_the_guest() {
     assert_eq!(unset(&unset_yet, "f")["output"]["on"], Value::Null);
     assert_failed(&execute(&json!({"executor": unset_yet, "runtime": "ask"})), "f", "has not set it");
     assert_eq!(unset(&unset_yet, "f")["status"], "ok", "there is nothing to unset, and that is no error");
+}
+
+/// `runtimes/wit/host.wit` is what a component is made for.
+#[test]
+fn a_component_asks_by_an_interface() {
+    let catalog = Catalog::new().with_bytes("ask", &asking_component(b"f", br#"{"from":"a component"}"#));
+    let (id, other) = (granting(&catalog, &["f"]), catalog.executor());
+    assert_failed(&execute(&json!({"executor": other, "runtime": "ask"})), "f", "not granted");
+    let thread = thread::current().id();
+    set(&of(&id, "f"), move |request| answer(json!([request, thread::current().id() == thread])));
+    let reply = execute(&json!({"executor": id, "runtime": "ask", "meta": true}));
+    assert_eq!(reply["output"]["output"], json!([r#"{"from":"a component"}"#, true]), "{reply}");
+    set(&json!({"executor": id, "name": "f", "on": "poll"}), |_| answer(json!("polled")));
+    submit(&id, "ask", "j");
+    assert_eq!(finished(&id, "j")["output"]["output"], "polled");
+    let executor = granting(&catalog, &["f"]);
+    let late = json!({"executor": executor, "runtime": "ask", "limits": {"timeout_ms": 200}});
+    set(&json!({"executor": executor, "name": "f", "on": "poll"}), |_| answer(json!("late")));
+    let begun = Instant::now();
+    assert_error(&execute(&late), "timeout");
+    assert!(begun.elapsed() < Duration::from_secs(5), "a component that waits for a poll ends at its deadline");
 }
 
 #[test]

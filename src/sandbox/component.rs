@@ -30,7 +30,8 @@ const PROVIDED: [&str; 7] =
 /// Whether an import is one that [`add_to_linker`] defines.
 pub(crate) fn provides(import: &str) -> bool {
     let (interface, version) = import.split_once('@').unwrap_or((import, "0.2"));
-    version.starts_with("0.2") && PROVIDED.iter().any(|package| interface.starts_with(package))
+    import == super::host::INTERFACE
+        || version.starts_with("0.2") && PROVIDED.iter().any(|package| interface.starts_with(package))
 }
 
 /// What a component has beside what every guest has.
@@ -121,6 +122,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
     time::add_to_linker(linker)?;
     files::add_to_linker(linker)?;
     linker.allow_shadowing(false);
+    super::host::add_to_component_linker(linker)?;
     #[cfg(feature = "http")]
     http::add_to_linker(linker)?;
     Ok(())

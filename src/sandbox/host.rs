@@ -1,5 +1,6 @@
-//! The imports by which a guest calls functions of the host: `arawn.host_call` asks and tells the reply's length,
-//! `arawn.host_reply` copies the reply out.
+//! The imports by which a guest calls functions of the host. A module's are two, `arawn.host_call`, which asks and tells the
+//! reply's length, and `arawn.host_reply`, which copies the reply out; a component's is the interface of
+//! `runtimes/wit/host.wit`.
 
 use super::Sandbox;
 use super::guest::Guest;
@@ -10,6 +11,8 @@ use std::future::Future;
 use wasmtime::{Caller, Linker, Result, Trap};
 
 const MODULE: &str = "arawn";
+#[cfg(feature = "components")]
+pub(super) const INTERFACE: &str = "arawn:host/functions";
 
 /// What `host_reply` answers where no reply waits.
 const NOTHING: i32 = -1;
@@ -92,6 +95,14 @@ pub(crate) fn let_wait(linker: &mut Linker<Sandbox>) -> Result<()> {
         },
     )?;
     Ok(())
+}
+
+/// For components.
+#[cfg(feature = "components")]
+pub(super) fn add_to_component_linker(linker: &mut wasmtime::component::Linker<Sandbox>) -> Result<()> {
+    linker.instance(INTERFACE)?.func_wrap_async("call", |store, (name, request): Asked| {
+        Box::new(async move { Ok((store.data().host_call(name, request).await?,)) })
+    })
 }
 
 type Asked = (String, String);

@@ -251,6 +251,48 @@ pub fn asker(name: &[u8], request: &[u8], body: &str) -> String {
     )
 }
 
+/// The same guest, asking once, as a component with the interface of `runtimes/wit/host.wit`.
+pub fn asking_component(name: &[u8], request: &[u8]) -> Vec<u8> {
+    let escape = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\{byte:02x}")).collect::<String>();
+    let mut module = wat::parse_str(format!(
+        r#"(module
+        (import "arawn:host/functions" "call" (func $call (param i32 i32 i32 i32 i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 64)
+        (global $next (mut i32) (i32.const 131072))
+        (data (i32.const 32) "{{\22status\22:\22ok\22,\22output\22:")
+        (data (i32.const 64) "}}")
+        (data (i32.const 128) "{}")
+        (data (i32.const 1024) "{}")
+        (func (export "cabi_realloc") (param i32 i32) (param $align i32) (param $len i32) (result i32) (local $at i32)
+            (local.set $at (i32.and
+                (i32.add (global.get $next) (i32.sub (local.get $align) (i32.const 1)))
+                (i32.sub (i32.const 0) (local.get $align))))
+            (global.set $next (i32.add (local.get $at) (local.get $len)))
+            (local.get $at))
+        (func $put (param $at i32) (param $len i32)
+            (i32.store (i32.const 0) (local.get $at))
+            (i32.store (i32.const 4) (local.get $len))
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+        (func (export "_start")
+            (call $call (i32.const 128) (i32.const {}) (i32.const 1024) (i32.const {}) (i32.const 16))
+            (call $put (i32.const 32) (i32.const 24))
+            (call $put (i32.load (i32.const 16)) (i32.load (i32.const 20)))
+            (call $put (i32.const 64) (i32.const 1))))"#,
+        escape(name),
+        escape(request),
+        name.len(),
+        request.len(),
+    ))
+    .unwrap();
+    let mut resolve = wit_parser::Resolve::default();
+    let package = resolve.push_str("host.wit", include_str!("../../runtimes/wit/host.wit")).unwrap();
+    let world = resolve.select_world(&[package], Some("guest")).unwrap();
+    let encoding = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, encoding).unwrap();
+    component_of(&module)
+}
+
 /// Where cargo has put the libraries that belong to this test: beside it, not one directory up, where only
 /// `cargo build` puts them.
 pub fn target_directory() -> PathBuf {

@@ -24,6 +24,7 @@
 //! stderr.
 
 mod context;
+mod host;
 #[cfg(target_os = "wasi")]
 mod realloc;
 mod respond;
@@ -35,6 +36,7 @@ use std::panic::{PanicHookInfo, set_hook};
 use serde::{Deserialize, Serialize};
 
 pub use context::{Context, NotFound, Path, PathError, text};
+pub use host::host_call;
 pub use respond::respond;
 
 /// Runs a whole runtime: reads stdin to its end, calls `runtime` at most once, and writes one `RuntimeOutput` to stdout.
