@@ -335,6 +335,15 @@ char *arawn_cancel(const char *request_json);
 // The guest gets the callback's reply as it is. Where that is NULL, not UTF-8, not JSON or no reply, and where the name is
 // not granted or not set, it gets an error with the code `host_function_failed`.
 //
+// `arawn.log` is a name that need not be granted and that no guest can call. Warnings of the process go to it: what went
+// wrong without failing a call, such as a broken change of `catalog.toml`, an artifact that was not trusted or could not be
+// written, or an address space too small for the pool. Those of before, up to 100, go to the first that is set. Its reply is
+// not looked at, and with `"on": "call"` it runs on a thread of the library's. It gets
+//
+// {"level": "warning", "about": "catalog", "message": "text for a person"}
+//
+// with `about` one of `catalog`, `disk_cache` and `engine`.
+//
 // Errors: `unknown_executor`, `invalid_request` (also for a name that is not granted); `invalid_argument`, `invalid_json`.
 char *arawn_host_function_set(const char *request_json,
                               arawn_host_function callback,
@@ -438,6 +447,11 @@ char *arawn_catalog_remove(const char *request_json);
 //  "compiles": 1,
 //  "http": {"requests": 3, "not_allowed": 1, "private_address": 0}, requests of guests, and those refused: their
 //                                            origin is not on the list, or its address is private
+//  "times_us": {"load": {"count": 13, "p50": 2, "p90": 3, "p99": 45000, "max": 45000},  of calls whose guest was begun,
+//               "queue": {…}, "run": {…}},   in microseconds: until the module was ready, until there was a slot, and
+//                                            from there to the guest's end. Percentiles are up to an eighth too high
+//  "warnings": {"catalog": 0, "disk_cache": 0, "engine": 0,   what went wrong without failing a call, see
+//               "last": null},               arawn_host_function_set, "arawn.log"
 //  "queue": {"workers": 4, "queued": 0, "running": 0, "unpolled": 0},  submitted calls of all executors; workers is 0
 //                                            before the first
 //  "executor": {"executor": "main",

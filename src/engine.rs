@@ -12,6 +12,7 @@ use crate::jobs::{Deadline, Stop};
 use crate::sandbox::component;
 use crate::sandbox::{INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES, files, host, poll, wasi};
 use crate::threads;
+use crate::warnings::{About, warn};
 use once_cell::sync::OnceCell;
 use slots::{Slots, Ticker};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -207,7 +208,9 @@ impl Profile {
         let pooled = Target::new(config.clone().allocation_strategy(pool(options)));
         let (main, pooled) = match pooled {
             Ok(target) => (target, true),
-            Err(_) => {
+            Err(error) => {
+                let slots = options.pool_slots;
+                warn(About::Engine, format!("no pool of {slots} slots, and calls take longer for it: {error:#}"));
                 // No address space (`ulimit -v`, a small container): memories that are small and may move.
                 config.memory_reservation(0).memory_reservation_for_growth(1 << 20).memory_guard_size(0);
                 (Target::new(&config).map_err(Error::internal)?, false)

@@ -83,7 +83,7 @@ impl ScriptExecutor {
         let id = config.id.unwrap_or_else(made);
         let bell = Arc::<Bell>::default();
         let Capabilities { env, http, host_functions, .. } = config.capabilities;
-        let functions = HostFunctions::new(&id, &host_functions, bell.clone());
+        let functions = Arc::new(HostFunctions::new(&id, &host_functions, bell.clone()));
         let policy = Arc::new(Policy { dirs, env, http, deterministic: config.deterministic, functions });
         let jobs = Arc::new(Jobs::new(&id, bell.clone()));
         Ok(ScriptExecutor { id, engine, catalog, disk, limits: config.limits, policy, jobs, bell })
@@ -204,11 +204,21 @@ impl ScriptExecutor {
         deadline.begin().map_err(|stop| self.engine.not_begun(stop, &deadline))?;
         let queued = Instant::now();
         let sandbox = || Sandbox::new(entry.clone(), self.policy.clone(), input.to_stdin(), limits, deadline);
-        let captured = match sandbox::run(&prepared.compiled, sandbox, slot)? {
-            Run::Ended(captured) => captured,
-            Run::Waits(run) => run.await?,
+        let captured = match sandbox::run(&prepared.compiled, sandbox, slot) {
+            Ok(Run::Ended(captured)) => Ok(captured),
+            Ok(Run::Waits(run)) => run.await,
+            Err(error) => Err(error),
         };
-        judge(captured, entry, &prepared, &Times { begun, taken_up, loaded, queued, ended: Instant::now() })
+        let us = |from: Instant, to: Instant| to.duration_since(from).as_micros() as u64;
+        let times = Times {
+            load_us: us(taken_up, loaded),
+            queue_us: us(begun, taken_up) + us(loaded, queued),
+            run_us: us(queued, Instant::now()),
+        };
+        STATS.load.record(times.load_us);
+        STATS.queue.record(times.queue_us);
+        STATS.run.record(times.run_us);
+        judge(captured?, entry, &prepared, &times)
     }
 
     /// The module to run, with a config that fits it.
@@ -276,14 +286,11 @@ impl ScriptExecutor {
 static PLATFORM_CACHE: LazyLock<Option<Arc<DiskCache>>> =
     LazyLock::new(|| dirs::cache_dir().map(|directory| Arc::new(DiskCache::new(directory.join("arawn")))));
 
-/// When a call came to each of its steps.
+/// How long a call took to each of its steps.
 struct Times {
-    begun: Instant,
-    /// By a worker, if it was submitted.
-    taken_up: Instant,
-    loaded: Instant,
-    queued: Instant,
-    ended: Instant,
+    load_us: u64,
+    queue_us: u64,
+    run_us: u64,
 }
 
 /// What a guest that ended by itself amounts to. stdout comes before the exit code: a runtime that explains itself is
@@ -292,15 +299,14 @@ fn judge(captured: Captured, entry: Arc<RuntimeEntry>, prepared: &Prepared, time
     let Captured { stdout, stderr, ending, refused, .. } = captured;
     if let Ending::Exit(0) = ending {
         let output = RuntimeOutput::parse(stdout, &stderr)?;
-        let us = |from: Instant, to: Instant| to.duration_since(from).as_micros() as u64;
         return Ok(output.with_meta(Meta {
             runtime: entry,
             module_sha256: prepared.sha,
             cache: prepared.tier.as_str(),
-            load_us: us(times.taken_up, times.loaded),
-            queue_us: us(times.begun, times.taken_up) + us(times.loaded, times.queued),
-            run_us: us(times.queued, times.ended),
-            total_us: us(times.begun, times.ended),
+            load_us: times.load_us,
+            queue_us: times.queue_us,
+            run_us: times.run_us,
+            total_us: times.load_us + times.queue_us + times.run_us,
             memory_bytes: captured.memory_bytes,
             fuel: captured.fuel,
             stderr,

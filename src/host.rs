@@ -6,7 +6,9 @@
 use crate::error::{Error, Result, printable};
 use crate::jobs::{Deadline, Stop};
 use crate::protocol::{check_request, error_reply, is_reply};
+use crate::threads;
 use crate::waiting::{self, Bell};
+use crate::warnings::{self, LOG};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -105,8 +107,8 @@ impl HostFunctions {
 
     /// Sets or unsets a function. Nobody is inside the one that was there before when this returns, but where this thread
     /// itself is inside of a callback: how many are.
-    pub fn set(&self, name: &str, on: On, callback: Option<HostCallback>) -> Result<usize> {
-        if !self.granted.contains(name) {
+    pub fn set(self: &Arc<Self>, name: &str, on: On, callback: Option<HostCallback>) -> Result<usize> {
+        if !self.granted.contains(name) && name != LOG {
             let granted: Vec<_> = self.granted.iter().map(|name| format!("`{name}`")).collect();
             let granted = if granted.is_empty() { "none".to_owned() } else { granted.join(", ") };
             let message = format!("`{}` is not granted; the executor grants {granted}", printable(name));
@@ -116,6 +118,7 @@ impl HostFunctions {
         if table.is_closed {
             return Err(Error::UnknownExecutor { executor: self.executor.clone() });
         }
+        let is_set = callback.is_some();
         let before = match callback {
             Some(callback) => table.functions.insert(name.to_owned(), Function::new(name, on, callback)),
             None => table.functions.remove(name),
@@ -123,11 +126,17 @@ impl HostFunctions {
         let asked = table.take_asked(|asked| asked.name == name);
         drop(table);
         drop(asked);
+        match is_set {
+            _ if name != LOG => {}
+            true => warnings::listen(self),
+            false => warnings::ignore(self),
+        }
         Ok(before.map_or(0, |function| function.retire()))
     }
 
     /// Unsets all functions for good.
-    pub fn close(&self) {
+    pub fn close(self: &Arc<Self>) {
+        warnings::ignore(self);
         let mut table = self.table();
         table.is_closed = true;
         let functions = std::mem::take(&mut table.functions);
@@ -198,6 +207,31 @@ impl HostFunctions {
         let answer = answered.await;
         drop(place);
         answer.ok()
+    }
+
+    /// Tells the host's [`LOG`] of something, if it is set. Nobody waits for that.
+    pub fn tell(&self, request: &str) {
+        /// Warnings that wait for a poll. Beyond them they are only counted.
+        const MOST: usize = 1000;
+        let mut table = self.table();
+        let Some(function) = table.functions.get(LOG).cloned() else { return };
+        match function.on {
+            On::Poll => {
+                if table.asked.values().filter(|asked| asked.name == LOG).count() < MOST {
+                    table.next += 1;
+                    let (order, (answer, _)) = (table.next, oneshot::channel());
+                    table.asked.insert(order, Asked { name: LOG.to_owned(), request: request.to_owned(), answer });
+                }
+                drop(table);
+                self.bell.ring();
+            }
+            On::Call => {
+                drop(table);
+                let request = request.to_owned();
+                // Without a thread it is only counted.
+                let _ = threads::spawn("arawn-log", move || drop(function.enter(&request)));
+            }
+        }
     }
 
     /// Runs what waits for a poll: all that waits now, and what comes while there is time.

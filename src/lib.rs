@@ -39,6 +39,7 @@ mod sandbox;
 mod stats;
 mod threads;
 mod waiting;
+mod warnings;
 mod workers;
 
 pub use catalog::{CatalogEntry, Category, RuntimeCatalog, RuntimeEntry};

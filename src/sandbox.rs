@@ -55,7 +55,7 @@ pub(crate) struct Policy {
     pub env: BTreeMap<String, String>,
     pub http: HttpGrant,
     pub deterministic: Option<Deterministic>,
-    pub functions: HostFunctions,
+    pub functions: Arc<HostFunctions>,
 }
 
 impl Sandbox {

@@ -1,5 +1,7 @@
 //! Figures of the process, for `arawn_stats`.
 
+mod histogram;
+
 use crate::disk_cache;
 use crate::engine;
 use crate::error::{Error, Result};
@@ -7,7 +9,9 @@ use crate::executor::{self, ScriptExecutor};
 use crate::jobs::GAUGES;
 use crate::module_cache;
 use crate::protocol::StatsRequest;
+use crate::warnings;
 use crate::workers;
+use histogram::Histogram;
 use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use wasmtime::PoolingAllocationConfig;
@@ -19,6 +23,10 @@ pub(crate) struct Stats {
     ok: AtomicU64,
     by_code: [AtomicU64; Error::CODES.len()],
     pub http: HttpCounters,
+    /// How long calls whose guest was begun waited for their module, and for a slot, and how long it ran.
+    pub load: Histogram,
+    pub queue: Histogram,
+    pub run: Histogram,
 }
 
 /// What became of the requests of guests.
@@ -37,7 +45,14 @@ impl Stats {
             not_allowed: AtomicU64::new(0),
             private_address: AtomicU64::new(0),
         };
-        Stats { ok: AtomicU64::new(0), by_code: [const { AtomicU64::new(0) }; Error::CODES.len()], http }
+        Stats {
+            ok: AtomicU64::new(0),
+            by_code: [const { AtomicU64::new(0) }; Error::CODES.len()],
+            http,
+            load: Histogram::new(),
+            queue: Histogram::new(),
+            run: Histogram::new(),
+        }
     }
 
     pub fn count_call<T>(&self, result: &Result<T>) {
@@ -96,6 +111,8 @@ pub(crate) fn report(request: &StatsRequest) -> Result<Value> {
             "not_allowed": count(&STATS.http.not_allowed),
             "private_address": count(&STATS.http.private_address),
         },
+        "times_us": {"load": STATS.load.report(), "queue": STATS.queue.report(), "run": STATS.run.report()},
+        "warnings": warnings::report(),
         "queue": {
             "workers": workers::count(),
             "queued": GAUGES.queued.load(Ordering::Relaxed),

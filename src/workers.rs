@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::threads;
 use crate::waiting::{self, Polled};
+use crate::warnings::{About, warn};
 use once_cell::sync::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -69,7 +70,10 @@ pub(crate) fn start(count: u32) -> Result<()> {
             match threads::spawn_with_stack("arawn-worker", STACK, || WORKERS.work()) {
                 Ok(_) => started += 1,
                 // Fewer will do.
-                Err(_) if started > 0 => break,
+                Err(error) if started > 0 => {
+                    warn(About::Engine, format!("{started} workers instead of {count}: {error}"));
+                    break;
+                }
                 Err(error) => return Err(Error::internal(error)),
             }
         }

@@ -4,6 +4,7 @@ use super::{CatalogEntry, RuntimeEntry};
 use crate::error::{Error, Result};
 use crate::files::{Contained, Identity};
 use crate::threads;
+use crate::warnings::{About, warn};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fs;
@@ -75,7 +76,12 @@ impl Directory {
                 state.entries = Arc::new(entries);
                 state.problem = None;
             }
-            Err(error) => state.problem = Some(error),
+            Err(error) => {
+                let (text, before) = (error.to_string(), state.problem.replace(error));
+                if before.is_none_or(|before| before.to_string() != text) {
+                    warn(About::Catalog, format!("{text}; the catalog stays as it was"));
+                }
+            }
         }
     }
 

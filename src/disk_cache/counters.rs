@@ -1,5 +1,6 @@
 //! Figures of all disk caches of the process.
 
+use crate::warnings::{About, warn};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +31,7 @@ impl Counters {
     }
 
     pub(super) fn note(&self, problem: String) {
+        warn(About::DiskCache, problem.as_str());
         *self.last_problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
     }
 

@@ -1,0 +1,91 @@
+//! How long something took, over all calls of the process: counts by duration, from which percentiles are read.
+
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Each power of two is divided into as many buckets, so that a percentile is too high by an eighth at most.
+const PARTS: u64 = 8;
+/// Up to 2^40 µs, which is twelve days and longer than any deadline.
+const BUCKETS: usize = 39 * PARTS as usize;
+
+pub(crate) struct Histogram {
+    counts: [AtomicU64; BUCKETS],
+    most: AtomicU64,
+}
+
+impl Histogram {
+    pub const fn new() -> Self {
+        Histogram { counts: [const { AtomicU64::new(0) }; BUCKETS], most: AtomicU64::new(0) }
+    }
+
+    pub fn record(&self, us: u64) {
+        self.counts[bucket(us)].fetch_add(1, Ordering::Relaxed);
+        // Mostly a load alone, for which threads need not take turns.
+        if us > self.most.load(Ordering::Relaxed) {
+            self.most.fetch_max(us, Ordering::Relaxed);
+        }
+    }
+
+    pub fn report(&self) -> Value {
+        let counts: Vec<u64> = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let (count, most) = (counts.iter().sum::<u64>(), self.most.load(Ordering::Relaxed));
+        let percentile = |percent: u64| {
+            let mut left = (count * percent).div_ceil(100);
+            let found = counts.iter().position(|count| {
+                left = left.saturating_sub(*count);
+                left == 0
+            });
+            found.map_or(0, |index| longest(index).min(most))
+        };
+        json!({"count": count, "p50": percentile(50), "p90": percentile(90), "p99": percentile(99), "max": most})
+    }
+}
+
+/// One microsecond each below `PARTS`, then `PARTS` to each power of two.
+fn bucket(us: u64) -> usize {
+    if us < PARTS {
+        return us as usize;
+    }
+    let shift = us.ilog2() - PARTS.ilog2();
+    let index = u64::from(shift) * PARTS + (us >> shift);
+    (index as usize).min(BUCKETS - 1)
+}
+
+/// The longest time that a bucket counts.
+fn longest(index: usize) -> u64 {
+    let index = index as u64;
+    if index < PARTS {
+        return index;
+    }
+    let shift = index / PARTS - 1;
+    ((PARTS + index % PARTS + 1) << shift) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_duration_has_one_bucket_that_is_not_much_longer() {
+        let powers = (0..40).flat_map(|power| [(1u64 << power) - 1, 1 << power, (1 << power) + (1 << power) / 3]);
+        for us in (0..5000).chain(powers) {
+            let index = bucket(us);
+            assert!(longest(index) >= us && longest(index) <= us + us / 8, "{us}: {index}, {}", longest(index));
+            assert!(index == 0 || longest(index - 1) < us, "{us}");
+        }
+        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn percentiles_are_those_of_what_was_recorded() {
+        let histogram = Histogram::new();
+        assert_eq!(histogram.report(), json!({"count": 0, "p50": 0, "p90": 0, "p99": 0, "max": 0}));
+        (1..=1000).for_each(|us| histogram.record(us));
+        let report = histogram.report();
+        assert_eq!((&report["count"], &report["max"]), (&json!(1000), &json!(1000)));
+        for (name, exact) in [("p50", 500), ("p90", 900), ("p99", 990)] {
+            let us = report[name].as_u64().unwrap_or(0);
+            assert!((exact..=exact + exact / 8).contains(&us), "{name}: {us}");
+        }
+    }
+}
