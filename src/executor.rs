@@ -11,6 +11,7 @@ use crate::engine::{self, Engine, Metering};
 use crate::error::{Error, Result};
 use crate::host::{HostCallback, HostFunctions, On};
 use crate::jobs::{Deadline, Jobs, Polled};
+use crate::json::RawJson;
 use crate::module_cache::{self, Prepared, Wanted};
 use crate::protocol::{ExecuteRequest, HostFunctionRequest, Meta, RuntimeInput, RuntimeOutput, error_reply};
 use crate::sandbox::{self, Captured, Ending, Policy, Refused, Run, Sandbox};
@@ -136,9 +137,9 @@ impl ScriptExecutor {
         let (ticket, limits) = reserved.inspect_err(|error| STATS.count_error(error))?;
         let (name, deadline) = (ticket.name().clone(), ticket.deadline(begun, limits.timeout_ms));
         let (executor, runtime, meta) = (self.clone(), request.runtime.clone().into_owned(), request.meta);
-        let (config, context) = (request.input.config.to_owned(), request.input.context.to_owned());
+        let [config, context] = [request.input.config, request.input.context].map(|json| json.get().to_owned());
         let task = Task::new(async move {
-            let input = RuntimeInput { config: &config, context: &context };
+            let input = RuntimeInput { config: RawJson::checked(&config), context: RawJson::checked(&context) };
             let result = executor.call(&runtime, &input, &limits, deadline).await;
             STATS.count_call(&result);
             ticket.finish(result.map_or_else(|error| error_reply(&error), |output| output.into_reply(meta)));

@@ -3,6 +3,7 @@
 
 mod callback;
 
+use crate::buffers;
 use crate::config::{ExecutorConfig, Options};
 use crate::engine;
 use crate::error::{Error, Result};
@@ -529,7 +530,7 @@ pub extern "C" fn arawn_version() -> *const c_char {
 pub unsafe extern "C" fn arawn_free(json: *mut c_char) {
     if !json.is_null() {
         // SAFETY: `reply` has made the pointer by `CString::into_raw`, and the caller passes it once.
-        drop(unsafe { CString::from_raw(json) });
+        buffers::give_back(unsafe { CString::from_raw(json) }.into_bytes_with_nul());
     }
 }
 

@@ -16,6 +16,7 @@
 //! A call goes through the files in this order: `ffi`, `protocol`, `executor`, `catalog`, `module_cache` (with `disk_cache`
 //! and `engine` below it), `sandbox`, `sandbox::run`, and back through `protocol` and `ffi`.
 
+mod buffers;
 mod builtins;
 mod catalog;
 mod compiler;
@@ -28,6 +29,7 @@ pub mod ffi;
 mod files;
 mod host;
 mod jobs;
+mod json;
 mod module_cache;
 #[cfg_attr(
     not(feature = "http"),
@@ -48,5 +50,19 @@ pub use engine::configure;
 pub use error::{Error, Failure, Phase, Result};
 pub use executor::{CallOptions, ModuleSource, Registration, ScriptExecutor};
 pub use host::{HostCallback, On};
+pub use json::RawJson;
 pub use origins::{HttpGrant, Origin};
 pub use protocol::{Meta, RuntimeInput, RuntimeOutput};
+
+/// What `fuzz/` looks into.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::json::ends;
+    use crate::protocol::{ExecuteRequest, parse_request};
+
+    /// A request as it was understood.
+    pub fn request(json: &str) -> crate::Result<String> {
+        parse_request::<ExecuteRequest<'_>>(json).map(|request| format!("{request:?}"))
+    }
+}

@@ -5,17 +5,18 @@ pub(crate) mod unique;
 
 pub use register::RegisterRequest;
 
+use crate::buffers;
 use crate::catalog::RuntimeEntry;
 use crate::config::{MAX_TIMEOUT_MS, RequestLimits};
 use crate::engine::hex;
 use crate::error::{Error, Result, printable};
 use crate::host::On;
 use crate::jobs::Polled;
+use crate::json::{self, RawJson};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -42,24 +43,20 @@ pub struct ExecuteRequest<'a> {
 }
 
 /// What a runtime reads from stdin. Both values stay the caller's own bytes: numbers keep every digit.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RuntimeInput<'a> {
     /// What the caller asks of this runtime.
-    #[serde(borrow, default = "empty_object")]
-    pub config: &'a RawValue,
+    #[serde(borrow)]
+    pub config: RawJson<'a>,
     /// What earlier steps produced.
-    #[serde(borrow, default = "empty_object")]
-    pub context: &'a RawValue,
-}
-
-fn empty_object<'a>() -> &'a RawValue {
-    serde_json::from_str("{}").unwrap_or(RawValue::NULL)
+    #[serde(borrow)]
+    pub context: RawJson<'a>,
 }
 
 impl Default for RuntimeInput<'_> {
     fn default() -> Self {
-        RuntimeInput { config: empty_object(), context: empty_object() }
+        RuntimeInput { config: RawJson::EMPTY_OBJECT, context: RawJson::EMPTY_OBJECT }
     }
 }
 
@@ -72,7 +69,9 @@ impl<'a> RuntimeInput<'a> {
     /// The bytes that the guest reads.
     pub(crate) fn to_stdin(self) -> Vec<u8> {
         let parts = ["{\"config\":", self.config.get(), ",\"context\":", self.context.get(), "}"];
-        parts.concat().into_bytes()
+        let mut stdin = buffers::take(parts.iter().map(|part| part.len()).sum());
+        parts.iter().for_each(|part| stdin.extend_from_slice(part.as_bytes()));
+        stdin
     }
 }
 
@@ -140,7 +139,10 @@ pub struct StatsRequest {
 
 /// Parses a request; its errors name the JSON path.
 pub fn parse_request<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T> {
-    parse(json, |path, message| Error::InvalidRequest { path, message })
+    match json::object_from_long(json) {
+        Some(request) => Ok(request),
+        None => parse(json, |path, message| Error::InvalidRequest { path, message }),
+    }
 }
 
 /// Parses a configuration; its errors name the JSON path.
@@ -244,7 +246,7 @@ struct GuestReply<'a> {
     #[serde(borrow)]
     status: Cow<'a, str>,
     #[serde(borrow, default)]
-    output: Option<&'a RawValue>,
+    output: Option<RawJson<'a>>,
     #[serde(borrow, default)]
     error: Option<Cow<'a, str>>,
 }
@@ -265,7 +267,8 @@ impl RuntimeOutput {
         if json.trim_ascii().is_empty() {
             return Err(malformed(b"", 0, "nothing was written".to_owned()));
         }
-        let reply: GuestReply<'_> = object_from_str(&json).map_err(|error| {
+        let reply = json::object_from_long(&json).map_or_else(|| object_from_str(&json), Ok);
+        let reply: GuestReply<'_> = reply.map_err(|error| {
             malformed(json.as_bytes(), offset_of(&json, error.line(), error.column()), without_position(&error))
         })?;
         match (&*reply.status, &reply.error) {

@@ -16,6 +16,7 @@ pub(crate) use run::{Captured, Ending, Run, run};
 use clock::Clock;
 use files::Files;
 
+use crate::buffers;
 use crate::catalog::RuntimeEntry;
 use crate::config::{Deterministic, GrantedDir, Limits};
 use crate::error::{Phase, Result};
@@ -210,7 +211,11 @@ impl Stdio {
             // Twice as much for a guest that writes in pieces, but never beyond the limit; and one byte more, for the NUL
             // that ends the reply this may become.
             let room = needed.max((self.stdout.capacity() * 2).min(self.output_bytes)) + 1;
-            self.stdout.reserve_exact(room - self.stdout.len());
+            if self.stdout.capacity() == 0 {
+                self.stdout = buffers::take(room);
+            } else {
+                self.stdout.reserve_exact(room - self.stdout.len());
+            }
         }
         self.stdout.extend_from_slice(bytes);
         Ok(())
@@ -238,6 +243,7 @@ impl Stdio {
         let tail = String::from_utf8_lossy(&self.stderr);
         let tail = crate::error::printable(&tail);
         let stderr = if self.stderr_cut { format!("[…]{tail}") } else { tail.into_owned() };
+        buffers::give_back(self.stdin);
         (self.stdout, stderr)
     }
 }

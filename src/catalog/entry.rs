@@ -7,9 +7,9 @@ use crate::engine::hex;
 use crate::error::{Error, Failure, Result};
 use crate::files::Contained;
 use crate::jobs::Deadline;
+use crate::json::RawJson;
 use crate::module_cache::Sha;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -152,7 +152,7 @@ impl RuntimeEntry {
     }
 
     /// Refuses a config that does not fit the schema, where there is one.
-    pub(crate) fn check_config(&self, config: &RawValue, deadline: &Deadline) -> Result<()> {
+    pub(crate) fn check_config(&self, config: RawJson<'_>, deadline: &Deadline) -> Result<()> {
         let Some(schema) = &self.config_schema else { return Ok(()) };
         let failures = schema.failures(config.get(), deadline)?;
         if failures.is_empty() { Ok(()) } else { Err(Error::ConfigInvalid { runtime: self.name.clone(), failures }) }

@@ -1,0 +1,256 @@
+//! Reads long JSON as fast as the processor allows, for what has few keys and two or three long values that nobody looks
+//! into. It only says yes: where text is wrong or unusual, or the processor old, serde_json reads it and says what is wrong.
+
+#[cfg(target_arch = "x86_64")]
+mod chunk;
+#[cfg(target_arch = "x86_64")]
+mod cpu;
+#[cfg(target_arch = "x86_64")]
+mod scan;
+#[cfg(target_arch = "x86_64")]
+mod structure;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
+
+use serde::de::value::BorrowedStrDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, forward_to_deserialize_any};
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// The text of one JSON value, as it stands in a longer text.
+#[derive(Clone, Copy, Debug)]
+pub struct RawJson<'a>(&'a str);
+
+impl<'a> RawJson<'a> {
+    pub(crate) const EMPTY_OBJECT: RawJson<'static> = RawJson("{}");
+
+    /// Text that a [`RawJson`] had.
+    pub(crate) fn checked(text: &'a str) -> Self {
+        RawJson(text)
+    }
+
+    /// The text.
+    pub fn get(self) -> &'a str {
+        self.0
+    }
+}
+
+/// By this name a [`Cursor`] knows a [`RawJson`].
+const RAW: &str = "$arawn::RawJson";
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawJson<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RawVisitor;
+        impl<'de> Visitor<'de> for RawVisitor {
+            type Value = RawJson<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any JSON value")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<RawJson<'de>, E> {
+                Ok(RawJson(text))
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<RawJson<'de>, D::Error> {
+                <&RawValue>::deserialize(deserializer).map(|raw| RawJson(raw.get()))
+            }
+        }
+        deserializer.deserialize_newtype_struct(RAW, RawVisitor)
+    }
+}
+
+/// Shorter text is not worth it.
+const LONG: usize = 1024;
+
+/// Reads an object, with nothing but white space around it.
+pub(crate) fn object_from_long<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+    if text.len() < LONG {
+        return None;
+    }
+    let mut cursor = Cursor { text, at: 0 };
+    cursor.peek().filter(|byte| *byte == b'{')?;
+    let value = T::deserialize(&mut cursor).ok()?;
+    cursor.peek().is_none().then_some(value)
+}
+
+/// A place in text, and the deserializer of what comes there.
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    /// The next byte that is not white space.
+    fn peek(&mut self) -> Option<u8> {
+        self.at += self.rest().iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+        self.rest().first().copied()
+    }
+
+    fn take(&mut self, byte: u8) -> Result<(), Declined> {
+        if self.peek() != Some(byte) {
+            return Err(Declined);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// A key without escapes.
+    fn key(&mut self) -> Result<&'a str, Declined> {
+        let quoted = self.value()?;
+        let key = quoted.strip_prefix('"').and_then(|key| key.strip_suffix('"')).ok_or(Declined)?;
+        if key.contains('\\') { Err(Declined) } else { Ok(key) }
+    }
+
+    /// The text of the next value, which is checked.
+    fn value(&mut self) -> Result<&'a str, Declined> {
+        let first = self.peek().ok_or(Declined)?;
+        let (start, rest) = (self.at, self.rest());
+        let end = match first {
+            b'"' | b'{' | b'[' => short(rest).map(|length| start + length).or_else(|| end(self.text, start)),
+            _ => scalar(rest).map(|length| start + length),
+        };
+        self.at = end.ok_or(Declined)?;
+        self.text.get(start..self.at).ok_or(Declined)
+    }
+}
+
+/// The length of a value that is short and plain.
+fn short(text: &[u8]) -> Option<usize> {
+    match text {
+        [b'{', b'}', ..] | [b'[', b']', ..] => Some(2),
+        [b'"', text @ ..] => {
+            let length =
+                text.iter().take(64).position(|byte| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\'))?;
+            (text[length] == b'"').then_some(length + 2)
+        }
+        _ => None,
+    }
+}
+
+/// The length of a number or literal.
+fn scalar(text: &[u8]) -> Option<usize> {
+    let length = text.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r'))?;
+    let is_fine = text[..length].is_ascii() && serde_json::from_slice::<IgnoredAny>(&text[..length]).is_ok();
+    is_fine.then_some(length)
+}
+
+/// The end of the string, array or object that begins at `start`, if it is fine and this processor can tell.
+#[cfg(target_arch = "x86_64")]
+fn end(text: &str, start: usize) -> Option<usize> {
+    cpu::LEVELS.last().and_then(|level| end_at(level, text, start))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "instructions that are chosen at run time")]
+fn end_at(level: &cpu::Level, text: &str, start: usize) -> Option<usize> {
+    match *level {
+        // SAFETY: the level is proof that the processor has these instructions.
+        cpu::Level::Avx2(cpu) => unsafe { scan::end_with_avx2(cpu, text, start) },
+        // SAFETY: as above.
+        cpu::Level::Avx512(cpu) => unsafe { scan::end_with_avx512(cpu, text, start) },
+    }
+}
+
+/// What each set of instructions says that this processor has.
+#[cfg(all(any(test, fuzzing), target_arch = "x86_64"))]
+pub fn ends(text: &str) -> Vec<Option<usize>> {
+    cpu::LEVELS.iter().map(|level| end_at(level, text, 0)).collect()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn end(_: &str, _: usize) -> Option<usize> {
+    None
+}
+
+impl<'de> Deserializer<'de> for &mut Cursor<'de> {
+    type Error = Declined;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Declined> {
+        let text = self.value()?;
+        serde_json::Deserializer::from_str(text).deserialize_any(visitor).map_err(|_| Declined)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Declined> {
+        self.take(b'{')?;
+        visitor.visit_map(Members { cursor: self, is_first: true })
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Declined> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Declined> {
+        if self.peek() != Some(b'n') {
+            return visitor.visit_some(self);
+        }
+        self.value()?;
+        visitor.visit_none()
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Declined> {
+        if name == RAW { visitor.visit_borrowed_str(self.value()?) } else { visitor.visit_newtype_struct(self) }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Declined> {
+        self.value()?;
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct
+        enum identifier
+    }
+}
+
+/// The members of an object.
+struct Members<'a, 'de> {
+    cursor: &'a mut Cursor<'de>,
+    is_first: bool,
+}
+
+impl<'de> MapAccess<'de> for Members<'_, 'de> {
+    type Error = Declined;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Declined> {
+        let is_first = std::mem::take(&mut self.is_first);
+        if self.cursor.peek() == Some(b'}') {
+            self.cursor.at += 1;
+            return Ok(None);
+        }
+        if !is_first {
+            self.cursor.take(b',')?;
+        }
+        seed.deserialize(BorrowedStrDeserializer::new(self.cursor.key()?)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Declined> {
+        self.cursor.take(b':')?;
+        seed.deserialize(&mut *self.cursor)
+    }
+}
+
+/// That text is not read here, whatever the reason.
+#[derive(Debug)]
+struct Declined;
+
+impl fmt::Display for Declined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("declined")
+    }
+}
+
+impl std::error::Error for Declined {}
+
+impl serde::de::Error for Declined {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Declined
+    }
+}
