@@ -1,6 +1,7 @@
 # make run     builds the library and runs the C example
 # make test    proves all of it: formatting, lints, the Rust and C tests, the example
 # make header  accepts a changed interface: include/arawn.h and tests/golden
+# make counts  accepts what a warm call takes now: tests/golden/warm_call.txt
 # make guests  builds the runtimes in other languages than Rust, which the tests run
 # make install puts it where compilers look for it: see packaging/install.mk
 # make bench   measures
@@ -8,7 +9,7 @@ CC ?= cc
 CARGO ?= cargo
 LIB := target/release
 
-.PHONY: all run test lint header bench bench-quick guests builtins clean tools
+.PHONY: all run test lint header counts bench bench-quick guests builtins clean tools
 
 all: $(LIB)/libarawn.so.0
 
@@ -28,7 +29,7 @@ run: target/example-c
 	target/example-c examples/c/document.json
 
 test: lint run guests
-	$(CARGO) test --locked --no-fail-fast
+	ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so $(CARGO) test --locked --no-fail-fast
 	cd runtimes && $(CARGO) test --locked
 	cd runtimes/prebuilt && sha256sum --check --quiet SHA256SUMS
 
@@ -42,6 +43,9 @@ lint: | tools
 
 header: | tools
 	ARAWN_ACCEPT=1 $(CARGO) test --locked --test header
+
+counts: $(LIB)/libarawn.so.0
+	ARAWN_ACCEPT=1 ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so $(CARGO) test --locked --test warm_call
 
 bench: $(LIB)/libarawn.so.0 guests
 	$(CARGO) bench --locked --bench table -- --save

@@ -1,0 +1,81 @@
+/* Makes warm calls, for those who count what one takes.
+ *
+ *     warm_call CACHE_DIR BYTES COUNT
+ *
+ * The input has BYTES bytes. COUNT calls are made after a hundred that are not counted, between two `getppid`, which nothing
+ * else calls; it prints how often they asked for memory. */
+#define _GNU_SOURCE
+#include "check.h"
+#include <stddef.h>
+#include <unistd.h>
+
+static _Thread_local unsigned long allocations;
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+
+/* What the library asks for comes here, since a program's symbols come before those of its libraries. */
+void *malloc(size_t size)
+{
+    allocations++;
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    allocations++;
+    return __libc_calloc(count, size);
+}
+
+void *realloc(void *memory, size_t size)
+{
+    allocations++;
+    return __libc_realloc(memory, size);
+}
+
+int posix_memalign(void **memory, size_t alignment, size_t size)
+{
+    allocations++;
+    *memory = __libc_memalign(alignment, size);
+    return *memory ? 0 : 12; /* ENOMEM */
+}
+
+static void call(const char *request)
+{
+    char *reply = arawn_execute_runtime(request);
+    CHECK(strncmp(reply, "{\"status\":\"ok\"", 14) == 0);
+    arawn_free(reply);
+}
+
+int main(int argc, char **argv)
+{
+    static const char before[] = "{\"executor\":\"e\",\"runtime\":\"passthrough\",\"input\":{\"context\":{\"text\":\"";
+    char config[4200], *request;
+    size_t bytes;
+    int i, count;
+    CHECK(argc == 4);
+    bytes = (size_t)atol(argv[2]);
+    count = atoi(argv[3]);
+    request = malloc(sizeof before + bytes + 10);
+    /* Around it is `{"config":{},"context":{"text":""}}`. */
+    CHECK(request && bytes >= 35);
+    strcpy(request, before);
+    memset(request + sizeof before - 1, 'x', bytes - 35);
+    strcpy(request + sizeof before - 1 + bytes - 35, "\"}}}");
+    sprintf(config, "{\"id\":\"e\",\"cache_dir\":\"%.4000s\"}", argv[1]);
+    CHECK(says(arawn_configure("{\"pool_slots\":1}"), "\"status\":\"ok\""));
+    CHECK(says(arawn_executor_new(config), "\"status\":\"ok\""));
+    for (i = 0; i < 100; i++)
+        call(request);
+    allocations = 0;
+    getppid();
+    for (i = 0; i < count; i++)
+        call(request);
+    getppid();
+    printf("%lu\n", allocations);
+    CHECK(says(arawn_executor_close("{\"executor\":\"e\"}"), "\"status\":\"ok\""));
+    free(request);
+    return 0;
+}
