@@ -8,6 +8,10 @@
 CC ?= cc
 CARGO ?= cargo
 LIB := target/release
+# Without the crate type that Rust programs take: where that is made too, cargo optimizes nothing across crates.
+LIBRARY = $(CARGO) rustc --locked --lib --crate-type cdylib,staticlib
+# The profile says so too, but cargo forgets it for a package that has an optimization level of its own.
+STRIP = -- -C strip=symbols
 
 .PHONY: all run test lint header counts bench bench-quick guests builtins clean tools
 
@@ -16,7 +20,7 @@ all: $(LIB)/libarawn.so.0
 # Cargo knows best whether something changed.
 .PHONY: $(LIB)/libarawn.so
 $(LIB)/libarawn.so: | tools
-	$(CARGO) build --release --lib --locked
+	$(LIBRARY) --release $(STRIP)
 
 # Programs ask for the name that has the ABI's number.
 $(LIB)/libarawn.so.0: $(LIB)/libarawn.so
@@ -47,13 +51,16 @@ header: | tools
 counts: $(LIB)/libarawn.so.0
 	ARAWN_ACCEPT=1 ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so $(CARGO) test --locked --test warm_call
 
+# In a directory of its own: the benches take the library as a Rust program does, and cargo would put that one into $(LIB).
+BENCH = $(CARGO) bench --locked --target-dir target/bench
+
 bench: $(LIB)/libarawn.so.0 guests
-	$(CARGO) bench --locked --bench table -- --save
-	$(CARGO) bench --locked --bench calls
-	$(CARGO) bench --locked --bench guests
+	$(BENCH) --bench table -- --save
+	$(BENCH) --bench calls
+	$(BENCH) --bench guests
 
 bench-quick: $(LIB)/libarawn.so.0
-	ARAWN_BENCH_ROUNDS=100 $(CARGO) bench --locked --bench table
+	ARAWN_BENCH_ROUNDS=100 $(BENCH) --bench table
 
 guests:
 	runtimes/guests/build.sh
