@@ -1,5 +1,7 @@
-# make run     builds the library and runs the C example
-# make test    proves all of it: formatting, lints, the Rust and C tests, the example
+# make run     builds the library and runs the README's example
+# make example-c
+#              builds the library and runs that example; tests/examples.rs runs all of them
+# make test    proves all of it: formatting, lints, the Rust and C tests, the examples
 # make header  accepts a changed interface: include/arawn.h and tests/golden
 # make counts  accepts what a warm call takes now: tests/golden/warm_call.txt
 # make guests  builds the runtimes in other languages than Rust, which the tests run
@@ -13,13 +15,15 @@ LIBRARY = $(CARGO) rustc --locked --lib --crate-type cdylib,staticlib
 # The profile says so too, but cargo forgets it for a package that has an optimization level of its own.
 STRIP = -- -C strip=symbols
 
-.PHONY: all run test lint header counts bench bench-quick guests builtins clean tools
+EXAMPLES := example-c
+
+.PHONY: all run $(EXAMPLES) test lint header counts bench bench-quick guests builtins clean tools
 
 all: $(LIB)/libarawn.so.0
 
-# Cargo knows best whether something changed.
-.PHONY: $(LIB)/libarawn.so
-$(LIB)/libarawn.so: | tools
+# Cargo knows best whether something changed. A library in another LIB is taken as it is.
+.PHONY: target/release/libarawn.so
+target/release/libarawn.so: | tools
 	$(LIBRARY) --release $(STRIP)
 
 # Programs ask for the name that has the ABI's number.
@@ -31,6 +35,15 @@ target/example-c: examples/c/main.c include/arawn.h $(LIB)/libarawn.so.0
 
 run: target/example-c
 	target/example-c examples/c/document.json
+
+# Programs beside the library find it there.
+RPATH := -Wl,-rpath,'$$ORIGIN'
+
+$(LIB)/story-c: examples/c/story.c include/arawn.h $(LIB)/libarawn.so.0
+	$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn $(RPATH)
+
+example-c: $(LIB)/story-c
+	$<
 
 test: lint run guests
 	ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so $(CARGO) test --locked --no-fail-fast

@@ -1,0 +1,52 @@
+//! The examples: each is run by the command that its first comment gives, and prints what that comment says.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly, and says what it skips")]
+
+mod common;
+
+use common::{root, run, target_directory};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+/// What the first comment of an example shows: the command, and what it prints.
+fn told_by(source: &str) -> (Vec<String>, String) {
+    let text = fs::read_to_string(root().join(source)).unwrap();
+    let shown = |line: &str| {
+        let line = [" *", "//", "--"].iter().find_map(|mark| line.strip_prefix(mark)).unwrap_or(line);
+        line.strip_prefix("    ").map(|shown| shown.trim().to_owned())
+    };
+    let lines: Vec<Option<String>> = text.lines().map(shown).collect();
+    let mut blocks = lines.split(Option::is_none).filter(|block| !block.is_empty());
+    let mut next = || blocks.next().unwrap().iter().flatten().cloned().collect::<Vec<String>>();
+    let command = next()[0].split(' ').map(str::to_owned).collect();
+    (command, next().join("\n") + "\n")
+}
+
+/// Runs an example with the library that these tests have, where a user builds the library first.
+fn prints_what_it_says(source: &str, tool: &str, package: &str) {
+    if Command::new(tool).arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "{tool} is missing: apt install {package}");
+        println!("skipped: {source}; apt install {package}, or your system's like");
+        return;
+    }
+    let (mut words, expected) = told_by(source);
+    assert_eq!(words.remove(0), "make", "{source}");
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    for name in ["libarawn.so", "libarawn.so.0"] {
+        symlink(target_directory().join("libarawn.so"), directory.path().join(name)).unwrap();
+    }
+    let mut command = Command::new("make");
+    // Of the make that may have started this test.
+    for inherited in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS"] {
+        command.env_remove(inherited);
+    }
+    command.current_dir(root()).arg("--silent").args(words).arg(format!("LIB={}", directory.path().display()));
+    let printed = run(command.env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("example-cache")));
+    assert_eq!(printed, expected, "{source}");
+}
+
+#[test]
+fn c() {
+    prints_what_it_says("examples/c/story.c", "cc", "build-essential");
+}
