@@ -1,5 +1,5 @@
 # make run     builds the library and runs the README's example
-# make example-c
+# make example-c, example-cpp
 #              builds the library and runs that example; tests/examples.rs runs all of them
 # make test    proves all of it: formatting, lints, the Rust and C tests, the examples
 # make header  accepts a changed interface: include/arawn.h and tests/golden
@@ -8,6 +8,7 @@
 # make install puts it where compilers look for it: see packaging/install.mk
 # make bench   measures
 CC ?= cc
+CXX ?= c++
 CARGO ?= cargo
 LIB := target/release
 # Without the crate type that Rust programs take: where that is made too, cargo optimizes nothing across crates.
@@ -15,7 +16,7 @@ LIBRARY = $(CARGO) rustc --locked --lib --crate-type cdylib,staticlib
 # The profile says so too, but cargo forgets it for a package that has an optimization level of its own.
 STRIP = -- -C strip=symbols
 
-EXAMPLES := example-c
+EXAMPLES := example-c example-cpp
 
 .PHONY: all run $(EXAMPLES) test lint header counts bench bench-quick guests builtins clean tools
 
@@ -42,7 +43,13 @@ RPATH := -Wl,-rpath,'$$ORIGIN'
 $(LIB)/story-c: examples/c/story.c include/arawn.h $(LIB)/libarawn.so.0
 	$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn $(RPATH)
 
+$(LIB)/story-cpp: examples/cpp/main.cpp include/arawn.h include/arawn.hpp $(LIB)/libarawn.so.0
+	$(CXX) -std=c++17 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn $(RPATH)
+
 example-c: $(LIB)/story-c
+	$<
+
+example-cpp: $(LIB)/story-cpp
 	$<
 
 test: lint run guests

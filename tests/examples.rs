@@ -50,3 +50,8 @@ fn prints_what_it_says(source: &str, tool: &str, package: &str) {
 fn c() {
     prints_what_it_says("examples/c/story.c", "cc", "build-essential");
 }
+
+#[test]
+fn cpp() {
+    prints_what_it_says("examples/cpp/main.cpp", "c++", "g++");
+}
