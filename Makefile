@@ -1,5 +1,5 @@
 # make run     builds the library and runs the README's example
-# make example-c, example-cpp
+# make example-c, example-cpp, example-python
 #              builds the library and runs that example; tests/examples.rs runs all of them
 # make test    proves all of it: formatting, lints, the Rust and C tests, the examples
 # make header  accepts a changed interface: include/arawn.h and tests/golden
@@ -10,13 +10,14 @@
 CC ?= cc
 CXX ?= c++
 CARGO ?= cargo
+PYTHON ?= python3
 LIB := target/release
 # Without the crate type that Rust programs take: where that is made too, cargo optimizes nothing across crates.
 LIBRARY = $(CARGO) rustc --locked --lib --crate-type cdylib,staticlib
 # The profile says so too, but cargo forgets it for a package that has an optimization level of its own.
 STRIP = -- -C strip=symbols
 
-EXAMPLES := example-c example-cpp
+EXAMPLES := example-c example-cpp example-python
 
 .PHONY: all run $(EXAMPLES) test lint header counts bench bench-quick guests builtins clean tools
 
@@ -51,6 +52,9 @@ example-c: $(LIB)/story-c
 
 example-cpp: $(LIB)/story-cpp
 	$<
+
+example-python: $(LIB)/libarawn.so.0
+	ARAWN_LIBRARY=$< $(PYTHON) examples/python/main.py
 
 test: lint run guests
 	ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so $(CARGO) test --locked --no-fail-fast

@@ -55,3 +55,8 @@ fn c() {
 fn cpp() {
     prints_what_it_says("examples/cpp/main.cpp", "c++", "g++");
 }
+
+#[test]
+fn python() {
+    prints_what_it_says("examples/python/main.py", "python3", "python3");
+}
