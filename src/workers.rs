@@ -118,6 +118,9 @@ impl Wake for Task {
                 drop(place);
                 queues.fresh.push_back(self);
                 WORKERS.tell(&queues);
+                // Not under the lock: on a busy machine the woken thread may take this one's processor, and everybody
+                // who submits would wait for it.
+                drop(queues);
                 WORKERS.news.notify_one();
             }
             Place::Running => *place = Place::RunningAgain,
@@ -195,6 +198,7 @@ impl Workers {
         *task.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(work);
         let mut queues = self.queues();
         let mut place = task.place();
+        let mut is_first = false;
         if *place == Place::RunningAgain {
             *place = Place::Ready;
             drop(place);
@@ -204,14 +208,15 @@ impl Workers {
             *place = Place::Asleep(alarm);
             drop(place);
             if let Some(alarm) = alarm {
-                let is_first = queues.alarms.first_key_value().is_none_or(|((first, _), _)| alarm < *first);
+                is_first = queues.alarms.first_key_value().is_none_or(|((first, _), _)| alarm < *first);
                 queues.alarms.insert((alarm, task.id), task);
-                if is_first {
-                    self.news.notify_one();
-                }
             }
         }
         self.tell(&queues);
+        drop(queues);
+        if is_first {
+            self.news.notify_one();
+        }
     }
 }
 
