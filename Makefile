@@ -1,5 +1,5 @@
 # make run     builds the library and runs the README's example
-# make example-c, example-cpp, example-python
+# make example-c, example-cpp, example-go, example-python
 #              builds the library and runs that example; tests/examples.rs runs all of them
 # make test    proves all of it: formatting, lints, the Rust and C tests, the examples
 # make header  accepts a changed interface: include/arawn.h and tests/golden
@@ -10,6 +10,7 @@
 CC ?= cc
 CXX ?= c++
 CARGO ?= cargo
+GO ?= go
 PYTHON ?= python3
 LIB := target/release
 # Without the crate type that Rust programs take: where that is made too, cargo optimizes nothing across crates.
@@ -17,7 +18,7 @@ LIBRARY = $(CARGO) rustc --locked --lib --crate-type cdylib,staticlib
 # The profile says so too, but cargo forgets it for a package that has an optimization level of its own.
 STRIP = -- -C strip=symbols
 
-EXAMPLES := example-c example-cpp example-python
+EXAMPLES := example-c example-cpp example-go example-python
 
 .PHONY: all run $(EXAMPLES) test lint header counts bench bench-quick guests builtins clean tools
 
@@ -55,6 +56,12 @@ example-cpp: $(LIB)/story-cpp
 
 example-python: $(LIB)/libarawn.so.0
 	ARAWN_LIBRARY=$< $(PYTHON) examples/python/main.py
+
+# Go's own cache knows best whether something changed.
+example-go: $(LIB)/libarawn.so.0
+	cd examples/go && CGO_CFLAGS='-I$(CURDIR)/include' CGO_LDFLAGS='-L$(abspath $(LIB)) -Wl,-rpath,$$ORIGIN' \
+		$(GO) build -buildvcs=false -o '$(abspath $(LIB))/story-go' .
+	$(LIB)/story-go
 
 test: lint run guests
 	ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so $(CARGO) test --locked --no-fail-fast

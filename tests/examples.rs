@@ -14,7 +14,8 @@ fn told_by(source: &str) -> (Vec<String>, String) {
     let text = fs::read_to_string(root().join(source)).unwrap();
     let shown = |line: &str| {
         let line = [" *", "//", "--"].iter().find_map(|mark| line.strip_prefix(mark)).unwrap_or(line);
-        line.strip_prefix("    ").map(|shown| shown.trim().to_owned())
+        // gofmt indents by a tab.
+        line.strip_prefix("    ").or(line.strip_prefix('\t')).map(|shown| shown.trim().to_owned())
     };
     let lines: Vec<Option<String>> = text.lines().map(shown).collect();
     let mut blocks = lines.split(Option::is_none).filter(|block| !block.is_empty());
@@ -59,4 +60,9 @@ fn cpp() {
 #[test]
 fn python() {
     prints_what_it_says("examples/python/main.py", "python3", "python3");
+}
+
+#[test]
+fn go() {
+    prints_what_it_says("examples/go/main.go", "go", "golang-go");
 }

@@ -1,0 +1,181 @@
+package arawn
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// executor serves the catalog of guests that tests/go.rs makes, with a deadline for a busy machine.
+func executor(t *testing.T, config Config) *Executor {
+	t.Helper()
+	config.RuntimesDir = os.Getenv("ARAWN_RUNTIMES")
+	if config.RuntimesDir == "" {
+		t.Fatal("ARAWN_RUNTIMES names no catalog: run cargo test --test go")
+	}
+	config.NoDiskCache = true
+	if config.Limits.TimeoutMS == 0 {
+		config.Limits.TimeoutMS = 300_000
+	}
+	e, err := New(config)
+	must(t, err)
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wants fails the test unless the error is the library's with that code.
+func wants(t *testing.T, err error, code string) *Error {
+	t.Helper()
+	var failure *Error
+	if !errors.As(err, &failure) || failure.Code != code || failure.Text == "" || !json.Valid(failure.Details) {
+		t.Fatalf("wanted %s, got %v", code, err)
+	}
+	return failure
+}
+
+type way = func(context.Context, Call) (json.RawMessage, error)
+
+// ways are the two ways to make a call.
+func ways(e *Executor) map[string]way {
+	submit := func(ctx context.Context, call Call) (json.RawMessage, error) {
+		job, err := e.Submit(ctx, call)
+		if err != nil {
+			return nil, err
+		}
+		return job.Result()
+	}
+	return map[string]way{"execute": e.Execute, "submit": submit}
+}
+
+func TestCallsReachTheirRuntimeAndBack(t *testing.T) {
+	e := executor(t, Config{ID: "named"})
+	if e.ID() != "named" || Version() == "" {
+		t.Fatal(e.ID(), Version())
+	}
+	// A number that has more digits than a float64, and what Go's encoder would escape.
+	document := `{"n":9007199254740993,"text":"<a & b>   ` + "\u2028" + `😀"}`
+	for name, run := range ways(e) {
+		output, err := run(context.Background(), Call{Runtime: "passthrough", Context: json.RawMessage(document)})
+		must(t, err)
+		if string(output) != `{"config":{},"context":`+document+`}` {
+			t.Errorf("%s: %s", name, output)
+		}
+	}
+	_, err := e.Execute(context.Background(), Call{Runtime: "passthrough", Config: func() {}})
+	if err == nil || errors.As(err, new(*Error)) {
+		t.Error("a function is not JSON:", err)
+	}
+	figures, err := Stats()
+	if must(t, err); !strings.Contains(string(figures), `"executors":`) {
+		t.Errorf("%s", figures)
+	}
+}
+
+func TestErrorsHaveACodeAndDetails(t *testing.T) {
+	e := executor(t, Config{})
+	for name, run := range ways(e) {
+		_, err := run(context.Background(), Call{Runtime: "transfrom"})
+		failure := wants(t, err, "unknown_runtime")
+		var details struct{ Near []string }
+		must(t, json.Unmarshal(failure.Details, &details))
+		if len(details.Near) != 1 || details.Near[0] != "transform" || !strings.Contains(err.Error(), failure.Text) {
+			t.Errorf("%s: %s: %s", name, failure, failure.Details)
+		}
+		_, err = run(context.Background(), Call{Runtime: "fails"})
+		if failure := wants(t, err, "runtime_error"); failure.Text != "no luck" {
+			t.Errorf("%s: %v", name, failure)
+		}
+		_, err = run(context.Background(), Call{Runtime: "unreachable"})
+		if wants(t, err, "trap"); errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := New(Config{Limits: Limits{TimeoutMS: -1}})
+	wants(t, err, "invalid_config")
+	_, err = New(Config{ID: e.ID()})
+	wants(t, err, "executor_exists")
+}
+
+func TestARuntimeIsRegisteredAndRemoved(t *testing.T) {
+	directory := t.TempDir()
+	e, err := New(Config{RuntimesDir: directory, NoDiskCache: true, Limits: Limits{TimeoutMS: 300_000}})
+	must(t, err)
+	defer e.Close()
+	path := os.Getenv("ARAWN_RUNTIMES") + "/custom/fails.wasm"
+	schema := map[string]any{"type": "object", "required": []string{"luck"}}
+	must(t, e.Register(Registration{Name: "r", Path: path, ConfigSchema: schema}))
+	wants(t, e.Register(Registration{Name: "r", Path: path}), "runtime_exists")
+	_, err = e.Execute(context.Background(), Call{Runtime: "r"})
+	wants(t, err, "invalid_request")
+	must(t, e.Register(Registration{Name: "r", Path: path, Replace: true}))
+	_, err = e.Execute(context.Background(), Call{Runtime: "r"})
+	wants(t, err, "runtime_error")
+	must(t, e.Remove("r"))
+	_, err = e.Execute(context.Background(), Call{Runtime: "r"})
+	wants(t, err, "unknown_runtime")
+}
+
+func TestCloseEndsWhatWasSubmitted(t *testing.T) {
+	e := executor(t, Config{ID: "again"})
+	var jobs []*Job
+	for i := 0; i < 20; i++ {
+		job, err := e.Submit(context.Background(), Call{Runtime: "loop", Limits: Limits{TimeoutMS: 20_000}})
+		must(t, err)
+		jobs = append(jobs, job)
+	}
+	for _, job := range jobs {
+		job.Cancel()
+	}
+	must(t, e.Close())
+	for _, job := range jobs {
+		_, err := job.Result()
+		var failure *Error
+		if !errors.As(err, &failure) || failure.Code != "cancelled" && failure.Code != "unknown_executor" {
+			t.Error(err)
+		}
+	}
+	must(t, e.Close())
+
+	// Its name is free, and whoever has the closed one does not reach the new one by it.
+	executor(t, Config{ID: "again"})
+	for _, run := range ways(e) {
+		_, err := run(context.Background(), Call{Runtime: "passthrough"})
+		wants(t, err, "unknown_executor")
+	}
+}
+
+func TestAnExecutorThatNobodyHasIsClosed(t *testing.T) {
+	f := func(json.RawMessage) (any, error) { return 1, nil }
+	config := Config{ID: "dropped", NoDiskCache: true, HostFunctions: map[string]HostFunction{"f": f}}
+	dropped, err := New(config)
+	must(t, err)
+	// It is not closed before the call has ended, though nobody else has it.
+	job, err := dropped.Submit(context.Background(), Call{Runtime: "passthrough"})
+	must(t, err)
+	dropped = nil
+	runtime.GC()
+	_, err = job.Result()
+	must(t, err)
+	job = nil
+	for i := 0; i < 1000; i++ {
+		runtime.GC()
+		if e, err := New(config); err == nil {
+			must(t, e.Close())
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("it is still there")
+}

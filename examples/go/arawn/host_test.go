@@ -1,0 +1,53 @@
+package arawn
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+)
+
+// The guests ask a function each, by their own name, and answer with the reply that they get.
+func TestGuestsCallFunctionsOfThisProgram(t *testing.T) {
+	var e *Executor
+	e = executor(t, Config{HostFunctions: map[string]HostFunction{
+		"echo":     func(request json.RawMessage) (any, error) { return request, nil },
+		"error":    func(json.RawMessage) (any, error) { return nil, errors.New("no <such> \"thing\"") },
+		"panic":    func(json.RawMessage) (any, error) { return nowhere.next, nil },
+		"function": func(json.RawMessage) (any, error) { return func() {}, nil },
+		"call": func(json.RawMessage) (any, error) {
+			return e.Execute(context.Background(), Call{Runtime: "passthrough", Context: "within"})
+		},
+	}})
+	for name, run := range ways(e) {
+		for guest, wanted := range map[string]string{
+			"echo":     `"output":{"from":"the guest"}`,
+			"error":    `"error":"no <such> \"thing\""`,
+			"panic":    `nil pointer dereference`,
+			"function": `unsupported type`,
+			"call":     `"output":{"config":{},"context":"within"}`,
+			"missing":  `"code":"host_function_failed"`,
+		} {
+			output, err := run(context.Background(), Call{Runtime: guest})
+			must(t, err)
+			if !strings.Contains(string(output), wanted) {
+				t.Errorf("%s: %s: %s", name, guest, output)
+			}
+		}
+	}
+}
+
+func TestAFunctionMayCloseItsExecutor(t *testing.T) {
+	var e *Executor
+	e = executor(t, Config{HostFunctions: map[string]HostFunction{
+		"echo": func(json.RawMessage) (any, error) { return nil, e.Close() },
+	}})
+	output, err := e.Execute(context.Background(), Call{Runtime: "echo"})
+	must(t, err)
+	if string(output) != `{"status":"ok","output":null}` {
+		t.Errorf("%s", output)
+	}
+	_, err = e.Execute(context.Background(), Call{Runtime: "echo"})
+	wants(t, err, "unknown_executor")
+}

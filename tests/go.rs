@@ -1,0 +1,52 @@
+//! `examples/go/arawn`: what it says, tested in Go, with the race detector; and Go's own judges of style.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly, and says what it skips")]
+
+mod common;
+
+use common::{ANSWER, Catalog, asker, library_path, root, run, trapping, writer};
+use std::process::Command;
+
+/// Runs a tool of Go in `examples/go`, with cgo told where header and library are; `None` where there is no Go.
+fn go(tool: &str, arguments: &[&str], catalog: Option<&Catalog>) -> Option<String> {
+    if Command::new(tool).arg("-h").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "Go is missing: apt install golang-go");
+        println!("skipped: {tool}; apt install golang-go, or your system's like");
+        return None;
+    }
+    let library = library_path();
+    let _ = std::os::unix::fs::symlink("libarawn.so.0", library.join("libarawn.so"));
+    let mut command = Command::new(tool);
+    command.args(arguments).current_dir(root().join("examples/go"));
+    command.env("CGO_ENABLED", "1").env("CGO_CFLAGS", format!("-I{}", root().join("include").display()));
+    command.env("CGO_LDFLAGS", format!("-L{0} -Wl,-rpath,{0}", library.display()));
+    command.env("GOFLAGS", "").env("GOTOOLCHAIN", "local").env("GOPROXY", "off");
+    if let Some(catalog) = catalog {
+        command.env("ARAWN_RUNTIMES", catalog.path());
+    }
+    Some(run(&mut command))
+}
+
+#[test]
+fn the_package_passes_its_tests_with_the_race_detector() {
+    let catalog = ["echo", "error", "panic", "function", "call", "missing"].iter().fold(trapping(), |catalog, name| {
+        catalog.with(name, &asker(name.as_bytes(), br#"{"from":"the guest"}"#, ANSWER))
+    });
+    let ask_and_loop = asker(b"f", b"{}", "(drop (call $ask)) (loop $forever (br $forever))");
+    let catalog = catalog
+        .with("loop", &writer(b"", b"", "(loop $forever (br $forever))"))
+        .with("ask-and-loop", &ask_and_loop)
+        .with("fails", &writer(br#"{"status":"error","error":"no luck"}"#, b"", ""));
+    let Some(printed) = go("go", &["test", "-race", "-count=1", "-v", "./arawn"], Some(&catalog)) else { return };
+    let sources = ["arawn_test.go", "context_test.go", "host_test.go", "threads_test.go"];
+    let source = |name: &&str| std::fs::read_to_string(root().join("examples/go/arawn").join(name)).unwrap();
+    let tests: usize = sources.iter().map(|name| source(name).matches("\nfunc Test").count()).sum();
+    assert_eq!(printed.matches("\n--- PASS: Test").count(), tests, "{printed}");
+}
+
+#[test]
+fn go_vet_and_gofmt_find_nothing() {
+    if go("go", &["vet", "./..."], None).is_none() {
+        return;
+    }
+    assert_eq!(go("gofmt", &["-l", "."], None).as_deref(), Some(""), "gofmt -w these");
+}
