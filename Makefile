@@ -1,5 +1,5 @@
 # make run     builds the library and runs the README's example
-# make example-c, example-cpp, example-go, example-python
+# make example-c, example-cpp, example-go, example-node, example-python
 #              builds the library and runs that example; tests/examples.rs runs all of them
 # make test    proves all of it: formatting, lints, the Rust and C tests, the examples
 # make header  accepts a changed interface: include/arawn.h and tests/golden
@@ -11,6 +11,8 @@ CC ?= cc
 CXX ?= c++
 CARGO ?= cargo
 GO ?= go
+NODE ?= node
+NPM ?= npm
 PYTHON ?= python3
 LIB := target/release
 # Without the crate type that Rust programs take: where that is made too, cargo optimizes nothing across crates.
@@ -18,9 +20,9 @@ LIBRARY = $(CARGO) rustc --locked --lib --crate-type cdylib,staticlib
 # The profile says so too, but cargo forgets it for a package that has an optimization level of its own.
 STRIP = -- -C strip=symbols
 
-EXAMPLES := example-c example-cpp example-go example-python
+EXAMPLES := example-c example-cpp example-go example-node example-python
 
-.PHONY: all run $(EXAMPLES) test lint header counts bench bench-quick guests builtins clean tools
+.PHONY: all run $(EXAMPLES) node-modules test lint header counts bench bench-quick guests builtins clean tools
 
 all: $(LIB)/libarawn.so.0
 
@@ -62,6 +64,15 @@ example-go: $(LIB)/libarawn.so.0
 	cd examples/go && CGO_CFLAGS='-I$(CURDIR)/include' CGO_LDFLAGS='-L$(abspath $(LIB)) -Wl,-rpath,$$ORIGIN' \
 		$(GO) build -buildvcs=false -o '$(abspath $(LIB))/story-go' .
 	$(LIB)/story-go
+
+example-node: $(LIB)/libarawn.so.0 node-modules
+	ARAWN_LIBRARY='$(abspath $<)' $(NODE) examples/node/main.js
+
+# What the lock file says, and no script of a package is run.
+node-modules: examples/node/node_modules/.package-lock.json
+examples/node/node_modules/.package-lock.json: examples/node/package.json examples/node/package-lock.json
+	cd examples/node && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel error >&2
+	touch $@
 
 test: lint run guests
 	ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so $(CARGO) test --locked --no-fail-fast

@@ -66,3 +66,8 @@ fn python() {
 fn go() {
     prints_what_it_says("examples/go/main.go", "go", "golang-go");
 }
+
+#[test]
+fn node() {
+    prints_what_it_says("examples/node/main.js", "npm", "nodejs npm");
+}

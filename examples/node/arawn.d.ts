@@ -1,0 +1,108 @@
+/** What an executor may do: the argument of arawn_executor_new, word for word. */
+export interface Config {
+  id?: string;
+  runtimes_dir?: string;
+  cache_dir?: string | null;
+  limits?: Limits;
+  capabilities?: {
+    dirs?: { host: string; guest: string; write?: boolean }[];
+    env?: Record<string, string>;
+    http?: { allow: string[]; allow_private?: boolean };
+  };
+  deterministic?: { seed: number; unix_time: number };
+}
+
+export interface Limits {
+  timeout_ms?: number;
+  memory_bytes?: number;
+  output_bytes?: number;
+  stderr_bytes?: number;
+  module_bytes?: number;
+  fuel?: number | null;
+}
+
+/** What can be written as JSON. */
+export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue | undefined };
+
+/** What JSON.parse made of a guest's JSON. */
+export type Parsed = any;
+
+/**
+ * What guests call by name. What it returns, and the message of what it throws, reaches the guest. It runs between
+ * other events, on the thread that opened the executor, and must not return a promise.
+ */
+export type HostFunction = (request: Parsed) => JsonValue | undefined | void;
+
+export interface Call {
+  /** Each reaches the guest as {} where it is undefined. */
+  config?: JsonValue | Json;
+  context?: JsonValue | Json;
+  /** May be tighter than the executor's. */
+  limits?: Limits;
+  /** Stops the call. The promise is rejected with the signal's reason, some milliseconds after it. */
+  signal?: AbortSignal;
+}
+
+/** A runtime for the catalog in `runtimes_dir`: the argument of arawn_catalog_register without the executor. */
+export interface Registration {
+  name: string;
+  path: string;
+  description?: string;
+  config_schema?: JsonValue;
+  args?: string[];
+  env?: Record<string, string>;
+  replace?: boolean;
+}
+
+/**
+ * Runs runtimes. It belongs to the thread that opened it: worker threads open their own, which cost little and share
+ * compiled code. Close it before its thread ends; nothing else does.
+ */
+export class Executor implements AsyncDisposable {
+  private constructor();
+
+  /**
+   * The host functions are granted to the executor's guests, and nothing else but what config says. The promise is
+   * rejected with an ArawnError.
+   */
+  static open(config?: Config, hostFunctions?: Record<string, HostFunction>): Promise<Executor>;
+
+  readonly id: string;
+
+  /**
+   * The output of a run in a fresh sandbox. The promise is rejected with an ArawnError, or with the signal's reason.
+   * More than 1024 calls at once are `overloaded`; see `queue` at arawn_configure.
+   */
+  execute(runtime: string, call?: Call): Promise<Parsed>;
+
+  register(registration: Registration): Promise<void>;
+
+  /** Calls that have no result yet are rejected with `unknown_executor`, as are later ones. */
+  close(): Promise<void>;
+
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** An error reply of the library. */
+export class ArawnError extends Error {
+  private constructor();
+  /** One of the table in arawn.h. */
+  readonly code: string;
+  /** The keys that the table lists for the code. */
+  readonly details: Record<string, Parsed>;
+}
+
+/** JSON as a text, which reaches the guest byte for byte: also numbers that JavaScript's cannot hold. */
+export class Json {
+  /** @throws {SyntaxError} The text is not JSON. */
+  constructor(text: string);
+}
+
+/** Sets what the whole process shares, before the first executor: the argument of arawn_configure. */
+export function configure(options: Record<string, number | boolean>): Parsed;
+
+/** Figures of the process, as arawn_stats tells them. */
+export function stats(): Parsed;
+
+/** The library's version, such as "0.1.0". */
+export function version(): string;

@@ -1,0 +1,64 @@
+import koffi from 'koffi';
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { Figures, LONG } from './meter.js';
+import { open } from './shop.js';
+
+const THREADS = 8;
+const CALLS = 10_000;
+/** Of all calls of the library, how many may sleep for long: see below. */
+const RARE = 0.005;
+
+async function load() {
+  const workerData = { calls: CALLS / THREADS, atOnce: 16 };
+  const file = new URL('worker.js', import.meta.url);
+  const workers = Array.from({ length: THREADS }, () => new Worker(file, { workerData }));
+  await Promise.all(workers.map((worker) => once(worker, 'message')));
+  const ended = workers.map((worker) => once(worker, 'message'));
+  workers.forEach((worker) => worker.postMessage('go'));
+  const all = new Figures();
+  for (const [figures] of await Promise.all(ended)) {
+    for (const one of Object.values(figures)) all.include(one);
+  }
+  return all;
+}
+
+// The library's functions share locks with its workers. Where whoever has one is left without a processor, as happens
+// while 12 threads and other programs want two of them, the others sleep for as long; all that can be asked of such a
+// machine is that they do so rarely. What blocks does so in each call, or computes.
+test('10,000 calls from 8 worker threads keep no event loop for longer than 5 ms', async (t) => {
+  const all = await load();
+  t.diagnostic(JSON.stringify(all));
+  assert.ok(all.calls > 2 * CALLS, 'each call is a submit, and some of a poll');
+  assert.ok(all.computed < LONG, `it computed for ${all.computed} ms`);
+  assert.ok(all.longSleeps <= all.calls * RARE, `it slept for long ${all.longSleeps} times`);
+});
+
+test('what does block an event loop is noticed', async (t) => {
+  const { id } = await open(t);
+  const library = koffi.load(process.env.ARAWN_LIBRARY ?? '');
+  const [execute, poll] = ['arawn_execute_runtime', 'arawn_poll'].map((name) => library.func(name, 'str', ['str']));
+  const computing = new Figures();
+  const limits = { timeout_ms: 500 };
+  computing.time(() => execute(JSON.stringify({ executor: id, runtime: 'loop', limits })));
+  assert.ok(computing.computed > LONG, `${computing.computed} ms`);
+  const sleeping = new Figures();
+  sleeping.time(() => poll(JSON.stringify({ executor: id, wait_ms: 50 })));
+  assert.equal(sleeping.longSleeps, 1);
+});
+
+test('the event loop turns while guests compute', async (t) => {
+  const executor = await open(t);
+  let turns = 0;
+  let ended = false;
+  const call = executor.execute('loop', { limits: { timeout_ms: 1000 } }).catch((error) => {
+    ended = true;
+    return error.code;
+  });
+  for (; !ended; turns++) await setImmediate();
+  assert.equal(await call, 'timeout');
+  assert.ok(turns > 100, `${turns} turns`);
+});

@@ -1,0 +1,94 @@
+// What a thread was kept from its events by: how long a function of the library computed on it or made it sleep.
+//
+// Wall time alone would not tell. On a busy machine a thread is left without a processor for many milliseconds,
+// wherever it happens to be; but the kernel counts its processor time, and how often it has gone to sleep of its own
+// accord.
+import koffi from 'koffi';
+
+const libc = koffi.load(null);
+const clock_gettime = libc.func('clock_gettime', 'int', ['int', 'void *']);
+const getrusage = libc.func('getrusage', 'int', ['int', 'void *']);
+const CLOCK_THREAD_CPUTIME_ID = 3;
+const RUSAGE_THREAD = 1;
+const clock = new BigInt64Array(2);
+const usage = new BigInt64Array(18);
+/** The index of ru_nvcsw, "the number of times a context switch resulted due to a process voluntarily giving up". */
+const SLEEPS = 16;
+
+function now() {
+  if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, clock) || getrusage(RUSAGE_THREAD, usage)) throw new Error('not Linux');
+  const processor = Number(clock[0]) * 1e3 + Number(clock[1]) / 1e6;
+  return { wall: performance.now(), processor, sleeps: Number(usage[SLEEPS]) };
+}
+
+/** What is too long for an event loop, in milliseconds. */
+export const LONG = 5;
+
+/** Of a function: its longest computation in milliseconds, and how many of its calls slept, some of them for long. */
+export class Figures {
+  calls = 0;
+  computed = 0;
+  sleeps = 0;
+  longSleeps = 0;
+
+  reset() {
+    this.calls = this.computed = this.sleeps = this.longSleeps = 0;
+  }
+
+  /**
+   * @template T
+   * @param {() => T} f
+   */
+  time(f) {
+    const before = now();
+    try {
+      return f();
+    } finally {
+      this.#add(before, now());
+    }
+  }
+
+  /** @param {Figures} others */
+  include(others) {
+    this.calls += others.calls;
+    this.computed = Math.max(this.computed, others.computed);
+    this.sleeps += others.sleeps;
+    this.longSleeps += others.longSleeps;
+  }
+
+  /**
+   * @param {ReturnType<typeof now>} before
+   * @param {ReturnType<typeof now>} after
+   */
+  #add(before, after) {
+    const slept = after.sleeps > before.sleeps;
+    this.calls++;
+    this.computed = Math.max(this.computed, after.processor - before.processor);
+    this.sleeps += Number(slept);
+    this.longSleeps += Number(slept && after.wall - before.wall > LONG);
+  }
+}
+
+/**
+ * Times each function that a module loads by koffi from now on, wherever this thread calls it and waits for it.
+ * @returns {Record<string, Figures>}
+ */
+export function meter() {
+  /** @type {Record<string, Figures>} */
+  const all = {};
+  const load = koffi.load;
+  koffi.load = (...file) => {
+    const library = load(...file);
+    /** @param {any} definition */
+    const func = (...definition) => {
+      // @ts-expect-error It has overloads.
+      const f = library.func(...definition);
+      const figures = (all[definition[0]] = new Figures());
+      /** @param {any[]} values */
+      const metered = (...values) => figures.time(() => f(...values));
+      return Object.assign(metered, { async: f.async, info: f.info });
+    };
+    return Object.create(library, { func: { value: func } });
+  };
+  return all;
+}

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { open, runtimes_dir } from './shop.js';
+
+const module = new URL('../arawn.js', import.meta.url);
+/** A program that has a guest that computes and one that waits for a function of the program. */
+const busy = `
+  const { Executor } = await import('${module}');
+  const config = { runtimes_dir: ${JSON.stringify(runtimes_dir)}, cache_dir: null, limits: { timeout_ms: 5000 } };
+  const executor = await Executor.open(config, { echo: () => 1 });
+  executor.execute('loop').catch(() => {});
+  executor.execute('echo').catch(() => {});
+`;
+
+test('a program may end while guests run', () => {
+  const ends = `${busy} setTimeout(() => process.exit(7), 20);`;
+  const { status, signal, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', ends]);
+  assert.deepEqual([status, signal, `${stderr}`], [7, null, '']);
+});
+
+test('a program without calls ends by itself', () => {
+  const ends = `import { Executor, stats } from '${module}';
+    const executor = await Executor.open({ cache_dir: null }, { f: () => {} });
+    await executor.execute('passthrough');
+    console.log(stats().executors);`;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', ends]);
+  assert.deepEqual([status, `${stdout}`, `${stderr}`], [0, '1\n', '']);
+});
+
+test('a worker thread may be terminated while guests run, and others go on', async (t) => {
+  const code = `(async () => { ${busy} require('node:worker_threads').parentPort.postMessage('busy'); })()`;
+  const workers = Array.from({ length: 4 }, () => new Worker(code, { eval: true }));
+  await Promise.all(workers.map((worker) => once(worker, 'message')));
+  await Promise.all(workers.map((worker) => worker.terminate()));
+  const executor = await open(t);
+  assert.deepEqual(await executor.execute('passthrough'), { config: {}, context: {} });
+});
+
+test('processes are started as ever', async (t) => {
+  const executor = await open(t);
+  await executor.execute('passthrough');
+  const { status, stdout } = spawnSync('echo', ['hello']);
+  assert.deepEqual([status, `${stdout}`], [0, 'hello\n']);
+});
