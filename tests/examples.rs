@@ -71,3 +71,8 @@ fn go() {
 fn node() {
     prints_what_it_says("examples/node/main.js", "npm", "nodejs npm");
 }
+
+#[test]
+fn lua() {
+    prints_what_it_says("examples/love2d/story.lua", "luajit", "luajit");
+}
