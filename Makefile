@@ -1,5 +1,5 @@
 # make run     builds the library and runs the README's example
-# make example-c, example-cpp, example-go, example-lua, example-node, example-python
+# make example-c, example-cpp, example-go, example-love2d, example-lua, example-node, example-python
 #              builds the library and runs that example; tests/examples.rs runs all of them
 # make test    proves all of it: formatting, lints, the Rust and C tests, the examples
 # make header  accepts a changed interface: include/arawn.h and tests/golden
@@ -20,7 +20,7 @@ LIBRARY = $(CARGO) rustc --locked --lib --crate-type cdylib,staticlib
 # The profile says so too, but cargo forgets it for a package that has an optimization level of its own.
 STRIP = -- -C strip=symbols
 
-EXAMPLES := example-c example-cpp example-go example-lua example-node example-python
+EXAMPLES := example-c example-cpp example-go example-love2d example-lua example-node example-python
 
 .PHONY: all run $(EXAMPLES) node-modules test lint header counts bench bench-quick guests builtins clean tools
 
@@ -55,6 +55,9 @@ example-c: $(LIB)/story-c
 
 example-cpp: $(LIB)/story-cpp
 	$<
+
+example-love2d: $(LIB)/libarawn.so.0
+	ARAWN_LIBRARY=$< love examples/love2d
 
 example-lua: $(LIB)/libarawn.so.0
 	ARAWN_LIBRARY=$< luajit examples/love2d/story.lua

@@ -28,6 +28,29 @@ fn json() {
 }
 
 #[test]
+fn the_games_world() {
+    passes("test_world.lua", &[]);
+}
+
+#[test]
+fn brains_that_nobody_should_write() {
+    let many = format!(r#"{{"rays":[{}[0,0,1,1]]}}"#, "[0,0,1,1],".repeat(600));
+    let mixed =
+        br#"{"status":"ok","output":{"enemies":[null,7,{"go":"left"},{"go":[5,0],"memory":[0,0]},{"go":[1]}]}}"#;
+    let catalog = Catalog::new()
+        .with("null", &writer(br#"{"status":"ok","output":null}"#, b"", ""))
+        .with("word", &writer(br#"{"status":"ok","output":"left"}"#, b"", ""))
+        .with("fails", &writer(br#"{"status":"error","error":"no luck"}"#, b"", ""))
+        .with("traps", &writer(b"", b"", "unreachable"))
+        .with("mixed", &writer(mixed, b"", ""))
+        .with("no_rays", &asker(b"world.ray", b"7", ANSWER))
+        .with("not_rays", &asker(b"world.ray", br#"{"rays":[1,"two",[3]]}"#, ANSWER))
+        .with("rays", &asker(b"world.ray", br#"{"rays":[[1,2,0,1],[1,2,1,1]]}"#, ANSWER))
+        .with("many_rays", &asker(b"world.ray", many.as_bytes(), ANSWER));
+    passes("test_minds.lua", &[("ARAWN_RUNTIMES", catalog.path())]);
+}
+
+#[test]
 fn polling_loops_that_are_compiled() {
     let catalog = Catalog::new().with("ask", &asker(b"f", b"{}", ANSWER));
     passes("test_jit.lua", &[("ARAWN_RUNTIMES", catalog.path())]);

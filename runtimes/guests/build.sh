@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the guests in other languages than Rust: <root>/target/guests/<runtime>.wasm.
+# Builds the guests in other languages than Rust, and the brains of examples/love2d: <root>/target/guests/<name>.wasm.
 #
 #   build.sh                  those whose sources are newer than they
-#   build.sh c go             of these alone
+#   build.sh c go             of these alone; the brains are chaser, flock and stuck
 #
 # What a guest takes is installed below target/guests, in the versions named here, from PyPI and npm. Where it cannot be, the
 # guest is skipped and the reason printed; where CI is set that is a failure.
@@ -17,6 +17,7 @@ componentize_py=0.25.1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 out=$(cd "$here/../.." && pwd -P)/target/guests
 tools=$out/tools
+brains=$(cd "$here/../../examples/love2d/brains" && pwd -P)
 
 say() {
     echo "guests/build.sh: $*" >&2
@@ -39,10 +40,23 @@ tools_c() {
     from_pypi ziglang $ziglang
 }
 
-build_c() {
+compile_c() {
     ZIG_GLOBAL_CACHE_DIR=$out/cache/zig ZIG_LOCAL_CACHE_DIR=$out/cache/zig \
         "$tools/ziglang-$ziglang/ziglang/zig" cc -target wasm32-wasi -std=c11 -Wall -Wextra -Werror -Os -s \
-        -Wl,-z,stack-size=65536 -o "$1" "$here/c/words.c"
+        -Wl,-z,stack-size=65536 -o "$1" -I"$here/c" "$2"
+}
+
+build_c() {
+    compile_c "$1" "$here/c/words.c"
+}
+
+tools_brain() {
+    tools_c
+}
+
+# The game has them committed beside their sources, and so takes no compiler.
+build_brain() {
+    compile_c "$1" "$brains/$2.c"
 }
 
 tools_go() {
@@ -92,8 +106,9 @@ build_javascript() {
         --disable http fetch-event --out "$1" "$here/javascript/matches.js"
 }
 
-declare -A runtimes=([c]=words [go]=csv [python]=statistics [javascript]=matches)
-[ $# != 0 ] || set -- c go python javascript
+declare -A runtimes=([c]=words [go]=csv [python]=statistics [javascript]=matches [chaser]=chaser [flock]=flock [stuck]=stuck)
+declare -A kinds=([chaser]=brain [flock]=brain [stuck]=brain)
+[ $# != 0 ] || set -- c go python javascript chaser flock stuck
 mkdir -p "$tools"
 exec 9>"$out/lock"
 flock 9
@@ -105,18 +120,21 @@ for language in "$@"; do
         exit 2
     }
     wasm=$out/$runtime.wasm
-    if [ -e "$wasm" ] && [ -z "$(find "$here/$language" "$here/build.sh" -newer "$wasm" -type f)" ]; then
+    kind=${kinds[$language]-$language}
+    sources=("$here/$kind")
+    [ "$kind" != brain ] || sources=("$brains" "$here/c")
+    if [ -e "$wasm" ] && [ -z "$(find "${sources[@]}" "$here/build.sh" -newer "$wasm" -type f ! -name '*.wasm')" ]; then
         continue
     fi
     begun=$SECONDS
-    if ! "tools_$language"; then
+    if ! "tools_$kind"; then
         [ -z "${CI-}" ] || exit 1
         rm -f "$wasm"
-        say "$runtime, in $language, is skipped"
+        say "$runtime, $kind, is skipped"
         continue
     fi
     rm -f "$wasm.new"
-    ("build_$language" "$wasm.new") # a shell of its own, for its directory and its variables
+    ("build_$kind" "$wasm.new" "$language") # a shell of its own, for its directory and its variables
     mv "$wasm.new" "$wasm"
-    say "$runtime, in $language: $(stat -c %s "$wasm") bytes, $((SECONDS - begun)) s"
+    say "$runtime, $kind: $(stat -c %s "$wasm") bytes, $((SECONDS - begun)) s"
 done
