@@ -153,6 +153,11 @@ impl Engine {
         self.metered.get().is_some()
     }
 
+    /// Takes a slot for one call, if one is free and nobody waits for it.
+    pub fn free_slot(&'static self) -> Result<Option<Slot>> {
+        self.slots.take_free().map(|slot| self.ticker.wake(self).map(|()| slot)).transpose()
+    }
+
     /// Takes a slot for one call, waiting for it until the deadline.
     pub async fn slot(&'static self, deadline: &Deadline) -> Result<Slot> {
         let slot = self.slots.take(deadline).await.map_err(|stop| self.not_begun(stop, deadline))?;

@@ -13,20 +13,28 @@ use crate::warnings;
 use crate::workers;
 use histogram::Histogram;
 use serde_json::{Map, Value, json};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use wasmtime::PoolingAllocationConfig;
 
 pub(crate) static STATS: Stats = Stats::new();
 
-/// Calls by how they ended.
+/// What calls of the process came to. Threads share no counter that each call needs, unless there are more of them than
+/// shards: a cache line that two threads write costs both more than all else that is counted.
 pub(crate) struct Stats {
-    ok: AtomicU64,
+    shards: [Shard; SHARDS],
     by_code: [AtomicU64; Error::CODES.len()],
     pub http: HttpCounters,
-    /// How long calls whose guest was begun waited for their module, and for a slot, and how long it ran.
-    pub load: Histogram,
-    pub queue: Histogram,
-    pub run: Histogram,
+}
+
+const SHARDS: usize = 16;
+
+/// Of calls whose guest was begun: how long they waited for their module, and for a slot, and how long the guest ran.
+#[repr(align(128))]
+struct Shard {
+    ok: AtomicU64,
+    load: Histogram,
+    queue: Histogram,
+    run: Histogram,
 }
 
 /// What became of the requests of guests.
@@ -45,19 +53,19 @@ impl Stats {
             not_allowed: AtomicU64::new(0),
             private_address: AtomicU64::new(0),
         };
-        Stats {
-            ok: AtomicU64::new(0),
-            by_code: [const { AtomicU64::new(0) }; Error::CODES.len()],
-            http,
-            load: Histogram::new(),
-            queue: Histogram::new(),
-            run: Histogram::new(),
-        }
+        let by_code = [const { AtomicU64::new(0) }; Error::CODES.len()];
+        Stats { shards: [const { Shard::new() }; SHARDS], by_code, http }
+    }
+
+    fn shard(&self) -> &Shard {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local!(static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
+        &self.shards[MINE.with(|mine| *mine)]
     }
 
     pub fn count_call<T>(&self, result: &Result<T>) {
         match result {
-            Ok(_) => drop(self.ok.fetch_add(1, Ordering::Relaxed)),
+            Ok(_) => drop(self.shard().ok.fetch_add(1, Ordering::Relaxed)),
             Err(error) => self.count_error(error),
         }
     }
@@ -65,12 +73,36 @@ impl Stats {
     pub fn count_error(&self, error: &Error) {
         self.by_code[error.index()].fetch_add(1, Ordering::Relaxed);
     }
+
+    /// Notes how long a call whose guest was begun took to each of its steps, in microseconds.
+    pub fn record_times(&self, load: u64, queue: u64, run: u64) {
+        let shard = self.shard();
+        shard.load.record(load);
+        shard.queue.record(queue);
+        shard.run.record(run);
+    }
+
+    fn times(&self) -> Value {
+        let of = |step: fn(&Shard) -> &Histogram| histogram::report(self.shards.iter().map(step));
+        json!({"load": of(|shard| &shard.load), "queue": of(|shard| &shard.queue), "run": of(|shard| &shard.run)})
+    }
+
+    fn ok(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.ok.load(Ordering::Relaxed)).sum()
+    }
+}
+
+impl Shard {
+    const fn new() -> Self {
+        let (load, queue, run) = (Histogram::new(), Histogram::new(), Histogram::new());
+        Shard { ok: AtomicU64::new(0), load, queue, run }
+    }
 }
 
 /// The reply's output.
 pub(crate) fn report(request: &StatsRequest) -> Result<Value> {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let mut calls = Map::from_iter([("ok".to_owned(), json!(count(&STATS.ok)))]);
+    let mut calls = Map::from_iter([("ok".to_owned(), json!(STATS.ok()))]);
     let failed = Error::CODES.iter().zip(&STATS.by_code).filter(|(_, counter)| count(counter) > 0);
     calls.extend(failed.map(|(code, counter)| ((*code).to_owned(), json!(count(counter)))));
     let engine = engine::existing().map(|engine| {
@@ -111,7 +143,7 @@ pub(crate) fn report(request: &StatsRequest) -> Result<Value> {
             "not_allowed": count(&STATS.http.not_allowed),
             "private_address": count(&STATS.http.private_address),
         },
-        "times_us": {"load": STATS.load.report(), "queue": STATS.queue.report(), "run": STATS.run.report()},
+        "times_us": STATS.times(),
         "warnings": warnings::report(),
         "queue": {
             "workers": workers::count(),

@@ -1,6 +1,6 @@
 //! Warm calls: against the floor and the obvious way, by size, by threads, and what stays in memory.
 
-use crate::measure::{interleaved, median, resident};
+use crate::measure::{allocated, interleaved, median, resident};
 use crate::report::{Table, Target};
 use crate::ways::{Arawn, Floor, Obvious, Spawn, ask, input};
 use rustix::process::{Resource, Rlimit};
@@ -72,16 +72,16 @@ pub fn executors(table: &mut Table) {
     const COUNT: usize = 1000;
     let open = |n: usize| ask(arawn::ffi::arawn_executor_new, &format!(r#"{{"id":"executor-of-many-{n}"}}"#));
     let close = |n: usize| ask(arawn::ffi::arawn_executor_close, &format!(r#"{{"executor":"executor-of-many-{n}"}}"#));
-    // Once before, so that what the allocator keeps for later is not counted.
+    // Once before, so that what is made for the first one is not counted.
     (0..COUNT / 10).for_each(open);
-    let before = resident();
+    let before = allocated();
     let mut times = Vec::new();
     for n in COUNT / 10..COUNT + COUNT / 10 {
         let begun = Instant::now();
         open(n);
         times.push(begun.elapsed().as_secs_f64() * 1e6);
     }
-    let bytes = resident().saturating_sub(before) as f64 / COUNT as f64;
+    let bytes = allocated().saturating_sub(before) as f64 / COUNT as f64;
     (0..COUNT + COUNT / 10).for_each(close);
     let how = "median of 1,000".to_owned();
     table.row("one executor, time", Target::AtMost(5.0), " µs", median(times), how);

@@ -52,11 +52,14 @@ impl Slots {
         self.in_use.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
     }
 
+    /// Takes a slot that is free, unless others came before.
+    pub fn take_free(&'static self) -> Option<Slot> {
+        (self.waiting.load(Ordering::SeqCst) == 0 && self.try_take()).then(|| Slot(self))
+    }
+
     /// Takes a slot, waiting for it behind those who came before.
     pub async fn take(&'static self, deadline: &Deadline) -> Result<Slot, Stop> {
-        if self.waiting.load(Ordering::SeqCst) > 0 || !self.try_take() {
-            until(deadline, Taking { slots: self, ticket: None }).await?;
-        }
+        until(deadline, Taking { slots: self, ticket: None }).await?;
         Ok(Slot(self))
     }
 

@@ -25,20 +25,25 @@ impl Histogram {
             self.most.fetch_max(us, Ordering::Relaxed);
         }
     }
+}
 
-    pub fn report(&self) -> Value {
-        let counts: Vec<u64> = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
-        let (count, most) = (counts.iter().sum::<u64>(), self.most.load(Ordering::Relaxed));
-        let percentile = |percent: u64| {
-            let mut left = (count * percent).div_ceil(100);
-            let found = counts.iter().position(|count| {
-                left = left.saturating_sub(*count);
-                left == 0
-            });
-            found.map_or(0, |index| longest(index).min(most))
-        };
-        json!({"count": count, "p50": percentile(50), "p90": percentile(90), "p99": percentile(99), "max": most})
+/// The percentiles of what several have recorded.
+pub fn report<'a>(histograms: impl Iterator<Item = &'a Histogram>) -> Value {
+    let (mut counts, mut most) = ([0; BUCKETS], 0);
+    for histogram in histograms {
+        counts.iter_mut().zip(&histogram.counts).for_each(|(sum, count)| *sum += count.load(Ordering::Relaxed));
+        most = most.max(histogram.most.load(Ordering::Relaxed));
     }
+    let count = counts.iter().sum::<u64>();
+    let percentile = |percent: u64| {
+        let mut left = (count * percent).div_ceil(100);
+        let found = counts.iter().position(|count| {
+            left = left.saturating_sub(*count);
+            left == 0
+        });
+        found.map_or(0, |index| longest(index).min(most))
+    };
+    json!({"count": count, "p50": percentile(50), "p90": percentile(90), "p99": percentile(99), "max": most})
 }
 
 /// One microsecond each below `PARTS`, then `PARTS` to each power of two.
@@ -78,10 +83,10 @@ mod tests {
 
     #[test]
     fn percentiles_are_those_of_what_was_recorded() {
-        let histogram = Histogram::new();
-        assert_eq!(histogram.report(), json!({"count": 0, "p50": 0, "p90": 0, "p99": 0, "max": 0}));
-        (1..=1000).for_each(|us| histogram.record(us));
-        let report = histogram.report();
+        let histograms = [Histogram::new(), Histogram::new()];
+        assert_eq!(report(histograms.iter()), json!({"count": 0, "p50": 0, "p90": 0, "p99": 0, "max": 0}));
+        (1..=1000).for_each(|us| histograms[us as usize % 2].record(us));
+        let report = report(histograms.iter());
         assert_eq!((&report["count"], &report["max"]), (&json!(1000), &json!(1000)));
         for (name, exact) in [("p50", 500), ("p90", 900), ("p99", 990)] {
             let us = report[name].as_u64().unwrap_or(0);
