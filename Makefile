@@ -5,6 +5,7 @@
 # make header  accepts a changed interface: include/arawn.h and tests/golden
 # make counts  accepts what a warm call takes now: tests/golden/warm_call.txt
 # make guests  builds the runtimes in other languages than Rust, which the tests run
+# make slim    builds a small library without compiler, components, HTTP and schemas, and prints its size
 # make install puts it where compilers look for it: see packaging/install.mk
 # make bench   measures
 CC ?= cc
@@ -15,6 +16,7 @@ NODE ?= node
 NPM ?= npm
 PYTHON ?= python3
 LIB := target/release
+SLIM := target/slim
 # Without the crate type that Rust programs take: where that is made too, cargo optimizes nothing across crates.
 LIBRARY = $(CARGO) rustc --locked --lib --crate-type cdylib,staticlib
 # The profile says so too, but cargo forgets it for a package that has an optimization level of its own.
@@ -22,7 +24,7 @@ STRIP = -- -C strip=symbols
 
 EXAMPLES := example-c example-cpp example-go example-love2d example-lua example-node example-python
 
-.PHONY: all run $(EXAMPLES) node-modules test lint header counts bench bench-quick guests builtins clean tools
+.PHONY: all slim run $(EXAMPLES) node-modules test lint header counts bench bench-quick guests builtins clean tools
 
 all: $(LIB)/libarawn.so.0
 
@@ -34,6 +36,11 @@ target/release/libarawn.so: | tools
 # Programs ask for the name that has the ABI's number.
 $(LIB)/libarawn.so.0: $(LIB)/libarawn.so
 	ln -sf libarawn.so $@
+
+slim: | tools
+	$(LIBRARY) --profile slim --no-default-features $(STRIP)
+	ln -sf libarawn.so $(SLIM)/libarawn.so.0
+	@stat -c '%n: %s bytes' $(SLIM)/libarawn.so
 
 target/example-c: examples/c/main.c include/arawn.h $(LIB)/libarawn.so.0
 	$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn -Wl,-rpath,'$$ORIGIN/release'
@@ -80,8 +87,9 @@ examples/node/node_modules/.package-lock.json: examples/node/package.json exampl
 	cd examples/node && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel error >&2
 	touch $@
 
-test: lint run guests
-	ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so $(CARGO) test --locked --no-fail-fast
+test: lint run guests slim
+	ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so ARAWN_SLIM_LIBRARY=$(SLIM)/libarawn.so \
+	$(CARGO) test --locked --no-fail-fast
 	cd runtimes && $(CARGO) test --locked
 	cd runtimes/prebuilt && sha256sum --check --quiet SHA256SUMS
 
@@ -102,7 +110,7 @@ counts: $(LIB)/libarawn.so.0
 # In a directory of its own: the benches take the library as a Rust program does, and cargo would put that one into $(LIB).
 BENCH = $(CARGO) bench --locked --target-dir target/bench
 
-bench: $(LIB)/libarawn.so.0 guests
+bench: $(LIB)/libarawn.so.0 slim guests
 	$(BENCH) --bench table -- --save
 	$(BENCH) --bench calls
 	$(BENCH) --bench guests

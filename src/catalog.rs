@@ -12,6 +12,7 @@ pub use entry::{CatalogEntry, Category, RuntimeEntry};
 pub(crate) use change::Module;
 pub(crate) use declared::{Declared, declared};
 pub(crate) use entry::{Source, check_args, check_name, compile_schema, is_embedded};
+pub(crate) use schema::unsupported as schema_unsupported;
 
 use crate::builtins::BUILTINS;
 use crate::error::{Error, Result};

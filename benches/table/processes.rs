@@ -66,7 +66,7 @@ pub fn first_call_of_a_process(table: &mut Table, rounds: usize) {
 pub fn library(table: &mut Table) {
     for (path, what, most) in [
         ("target/release/libarawn.so", "libarawn.so, stripped", 16.0),
-        ("target/slim/release/libarawn.so", "the same without compiler, components and HTTP", 4.0),
+        ("target/slim/libarawn.so", "the same without compiler, components, HTTP and schemas", 4.0),
     ] {
         match std::fs::metadata(root().join(path)) {
             Ok(file) => {

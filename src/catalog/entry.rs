@@ -4,7 +4,7 @@ use super::schema::{self, ConfigSchema};
 use crate::builtins::{BUILTINS, Builtin, parse_sha256};
 use crate::config::validate_env;
 use crate::engine::hex;
-use crate::error::{Error, Failure, Result};
+use crate::error::{Failure, Result};
 use crate::files::Contained;
 use crate::jobs::Deadline;
 use crate::json::RawJson;
@@ -153,9 +153,7 @@ impl RuntimeEntry {
 
     /// Refuses a config that does not fit the schema, where there is one.
     pub(crate) fn check_config(&self, config: RawJson<'_>, deadline: &Deadline) -> Result<()> {
-        let Some(schema) = &self.config_schema else { return Ok(()) };
-        let failures = schema.failures(config.get(), deadline)?;
-        if failures.is_empty() { Ok(()) } else { Err(Error::ConfigInvalid { runtime: self.name.clone(), failures }) }
+        self.config_schema.as_ref().map_or(Ok(()), |schema| schema.check(&self.name, config.get(), deadline))
     }
 
     /// What a list shows.

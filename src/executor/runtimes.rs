@@ -3,7 +3,7 @@
 use super::ScriptExecutor;
 use crate::catalog::{
     CatalogEntry, Category, Declared, Module, RuntimeEntry, Source, check_args, check_name, compile_schema, declared,
-    is_embedded,
+    is_embedded, schema_unsupported,
 };
 use crate::config::validate_env;
 use crate::engine::hex;
@@ -73,6 +73,9 @@ impl ScriptExecutor {
         check_name(&name).map_err(|message| invalid("name", message))?;
         check_args(&args).map_err(|message| invalid("args", message))?;
         validate_env(&env).map_err(|message| invalid("env", message))?;
+        if !cfg!(feature = "schema") && config_schema.is_some() {
+            return Err(schema_unsupported(&name));
+        }
         // Kept until the entry has it, so that it is compiled once.
         let _schema = config_schema.clone().map(compile_schema).transpose().map_err(|Failure { path, message }| {
             invalid(&format!("config_schema{path}"), format!("it is no JSON Schema: {message}"))
@@ -188,7 +191,9 @@ impl ScriptExecutor {
 fn shown(entry: &RuntimeEntry, look: Result<Look>) -> Value {
     let mismatch =
         look.as_ref().ok().and_then(|look| module_cache::check_pin(&entry.name, entry.sha256, look.sha).err());
-    let problem = look.as_ref().err().or(mismatch.as_ref());
+    let unchecked =
+        (!cfg!(feature = "schema") && entry.config_schema.is_some()).then(|| schema_unsupported(&entry.name));
+    let problem = look.as_ref().err().or(mismatch.as_ref()).or(unchecked.as_ref());
     let problem = problem.map(|error| json!({"error": error.to_string(), "code": error.code()}));
     let look = look.ok();
     let declared = look.as_ref().map(|look| &look.declared);
