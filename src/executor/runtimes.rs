@@ -65,7 +65,8 @@ impl ScriptExecutor {
     /// # Errors
     /// `invalid_request`, `runtime_exists`, `builtin_runtime`, `unknown_runtime` (of [`ModuleSource::Of`]),
     /// `runtime_unavailable` (the file cannot be read), `module_invalid`, `module_too_large`, `hash_mismatch`,
-    /// `catalog_invalid`, `catalog_unwritable`, `timeout`, and `unsupported` where the executor has no directory.
+    /// `catalog_invalid`, `catalog_unwritable`, `timeout`, and `unsupported` where the executor has no directory or this
+    /// build lacks what the runtime takes.
     pub fn register(&self, registration: Registration) -> Result<Arc<RuntimeEntry>> {
         let Registration { name, module, description, config_schema, args, env, replace } = registration;
         let deadline = Deadline::after(Instant::now(), self.limits.timeout_ms);
