@@ -15,6 +15,7 @@ use crate::engine::{Engine, Metering, Profile, hex};
 use crate::error::{Error, Result};
 use crate::files::{Contained, Identity, RegularFile};
 use crate::jobs::Deadline;
+use crate::stats::STATS;
 use bytes::Bytes;
 use compiled::ready;
 use flights::{Errand, Flights, Landing, Module};
@@ -81,7 +82,6 @@ pub(crate) struct ModuleCache {
 
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub memory_hits: AtomicU64,
     pub disk_hits: AtomicU64,
     pub compiles: AtomicU64,
     pub evictions: AtomicU64,
@@ -139,7 +139,7 @@ impl ModuleCache {
         if let Some(sha) = known {
             check_pin(&entry.name, entry.sha256, sha)?;
             if let Some(compiled) = self.memory.get(&Key { sha, metering }) {
-                self.counters.memory_hits.fetch_add(1, Ordering::Relaxed);
+                STATS.count_memory_hit();
                 return Ok(Prepared { compiled, tier: Tier::Memory, sha });
             }
         }

@@ -32,6 +32,8 @@ const SHARDS: usize = 16;
 #[repr(align(128))]
 struct Shard {
     ok: AtomicU64,
+    /// Calls that found their module in memory.
+    memory_hits: AtomicU64,
     load: Histogram,
     queue: Histogram,
     run: Histogram,
@@ -74,17 +76,32 @@ impl Stats {
         self.by_code[error.index()].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes how long a call whose guest was begun took to each of its steps, in microseconds.
+    /// Notes how long a call whose guest was begun took to each of its steps, in microseconds. Where it did not wait, that it
+    /// ran says so.
     pub fn record_times(&self, load: u64, queue: u64, run: u64) {
         let shard = self.shard();
-        shard.load.record(load);
-        shard.queue.record(queue);
         shard.run.record(run);
+        for (step, us) in [(&shard.load, load), (&shard.queue, queue)] {
+            if us > 0 {
+                step.record(us);
+            }
+        }
     }
 
     fn times(&self) -> Value {
-        let of = |step: fn(&Shard) -> &Histogram| histogram::report(self.shards.iter().map(step));
-        json!({"load": of(|shard| &shard.load), "queue": of(|shard| &shard.queue), "run": of(|shard| &shard.run)})
+        let of = |step: fn(&Shard) -> &Histogram| histogram::report(self.shards.iter().map(step), 0);
+        let run = of(|shard| &shard.run);
+        let calls = run["count"].as_u64().unwrap_or_default();
+        let of = |step: fn(&Shard) -> &Histogram| histogram::report(self.shards.iter().map(step), calls);
+        json!({"load": of(|shard| &shard.load), "queue": of(|shard| &shard.queue), "run": run})
+    }
+
+    pub fn count_memory_hit(&self) {
+        self.shard().memory_hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn memory_hits(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.memory_hits.load(Ordering::Relaxed)).sum()
     }
 
     fn ok(&self) -> u64 {
@@ -95,7 +112,7 @@ impl Stats {
 impl Shard {
     const fn new() -> Self {
         let (load, queue, run) = (Histogram::new(), Histogram::new(), Histogram::new());
-        Shard { ok: AtomicU64::new(0), load, queue, run }
+        Shard { ok: AtomicU64::new(0), memory_hits: AtomicU64::new(0), load, queue, run }
     }
 }
 
@@ -125,7 +142,7 @@ pub(crate) fn report(request: &StatsRequest) -> Result<Value> {
         "memory_cache": {
             "modules": modules,
             "bytes": bytes,
-            "hits": count(&cache.counters.memory_hits),
+            "hits": STATS.memory_hits(),
             "evictions": count(&cache.counters.evictions),
         },
         "disk_cache": {
