@@ -411,8 +411,8 @@ char *arawn_catalog_inspect(const char *request_json);
 //
 // Errors: `runtime_exists`, `builtin_runtime`, `runtime_unavailable` (the file at `path` cannot be read), `unknown_runtime`
 // (that of `module_of`), `module_invalid`, `module_too_large`, `hash_mismatch`, `catalog_invalid`, `catalog_unwritable`,
-// `timeout`, `unsupported` (there is no `runtimes_dir`), `unknown_executor`; `invalid_argument`, `invalid_json`,
-// `invalid_request`.
+// `timeout`, `unsupported` (there is no `runtimes_dir`, or this build of the library lacks what the runtime takes),
+// `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_register(const char *request_json);
 
 // Removes a runtime from the catalog in the executor's `runtimes_dir`, and its file, unless another entry has that or it

@@ -426,8 +426,8 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
 ///
 /// Errors: `runtime_exists`, `builtin_runtime`, `runtime_unavailable` (the file at `path` cannot be read), `unknown_runtime`
 /// (that of `module_of`), `module_invalid`, `module_too_large`, `hash_mismatch`, `catalog_invalid`, `catalog_unwritable`,
-/// `timeout`, `unsupported` (there is no `runtimes_dir`), `unknown_executor`; `invalid_argument`, `invalid_json`,
-/// `invalid_request`.
+/// `timeout`, `unsupported` (there is no `runtimes_dir`, or this build of the library lacks what the runtime takes),
+/// `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
 ///
 /// # Safety
 /// `request_json` is NULL or a string that ends with a NUL.
