@@ -176,7 +176,7 @@ void many_threads(const std::string &directory)
         });
     for (int version = 1; version <= 50; version++) {
         set(version);
-        int local = version;
+        std::atomic<int> local{version};
         executor.host_function("f", [&local](std::string_view) { return std::to_string(++local); });
         set(version);
     }
