@@ -183,7 +183,7 @@ impl Engine {
             builder.worker_threads(IO_WORKERS).enable_io().enable_time().thread_name("arawn-io");
             builder.on_thread_start(|| {
                 threads::block_signals();
-                crate::ffi::silence_panics();
+                crate::panics::silence_panics();
             });
             builder.max_blocking_threads(self.options.pool_slots as usize).build().map_err(Error::internal)
         })

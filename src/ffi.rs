@@ -8,17 +8,14 @@ use crate::config::{ExecutorConfig, Options};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::executor::{self, CallOptions};
+use crate::panics::caught;
 use crate::protocol::{
     ExecuteRequest, ExecutorRequest, HostFunctionRequest, JobRequest, PollRequest, RegisterRequest, RuntimeRequest,
     StatsRequest, error_reply, ok_reply, parse_config, parse_request, polled_output,
 };
 use crate::stats;
 use crate::threads;
-use std::any::Any;
-use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
 
 /// The version of this header. `arawn_version` tells that of the library.
 pub const ARAWN_VERSION_MAJOR: u32 = 0;
@@ -557,35 +554,6 @@ unsafe fn guard(
 ) -> *mut c_char {
     let result = engine::refuse_fork().and_then(|()| text(argument, pointer)).and_then(|text| caught(|| call(text)));
     reply(result.unwrap_or_else(|error| error_reply(&error)))
-}
-
-/// Catches a panic, without a word on stderr, as the error `internal`.
-pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let before = silence_panics();
-    let result = catch_unwind(AssertUnwindSafe(work));
-    QUIET.set(before);
-    result.unwrap_or_else(|panic| Err(Error::Internal { message: message_of(&*panic) }))
-}
-
-thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
-
-/// Keeps this thread's panics off stderr, and tells whether that was so before.
-pub(crate) fn silence_panics() -> bool {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let others = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !QUIET.get() {
-                others(info);
-            }
-        }));
-    });
-    QUIET.replace(true)
-}
-
-fn message_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
 }
 
 fn reply(json: String) -> *mut c_char {

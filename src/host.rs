@@ -288,7 +288,7 @@ impl Function {
         drop(state);
         INSIDE.set(INSIDE.get() + 1);
         let _leave = Leave(self);
-        let answer = crate::ffi::caught(|| Ok((self.callback)(request)));
+        let answer = crate::panics::caught(|| Ok((self.callback)(request)));
         let answer = answer.unwrap_or_else(|panic| Err(panic.to_string()));
         let answer = answer.and_then(|reply| is_reply(&reply).map(|()| reply));
         Some(answer.map_err(|message| failed(&self.name, message)))

@@ -36,6 +36,7 @@ mod module_cache;
     allow(dead_code, reason = "grants are read in every build, and used with HTTP alone")
 )]
 mod origins;
+mod panics;
 mod protocol;
 mod sandbox;
 mod stats;

@@ -165,7 +165,7 @@ impl ModuleCache {
     }
 
     fn fly(&self, engine: &'static Engine, job: &Job, landing: Landing) {
-        let result = crate::ffi::caught(|| self.obtain(engine, job));
+        let result = crate::panics::caught(|| self.obtain(engine, job));
         // Begun before a caller can go on to close its executor, which waits for writes.
         let _writing = disk_cache::COUNTERS.begin_write();
         let (prepared, news) = match result {

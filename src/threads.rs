@@ -1,7 +1,7 @@
 //! Threads of the library's own.
 
 use crate::error::{Error, Result};
-use crate::ffi::caught;
+use crate::panics::caught;
 use crate::sandbox::stack;
 use std::io;
 use std::thread::{self, JoinHandle};

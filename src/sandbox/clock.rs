@@ -69,32 +69,14 @@ impl Clock {
         }
     }
 
-    /// Waits until something else is ready, for `duration` at most, but not past the deadline. `is_ready` itself waits, for as
-    /// long as it is told.
-    pub fn wait(
-        &mut self,
-        deadline: &Deadline,
-        duration: Option<Duration>,
-        mut is_ready: impl FnMut(Duration) -> bool,
-    ) -> Result<(), Stop> {
-        let begun = Instant::now();
+    /// Sleeps, but not past the deadline.
+    pub fn sleep(&mut self, deadline: &Deadline, duration: Duration) -> Result<(), Stop> {
+        let until = self.asleep_until(duration);
         loop {
             let patience = deadline.patience()?;
-            let Some(duration) = duration else {
-                match is_ready(patience) {
-                    true => return Ok(()),
-                    false => continue,
-                }
-            };
-            if let Clock::Virtual(fixed) = self {
-                if !is_ready(Duration::ZERO) {
-                    fixed.slept = fixed.slept.saturating_add(duration);
-                }
-                return Ok(());
-            }
-            let left = duration.saturating_sub(begun.elapsed());
-            if is_ready(left.min(patience)) || left.is_zero() {
-                return Ok(());
+            match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                Some(left) if !left.is_zero() => std::thread::sleep(left.min(patience)),
+                _ => return Ok(()),
             }
         }
     }

@@ -57,7 +57,7 @@ impl ConfigSchema {
     fn compiled_elsewhere(json: Value) -> Result<Self, Failure> {
         // Checking a schema against its metaschema takes several levels for each of its own.
         let compiling = threads::spawn_with_stack("arawn-schema", LEVEL * DEEPEST * 16, move || {
-            crate::ffi::caught(|| Ok(Self::compiled(json)))
+            crate::panics::caught(|| Ok(Self::compiled(json)))
         });
         let compiled = compiling.map_err(whole)?.join();
         compiled.unwrap_or_else(|_| Err(Error::internal("a panic"))).unwrap_or_else(|error| Err(whole(error)))
@@ -154,7 +154,7 @@ fn on_time<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
     let (sender, receiver) = mpsc::sync_channel(1);
-    let body = move || drop(sender.send(crate::ffi::caught(|| Ok(work()))));
+    let body = move || drop(sender.send(crate::panics::caught(|| Ok(work()))));
     threads::spawn_with_stack(name, stack_bytes, body).map_err(Error::internal)?;
     loop {
         let left = deadline.patience().map_err(|stop| deadline.error(stop, Phase::Config))?;
