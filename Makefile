@@ -48,6 +48,9 @@ target/example-c: examples/c/main.c include/arawn.h $(LIB)/libarawn.so.0
 run: target/example-c
 	target/example-c examples/c/document.json
 
+# An example's first line: the tool that it takes and the package that has it.
+needs = @command -v $(1) >/dev/null || { echo "$(1) is missing: apt install $(2), or your system's like" >&2; exit 1; }
+
 # Programs beside the library find it there.
 RPATH := -Wl,-rpath,'$$ORIGIN'
 
@@ -55,6 +58,7 @@ $(LIB)/story-c: examples/c/story.c include/arawn.h $(LIB)/libarawn.so.0
 	$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn $(RPATH)
 
 $(LIB)/story-cpp: examples/cpp/main.cpp include/arawn.h include/arawn.hpp $(LIB)/libarawn.so.0
+	$(call needs,$(CXX),g++)
 	$(CXX) -std=c++17 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn $(RPATH)
 
 example-c: $(LIB)/story-c
@@ -64,26 +68,32 @@ example-cpp: $(LIB)/story-cpp
 	$<
 
 example-love2d: $(LIB)/libarawn.so.0
+	$(call needs,love,love)
 	ARAWN_LIBRARY=$< love examples/love2d
 
 example-lua: $(LIB)/libarawn.so.0
+	$(call needs,luajit,luajit)
 	ARAWN_LIBRARY=$< luajit examples/love2d/story.lua
 
 example-python: $(LIB)/libarawn.so.0
+	$(call needs,$(PYTHON),python3)
 	ARAWN_LIBRARY=$< $(PYTHON) examples/python/main.py
 
 # Go's own cache knows best whether something changed.
 example-go: $(LIB)/libarawn.so.0
+	$(call needs,$(GO),golang-go)
 	cd examples/go && CGO_CFLAGS='-I$(CURDIR)/include' CGO_LDFLAGS='-L$(abspath $(LIB)) -Wl,-rpath,$$ORIGIN' \
 		$(GO) build -buildvcs=false -o '$(abspath $(LIB))/story-go' .
 	$(LIB)/story-go
 
 example-node: $(LIB)/libarawn.so.0 node-modules
+	$(call needs,$(NODE),nodejs npm)
 	ARAWN_LIBRARY='$(abspath $<)' $(NODE) examples/node/main.js
 
 # What the lock file says, and no script of a package is run.
 node-modules: examples/node/node_modules/.package-lock.json
 examples/node/node_modules/.package-lock.json: examples/node/package.json examples/node/package-lock.json
+	$(call needs,$(NPM),nodejs npm)
 	cd examples/node && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel error >&2
 	touch $@
 
@@ -128,7 +138,7 @@ builtins:
 # What is missing is installed where that needs no questions, and named where it does.
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: see https://rustup.rs" >&2; exit 1; }
-	@command -v $(CC) >/dev/null || { echo "a C compiler is missing: apt install build-essential, or your system's like" >&2; exit 1; }
+	$(call needs,$(CC),build-essential)
 	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 

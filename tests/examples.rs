@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use tempfile::TempDir;
 
 /// What the first comment of an example shows: the command, and what it prints.
 fn told_by(source: &str) -> (Vec<String>, String) {
@@ -24,15 +25,9 @@ fn told_by(source: &str) -> (Vec<String>, String) {
     (command, next().join("\n") + "\n")
 }
 
-/// Runs an example with the library that these tests have, where a user builds the library first.
-fn prints_what_it_says(source: &str, tool: &str, package: &str) {
-    if Command::new(tool).arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "{tool} is missing: apt install {package}");
-        println!("skipped: {source}; apt install {package}, or your system's like");
-        return;
-    }
-    let (mut words, expected) = told_by(source);
-    assert_eq!(words.remove(0), "make", "{source}");
+/// A make in the project's directory, with the library that these tests have where a user builds it first. Gone with the
+/// directory.
+fn make(words: &[&str]) -> (TempDir, Command) {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     for name in ["libarawn.so", "libarawn.so.0"] {
         symlink(target_directory().join("libarawn.so"), directory.path().join(name)).unwrap();
@@ -43,8 +38,39 @@ fn prints_what_it_says(source: &str, tool: &str, package: &str) {
         command.env_remove(inherited);
     }
     command.current_dir(root()).arg("--silent").args(words).arg(format!("LIB={}", directory.path().display()));
+    (directory, command)
+}
+
+/// Runs an example by what its first comment says.
+fn prints_what_it_says(source: &str, tool: &str, package: &str) {
+    if Command::new(tool).arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "{tool} is missing: apt install {package}");
+        println!("skipped: {source}; apt install {package}, or your system's like");
+        return;
+    }
+    let (mut words, expected) = told_by(source);
+    assert_eq!(words.remove(0), "make", "{source}");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (_directory, mut command) = make(&words);
     let printed = run(command.env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("example-cache")));
     assert_eq!(printed, expected, "{source}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    for (name, variable, package) in [
+        ("cpp", "CXX", "g++"),
+        ("go", "GO", "golang-go"),
+        ("node", "NODE", "nodejs npm"),
+        ("python", "PYTHON", "python3"),
+    ] {
+        let tools = [format!("{variable}=no-such-tool"), "NPM=no-such-tool".to_owned(), format!("example-{name}")];
+        let (_directory, mut command) = make(&tools.each_ref().map(String::as_str));
+        let output = command.output().unwrap();
+        assert!(!output.status.success(), "{name}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(&format!("no-such-tool is missing: apt install {package}, or your")), "{name}: {said}");
+    }
 }
 
 #[test]
