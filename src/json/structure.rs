@@ -50,7 +50,7 @@ impl Structure {
         let mut packed = [0; 4];
         for i in 0..BLOCKS {
             let structural = chunk.structural.at(i);
-            let [b1, b5, b6] = [1, 5, 6].map(|k: usize| chunk.planes[k].at(i));
+            let [_, b1, _, _, _, b5, b6, _] = chunk.bits(i);
             let mut bits = [b6, b1, b5, chunk.ended.at(i)];
             for (bits, packed) in bits.iter_mut().zip(&mut packed) {
                 *bits = cpu.gather(*bits, structural);
@@ -63,7 +63,9 @@ impl Structure {
                 used -= 64;
                 // The bits that did not fit. Two shifts, since one may be by 64.
                 let fitted = structural.count_ones() - used;
-                packed = bits.map(|bits| (bits >> (fitted - 1)) >> 1);
+                let [a, b, c, d] = bits;
+                packed =
+                    [a >> (fitted - 1) >> 1, b >> (fitted - 1) >> 1, c >> (fitted - 1) >> 1, d >> (fitted - 1) >> 1];
             }
         }
         self.set(word, packed);
