@@ -16,6 +16,7 @@ pub(crate) use schema::unsupported as schema_unsupported;
 
 use crate::builtins::BUILTINS;
 use crate::error::{Error, Result};
+use crate::shared::{SHARDS, shard};
 use directory::Directory;
 use std::collections::HashMap;
 use std::fs;
@@ -29,8 +30,10 @@ pub struct RuntimeCatalog {
     directory: Option<Directory>,
 }
 
-static EMBEDDED: LazyLock<Vec<Arc<RuntimeEntry>>> =
-    LazyLock::new(|| BUILTINS.iter().map(|builtin| Arc::new(RuntimeEntry::embedded(builtin))).collect());
+/// Once for each shard of threads.
+static EMBEDDED: LazyLock<[Vec<Arc<RuntimeEntry>>; SHARDS]> = LazyLock::new(|| {
+    std::array::from_fn(|_| BUILTINS.iter().map(|builtin| Arc::new(RuntimeEntry::embedded(builtin))).collect())
+});
 
 impl RuntimeCatalog {
     /// The embedded runtimes alone.
@@ -91,15 +94,15 @@ impl RuntimeCatalog {
 
     /// The entry of that name, if there is one.
     pub fn get(&self, name: &str) -> Option<Arc<RuntimeEntry>> {
-        let embedded = EMBEDDED.iter().find(|entry| entry.name == name);
-        embedded.cloned().or_else(|| self.directory.as_ref()?.current().get(name).cloned())
+        let embedded = EMBEDDED[shard()].iter().find(|entry| entry.name == name);
+        embedded.cloned().or_else(|| self.directory.as_ref()?.current(|entries| entries.get(name).cloned()))
     }
 
     /// All entries, by name.
     pub fn list(&self) -> Vec<Arc<RuntimeEntry>> {
-        let mut entries = EMBEDDED.clone();
+        let mut entries = EMBEDDED[shard()].clone();
         if let Some(directory) = &self.directory {
-            entries.extend(directory.current().values().cloned());
+            directory.current(|current| entries.extend(current.values().cloned()));
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         entries

@@ -190,7 +190,7 @@ impl Engine {
     }
 
     pub fn slots_in_use(&self) -> usize {
-        self.slots.in_use.load(Ordering::Relaxed)
+        self.slots.in_use()
     }
 
     /// `pool`, or `on_demand` where the address space for a pool could not be had.

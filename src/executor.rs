@@ -15,14 +15,16 @@ use crate::json::RawJson;
 use crate::module_cache::{self, Prepared, Wanted};
 use crate::protocol::{ExecuteRequest, HostFunctionRequest, Meta, RuntimeInput, RuntimeOutput, error_reply};
 use crate::sandbox::{self, Captured, Ending, Policy, Refused, Run, Sandbox};
+use crate::shared::{Share, Shared};
 use crate::stats::STATS;
 use crate::waiting::{Bell, block_on};
 use crate::workers::{self, Task};
+use crossbeam_utils::sync::ShardedLock;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Runs runtimes of one catalog under one policy. Any number of threads may use it at once.
@@ -32,7 +34,7 @@ pub struct ScriptExecutor {
     catalog: Arc<RuntimeCatalog>,
     disk: Option<Arc<DiskCache>>,
     limits: Limits,
-    policy: Arc<Policy>,
+    policy: Shared<Policy>,
     jobs: Arc<Jobs>,
     /// Rings for whoever polls.
     bell: Arc<Bell>,
@@ -53,7 +55,7 @@ impl std::fmt::Debug for ScriptExecutor {
     }
 }
 
-static EXECUTORS: LazyLock<RwLock<HashMap<String, Arc<ScriptExecutor>>>> = LazyLock::new(RwLock::default);
+static EXECUTORS: LazyLock<ShardedLock<HashMap<String, Shared<ScriptExecutor>>>> = LazyLock::new(ShardedLock::default);
 
 /// How long closing an executor waits for compiled modules that are being written to disk.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
@@ -85,7 +87,7 @@ impl ScriptExecutor {
         let bell = Arc::<Bell>::default();
         let Capabilities { env, http, host_functions, .. } = config.capabilities;
         let functions = Arc::new(HostFunctions::new(&id, &host_functions, bell.clone()));
-        let policy = Arc::new(Policy { dirs, env, http, deterministic: config.deterministic, functions });
+        let policy = Shared::new(Policy { dirs, env, http, deterministic: config.deterministic, functions });
         let jobs = Arc::new(Jobs::new(&id, bell.clone()));
         Ok(ScriptExecutor { id, engine, catalog, disk, limits: config.limits, policy, jobs, bell })
     }
@@ -127,16 +129,16 @@ impl ScriptExecutor {
     }
 
     /// Begins a call that nobody waits for; the name by which it can be polled.
-    pub(crate) fn submit(self: &Arc<Self>, request: &ExecuteRequest<'_>) -> Result<Arc<str>> {
+    pub(crate) fn submit(executor: Share<Self>, request: &ExecuteRequest<'_>) -> Result<Arc<str>> {
         let begun = Instant::now();
         let reserve = |limits| {
-            workers::start(self.engine.options.workers)?;
-            Ok((self.jobs.reserve(request.job.as_deref(), self.engine.options.queue)?, limits))
+            workers::start(executor.engine.options.workers)?;
+            Ok((executor.jobs.reserve(request.job.as_deref(), executor.engine.options.queue)?, limits))
         };
-        let reserved = self.limits.tightened(&request.limits).and_then(reserve);
+        let reserved = executor.limits.tightened(&request.limits).and_then(reserve);
         let (ticket, limits) = reserved.inspect_err(|error| STATS.count_error(error))?;
         let (name, deadline) = (ticket.name().clone(), ticket.deadline(begun, limits.timeout_ms));
-        let (executor, runtime, meta) = (self.clone(), request.runtime.clone().into_owned(), request.meta);
+        let (runtime, meta, jobs) = (request.runtime.clone().into_owned(), request.meta, executor.jobs.clone());
         let [config, context] = [request.input.config, request.input.context].map(|json| json.get().to_owned());
         let task = Task::new(async move {
             let input = RuntimeInput { config: RawJson::checked(&config), context: RawJson::checked(&context) };
@@ -144,7 +146,7 @@ impl ScriptExecutor {
             STATS.count_call(&result);
             ticket.finish(result.map_or_else(|error| error_reply(&error), |output| output.into_reply(meta)));
         });
-        self.jobs.start(&name, task);
+        jobs.start(&name, task);
         Ok(name)
     }
 
@@ -211,7 +213,7 @@ impl ScriptExecutor {
         deadline.begin().map_err(|stop| self.engine.not_begun(stop, &deadline))?;
         let queued = Instant::now();
         let loaded = loaded.unwrap_or(queued);
-        let sandbox = || Sandbox::new(entry.clone(), self.policy.clone(), input.to_stdin(), limits, deadline);
+        let sandbox = || Sandbox::new(entry, self.policy.share(), input.to_stdin(), limits, deadline);
         let captured = match sandbox::run(&prepared.compiled, sandbox, slot) {
             Ok(Run::Ended(captured)) => Ok(captured),
             Ok(Run::Waits(run)) => run.await,
@@ -224,7 +226,7 @@ impl ScriptExecutor {
             run_us: us(queued, Instant::now()),
         };
         STATS.record_times(times.load_us, times.queue_us, times.run_us);
-        judge(captured?, entry, &prepared, &times)
+        judge(captured?, &prepared, &times)
     }
 
     /// The module to run, with a config that fits it.
@@ -301,8 +303,8 @@ struct Times {
 
 /// What a guest that ended by itself amounts to. stdout comes before the exit code: a runtime that explains itself is
 /// heard.
-fn judge(captured: Captured, entry: Arc<RuntimeEntry>, prepared: &Prepared, times: &Times) -> Result<RuntimeOutput> {
-    let Captured { stdout, stderr, ending, refused, .. } = captured;
+fn judge(captured: Captured, prepared: &Prepared, times: &Times) -> Result<RuntimeOutput> {
+    let Captured { stdout, stderr, ending, refused, entry, .. } = captured;
     if let Ending::Exit(0) = ending {
         let output = RuntimeOutput::parse(stdout, &stderr)?;
         return Ok(output.with_meta(Meta {
@@ -327,14 +329,15 @@ fn judge(captured: Captured, entry: Arc<RuntimeEntry>, prepared: &Prepared, time
 }
 
 /// Makes an executor that requests can name.
-pub(crate) fn open(config: ExecutorConfig) -> Result<Arc<ScriptExecutor>> {
-    let executor = Arc::new(ScriptExecutor::new(config)?);
+pub(crate) fn open(config: ExecutorConfig) -> Result<Share<ScriptExecutor>> {
+    let executor = Shared::new(ScriptExecutor::new(config)?);
     let mut executors = EXECUTORS.write().unwrap_or_else(PoisonError::into_inner);
     if executors.contains_key(executor.id()) {
         return Err(Error::ExecutorExists { executor: executor.id().to_owned() });
     }
-    executors.insert(executor.id().to_owned(), executor.clone());
-    Ok(executor)
+    let share = executor.share();
+    executors.insert(executor.id().to_owned(), executor);
+    Ok(share)
 }
 
 /// Sets or unsets a function of the executor that the request names; what the host is told.
@@ -346,9 +349,9 @@ pub(crate) fn set_host_function(request: &HostFunctionRequest, callback: Option<
 }
 
 /// The executor of that name.
-pub(crate) fn find(id: &str) -> Result<Arc<ScriptExecutor>> {
+pub(crate) fn find(id: &str) -> Result<Share<ScriptExecutor>> {
     let executors = EXECUTORS.read().unwrap_or_else(PoisonError::into_inner);
-    executors.get(id).cloned().ok_or_else(|| Error::UnknownExecutor { executor: id.to_owned() })
+    executors.get(id).map(Shared::share).ok_or_else(|| Error::UnknownExecutor { executor: id.to_owned() })
 }
 
 /// Takes the name away. Calls in flight keep the executor until they end.

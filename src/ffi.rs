@@ -7,7 +7,7 @@ use crate::buffers;
 use crate::config::{ExecutorConfig, Options};
 use crate::engine;
 use crate::error::{Error, Result};
-use crate::executor::{self, CallOptions};
+use crate::executor::{self, CallOptions, ScriptExecutor};
 use crate::panics::caught;
 use crate::protocol::{
     ExecuteRequest, ExecutorRequest, HostFunctionRequest, JobRequest, PollRequest, RegisterRequest, RuntimeRequest,
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn arawn_execute_runtime(request_json: *const c_char) -> *
 pub unsafe extern "C" fn arawn_submit(request_json: *const c_char) -> *mut c_char {
     guard("request_json", request_json, |json| {
         let request: ExecuteRequest<'_> = parse_request(json)?;
-        let job = executor::find(&request.executor)?.submit(&request)?;
+        let job = ScriptExecutor::submit(executor::find(&request.executor)?, &request)?;
         Ok(ok_reply(&serde_json::json!({"job": &*job}).to_string()))
     })
 }

@@ -39,6 +39,7 @@ mod origins;
 mod panics;
 mod protocol;
 mod sandbox;
+mod shared;
 mod stats;
 mod threads;
 mod waiting;

@@ -15,6 +15,7 @@ use crate::engine::{Engine, Metering, Profile, hex};
 use crate::error::{Error, Result};
 use crate::files::{Contained, Identity, RegularFile};
 use crate::jobs::Deadline;
+use crate::shared::{Share, Shared};
 use crate::stats::STATS;
 use bytes::Bytes;
 use compiled::ready;
@@ -67,7 +68,7 @@ impl Tier {
 /// A module that is ready to instantiate.
 #[derive(Clone)]
 pub(crate) struct Prepared {
-    pub compiled: Arc<CompiledRuntime>,
+    pub compiled: Share<CompiledRuntime>,
     pub tier: Tier,
     pub sha: Sha,
 }
@@ -252,11 +253,12 @@ impl ModuleCache {
         Ok((compiled, artifact))
     }
 
-    fn keep(&self, engine: &Engine, key: Key, compiled: CompiledRuntime) -> Arc<CompiledRuntime> {
-        let compiled = Arc::new(compiled);
-        let dropped = self.memory.keep(key, compiled.clone(), engine.options.module_cache_bytes);
+    fn keep(&self, engine: &Engine, key: Key, compiled: CompiledRuntime) -> Share<CompiledRuntime> {
+        let compiled = Shared::new(compiled);
+        let share = compiled.share();
+        let dropped = self.memory.keep(key, compiled, engine.options.module_cache_bytes);
         self.counters.evictions.fetch_add(dropped, Ordering::Relaxed);
-        compiled
+        share
     }
 
     /// What a runtime's file holds, without loading it.

@@ -23,6 +23,7 @@ use crate::error::{Phase, Result};
 use crate::host::HostFunctions;
 use crate::jobs::Deadline;
 use crate::origins::HttpGrant;
+use crate::shared::Share;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wasmtime::{Memory, ResourceLimiter};
@@ -45,7 +46,7 @@ pub(crate) struct Sandbox {
     #[cfg(feature = "components")]
     world: Option<Box<component::World>>,
     entry: Arc<RuntimeEntry>,
-    policy: Arc<Policy>,
+    policy: Share<Policy>,
     fuel: Option<u64>,
 }
 
@@ -62,7 +63,7 @@ pub(crate) struct Policy {
 impl Sandbox {
     pub fn new(
         entry: Arc<RuntimeEntry>,
-        policy: Arc<Policy>,
+        policy: Share<Policy>,
         stdin: Vec<u8>,
         limits: &Limits,
         deadline: Deadline,

@@ -9,24 +9,22 @@ use crate::executor::{self, ScriptExecutor};
 use crate::jobs::GAUGES;
 use crate::module_cache;
 use crate::protocol::StatsRequest;
+use crate::shared::{SHARDS, shard};
 use crate::warnings;
 use crate::workers;
 use histogram::Histogram;
 use serde_json::{Map, Value, json};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use wasmtime::PoolingAllocationConfig;
 
 pub(crate) static STATS: Stats = Stats::new();
 
-/// What calls of the process came to. Threads share no counter that each call needs, unless there are more of them than
-/// shards: a cache line that two threads write costs both more than all else that is counted.
+/// What calls of the process came to. Threads share no counter that each call needs.
 pub(crate) struct Stats {
     shards: [Shard; SHARDS],
     by_code: [AtomicU64; Error::CODES.len()],
     pub http: HttpCounters,
 }
-
-const SHARDS: usize = 16;
 
 /// Of calls whose guest was begun: how long they waited for their module, and for a slot, and how long the guest ran.
 #[repr(align(128))]
@@ -60,9 +58,7 @@ impl Stats {
     }
 
     fn shard(&self) -> &Shard {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local!(static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
-        &self.shards[MINE.with(|mine| *mine)]
+        &self.shards[shard()]
     }
 
     pub fn count_call<T>(&self, result: &Result<T>) {

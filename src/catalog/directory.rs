@@ -5,12 +5,13 @@ use crate::error::{Error, Result};
 use crate::files::{Contained, Identity};
 use crate::threads;
 use crate::warnings::{About, warn};
+use crossbeam_utils::sync::ShardedLock;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 use toml::Spanned;
 
@@ -20,7 +21,7 @@ pub(super) const FILE: &str = "catalog.toml";
 pub(super) struct Directory {
     pub path: PathBuf,
     pub file: PathBuf,
-    state: RwLock<State>,
+    state: ShardedLock<State>,
 }
 
 /// One version of `catalog.toml`, parsed.
@@ -28,7 +29,7 @@ pub(super) struct Directory {
 struct State {
     /// Of the file when it was looked at last; `None` where it must be looked at again.
     identity: Option<Identity>,
-    entries: Arc<HashMap<String, Arc<RuntimeEntry>>>,
+    entries: HashMap<String, Arc<RuntimeEntry>>,
     /// Why the file as it is now is not what is served.
     problem: Option<Error>,
 }
@@ -37,8 +38,8 @@ impl Directory {
     /// The directory at a resolved path, read for the first time.
     pub fn open(path: PathBuf) -> Self {
         let file = path.join(FILE);
-        let state = State { identity: None, entries: Arc::default(), problem: None };
-        let directory = Directory { path, file, state: RwLock::new(state) };
+        let state = State { identity: None, entries: HashMap::new(), problem: None };
+        let directory = Directory { path, file, state: ShardedLock::new(state) };
         directory.refresh();
         directory
     }
@@ -48,16 +49,16 @@ impl Directory {
         self.state.read().unwrap_or_else(PoisonError::into_inner).problem.clone()
     }
 
-    /// The entries as the file has them now. One `stat` where nothing changed.
-    pub fn current(&self) -> Arc<HashMap<String, Arc<RuntimeEntry>>> {
+    /// Looks at the entries as the file has them now. One `stat` where nothing changed.
+    pub fn current<T>(&self, look: impl FnOnce(&HashMap<String, Arc<RuntimeEntry>>) -> T) -> T {
         let identity = fs::metadata(&self.file).ok().map(|metadata| Identity::of(&metadata));
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         if identity.is_some() && identity == state.identity {
-            return state.entries.clone();
+            return look(&state.entries);
         }
         drop(state);
         self.refresh();
-        self.state.read().unwrap_or_else(PoisonError::into_inner).entries.clone()
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner).entries)
     }
 
     /// Reads the file again. A broken one is noted, and the entries stay as they were.
@@ -73,7 +74,7 @@ impl Directory {
         state.identity = identity.filter(|identity| identity.settled(begun));
         match parsed {
             Ok(entries) => {
-                state.entries = Arc::new(entries);
+                state.entries = entries;
                 state.problem = None;
             }
             Err(error) => {

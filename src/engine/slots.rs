@@ -3,9 +3,11 @@
 use super::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::{Deadline, Stop};
+use crate::shared::{Apart, SHARDS, shard};
 use crate::threads;
 use crate::waiting::until;
 use once_cell::sync::OnceCell;
+use std::array::from_fn;
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -20,10 +22,11 @@ const TICK: Duration = Duration::from_millis(2);
 /// Ticks without a call before the ticker goes to sleep: waking it costs a call several microseconds.
 const IDLE_TICKS: u32 = 100;
 
-/// Bounds how many calls run at once. Taking a free slot is one atomic operation.
+/// Bounds how many calls run at once. Taking a free slot is one atomic operation, as a rule on a line of the thread's own.
 pub(super) struct Slots {
     total: usize,
-    pub in_use: AtomicUsize,
+    /// The free ones. A thread takes from its own shard first, and gives back to that.
+    free: [Apart<AtomicUsize>; SHARDS],
     /// How many are in the queue.
     waiting: AtomicUsize,
     queue: Mutex<Queue>,
@@ -43,13 +46,28 @@ pub(crate) struct Slot(&'static Slots);
 
 impl Slots {
     pub fn new(total: u32) -> Self {
-        let (in_use, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Slots { total: total as usize, in_use, waiting, queue: Mutex::default() }
+        let total = total as usize;
+        // The first ones have one more where they cannot all have as many.
+        let free = from_fn(|shard| Apart(AtomicUsize::new((total + SHARDS - 1 - shard) / SHARDS)));
+        Slots { total, free, waiting: AtomicUsize::new(0), queue: Mutex::default() }
     }
 
     fn try_take(&self) -> bool {
-        let one_more = |n| if n < self.total { Some(n + 1) } else { None };
-        self.in_use.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
+        let own = shard();
+        (own..own + SHARDS).any(|shard| {
+            let free = &self.free[shard % SHARDS].0;
+            free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
+        })
+    }
+
+    fn give_back(&self) {
+        self.free[shard()].0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many are taken. While calls begin and end it may miss some of them.
+    pub fn in_use(&self) -> usize {
+        let free: usize = self.free.iter().map(|Apart(free)| free.load(Ordering::SeqCst)).sum();
+        self.total.saturating_sub(free)
     }
 
     /// Takes a slot that is free, unless others came before.
@@ -81,7 +99,7 @@ impl Slots {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.in_use.fetch_sub(1, Ordering::SeqCst);
+        self.0.give_back();
         // Whoever waits counts itself first and tries to take second; here it is the other way round, so that one of
         // the two sees the other.
         if self.0.waiting.load(Ordering::SeqCst) > 0 {
@@ -130,7 +148,7 @@ impl Drop for Taking {
         let Some(ticket) = self.ticket else { return };
         let mut queue = self.slots.queue();
         if queue.given.remove(&ticket) {
-            self.slots.in_use.fetch_sub(1, Ordering::SeqCst);
+            self.slots.give_back();
             self.slots.hand_out(&mut queue);
         } else {
             queue.waiting.retain(|(other, _)| *other != ticket);
@@ -167,14 +185,15 @@ fn tick(engine: &'static Engine) {
     loop {
         thread::sleep(TICK);
         engine.increment_epochs();
-        idle = if engine.slots.in_use.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+        idle = if engine.slots.in_use() == 0 { idle + 1 } else { 0 };
         if idle < IDLE_TICKS {
             continue;
         }
         // A call takes its slot first and looks at `asleep` second; here it is the other way round, so that one of
-        // the two sees the other.
+        // the two sees the other. So does one that is missed because of a slot that has meanwhile moved from shard to shard:
+        // it took that after the store.
         engine.ticker.asleep.store(true, Ordering::SeqCst);
-        while engine.slots.in_use.load(Ordering::SeqCst) == 0 {
+        while engine.slots.in_use() == 0 {
             thread::park();
         }
         engine.ticker.asleep.store(false, Ordering::SeqCst);

@@ -4,17 +4,18 @@ use super::Sha;
 use crate::disk_cache::DiskCache;
 use crate::error::{Error, Result};
 use crate::files::{Contained, Identity, RegularFile};
+use crossbeam_utils::sync::ShardedLock;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::PoisonError;
 use std::time::SystemTime;
 
 /// What the files of the catalogs were when they were hashed. By path too: that one path of an identity is inside its
 /// directory says nothing of another.
 #[derive(Default)]
-pub(crate) struct Hashes(RwLock<HashMap<PathBuf, (Identity, Sha)>>);
+pub(crate) struct Hashes(ShardedLock<HashMap<PathBuf, (Identity, Sha)>>);
 
 /// Files remembered at most; forgetting one costs a hash.
 const MOST: usize = 100_000;

@@ -1,18 +1,21 @@
 //! The modules in memory, bounded by bytes and by file descriptors. Those in use stay alive outside of it.
 
 use super::{CompiledRuntime, Key};
+use crate::shared::{Share, Shared};
+use crossbeam_utils::sync::ShardedLock;
 use std::collections::HashMap;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 #[derive(Default)]
 pub(super) struct Memory {
-    modules: RwLock<HashMap<Key, Cached>>,
+    modules: ShardedLock<HashMap<Key, Cached>>,
     clock: AtomicU64,
 }
 
 struct Cached {
-    compiled: Arc<CompiledRuntime>,
+    compiled: Shared<CompiledRuntime>,
+    /// What the clock said after it was used last.
     used: AtomicU64,
 }
 
@@ -29,17 +32,24 @@ fn most_modules() -> usize {
 }
 
 impl Memory {
-    pub fn get(&self, key: &Key) -> Option<Arc<CompiledRuntime>> {
+    pub fn get(&self, key: &Key) -> Option<Share<CompiledRuntime>> {
         let modules = self.modules.read().unwrap_or_else(PoisonError::into_inner);
         let cached = modules.get(key)?;
-        cached.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        Some(cached.compiled.clone())
+        // Threads that run the same module write nothing that the others must read again.
+        if cached.used.load(Ordering::Relaxed) != self.clock.load(Ordering::Relaxed) {
+            cached.used.store(self.tick(), Ordering::Relaxed);
+        }
+        Some(cached.compiled.share())
+    }
+
+    fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Puts a module in and drops the least recently used ones beyond the bound; tells how many.
-    pub fn keep(&self, key: Key, compiled: Arc<CompiledRuntime>, most_bytes: u64) -> u64 {
+    pub fn keep(&self, key: Key, compiled: Shared<CompiledRuntime>, most_bytes: u64) -> u64 {
         let mut modules = self.modules.write().unwrap_or_else(PoisonError::into_inner);
-        let used = AtomicU64::new(self.clock.fetch_add(1, Ordering::Relaxed));
+        let used = AtomicU64::new(self.tick());
         modules.insert(key, Cached { compiled, used });
         let mut total: u64 = modules.values().map(|cached| cached.compiled.bytes).sum();
         let most = most_modules();

@@ -2,6 +2,7 @@
 
 use super::wasi::Exit;
 use super::{OutputTooLarge, Refused, Sandbox};
+use crate::catalog::RuntimeEntry;
 use crate::engine::{Slot, engine};
 use crate::error::{Error, Phase, Result, printable};
 use crate::jobs::Stop;
@@ -10,6 +11,7 @@ use crate::waiting::until;
 use crate::workers;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use wasmtime::{Extern, Instance, Store, Trap, TypedFunc, UpdateDeadline, WasmBacktrace};
 
 /// What is left of a guest that ended by itself.
@@ -22,6 +24,7 @@ pub(crate) struct Captured {
     /// Whether it wanted more than it may have.
     pub refused: Option<Refused>,
     pub fuel: Option<u64>,
+    pub entry: Arc<RuntimeEntry>,
 }
 
 /// How a guest ended.
@@ -124,7 +127,7 @@ fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) ->
     let (memory_bytes, refused) = (sandbox.limiter.peak as u64, sandbox.limiter.refused);
     let (stdout, stderr) = sandbox.stdio.into_captured();
     let fuel = fuel.zip(left).map(|(given, left)| given - left);
-    Ok(Captured { stdout, stderr, ending, memory_bytes, refused, fuel })
+    Ok(Captured { stdout, stderr, ending, memory_bytes, refused, fuel, entry: sandbox.entry })
 }
 
 fn guest(module: &RunnableModule, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {

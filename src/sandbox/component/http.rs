@@ -3,6 +3,7 @@
 
 use super::super::{Policy, Sandbox};
 use crate::origins::HttpGrant;
+use crate::shared::Share;
 use crate::stats::STATS;
 use ::http::uri::{PathAndQuery, Scheme};
 use ::http::{Request, Response, Uri};
@@ -61,11 +62,11 @@ pub(super) struct Hooks {
 
 #[derive(Default)]
 pub(super) struct Gate {
-    policy: Option<Arc<Policy>>,
+    policy: Option<Share<Policy>>,
 }
 
 impl Hooks {
-    pub fn new(policy: Arc<Policy>) -> Self {
+    pub fn new(policy: Share<Policy>) -> Self {
         Hooks { context: WasiHttpCtx::new(), gate: Gate { policy: Some(policy) } }
     }
 }
