@@ -253,6 +253,9 @@ fn pool(options: &Options) -> InstanceAllocationStrategy {
     let slots = options.pool_slots;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_memories(slots).total_stacks(slots).total_component_instances(slots);
+    // Each slot keeps the memory image of the module that it had last: a host with more runtimes than slots maps another one
+    // for each call, which costs more than the call.
+    pool.max_unused_warm_slots(slots);
     // A module is one core instance with a table or two; a component may be many.
     pool.max_core_instances_per_component(INSTANCES as u32)
         .total_core_instances(slots.saturating_mul(INSTANCES as u32));

@@ -200,3 +200,23 @@ fn tick(engine: &'static Engine) {
         idle = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_as_many_as_there_are_wherever_they_are_taken_and_given_back() {
+        for total in [1, 3, 8, 9, 128] {
+            let slots: &'static Slots = Box::leak(Box::new(Slots::new(total)));
+            // Threads of every shard, so that some take what is not their own and give back to others.
+            for _ in 0..2 * SHARDS {
+                let taken: Vec<Slot> = std::iter::from_fn(|| slots.take_free()).collect();
+                assert_eq!((taken.len(), slots.in_use()), (total as usize, total as usize));
+                let others: Vec<_> = taken.into_iter().map(|slot| thread::spawn(|| drop(slot))).collect();
+                others.into_iter().for_each(|thread| thread.join().unwrap_or_default());
+                assert_eq!(slots.in_use(), 0);
+            }
+        }
+    }
+}
