@@ -13,7 +13,7 @@ use ways::{Arawn, Floor, Obvious, PASSTHROUGH, SIZES, ask, input};
 
 /// One warm call at each size, three ways.
 fn warm_call(c: &mut Criterion) {
-    ask(arawn::ffi::arawn_executor_new, r#"{"id":"warm","cache_dir":null}"#);
+    ask("arawn_executor_new", r#"{"id":"warm","cache_dir":null}"#);
     let mut group = c.benchmark_group("warm call");
     for size in SIZES {
         let json = input(size);
@@ -47,10 +47,7 @@ fn first_call(c: &mut Criterion) {
     };
     let open = |id: &str, cache: &str| {
         let runtimes = runtimes.display();
-        ask(
-            arawn::ffi::arawn_executor_new,
-            &format!(r#"{{"id":"{id}","runtimes_dir":"{runtimes}","cache_dir":{cache}}}"#),
-        );
+        ask("arawn_executor_new", &format!(r#"{{"id":"{id}","runtimes_dir":"{runtimes}","cache_dir":{cache}}}"#));
     };
     open("no-disk", "null");
     open("disk", &format!("\"{}\"", cache.display()));
@@ -65,7 +62,7 @@ fn first_call(c: &mut Criterion) {
         // Evicted from memory by configuration: the bound is one byte, so that each runtime pushes out the other.
         let pair = [add(), add()].map(|n| Arawn::new("disk", &format!("r{n}"), &json));
         pair.iter().for_each(|call| assert!(call.call() > 0));
-        ask(arawn::ffi::arawn_executor_close, r#"{"executor":"disk"}"#);
+        ask("arawn_executor_close", r#"{"executor":"disk"}"#);
         open("disk", &format!("\"{}\"", cache.display()));
         let mut turn = 0;
         b.iter(|| {
@@ -83,15 +80,15 @@ fn first_call(c: &mut Criterion) {
 fn executor(c: &mut Criterion) {
     c.bench_function("executor new and close", |b| {
         b.iter(|| {
-            ask(arawn::ffi::arawn_executor_new, r#"{"id":"short-lived"}"#);
-            ask(arawn::ffi::arawn_executor_close, r#"{"executor":"short-lived"}"#);
+            ask("arawn_executor_new", r#"{"id":"short-lived"}"#);
+            ask("arawn_executor_close", r#"{"executor":"short-lived"}"#);
         });
     });
 }
 
 fn configure(_: &mut Criterion) {
     // Small enough that two modules of `first call` do not fit, so that a load from disk can be repeated.
-    ask(arawn::ffi::arawn_configure, r#"{"module_cache_bytes":1}"#);
+    ask("arawn_configure", r#"{"module_cache_bytes":1}"#);
 }
 
 criterion_group!(benches, configure, warm_call, first_call, executor);

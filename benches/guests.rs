@@ -66,11 +66,11 @@ fn one_process(runtime: &str, directory: &Path) {
     let cache = cache.display();
     let limits = r#"{"timeout_ms":300000}"#;
     let config = format!(r#"{{"id":"a","runtimes_dir":"{runtimes}","cache_dir":"{cache}","limits":{limits}}}"#);
-    ask(arawn::ffi::arawn_executor_new, &config);
+    ask("arawn_executor_new", &config);
     let (_, _, input) = GUESTS.iter().find(|(_, name, _)| *name == runtime).unwrap();
     let request = format!(r#"{{"executor":"a","runtime":"{runtime}","input":{input},"meta":true}}"#);
     let begun = Instant::now();
-    let reply = answer(arawn::ffi::arawn_execute_runtime, &request);
+    let reply = answer("arawn_execute_runtime", &request);
     let first = begun.elapsed().as_secs_f64();
     let call = Arawn::new("a", runtime, input);
     let timed = |_| {
@@ -80,7 +80,7 @@ fn one_process(runtime: &str, directory: &Path) {
     };
     let warm = median((0..100).map(timed).collect());
     // Waits for the cache to be written.
-    ask(arawn::ffi::arawn_executor_close, r#"{"executor":"a"}"#);
+    ask("arawn_executor_close", r#"{"executor":"a"}"#);
     println!("{} {} {}", reply["meta"]["cache"].as_str().unwrap(), first * 1e3, warm * 1e6);
 }
 

@@ -1,6 +1,6 @@
 //! Warm calls: against the floor and the obvious way, by size, by threads, and what stays in memory.
 
-use crate::measure::{allocated, interleaved, median, resident};
+use crate::measure::{self, allocated, interleaved, median, resident};
 use crate::report::{Table, Target};
 use crate::ways::{Arawn, Floor, Obvious, Spawn, ask, input};
 use rustix::process::{Resource, Rlimit};
@@ -11,8 +11,8 @@ pub fn configure() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let enough = limit.maximum.unwrap_or(8192).min(8192).max(limit.current.unwrap_or(8192));
     rustix::process::setrlimit(Resource::Nofile, Rlimit { current: Some(enough), ..limit }).unwrap();
-    ask(arawn::ffi::arawn_configure, r#"{"module_cache_bytes":1073741824}"#);
-    ask(arawn::ffi::arawn_executor_new, r#"{"id":"bench","cache_dir":null}"#);
+    ask("arawn_configure", r#"{"module_cache_bytes":1073741824}"#);
+    ask("arawn_executor_new", r#"{"id":"bench","cache_dir":null}"#);
 }
 
 pub fn warm(table: &mut Table, rounds: usize) {
@@ -32,46 +32,59 @@ pub fn warm(table: &mut Table, rounds: usize) {
             arawn / floor,
             how,
         );
-        let least = if size == 42 { 18.0 } else { 1.0 };
+        let least = if size == 42 { Target::AtLeast(18.0) } else { Target::None };
         let how = format!("{obvious:.1} µs, {arawn:.2} µs");
-        table.row(&format!("the obvious way, {name}, against it"), Target::AtLeast(least), "", obvious / arawn, how);
+        table.row(&format!("the obvious way, {name}, against it"), least, "", obvious / arawn, how);
         bytes_cost.push(arawn * 1e3 / size as f64);
     }
     let how = format!("{:.2} ns, {:.2} ns", bytes_cost[2], bytes_cost[1]);
     table.row("cost a byte, 1 MiB against 64 KiB", Target::AtMost(1.1), "", bytes_cost[2] / bytes_cost[1], how);
 }
 
-/// Calls a second of one thread and of two, in turns.
+/// Calls a second of one thread and of two. Each round times a thread on either core by itself and then both at once: cores of
+/// a shared machine are not equally fast. Nor are they always two: rounds in which they are not are left out.
 pub fn threads(table: &mut Table, rounds: usize) {
-    const CALLS: usize = 2000;
+    const CALLS: usize = 5_000;
     let json = input(42);
-    let run = |threads: usize| {
-        let begun = Instant::now();
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    let call = Arawn::new("bench", "passthrough", &json);
-                    (0..CALLS).for_each(|_| assert!(call.call() > 0));
-                });
-            }
-        });
-        (threads * CALLS) as f64 / begun.elapsed().as_secs_f64()
+    let floor = Floor::new(&json);
+    let arawn = || {
+        let call = Arawn::new("bench", "passthrough", &json);
+        move |count: usize| (0..count).for_each(|_| assert!(call.call() > 0))
     };
-    let (mut one, mut two) = (Vec::new(), Vec::new());
-    for _ in 0..(rounds / 5).max(10) {
-        one.push(run(1));
-        two.push(run(2));
+    let bare = || {
+        let mut call = floor.again();
+        move |count: usize| (0..count).for_each(|_| assert!(call.call() > 0))
+    };
+    let (wanted, mut tried) = ((rounds / 5).max(20), 0);
+    let (mut alone, mut together, mut ratios, mut floors) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    while ratios.len() < wanted && tried < 5 * wanted {
+        tried += 1;
+        let [one, two] = measure::alone_and_together(CALLS, &arawn);
+        let [floor_one, floor_two] = measure::alone_and_together(CALLS, &bare);
+        if measure::has_two_cores() {
+            alone.push(one);
+            together.push(two);
+            ratios.push(two / one);
+            floors.push(floor_two / floor_one);
+        }
     }
-    let (one, two) = (median(one), median(two));
-    let how = format!("{:.0}, {:.0} calls a second", two, one);
-    table.row("two threads against one", Target::AtLeast(1.85), "", two / one, how);
+    if ratios.is_empty() {
+        eprintln!("two threads against one is not measured: this machine has no two cores for it");
+        return;
+    }
+    let rounds = ratios.len();
+    let how = format!("{:.0}, {:.0} calls a second; {rounds} rounds of {tried}", median(together), median(alone));
+    table.row("two threads against one", Target::AtLeast(1.85), "", median(ratios), how);
+    let line = measure::line_to_another_core();
+    let how = format!("a cache line takes {line:.0} ns to the other core");
+    table.row("the same of the bare floor", Target::None, "", median(floors), how);
 }
 
 /// What one executor costs in time and memory, of a thousand that stay open.
 pub fn executors(table: &mut Table) {
     const COUNT: usize = 1000;
-    let open = |n: usize| ask(arawn::ffi::arawn_executor_new, &format!(r#"{{"id":"executor-of-many-{n}"}}"#));
-    let close = |n: usize| ask(arawn::ffi::arawn_executor_close, &format!(r#"{{"executor":"executor-of-many-{n}"}}"#));
+    let open = |n: usize| ask("arawn_executor_new", &format!(r#"{{"id":"executor-of-many-{n}"}}"#));
+    let close = |n: usize| ask("arawn_executor_close", &format!(r#"{{"executor":"executor-of-many-{n}"}}"#));
     // Once before, so that what is made for the first one is not counted.
     (0..COUNT / 10).for_each(open);
     let before = allocated();

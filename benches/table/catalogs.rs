@@ -3,6 +3,7 @@
 use crate::measure::{interleaved, median};
 use crate::report::{Table, Target};
 use crate::ways::{Arawn, Floor, PASSTHROUGH, ask, input};
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -33,7 +34,7 @@ fn catalog(entries: usize, modules: usize) -> TempDir {
 fn executor(id: &str, directory: &Path) {
     let directory = directory.display();
     let config = format!(r#"{{"id":"{id}","runtimes_dir":"{directory}","cache_dir":null}}"#);
-    ask(arawn::ffi::arawn_executor_new, &config);
+    ask("arawn_executor_new", &config);
 }
 
 pub fn large(table: &mut Table, rounds: usize) {
@@ -66,6 +67,16 @@ pub fn many(table: &mut Table) {
     let [one, many] = interleaved(20, COUNT, [&mut || calls[0].call(), &mut next]);
     let how = format!("{many:.2} µs, {one:.2} µs");
     table.row("1,000 runtimes in turn against one 1,000 times", Target::AtMost(1.5), "", many / one, how);
+
+    // What of that is the processor's: each of them has code and data of its own, which no cache holds all of.
+    let mut floor = Floor::with_slots(&json, 2 * COUNT as u32);
+    (0..COUNT).for_each(|n| floor.add(&variant(n)));
+    let floor = RefCell::new(floor);
+    let mut turn = (0..COUNT).cycle();
+    let mut next = || floor.borrow_mut().call_other(turn.next().unwrap_or_default());
+    let [one, many] = interleaved(20, COUNT, [&mut || floor.borrow_mut().call(), &mut next]);
+    let how = format!("{many:.2} µs, {one:.2} µs");
+    table.row("the same of the bare floor, with a slot for each", Target::None, "", many / one, how);
 }
 
 /// The first call of a module that nobody has compiled, against wasmtime's own compile of one like it.

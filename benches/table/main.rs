@@ -1,8 +1,9 @@
 //! Measures what libarawn promises about speed and prints it beside its targets: `make bench`.
 //!
 //! Each ratio is of medians from one interleaved run, since these are figures of a machine that may be shared and only their
-//! proportions mean anything. With `--save` the table goes to `docs/bench.md` and the picture to `docs/latency.svg`;
-//! ARAWN_BENCH_ROUNDS sets the number of rounds (default 300) and what takes long is left out below 300.
+//! proportions mean anything. With `--save` the table goes to `docs/bench.md` and the picture to `docs/latency.svg`.
+//! ARAWN_BENCH_LIBRARY names the library to be measured (default: what is linked into this program). ARAWN_BENCH_ROUNDS sets the
+//! number of rounds (default 300); what takes long, and what is of the library that ships, is left out below 300.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -31,8 +32,10 @@ fn main() {
     let is_saved = std::env::args().any(|argument| argument == "--save");
     let mut table = Table::new(rounds);
 
-    // A process of its own each, so first: before this one has an engine and its threads.
-    processes::first_call_of_a_process(&mut table, if is_whole { 200 } else { 40 });
+    if is_whole {
+        // A process of its own each, so first: before this one has an engine and its threads.
+        processes::first_call_of_a_process(&mut table);
+    }
     calls::configure();
     calls::warm(&mut table, rounds);
     calls::threads(&mut table, rounds);
@@ -42,8 +45,8 @@ fn main() {
     if is_whole {
         catalogs::many(&mut table);
         calls::growth(&mut table);
+        processes::library(&mut table);
     }
-    processes::library(&mut table);
     println!("{}", table.markdown());
     if is_saved {
         let curve = calls::curve(rounds);

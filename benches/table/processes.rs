@@ -36,7 +36,7 @@ fn compile(directory: &Path, name: &str, source: &str, flags: &[&str]) -> PathBu
 }
 
 /// From a process's start to its end with one call in it, above one with nothing in it. The disk cache is warm.
-pub fn first_call_of_a_process(table: &mut Table, rounds: usize) {
+pub fn first_call_of_a_process(table: &mut Table) {
     let directory = tempfile::tempdir().unwrap();
     let library = root().join("target/release/libarawn.so.0");
     if !library.exists() {
@@ -54,7 +54,7 @@ pub fn first_call_of_a_process(table: &mut Table, rounds: usize) {
     };
     assert!(Command::new(&call).arg("close").arg(&config).status().unwrap().success());
     let (mut calls, mut nothing) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
+    for _ in 0..200 {
         calls.push(run(&call));
         nothing.push(run(&empty));
     }

@@ -7,6 +7,8 @@ use std::fmt::Write;
 pub enum Target {
     AtMost(f64),
     AtLeast(f64),
+    /// For comparison.
+    None,
 }
 
 struct Row {
@@ -36,13 +38,14 @@ impl Table {
     pub fn markdown(&self) -> String {
         let mut text = "| what | target | measured | of |\n| --- | --- | ---: | --- |\n".to_owned();
         for row in &self.rows {
-            let (word, target, is_met) = match row.target {
-                Target::AtMost(target) => ("at most", target, row.measured <= target),
-                Target::AtLeast(target) => ("at least", target, row.measured >= target),
+            let Row { what, target, unit, measured, how } = row;
+            let (target, is_met) = match target {
+                Target::AtMost(most) => (format!("at most {most}{unit}"), measured <= most),
+                Target::AtLeast(least) => (format!("at least {least}{unit}"), measured >= least),
+                Target::None => (String::new(), true),
             };
-            let (unit, mark) = (row.unit, if is_met { "" } else { " (missed)" });
-            let (what, measured, how) = (&row.what, row.measured, &row.how);
-            writeln!(text, "| {what} | {word} {target}{unit} | {measured:.2}{unit}{mark} | {how} |").unwrap();
+            let mark = if is_met { "" } else { " (missed)" };
+            writeln!(text, "| {what} | {target} | {measured:.2}{unit}{mark} | {how} |").unwrap();
         }
         text
     }

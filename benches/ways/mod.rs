@@ -2,7 +2,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "a benchmark may fail loudly, and uses a part")]
 #![allow(unsafe_code, reason = "the benchmarks call the C interface")]
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::sync::LazyLock;
 use wasmtime::{Caller, Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, Store};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -28,50 +29,104 @@ pub fn input(size: usize) -> String {
     json
 }
 
-/// libarawn through its C interface.
+/// A function of the C interface that takes JSON.
+type Function = unsafe extern "C" fn(*const c_char) -> *mut c_char;
+
+/// libarawn through its C interface: the library that ARAWN_BENCH_LIBRARY names, as a host loads it, or else what is linked
+/// into this program.
+struct Library {
+    loaded: Option<*mut c_void>,
+    free: unsafe extern "C" fn(*mut c_char),
+}
+
+// SAFETY: what `dlopen` gives may be used by any thread.
+unsafe impl Send for Library {}
+// SAFETY: as above.
+unsafe impl Sync for Library {}
+
+static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
+    let Ok(path) = std::env::var("ARAWN_BENCH_LIBRARY") else {
+        return Library { loaded: None, free: arawn::ffi::arawn_free };
+    };
+    let name = CString::new(path.clone()).unwrap();
+    // SAFETY: the name ends with a NUL; the library is never closed; and its `arawn_free` is what the header says.
+    unsafe {
+        let loaded = libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
+        assert!(!loaded.is_null(), "{path} cannot be loaded: run make");
+        let free = libc::dlsym(loaded, c"arawn_free".as_ptr());
+        assert!(!free.is_null(), "{path} has no arawn_free");
+        Library {
+            loaded: Some(loaded),
+            free: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_char)>(free),
+        }
+    }
+});
+
+fn function(name: &str) -> Function {
+    let Some(loaded) = LIBRARY.loaded else {
+        return match name {
+            "arawn_configure" => arawn::ffi::arawn_configure,
+            "arawn_execute_runtime" => arawn::ffi::arawn_execute_runtime,
+            "arawn_executor_close" => arawn::ffi::arawn_executor_close,
+            "arawn_executor_new" => arawn::ffi::arawn_executor_new,
+            _ => panic!("{name} is not used by any benchmark"),
+        };
+    };
+    let symbol = CString::new(name).unwrap();
+    // SAFETY: the name ends with a NUL, and each function that the benchmarks name is such a one.
+    unsafe {
+        let function = libc::dlsym(loaded, symbol.as_ptr());
+        assert!(!function.is_null(), "the library has no {name}");
+        std::mem::transmute::<*mut c_void, Function>(function)
+    }
+}
+
+/// A call of a runtime by an executor.
 pub struct Arawn {
     request: CString,
     pub input_len: usize,
+    execute: Function,
 }
 
 impl Arawn {
     pub fn new(executor: &str, runtime: &str, input: &str) -> Self {
         let request = format!(r#"{{"executor":"{executor}","runtime":"{runtime}","input":{input}}}"#);
-        Arawn { request: CString::new(request).unwrap(), input_len: input.len() }
+        let (request, execute) = (CString::new(request).unwrap(), function("arawn_execute_runtime"));
+        Arawn { request, input_len: input.len(), execute }
     }
 
     pub fn call(&self) -> usize {
         // SAFETY: the request ends with a NUL, and the reply is released once, after its last use.
         unsafe {
-            let reply = arawn::ffi::arawn_execute_runtime(self.request.as_ptr());
+            let reply = (self.execute)(self.request.as_ptr());
             let text = CStr::from_ptr(reply).to_bytes();
             assert!(text.starts_with(b"{\"status\":\"ok\""), "{}", String::from_utf8_lossy(text));
             let len = text.len();
-            arawn::ffi::arawn_free(reply);
+            (LIBRARY.free)(reply);
             len
         }
     }
 }
 
 /// Makes a call with one JSON argument and releases the reply, which must be `ok`.
-pub fn ask(function: unsafe extern "C" fn(*const c_char) -> *mut c_char, json: &str) {
-    let json = CString::new(json).unwrap();
+pub fn ask(name: &str, json: &str) {
+    let (function, json) = (function(name), CString::new(json).unwrap());
     // SAFETY: as in `Arawn::call`.
     unsafe {
         let reply = function(json.as_ptr());
         assert!(CStr::from_ptr(reply).to_bytes().starts_with(b"{\"status\":\"ok\""), "{:?}", CStr::from_ptr(reply));
-        arawn::ffi::arawn_free(reply);
+        (LIBRARY.free)(reply);
     }
 }
 
 /// The same with the reply.
-pub fn answer(function: unsafe extern "C" fn(*const c_char) -> *mut c_char, json: &str) -> serde_json::Value {
-    let json = CString::new(json).unwrap();
+pub fn answer(name: &str, json: &str) -> serde_json::Value {
+    let (function, json) = (function(name), CString::new(json).unwrap());
     // SAFETY: as in `Arawn::call`.
     let reply: serde_json::Value = unsafe {
         let reply = function(json.as_ptr());
         let value = serde_json::from_slice(CStr::from_ptr(reply).to_bytes()).unwrap();
-        arawn::ffi::arawn_free(reply);
+        (LIBRARY.free)(reply);
         value
     };
     assert_eq!(reply["status"], "ok", "{reply}");
@@ -82,7 +137,9 @@ pub fn answer(function: unsafe extern "C" fn(*const c_char) -> *mut c_char, json
 /// buffer that is kept between calls; no limits, no deadline, no JSON.
 pub struct Floor {
     engine: Engine,
+    linker: Linker<Buffers>,
     pre: InstancePre<Buffers>,
+    others: Vec<InstancePre<Buffers>>,
     input: Vec<u8>,
     output: Vec<u8>,
 }
@@ -95,8 +152,14 @@ struct Buffers {
 
 impl Floor {
     pub fn new(input: &str) -> Self {
+        Floor::with_slots(input, 128)
+    }
+
+    /// Where each slot keeps the memory image of the module that it had last.
+    pub fn with_slots(input: &str, slots: u32) -> Self {
         let mut pool = wasmtime::PoolingAllocationConfig::new();
-        pool.total_core_instances(128).total_memories(128).total_tables(128).total_stacks(128);
+        pool.total_core_instances(slots).total_memories(slots).total_tables(slots).total_stacks(slots);
+        pool.max_unused_warm_slots(slots);
         pool.pagemap_scan(Enabled::Auto).linear_memory_keep_resident(4 << 20).table_keep_resident(64 << 10);
         let mut config = Config::new();
         config.epoch_interruption(true).concurrency_support(false);
@@ -145,16 +208,38 @@ impl Floor {
             )
             .unwrap();
         let pre = linker.instantiate_pre(&module).unwrap();
-        Floor { engine, pre, input: input.as_bytes().to_vec(), output: Vec::new() }
+        Floor { engine, linker, pre, others: Vec::new(), input: input.as_bytes().to_vec(), output: Vec::new() }
+    }
+
+    /// Another thread's, of the same engine and module.
+    pub fn again(&self) -> Self {
+        let (engine, linker, pre) = (self.engine.clone(), self.linker.clone(), self.pre.clone());
+        Floor { engine, linker, pre, others: Vec::new(), input: self.input.clone(), output: Vec::new() }
+    }
+
+    /// Takes in another module.
+    pub fn add(&mut self, wasm: &[u8]) {
+        let module = self.compile(wasm);
+        self.others.push(self.linker.instantiate_pre(&module).unwrap());
     }
 
     pub fn call(&mut self) -> usize {
+        self.run(None)
+    }
+
+    /// The same with one of the other modules.
+    pub fn call_other(&mut self, index: usize) -> usize {
+        self.run(Some(index))
+    }
+
+    fn run(&mut self, other: Option<usize>) -> usize {
+        let pre = other.map_or(&self.pre, |index| &self.others[index]);
         let mut output = std::mem::take(&mut self.output);
         output.clear();
         let buffers = Buffers { input: std::mem::take(&mut self.input), read: 0, output };
         let mut store = Store::new(&self.engine, buffers);
         store.set_epoch_deadline(1_000_000);
-        let instance = self.pre.instantiate(&mut store).unwrap();
+        let instance = pre.instantiate(&mut store).unwrap();
         let start = instance.get_typed_func::<(), ()>(&mut store, "_start").unwrap();
         start.call(&mut store, ()).unwrap();
         let buffers = store.into_data();
