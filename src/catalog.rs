@@ -30,10 +30,10 @@ pub struct RuntimeCatalog {
     directory: Option<Directory>,
 }
 
-/// Once for each shard of threads.
-static EMBEDDED: LazyLock<[Vec<Arc<RuntimeEntry>>; SHARDS]> = LazyLock::new(|| {
-    std::array::from_fn(|_| BUILTINS.iter().map(|builtin| Arc::new(RuntimeEntry::embedded(builtin))).collect())
-});
+/// For each shard of threads by itself.
+static EMBEDDED: [LazyLock<Vec<Arc<RuntimeEntry>>>; SHARDS] =
+    [const { LazyLock::new(|| BUILTINS.iter().map(|builtin| Arc::new(RuntimeEntry::embedded(builtin))).collect()) };
+        SHARDS];
 
 impl RuntimeCatalog {
     /// The embedded runtimes alone.
