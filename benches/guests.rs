@@ -52,7 +52,10 @@ fn main() {
                 };
                 assert_eq!(cache, expected);
                 first.push(first_ms.parse().unwrap());
-                warm.push(warm_us.parse().unwrap());
+                // Where the files are so new that they could change and look the same, each call reads them again.
+                if cache == "disk" {
+                    warm.push(warm_us.parse().unwrap());
+                }
             }
         }
         let [compiled, disk, warm] = [compiled, disk, warm].map(median);
