@@ -16,7 +16,7 @@ pub(crate) use schema::unsupported as schema_unsupported;
 
 use crate::builtins::BUILTINS;
 use crate::error::{Error, Result};
-use crate::shared::{SHARDS, shard};
+use crate::shared::{Apart, SHARDS, Shard, Sharded};
 use directory::Directory;
 use std::collections::HashMap;
 use std::fs;
@@ -30,10 +30,13 @@ pub struct RuntimeCatalog {
     directory: Option<Directory>,
 }
 
-/// For each shard of threads by itself.
-static EMBEDDED: [LazyLock<Vec<Arc<RuntimeEntry>>>; SHARDS] =
-    [const { LazyLock::new(|| BUILTINS.iter().map(|builtin| Arc::new(RuntimeEntry::embedded(builtin))).collect()) };
-        SHARDS];
+/// For each shard of threads by itself, so that they do not count references in the same place.
+static EMBEDDED: Sharded<LazyLock<Vec<Arc<RuntimeEntry>>>> =
+    Sharded::new([const { Apart(LazyLock::new(embedded)) }; SHARDS]);
+
+fn embedded() -> Vec<Arc<RuntimeEntry>> {
+    BUILTINS.iter().map(|builtin| Arc::new(RuntimeEntry::embedded(builtin))).collect()
+}
 
 impl RuntimeCatalog {
     /// The embedded runtimes alone.
@@ -89,18 +92,28 @@ impl RuntimeCatalog {
 
     /// Finds a runtime by name in the catalog as it is now on disk.
     pub fn resolve(&self, name: &str) -> Result<Arc<RuntimeEntry>> {
-        self.get(name).ok_or_else(|| Error::UnknownRuntime { runtime: name.to_owned(), near: self.near(name) })
+        self.resolve_on(Shard::current(), name)
+    }
+
+    /// The same for a thread of that shard.
+    pub(crate) fn resolve_on(&self, shard: Shard, name: &str) -> Result<Arc<RuntimeEntry>> {
+        self.get_on(shard, name)
+            .ok_or_else(|| Error::UnknownRuntime { runtime: name.to_owned(), near: self.near(name) })
     }
 
     /// The entry of that name, if there is one.
     pub fn get(&self, name: &str) -> Option<Arc<RuntimeEntry>> {
-        let embedded = EMBEDDED[shard()].iter().find(|entry| entry.name == name);
+        self.get_on(Shard::current(), name)
+    }
+
+    fn get_on(&self, shard: Shard, name: &str) -> Option<Arc<RuntimeEntry>> {
+        let embedded = EMBEDDED[shard].iter().find(|entry| entry.name == name);
         embedded.cloned().or_else(|| self.directory.as_ref()?.current(|entries| entries.get(name).cloned()))
     }
 
     /// All entries, by name.
     pub fn list(&self) -> Vec<Arc<RuntimeEntry>> {
-        let mut entries = EMBEDDED[shard()].clone();
+        let mut entries = EMBEDDED[Shard::current()].clone();
         if let Some(directory) = &self.directory {
             directory.current(|current| entries.extend(current.values().cloned()));
         }

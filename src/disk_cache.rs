@@ -36,13 +36,24 @@ pub(crate) struct Artifact {
 }
 
 impl Artifact {
-    /// Maps the artifact, whichever kind it is.
-    pub fn deserialize(&self, engine: &Engine) -> wasmtime::Result<Code> {
-        match Engine::detect_precompiled_file(self.path())? {
-            Some(Precompiled::Module) => self.map_module(engine),
+    /// What it was compiled from, if it is an artifact of something that this build runs.
+    pub fn kind(&self) -> Option<Kind> {
+        match Engine::detect_precompiled_file(self.path()) {
+            Ok(Some(Precompiled::Module)) => Some(Kind::Module),
             #[cfg(feature = "components")]
-            Some(Precompiled::Component) => self.map_component(engine),
-            _ => Err(wasmtime::Error::msg("it is no artifact")),
+            Ok(Some(Precompiled::Component)) => Some(Kind::Component),
+            _ => None,
+        }
+    }
+
+    /// Maps the artifact.
+    pub fn deserialize(&self, engine: &Engine, kind: Kind) -> wasmtime::Result<Code> {
+        match kind {
+            Kind::Module => self.map_module(engine),
+            #[cfg(feature = "components")]
+            Kind::Component => self.map_component(engine),
+            #[cfg(not(feature = "components"))]
+            Kind::Component => Err(wasmtime::Error::msg("this build runs modules alone")),
         }
     }
 

@@ -1,82 +1,39 @@
 //! The process-global engine: one pool of instances, one ticker for all deadlines, one set of slots.
 
+mod profile;
 mod slots;
 
+pub(crate) use profile::{Imports, Metering, Profile, Target};
 pub(crate) use slots::Slot;
 
-use crate::compiler;
 use crate::config::Options;
 use crate::error::{Error, Phase, Result};
 use crate::jobs::{Deadline, Stop};
-#[cfg(feature = "components")]
-use crate::sandbox::component;
-use crate::sandbox::{INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES, files, host, poll, wasi};
+use crate::sandbox::stack;
+use crate::shared::Shard;
 use crate::threads;
-use crate::warnings::{About, warn};
 use once_cell::sync::OnceCell;
 use slots::{Slots, Ticker};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 
 static OPTIONS: Mutex<Option<Options>> = Mutex::new(None);
 static ENGINE: OnceCell<Engine> = OnceCell::new();
 static FORKED: AtomicBool = AtomicBool::new(false);
 
-/// Memory that a slot keeps between calls when the kernel can tell which pages were touched (`PAGEMAP_SCAN`, Linux
-/// 6.7). Without that, keeping pages means clearing all of them after each call, which pays only for few.
-const KEEP_RESIDENT: usize = 4 << 20;
-const KEEP_RESIDENT_WITHOUT_SCAN: usize = 64 << 10;
-
 /// Threads that drive connections: of the two, one can encrypt while the other one waits.
 const IO_WORKERS: usize = 2;
-
-/// What wasmtime may keep for one instance, in bytes; allocated as each needs it. CPython takes more than the default of 1 MiB.
-const INSTANCE_SIZE: usize = 4 << 20;
 
 /// Everything that all executors share.
 pub(crate) struct Engine {
     pub options: Options,
     plain: Profile,
     /// Counts fuel; made when first asked for.
-    metered: OnceCell<Profile>,
+    metered: OnceCell<Box<Profile>>,
     slots: Slots,
     ticker: Ticker,
     /// Threads for host calls that wait; made with the first guest that has files or is a component.
     io_threads: OnceCell<tokio::runtime::Runtime>,
-}
-
-/// Whether compiled code counts fuel and computes the same on every processor, which makes it slower.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Metering {
-    Off,
-    Fuel,
-}
-
-/// One way of compiling, and where such code runs.
-pub(crate) struct Profile {
-    /// What artifacts are compiled by and where they run if they fit.
-    pub main: Target,
-    /// On-demand instances of the same code, for modules that do not fit the pool.
-    roomy: OnceCell<Target>,
-    /// Names the directory of artifacts that this profile, wasmtime version and processor can load; a build without
-    /// compiler cannot tell, and looks into each.
-    pub compatibility: Option<String>,
-    pooled: bool,
-    config: Config,
-}
-
-/// A wasmtime engine with the imports that it offers.
-pub(crate) struct Target {
-    pub engine: wasmtime::Engine,
-    pub linker: Linker<Sandbox>,
-    /// For guests whose host calls may wait without a thread.
-    pub linker_that_waits: Linker<Sandbox>,
-    /// For guests with granted directories.
-    pub linker_with_files: Linker<Sandbox>,
-    /// Made with the first component.
-    #[cfg(feature = "components")]
-    components: OnceCell<wasmtime::component::Linker<Sandbox>>,
 }
 
 /// Sets the options, unless the engine exists already.
@@ -129,6 +86,8 @@ fn watch_for_fork() {
 
 impl Engine {
     fn new(options: Options) -> Result<Self> {
+        // Once there is a pool, the kernel has hundreds of mappings to list to whoever asks for this.
+        stack::is_large_enough();
         let plain = Profile::new(Metering::Off, &options)?;
         let slots = Slots::new(options.pool_slots);
         Ok(Engine {
@@ -144,7 +103,10 @@ impl Engine {
     pub fn profile(&self, metering: Metering) -> Result<&Profile> {
         match metering {
             Metering::Off => Ok(&self.plain),
-            Metering::Fuel => self.metered.get_or_try_init(|| Profile::new(Metering::Fuel, &self.options)),
+            Metering::Fuel => {
+                let made = || Profile::new(Metering::Fuel, &self.options).map(Box::new);
+                self.metered.get_or_try_init(made).map(|profile| &**profile)
+            }
         }
     }
 
@@ -154,8 +116,8 @@ impl Engine {
     }
 
     /// Takes a slot for one call, if one is free and nobody waits for it.
-    pub fn free_slot(&'static self) -> Result<Option<Slot>> {
-        self.slots.take_free().map(|slot| self.ticker.wake(self).map(|()| slot)).transpose()
+    pub fn free_slot(&'static self, shard: Shard) -> Result<Option<Slot>> {
+        self.slots.take_free(shard).map(|slot| self.ticker.wake(self).map(|()| slot)).transpose()
     }
 
     /// Takes a slot for one call, waiting for it until the deadline.
@@ -199,109 +161,10 @@ impl Engine {
     }
 
     fn increment_epochs(&self) {
-        for profile in std::iter::once(&self.plain).chain(self.metered.get()) {
-            for target in std::iter::once(&profile.main).chain(profile.roomy.get()) {
-                target.engine.increment_epoch();
-            }
+        self.plain.increment_epochs();
+        if let Some(metered) = self.metered.get() {
+            metered.increment_epochs();
         }
-    }
-}
-
-impl Profile {
-    fn new(metering: Metering, options: &Options) -> Result<Self> {
-        let mut config = base_config(metering, options);
-        let pooled = Target::new(config.clone().allocation_strategy(pool(options)));
-        let (main, pooled) = match pooled {
-            Ok(target) => (target, true),
-            Err(error) => {
-                let slots = options.pool_slots;
-                warn(About::Engine, format!("no pool of {slots} slots, and calls take longer for it: {error:#}"));
-                // No address space (`ulimit -v`, a small container): memories that are small and may move.
-                config.memory_reservation(0).memory_reservation_for_growth(1 << 20).memory_guard_size(0);
-                (Target::new(&config).map_err(Error::internal)?, false)
-            }
-        };
-        let compatibility = compiler::compatibility(&main.engine);
-        Ok(Profile { main, roomy: OnceCell::new(), compatibility, pooled, config })
-    }
-
-    /// The target for a module that the pool has refused; none where there is no pool.
-    pub fn roomy(&self) -> Result<Option<&Target>> {
-        if !self.pooled {
-            return Ok(None);
-        }
-        self.roomy.get_or_try_init(|| Target::new(&self.config).map_err(Error::internal)).map(Some)
-    }
-}
-
-fn base_config(metering: Metering, options: &Options) -> Config {
-    let mut config = Config::new();
-    config.epoch_interruption(true);
-    if metering == Metering::Fuel {
-        config.consume_fuel(true);
-        // For deterministic executors: what the standard leaves open is the same on every processor.
-        compiler::configure(&mut config);
-        config.relaxed_simd_deterministic(true);
-    }
-    // Only the component model's own async needs it, and each store pays for it.
-    config.concurrency_support(false);
-    config.signals_based_traps(options.signal_handlers);
-    config
-}
-
-fn pool(options: &Options) -> InstanceAllocationStrategy {
-    let slots = options.pool_slots;
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_memories(slots).total_stacks(slots).total_component_instances(slots);
-    // Each slot keeps the memory image of the module that it had last: a host with more runtimes than slots maps another one
-    // for each call, which costs more than the call.
-    pool.max_unused_warm_slots(slots);
-    // A module is one core instance with a table or two; a component may be many.
-    pool.max_core_instances_per_component(INSTANCES as u32)
-        .total_core_instances(slots.saturating_mul(INSTANCES as u32));
-    pool.max_tables_per_component(TABLES as u32).total_tables(slots.saturating_mul(TABLES as u32));
-    pool.max_component_instance_size(INSTANCE_SIZE).max_core_instance_size(INSTANCE_SIZE);
-    // Address space alone, as for memories; a table is as large as its guest makes it.
-    pool.table_elements(TABLE_ELEMENTS);
-    pool.pagemap_scan(Enabled::Auto);
-    let scans = PoolingAllocationConfig::is_pagemap_scan_available();
-    pool.linear_memory_keep_resident(if scans { KEEP_RESIDENT } else { KEEP_RESIDENT_WITHOUT_SCAN });
-    pool.table_keep_resident(KEEP_RESIDENT_WITHOUT_SCAN);
-    InstanceAllocationStrategy::Pooling(pool)
-}
-
-impl Target {
-    fn new(config: &Config) -> wasmtime::Result<Self> {
-        let engine = wasmtime::Engine::new(config)?;
-        let mut linker = Linker::new(&engine);
-        wasi::add_to_linker(&mut linker)?;
-        host::add_to_linker(&mut linker)?;
-        let mut linker_that_waits = Linker::new(&engine);
-        wasi::add_to_linker(&mut linker_that_waits)?;
-        poll::let_wait(&mut linker_that_waits)?;
-        host::let_wait(&mut linker_that_waits)?;
-        let mut linker_with_files = Linker::new(&engine);
-        files::add_to_linker(&mut linker_with_files)?;
-        poll::let_wait(&mut linker_with_files)?;
-        host::let_wait(&mut linker_with_files)?;
-        Ok(Target {
-            engine,
-            linker,
-            linker_that_waits,
-            linker_with_files,
-            #[cfg(feature = "components")]
-            components: OnceCell::new(),
-        })
-    }
-
-    /// The imports that components find.
-    #[cfg(feature = "components")]
-    pub fn components(&self) -> Result<&wasmtime::component::Linker<Sandbox>> {
-        self.components.get_or_try_init(|| {
-            let mut linker = wasmtime::component::Linker::new(&self.engine);
-            component::add_to_linker(&mut linker).map_err(Error::internal)?;
-            Ok(linker)
-        })
     }
 }
 

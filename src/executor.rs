@@ -15,14 +15,16 @@ use crate::json::RawJson;
 use crate::module_cache::{self, Prepared, Wanted};
 use crate::protocol::{ExecuteRequest, HostFunctionRequest, Meta, RuntimeInput, RuntimeOutput, error_reply};
 use crate::sandbox::{self, Captured, Ending, Policy, Refused, Run, Sandbox};
-use crate::shared::{Share, Shared};
+use crate::shared::{Shard, Share, Shared};
 use crate::stats::STATS;
 use crate::waiting::{Bell, block_on};
 use crate::workers::{self, Task};
 use crossbeam_utils::sync::ShardedLock;
+use foldhash::fast::RandomState;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -55,7 +57,8 @@ impl std::fmt::Debug for ScriptExecutor {
     }
 }
 
-static EXECUTORS: LazyLock<ShardedLock<HashMap<String, Shared<ScriptExecutor>>>> = LazyLock::new(ShardedLock::default);
+static EXECUTORS: LazyLock<ShardedLock<HashMap<String, Shared<ScriptExecutor>, RandomState>>> =
+    LazyLock::new(ShardedLock::default);
 
 /// How long closing an executor waits for compiled modules that are being written to disk.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
@@ -117,14 +120,16 @@ impl ScriptExecutor {
         input: &RuntimeInput<'_>,
         options: &CallOptions<'_>,
     ) -> Result<RuntimeOutput> {
+        let shard = Shard::current();
         let call = || {
             let limits = self.limits.tightened(&options.limits)?;
             let mut deadline = Deadline::after(Instant::now(), limits.timeout_ms);
             let _named = options.job.map(|job| self.jobs.begin(job, &mut deadline)).transpose()?;
-            block_on(self.call(name, input, &limits, deadline))
+            // A future where it is, since one that is handed on is copied whole.
+            block_on(pin!(self.call(shard, name, input, &limits, deadline)))
         };
         let result = call();
-        STATS.count_call(&result);
+        STATS.count_call(shard, &result);
         result
     }
 
@@ -142,8 +147,9 @@ impl ScriptExecutor {
         let [config, context] = [request.input.config, request.input.context].map(|json| json.get().to_owned());
         let task = Task::new(async move {
             let input = RuntimeInput { config: RawJson::checked(&config), context: RawJson::checked(&context) };
-            let result = executor.call(&runtime, &input, &limits, deadline).await;
-            STATS.count_call(&result);
+            let shard = Shard::current();
+            let result = executor.call(shard, &runtime, &input, &limits, deadline).await;
+            STATS.count_call(shard, &result);
             ticket.finish(result.map_or_else(|error| error_reply(&error), |output| output.into_reply(meta)));
         });
         jobs.start(&name, task);
@@ -184,6 +190,7 @@ impl ScriptExecutor {
 
     async fn call(
         &self,
+        shard: Shard,
         name: &str,
         input: &RuntimeInput<'_>,
         limits: &Limits,
@@ -195,15 +202,15 @@ impl ScriptExecutor {
             deadline.patience().map_err(|stop| self.engine.not_begun(stop, &deadline))?;
             taken_up = Instant::now();
         }
-        let mut entry = self.catalog.resolve(name)?;
+        let mut entry = self.catalog.resolve_on(shard, name)?;
         let prepared = loop {
-            match self.prepared(&entry, input, limits, &deadline).await {
+            match self.prepared(shard, &entry, input, limits, &deadline).await {
                 Ok(prepared) => break prepared,
                 Err(error) => entry = self.replacement(&entry, error)?,
             }
         };
         // A clock is not free: one time will do where nothing waits.
-        let (slot, loaded) = match self.engine.free_slot()? {
+        let (slot, loaded) = match self.engine.free_slot(shard)? {
             Some(slot) => (slot, None),
             None => {
                 let loaded = Instant::now();
@@ -213,7 +220,7 @@ impl ScriptExecutor {
         deadline.begin().map_err(|stop| self.engine.not_begun(stop, &deadline))?;
         let queued = Instant::now();
         let loaded = loaded.unwrap_or(queued);
-        let sandbox = || Sandbox::new(entry, self.policy.share(), input.to_stdin(), limits, deadline);
+        let sandbox = || Sandbox::new(entry, self.policy.share(shard), input.to_stdin(), limits, deadline);
         let captured = match sandbox::run(&prepared.compiled, sandbox, slot) {
             Ok(Run::Ended(captured)) => Ok(captured),
             Ok(Run::Waits(run)) => run.await,
@@ -225,13 +232,14 @@ impl ScriptExecutor {
             queue_us: us(begun, taken_up) + us(loaded, queued),
             run_us: us(queued, Instant::now()),
         };
-        STATS.record_times(times.load_us, times.queue_us, times.run_us);
+        STATS.record_times(shard, times.load_us, times.queue_us, times.run_us);
         judge(captured?, &prepared, &times)
     }
 
     /// The module to run, with a config that fits it.
     async fn prepared(
         &self,
+        shard: Shard,
         entry: &RuntimeEntry,
         input: &RuntimeInput<'_>,
         limits: &Limits,
@@ -239,7 +247,8 @@ impl ScriptExecutor {
     ) -> Result<Prepared> {
         entry.check_config(input.config, deadline)?;
         let (metering, module_bytes, disk) = (self.metering(limits), limits.module_bytes, self.disk.as_ref());
-        module_cache::cache().prepared(self.engine, &Wanted { entry, metering, module_bytes, disk, deadline }).await
+        let wanted = Wanted { entry, metering, module_bytes, disk, deadline, shard };
+        module_cache::cache().prepared(self.engine, &wanted).await
     }
 
     fn metering(&self, limits: &Limits) -> Metering {
@@ -335,7 +344,7 @@ pub(crate) fn open(config: ExecutorConfig) -> Result<Share<ScriptExecutor>> {
     if executors.contains_key(executor.id()) {
         return Err(Error::ExecutorExists { executor: executor.id().to_owned() });
     }
-    let share = executor.share();
+    let share = executor.share(Shard::current());
     executors.insert(executor.id().to_owned(), executor);
     Ok(share)
 }
@@ -351,7 +360,10 @@ pub(crate) fn set_host_function(request: &HostFunctionRequest, callback: Option<
 /// The executor of that name.
 pub(crate) fn find(id: &str) -> Result<Share<ScriptExecutor>> {
     let executors = EXECUTORS.read().unwrap_or_else(PoisonError::into_inner);
-    executors.get(id).map(Shared::share).ok_or_else(|| Error::UnknownExecutor { executor: id.to_owned() })
+    executors
+        .get(id)
+        .map(|executor| executor.share(Shard::current()))
+        .ok_or_else(|| Error::UnknownExecutor { executor: id.to_owned() })
 }
 
 /// Takes the name away. Calls in flight keep the executor until they end.

@@ -59,7 +59,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawJson<'a> {
 }
 
 /// Shorter text is not worth it.
-const LONG: usize = 1024;
+pub(crate) const LONG: usize = 1024;
 
 /// Reads an object, with nothing but white space around it.
 pub(crate) fn object_from_long<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {

@@ -15,7 +15,7 @@ use crate::engine::{Engine, Metering, Profile, hex};
 use crate::error::{Error, Result};
 use crate::files::{Contained, Identity, RegularFile};
 use crate::jobs::Deadline;
-use crate::shared::{Share, Shared};
+use crate::shared::{Shard, Share, Shared};
 use crate::stats::STATS;
 use bytes::Bytes;
 use compiled::ready;
@@ -102,6 +102,7 @@ pub(crate) struct Wanted<'a> {
     pub module_bytes: u64,
     pub disk: Option<&'a Arc<DiskCache>>,
     pub deadline: &'a Deadline,
+    pub shard: Shard,
 }
 
 /// A load as its own thread needs it.
@@ -125,7 +126,7 @@ pub(crate) enum Supply {
 impl ModuleCache {
     /// Finds or makes the compiled module, in memory, on disk or by compiling, until the deadline.
     pub async fn prepared(&'static self, engine: &'static Engine, wanted: &Wanted<'_>) -> Result<Prepared> {
-        let &Wanted { entry, metering, module_bytes, disk, deadline } = wanted;
+        let &Wanted { entry, metering, module_bytes, disk, deadline, shard } = wanted;
         let (known, identity) = match &entry.source {
             Source::Embedded(builtin) => {
                 check_size(&entry.name, builtin.wasm.len() as u64, module_bytes)?;
@@ -139,8 +140,8 @@ impl ModuleCache {
         };
         if let Some(sha) = known {
             check_pin(&entry.name, entry.sha256, sha)?;
-            if let Some(compiled) = self.memory.get(&Key { sha, metering }) {
-                STATS.count_memory_hit();
+            if let Some(compiled) = self.memory.get(shard, &Key { sha, metering }) {
+                STATS.count_memory_hit(shard);
                 return Ok(Prepared { compiled, tier: Tier::Memory, sha });
             }
         }
@@ -211,20 +212,21 @@ impl ModuleCache {
     }
 
     /// Finds the module of this hash or compiles it from bytes that have it. `None` where they have another one.
-    fn find(&self, engine: &Engine, job: &Job, sha: Sha, wasm: &mut Wasm<'_>) -> Result<Option<Obtained>> {
+    fn find(&self, engine: &'static Engine, job: &Job, sha: Sha, wasm: &mut Wasm<'_>) -> Result<Option<Obtained>> {
         check_pin(&job.name, job.pin, sha)?;
         let (profile, key) = (engine.profile(job.metering)?, Key { sha, metering: job.metering });
         let _held = self.flights.hold(key);
         let obtained = |compiled, tier, artifact| {
             Ok(Some(Obtained { prepared: Prepared { compiled, tier, sha }, artifact, version: None }))
         };
-        if let Some(compiled) = self.memory.get(&key) {
+        if let Some(compiled) = self.memory.get(Shard::current(), &key) {
             return obtained(compiled, Tier::Memory, None);
         }
         if let Some(disk) = &job.disk
             && let Some(compiled) = disk.load(profile.compatibility.as_deref(), &sha, |artifact| {
                 let bytes = artifact.bytes;
-                ready(&job.name, profile, bytes, |engine| artifact.deserialize(engine)).ok()
+                let kind = artifact.kind()?;
+                ready(&job.name, profile, kind, bytes, |engine| artifact.deserialize(engine, kind)).ok()
             })
         {
             self.counters.disk_hits.fetch_add(1, Ordering::Relaxed);
@@ -244,18 +246,18 @@ impl ModuleCache {
         obtained(self.keep(engine, key, compiled), Tier::Compiled, Some(artifact))
     }
 
-    fn compile(&self, name: &str, profile: &Profile, wasm: &[u8]) -> Result<(CompiledRuntime, Vec<u8>)> {
+    fn compile(&self, name: &str, profile: &'static Profile, wasm: &[u8]) -> Result<(CompiledRuntime, Vec<u8>)> {
         let kind = Kind::of(name, wasm)?;
         self.counters.compiles.fetch_add(u64::from(cfg!(feature = "compiler")), Ordering::Relaxed);
         let artifact = compiler::compile(name, &profile.main.engine, kind, wasm)?;
         let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
-        let compiled = ready(name, profile, artifact.len() as u64, deserialize)?;
+        let compiled = ready(name, profile, kind, artifact.len() as u64, deserialize)?;
         Ok((compiled, artifact))
     }
 
     fn keep(&self, engine: &Engine, key: Key, compiled: CompiledRuntime) -> Share<CompiledRuntime> {
         let compiled = Shared::new(compiled);
-        let share = compiled.share();
+        let share = compiled.share(Shard::current());
         let dropped = self.memory.keep(key, compiled, engine.options.module_cache_bytes);
         self.counters.evictions.fetch_add(dropped, Ordering::Relaxed);
         share

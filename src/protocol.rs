@@ -264,6 +264,10 @@ impl RuntimeOutput {
             Ok(json) => json,
             Err((bytes, offset)) => return Err(malformed(&bytes, offset, "not UTF-8".to_owned())),
         };
+        if let Some(output) = output_of_plain(&json) {
+            let output = Some(position(output, &json));
+            return Ok(RuntimeOutput { output, json, meta: None });
+        }
         if json.trim_ascii().is_empty() {
             return Err(malformed(b"", 0, "nothing was written".to_owned()));
         }
@@ -273,10 +277,7 @@ impl RuntimeOutput {
         })?;
         match (&*reply.status, &reply.error) {
             ("ok", None) => {
-                let output = reply.output.map(|output| {
-                    let start = output.get().as_ptr() as usize - json.as_ptr() as usize;
-                    start..start + output.get().len()
-                });
+                let output = reply.output.map(|output| position(output.get(), &json));
                 Ok(RuntimeOutput { output, json, meta: None })
             }
             ("error", Some(message)) => {
@@ -320,6 +321,18 @@ impl RuntimeOutput {
 }
 
 const OK: &str = "{\"status\":\"ok\",\"output\":";
+
+/// The output in a short text that is as the SDK writes it: what is left beside its keys is one value.
+fn output_of_plain(json: &str) -> Option<&str> {
+    let output = json.strip_prefix(OK).filter(|_| json.len() < json::LONG)?.strip_suffix('}')?;
+    serde_json::from_str::<IgnoredAny>(output).ok().map(|_| output.trim_ascii())
+}
+
+/// Where a part of a text stands in it.
+fn position(part: &str, text: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - text.as_ptr() as usize;
+    start..start + part.len()
+}
 
 /// Whether a guest's request to a host function is JSON; if not, why.
 pub(crate) fn check_request(json: &str) -> Result<(), String> {

@@ -1,24 +1,58 @@
 //! What calls of several threads do without writing to the same memory: a cache line that goes to and fro between two cores
 //! costs each of them as much as hundreds of instructions, and a call would pass a dozen.
 
-use std::ops::Deref;
+use std::ops::{Deref, Index};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Threads that do not share a line, as long as there are no more of them.
 pub(crate) const SHARDS: usize = 8;
 
-/// This thread's number, from 0 to below [`SHARDS`].
-pub(crate) fn shard() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local!(static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
-    MINE.with(|mine| *mine)
+/// One of [`SHARDS`]. A call asks which one is its thread's when it begins and passes it on: for a shared library, each look at
+/// a thread-local variable is a call of the loader.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shard(usize);
+
+impl Shard {
+    /// This thread's.
+    pub fn current() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local!(static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
+        Shard(MINE.with(|mine| *mine))
+    }
+
+    /// All of them, this one first.
+    pub fn and_others(self) -> impl Iterator<Item = Shard> {
+        (self.0..self.0 + SHARDS).map(|shard| Shard(shard % SHARDS))
+    }
 }
 
+/// A value for each shard.
+#[derive(Debug)]
+pub(crate) struct Sharded<T>([Apart<T>; SHARDS]);
+
 /// Has cache lines of its own: two, since processors fetch them in pairs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Apart<T>(pub T);
+
+impl<T> Sharded<T> {
+    pub const fn new(values: [Apart<T>; SHARDS]) -> Self {
+        Sharded(values)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &T> + Clone {
+        self.0.iter().map(|Apart(value)| value)
+    }
+}
+
+impl<T> Index<Shard> for Sharded<T> {
+    type Output = T;
+
+    fn index(&self, Shard(shard): Shard) -> &T {
+        &self.0[shard % SHARDS].0
+    }
+}
 
 /// A value that each call holds while it runs. Threads count their shares apart from each other.
 #[derive(Debug)]
@@ -45,8 +79,8 @@ impl<T> Shared<T> {
         Shared { shares: std::array::from_fn(share), value }
     }
 
-    pub fn share(&self) -> Share<T> {
-        self.shares[shard()].clone()
+    pub fn share(&self, Shard(shard): Shard) -> Share<T> {
+        self.shares[shard % SHARDS].clone()
     }
 }
 
@@ -80,7 +114,7 @@ mod tests {
     fn a_share_outlives_what_it_was_taken_of() {
         let (value, watch) = (Arc::new(7), Arc::strong_count);
         let shared = Shared::new(value.clone());
-        let (one, other) = (shared.share(), shared.share().clone());
+        let (one, other) = (shared.share(Shard::current()), shared.share(Shard::current()).clone());
         drop(shared);
         assert_eq!((**one, **other), (7, 7));
         drop(one);

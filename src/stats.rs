@@ -9,7 +9,7 @@ use crate::executor::{self, ScriptExecutor};
 use crate::jobs::GAUGES;
 use crate::module_cache;
 use crate::protocol::StatsRequest;
-use crate::shared::{SHARDS, shard};
+use crate::shared::{Apart, SHARDS, Shard, Sharded};
 use crate::warnings;
 use crate::workers;
 use histogram::Histogram;
@@ -21,14 +21,13 @@ pub(crate) static STATS: Stats = Stats::new();
 
 /// What calls of the process came to. Threads share no counter that each call needs.
 pub(crate) struct Stats {
-    shards: [Shard; SHARDS],
+    calls: Sharded<Calls>,
     by_code: [AtomicU64; Error::CODES.len()],
     pub http: HttpCounters,
 }
 
 /// Of calls whose guest was begun: how long they waited for their module, and for a slot, and how long the guest ran.
-#[repr(align(128))]
-struct Shard {
+struct Calls {
     ok: AtomicU64,
     /// Calls that found their module in memory.
     memory_hits: AtomicU64,
@@ -54,16 +53,12 @@ impl Stats {
             private_address: AtomicU64::new(0),
         };
         let by_code = [const { AtomicU64::new(0) }; Error::CODES.len()];
-        Stats { shards: [const { Shard::new() }; SHARDS], by_code, http }
+        Stats { calls: Sharded::new([const { Apart(Calls::new()) }; SHARDS]), by_code, http }
     }
 
-    fn shard(&self) -> &Shard {
-        &self.shards[shard()]
-    }
-
-    pub fn count_call<T>(&self, result: &Result<T>) {
+    pub fn count_call<T>(&self, shard: Shard, result: &Result<T>) {
         match result {
-            Ok(_) => drop(self.shard().ok.fetch_add(1, Ordering::Relaxed)),
+            Ok(_) => drop(self.calls[shard].ok.fetch_add(1, Ordering::Relaxed)),
             Err(error) => self.count_error(error),
         }
     }
@@ -74,10 +69,10 @@ impl Stats {
 
     /// Notes how long a call whose guest was begun took to each of its steps, in microseconds. Where it did not wait, that it
     /// ran says so.
-    pub fn record_times(&self, load: u64, queue: u64, run: u64) {
-        let shard = self.shard();
-        shard.run.record(run);
-        for (step, us) in [(&shard.load, load), (&shard.queue, queue)] {
+    pub fn record_times(&self, shard: Shard, load: u64, queue: u64, run: u64) {
+        let calls = &self.calls[shard];
+        calls.run.record(run);
+        for (step, us) in [(&calls.load, load), (&calls.queue, queue)] {
             if us > 0 {
                 step.record(us);
             }
@@ -85,30 +80,30 @@ impl Stats {
     }
 
     fn times(&self) -> Value {
-        let of = |step: fn(&Shard) -> &Histogram| histogram::report(self.shards.iter().map(step), 0);
+        let of = |step: fn(&Calls) -> &Histogram| histogram::report(self.calls.iter().map(step), 0);
         let run = of(|shard| &shard.run);
         let calls = run["count"].as_u64().unwrap_or_default();
-        let of = |step: fn(&Shard) -> &Histogram| histogram::report(self.shards.iter().map(step), calls);
+        let of = |step: fn(&Calls) -> &Histogram| histogram::report(self.calls.iter().map(step), calls);
         json!({"load": of(|shard| &shard.load), "queue": of(|shard| &shard.queue), "run": run})
     }
 
-    pub fn count_memory_hit(&self) {
-        self.shard().memory_hits.fetch_add(1, Ordering::Relaxed);
+    pub fn count_memory_hit(&self, shard: Shard) {
+        self.calls[shard].memory_hits.fetch_add(1, Ordering::Relaxed);
     }
 
     fn memory_hits(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.memory_hits.load(Ordering::Relaxed)).sum()
+        self.calls.iter().map(|calls| calls.memory_hits.load(Ordering::Relaxed)).sum()
     }
 
     fn ok(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.ok.load(Ordering::Relaxed)).sum()
+        self.calls.iter().map(|calls| calls.ok.load(Ordering::Relaxed)).sum()
     }
 }
 
-impl Shard {
+impl Calls {
     const fn new() -> Self {
         let (load, queue, run) = (Histogram::new(), Histogram::new(), Histogram::new());
-        Shard { ok: AtomicU64::new(0), memory_hits: AtomicU64::new(0), load, queue, run }
+        Calls { ok: AtomicU64::new(0), memory_hits: AtomicU64::new(0), load, queue, run }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::{Deadline, Stop};
-use crate::shared::{Apart, SHARDS, shard};
+use crate::shared::{Apart, SHARDS, Shard, Sharded};
 use crate::threads;
 use crate::waiting::until;
 use once_cell::sync::OnceCell;
@@ -25,8 +25,8 @@ const IDLE_TICKS: u32 = 100;
 /// Bounds how many calls run at once. Taking a free slot is one atomic operation, as a rule on a line of the thread's own.
 pub(super) struct Slots {
     total: usize,
-    /// The free ones. A thread takes from its own shard first, and gives back to that.
-    free: [Apart<AtomicUsize>; SHARDS],
+    /// The free ones. A call takes one from its own shard first, and gives it back to that.
+    free: Sharded<AtomicUsize>,
     /// How many are in the queue.
     waiting: AtomicUsize,
     queue: Mutex<Queue>,
@@ -42,48 +42,45 @@ struct Queue {
 }
 
 /// One call's right to an instance; given back on drop.
-pub(crate) struct Slot(&'static Slots);
+pub(crate) struct Slot(&'static Slots, Shard);
 
 impl Slots {
     pub fn new(total: u32) -> Self {
         let total = total as usize;
         // The first ones have one more where they cannot all have as many.
         let free = from_fn(|shard| Apart(AtomicUsize::new((total + SHARDS - 1 - shard) / SHARDS)));
-        Slots { total, free, waiting: AtomicUsize::new(0), queue: Mutex::default() }
+        Slots { total, free: Sharded::new(free), waiting: AtomicUsize::new(0), queue: Mutex::default() }
     }
 
-    fn try_take(&self) -> bool {
-        let own = shard();
-        (own..own + SHARDS).any(|shard| {
-            let free = &self.free[shard % SHARDS].0;
-            free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
-        })
+    fn try_take(&self, own: Shard) -> bool {
+        let take = |n: usize| n.checked_sub(1);
+        own.and_others().any(|shard| self.free[shard].fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok())
     }
 
-    fn give_back(&self) {
-        self.free[shard()].0.fetch_add(1, Ordering::SeqCst);
+    fn give_back(&self, shard: Shard) {
+        self.free[shard].fetch_add(1, Ordering::SeqCst);
     }
 
     /// How many are taken. While calls begin and end it may miss some of them.
     pub fn in_use(&self) -> usize {
-        let free: usize = self.free.iter().map(|Apart(free)| free.load(Ordering::SeqCst)).sum();
+        let free: usize = self.free.iter().map(|free| free.load(Ordering::SeqCst)).sum();
         self.total.saturating_sub(free)
     }
 
     /// Takes a slot that is free, unless others came before.
-    pub fn take_free(&'static self) -> Option<Slot> {
-        (self.waiting.load(Ordering::SeqCst) == 0 && self.try_take()).then(|| Slot(self))
+    pub fn take_free(&'static self, shard: Shard) -> Option<Slot> {
+        (self.waiting.load(Ordering::SeqCst) == 0 && self.try_take(shard)).then(|| Slot(self, shard))
     }
 
     /// Takes a slot, waiting for it behind those who came before.
     pub async fn take(&'static self, deadline: &Deadline) -> Result<Slot, Stop> {
         until(deadline, Taking { slots: self, ticket: None }).await?;
-        Ok(Slot(self))
+        Ok(Slot(self, Shard::current()))
     }
 
     /// Gives slots that are free to those who wait.
     fn hand_out(&self, queue: &mut Queue) {
-        while !queue.waiting.is_empty() && self.try_take() {
+        while !queue.waiting.is_empty() && self.try_take(Shard::current()) {
             if let Some((ticket, waker)) = queue.waiting.pop_front() {
                 queue.given.insert(ticket);
                 self.waiting.fetch_sub(1, Ordering::SeqCst);
@@ -99,7 +96,7 @@ impl Slots {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.give_back();
+        self.0.give_back(self.1);
         // Whoever waits counts itself first and tries to take second; here it is the other way round, so that one of
         // the two sees the other.
         if self.0.waiting.load(Ordering::SeqCst) > 0 {
@@ -148,7 +145,7 @@ impl Drop for Taking {
         let Some(ticket) = self.ticket else { return };
         let mut queue = self.slots.queue();
         if queue.given.remove(&ticket) {
-            self.slots.give_back();
+            self.slots.give_back(Shard::current());
             self.slots.hand_out(&mut queue);
         } else {
             queue.waiting.retain(|(other, _)| *other != ticket);
@@ -209,12 +206,11 @@ mod tests {
     fn there_are_as_many_as_there_are_wherever_they_are_taken_and_given_back() {
         for total in [1, 3, 8, 9, 128] {
             let slots: &'static Slots = Box::leak(Box::new(Slots::new(total)));
-            // Threads of every shard, so that some take what is not their own and give back to others.
-            for _ in 0..2 * SHARDS {
-                let taken: Vec<Slot> = std::iter::from_fn(|| slots.take_free()).collect();
+            // Each shard is given back what it has taken from the one before.
+            for shard in Shard::current().and_others() {
+                let taken: Vec<Slot> = std::iter::from_fn(|| slots.take_free(shard)).collect();
                 assert_eq!((taken.len(), slots.in_use()), (total as usize, total as usize));
-                let others: Vec<_> = taken.into_iter().map(|slot| thread::spawn(|| drop(slot))).collect();
-                others.into_iter().for_each(|thread| thread.join().unwrap_or_default());
+                drop(taken);
                 assert_eq!(slots.in_use(), 0);
             }
         }

@@ -1,9 +1,10 @@
 //! A module or component that is ready to instantiate, and why one cannot be.
 
-use crate::engine::{Profile, Target};
+use crate::engine::{Imports, Profile, Target};
 use crate::error::{Error, Result};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
-use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport, UnknownImportError};
+use once_cell::sync::OnceCell;
+use wasmtime::{ExternType, InstancePre, Module, ModuleExport, UnknownImportError};
 
 /// Compiled code with its imports resolved: what is left is to make an instance.
 pub(crate) struct CompiledRuntime {
@@ -21,18 +22,19 @@ pub(crate) enum Runnable {
 }
 
 pub(crate) struct RunnableModule {
-    pub instance: InstancePre<Sandbox>,
-    /// The same for guests on a stack of their own, whose host calls may wait.
-    pub instance_that_waits: InstancePre<Sandbox>,
-    /// The same for guests with granted directories.
-    pub instance_with_files: InstancePre<Sandbox>,
+    module: Module,
+    target: &'static Target,
+    /// With the imports of each kind, linked when they are first asked for.
+    instances: [OnceCell<InstancePre<Sandbox>>; Imports::COUNT],
     pub start: ModuleExport,
+    /// What host functions read and write, if it has that name.
+    pub memory: Option<ModuleExport>,
 }
 
 impl CompiledRuntime {
     pub fn engine(&self) -> &wasmtime::Engine {
         match &self.runnable {
-            Runnable::Module(module) => module.instance.module().engine(),
+            Runnable::Module(module) => module.module.engine(),
             #[cfg(feature = "components")]
             Runnable::Component(command) => command.engine(),
         }
@@ -41,6 +43,16 @@ impl CompiledRuntime {
     /// Whether it has clocks, streams and files of WASI 0.2.
     pub fn is_component(&self) -> bool {
         !matches!(self.runnable, Runnable::Module(_))
+    }
+}
+
+impl RunnableModule {
+    /// The module with such imports. `name` is what an error calls it.
+    pub fn instance(&self, name: &str, imports: Imports) -> Result<&InstancePre<Sandbox>> {
+        self.instances[imports as usize].get_or_try_init(|| {
+            let linked = self.target.linker(imports)?.instantiate_pre(&self.module);
+            linked.map_err(|error| unmet_import(name, &error))
+        })
     }
 }
 
@@ -80,30 +92,32 @@ impl Kind {
     }
 }
 
-/// Gets code ready to instantiate: in the pool if it fits, else on demand.
+/// Gets code ready to instantiate: in the pool for its kind if it fits, else on demand.
 pub(super) fn ready(
     name: &str,
-    profile: &Profile,
+    profile: &'static Profile,
+    kind: Kind,
     bytes: u64,
     deserialize: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Code>,
 ) -> Result<CompiledRuntime> {
     let invalid = |error: wasmtime::Error| module_invalid(name, format!("{error:#}"));
-    let (code, target) = match deserialize(&profile.main.engine) {
-        Ok(code) => (code, &profile.main),
+    let pool = profile.pool(kind)?;
+    let (code, target) = match deserialize(&pool.engine) {
+        Ok(code) => (code, pool),
         Err(error) => match profile.roomy()? {
             Some(roomy) => (deserialize(&roomy.engine).map_err(invalid)?, roomy),
             None => return Err(invalid(error)),
         },
     };
     let runnable = match code {
-        Code::Module(module) => Runnable::Module(Box::new(runnable_module(name, target, &module)?)),
+        Code::Module(module) => Runnable::Module(Box::new(runnable_module(name, target, module)?)),
         #[cfg(feature = "components")]
         Code::Component(component) => Runnable::Component(Box::new(runnable_component(name, target, &component)?)),
     };
     Ok(CompiledRuntime { runnable, bytes })
 }
 
-fn runnable_module(name: &str, target: &Target, module: &Module) -> Result<RunnableModule> {
+fn runnable_module(name: &str, target: &'static Target, module: Module) -> Result<RunnableModule> {
     let start = match module.get_export_index("_start").zip(module.get_export("_start")) {
         Some((start, ExternType::Func(ty))) if ty.params().len() == 0 && ty.results().len() == 0 => start,
         Some(_) => return Err(module_invalid(name, "`_start` is not a function without parameters and results")),
@@ -115,11 +129,12 @@ fn runnable_module(name: &str, target: &Target, module: &Module) -> Result<Runna
             return Err(module_invalid(name, format!("it has {count} {what}, and may have {most}")));
         }
     }
-    let link = |linker: &Linker<Sandbox>| linker.instantiate_pre(module).map_err(|error| unmet_import(name, &error));
-    let instance = link(&target.linker)?;
-    let instance_that_waits = link(&target.linker_that_waits)?;
-    let instance_with_files = link(&target.linker_with_files)?;
-    Ok(RunnableModule { instance, instance_that_waits, instance_with_files, start })
+    let memory = module.get_export_index("memory");
+    let instances = [const { OnceCell::new() }; Imports::COUNT];
+    let module = RunnableModule { module, target, instances, start, memory };
+    // Those that most calls need, and that say whether it can be linked at all: all kinds have the same names.
+    module.instance(name, Imports::Plain)?;
+    Ok(module)
 }
 
 fn unmet_import(name: &str, error: &wasmtime::Error) -> Error {

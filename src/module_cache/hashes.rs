@@ -5,17 +5,19 @@ use crate::disk_cache::DiskCache;
 use crate::error::{Error, Result};
 use crate::files::{Contained, Identity, RegularFile};
 use crossbeam_utils::sync::ShardedLock;
+use foldhash::fast::RandomState;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::PoisonError;
 use std::time::SystemTime;
 
 /// What the files of the catalogs were when they were hashed. By path too: that one path of an identity is inside its
-/// directory says nothing of another.
+/// directory says nothing of another. As text, since a path is hashed part by part.
 #[derive(Default)]
-pub(crate) struct Hashes(ShardedLock<HashMap<PathBuf, (Identity, Sha)>>);
+pub(crate) struct Hashes(ShardedLock<HashMap<OsString, (Identity, Sha), RandomState>>);
 
 /// Files remembered at most; forgetting one costs a hash.
 const MOST: usize = 100_000;
@@ -37,7 +39,7 @@ impl Hashes {
     /// The hash of the file as it was when it had this identity.
     pub fn known(&self, path: &Path, identity: &Identity) -> Option<Sha> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(path).filter(|(hashed, _)| hashed == identity).map(|(_, sha)| *sha)
+        known.get(path.as_os_str()).filter(|(hashed, _)| hashed == identity).map(|(_, sha)| *sha)
     }
 
     pub fn remember(&self, path: &Path, identity: Identity, sha: Sha) {
@@ -45,12 +47,12 @@ impl Hashes {
         if known.len() >= MOST {
             known.clear();
         }
-        known.insert(path.to_owned(), (identity, sha));
+        known.insert(path.as_os_str().to_owned(), (identity, sha));
     }
 
     /// Forgets a file that is not what it was taken for.
     pub fn forget(&self, path: &Path, records: Records<'_>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(path);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(path.as_os_str());
         if let Some((disk, compatibility)) = records {
             disk.forget(compatibility, path);
         }

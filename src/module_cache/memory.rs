@@ -1,15 +1,16 @@
 //! The modules in memory, bounded by bytes and by file descriptors. Those in use stay alive outside of it.
 
 use super::{CompiledRuntime, Key};
-use crate::shared::{Share, Shared};
+use crate::shared::{Shard, Share, Shared};
 use crossbeam_utils::sync::ShardedLock;
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Default)]
 pub(super) struct Memory {
-    modules: ShardedLock<HashMap<Key, Cached>>,
+    modules: ShardedLock<HashMap<Key, Cached, RandomState>>,
     clock: AtomicU64,
 }
 
@@ -32,14 +33,14 @@ fn most_modules() -> usize {
 }
 
 impl Memory {
-    pub fn get(&self, key: &Key) -> Option<Share<CompiledRuntime>> {
+    pub fn get(&self, shard: Shard, key: &Key) -> Option<Share<CompiledRuntime>> {
         let modules = self.modules.read().unwrap_or_else(PoisonError::into_inner);
         let cached = modules.get(key)?;
         // Threads that run the same module write nothing that the others must read again.
         if cached.used.load(Ordering::Relaxed) != self.clock.load(Ordering::Relaxed) {
             cached.used.store(self.tick(), Ordering::Relaxed);
         }
-        Some(cached.compiled.share())
+        Some(cached.compiled.share(shard))
     }
 
     fn tick(&self) -> u64 {

@@ -3,7 +3,7 @@
 use super::wasi::Exit;
 use super::{OutputTooLarge, Refused, Sandbox};
 use crate::catalog::RuntimeEntry;
-use crate::engine::{Slot, engine};
+use crate::engine::{Imports, Slot, engine};
 use crate::error::{Error, Phase, Result, printable};
 use crate::jobs::Stop;
 use crate::module_cache::{CompiledRuntime, Runnable, RunnableModule};
@@ -131,14 +131,14 @@ fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) ->
 }
 
 fn guest(module: &RunnableModule, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
-    let instance = module.instance.instantiate(&mut *store)?;
+    let instance = module.instance(&store.data().entry.name, Imports::Plain)?.instantiate(&mut *store)?;
     start_of(module, &instance, store)?.call(store, ())
 }
 
 /// The same as a future, which wasmtime runs on a stack of the pool.
 async fn guest_on_its_own_stack(module: &RunnableModule, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
-    let instance = if store.data().has_files() { &module.instance_with_files } else { &module.instance_that_waits };
-    let instance = instance.instantiate_async(&mut *store).await?;
+    let imports = if store.data().has_files() { Imports::WithFiles } else { Imports::ThatWait };
+    let instance = module.instance(&store.data().entry.name, imports)?.instantiate_async(&mut *store).await?;
     start_of(module, &instance, store)?.call_async(store, ()).await
 }
 
@@ -148,6 +148,10 @@ fn start_of(
     store: &mut Store<Sandbox>,
 ) -> wasmtime::Result<TypedFunc<(), ()>> {
     store.data_mut().phase = Phase::Run;
+    if let Some(memory) = &module.memory {
+        let export = instance.get_module_export(&mut *store, memory);
+        store.data_mut().memory = export.and_then(Extern::into_memory);
+    }
     let export = instance.get_module_export(&mut *store, &module.start);
     let start = export.and_then(Extern::into_func).ok_or_else(|| wasmtime::Error::msg("`_start` is gone"))?;
     start.typed(store)
