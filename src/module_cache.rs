@@ -135,15 +135,16 @@ impl ModuleCache {
             Source::File(path) => {
                 let identity = path.identity().map_err(|error| unavailable(&entry.name, path, &error))?;
                 check_size(&entry.name, identity.size, module_bytes)?;
-                (self.hashes.known(path.full(), &identity), Some(identity))
+                let known = self.hashes.known(path.full(), &identity);
+                known.map_or(Ok(()), |sha| check_pin(&entry.name, entry.sha256, sha))?;
+                (known, Some(identity))
             }
         };
-        if let Some(sha) = known {
-            check_pin(&entry.name, entry.sha256, sha)?;
-            if let Some(compiled) = self.memory.get(shard, &Key { sha, metering }) {
-                STATS.count_memory_hit(shard);
-                return Ok(Prepared { compiled, tier: Tier::Memory, sha });
-            }
+        if let Some(sha) = known
+            && let Some(compiled) = self.memory.get(shard, &Key { sha, metering })
+        {
+            STATS.count_memory_hit(shard);
+            return Ok(Prepared { compiled, tier: Tier::Memory, sha });
         }
         let supply = match (&entry.source, identity) {
             (Source::File(path), Some(identity)) => Supply::File(path.clone(), identity),

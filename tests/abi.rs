@@ -60,14 +60,25 @@ fn without_address_space_instances_are_made_on_demand() {
         ("arawn_executor_new", json!({"id": "a", "cache_dir": null})),
         ("arawn_execute_runtime", json!({"executor": "a", "runtime": "passthrough"})),
         ("arawn_execute_runtime", json!({"executor": "a", "runtime": "passthrough", "limits": {"fuel": 1_000_000}})),
+        (
+            "arawn_execute_runtime",
+            json!({"executor": "a", "runtime": "http", "input": {"config": {"url": "http://a"}}}),
+        ),
         ("arawn_stats", json!({})),
     ];
-    for (kib, allocation) in [("2000000", "on_demand"), ("unlimited", "pool")] {
+    // No pool; one for modules alone, with neither a second one that counts fuel nor one for components; all of them.
+    let spaces = [("2000000", "on_demand", 2), ("900000000", "pool", 2), ("unlimited", "pool", 0)];
+    for (kib, allocation, warnings) in spaces {
         let script = format!("ulimit -v {kib}; exec \"$0\"");
         let replies = in_new_process_under(&["sh", "-c", &script], &calls);
         assert_eq!(replies[1]["output"], json!({"config": {}, "context": {}}), "{replies:?}");
         assert_eq!(replies[2]["output"], json!({"config": {}, "context": {}}), "{replies:?}");
-        assert_eq!(replies[3]["output"]["engine"]["allocation"], allocation);
+        assert_error(&replies[3], "runtime_error");
+        let stats = &replies[4]["output"];
+        assert_eq!(
+            (&stats["engine"]["allocation"], &stats["warnings"]["engine"]),
+            (&json!(allocation), &json!(warnings))
+        );
     }
 }
 
