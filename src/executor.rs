@@ -128,9 +128,7 @@ impl ScriptExecutor {
             // A future where it is, since one that is handed on is copied whole.
             block_on(pin!(self.call(shard, name, input, &limits, deadline)))
         };
-        let result = call();
-        STATS.count_call(shard, &result);
-        result
+        call().inspect_err(|error| STATS.count_error(error))
     }
 
     /// Begins a call that nobody waits for; the name by which it can be polled.
@@ -149,7 +147,7 @@ impl ScriptExecutor {
             let input = RuntimeInput { config: RawJson::checked(&config), context: RawJson::checked(&context) };
             let shard = Shard::current();
             let result = executor.call(shard, &runtime, &input, &limits, deadline).await;
-            STATS.count_call(shard, &result);
+            let result = result.inspect_err(|error| STATS.count_error(error));
             ticket.finish(result.map_or_else(|error| error_reply(&error), |output| output.into_reply(meta)));
         });
         jobs.start(&name, task);
@@ -232,8 +230,9 @@ impl ScriptExecutor {
             queue_us: us(begun, taken_up) + us(loaded, queued),
             run_us: us(queued, Instant::now()),
         };
-        STATS.record_times(shard, times.load_us, times.queue_us, times.run_us);
-        judge(captured?, &prepared, &times)
+        let result = captured.and_then(|captured| judge(captured, &prepared, &times));
+        STATS.record(shard, [times.load_us, times.queue_us, times.run_us], prepared.tier, result.is_ok());
+        result
     }
 
     /// The module to run, with a config that fits it.

@@ -16,7 +16,6 @@ use crate::error::{Error, Result};
 use crate::files::{Contained, Identity, RegularFile};
 use crate::jobs::Deadline;
 use crate::shared::{Shard, Share, Shared};
-use crate::stats::STATS;
 use bytes::Bytes;
 use compiled::ready;
 use flights::{Errand, Flights, Landing, Module};
@@ -143,7 +142,6 @@ impl ModuleCache {
         if let Some(sha) = known
             && let Some(compiled) = self.memory.get(shard, &Key { sha, metering })
         {
-            STATS.count_memory_hit(shard);
             return Ok(Prepared { compiled, tier: Tier::Memory, sha });
         }
         let supply = match (&entry.source, identity) {

@@ -165,21 +165,26 @@ pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserialize
     deserializer.deserialize_map(MapOnly(PhantomData))
 }
 
-/// The path of a mistake is worked out only once there is one: keeping track of it is not free.
 fn parse<'a, T: Deserialize<'a>>(json: &'a str, mistyped: impl Fn(String, String) -> Error) -> Result<T> {
-    let first = match object_from_str(json) {
-        Ok(value) => return Ok(value),
-        Err(error) => error,
-    };
+    object_from_str(json).map_err(|error| mistake::<T>(json, error, mistyped))
+}
+
+/// What is wrong, and where. The path is worked out only once there is a mistake: keeping track of it is not free.
+#[cold]
+fn mistake<'a, T: Deserialize<'a>>(
+    json: &'a str,
+    first: serde_json::Error,
+    mistyped: impl Fn(String, String) -> Error,
+) -> Error {
     if let Err(error) = serde_json::from_str::<IgnoredAny>(json) {
         let (line, column) = (error.line(), error.column());
-        return Err(Error::InvalidJson { line, column, message: without_position(&error) });
+        return Error::InvalidJson { line, column, message: without_position(&error) };
     }
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let mut track = serde_path_to_error::Track::new();
     match object::<_, T>(serde_path_to_error::Deserializer::new(&mut deserializer, &mut track)) {
-        Ok(_) => Err(Error::internal(first)),
-        Err(error) => Err(mistyped(track.path().to_string(), without_position(&error))),
+        Ok(_) => Error::internal(first),
+        Err(error) => mistyped(track.path().to_string(), without_position(&error)),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::engine;
 use crate::error::{Error, Result};
 use crate::executor::{self, ScriptExecutor};
 use crate::jobs::GAUGES;
-use crate::module_cache;
+use crate::module_cache::{self, Tier};
 use crate::protocol::StatsRequest;
 use crate::shared::{Apart, SHARDS, Shard, Sharded};
 use crate::warnings;
@@ -26,11 +26,12 @@ pub(crate) struct Stats {
     pub http: HttpCounters,
 }
 
-/// Of calls whose guest was begun: how long they waited for their module, and for a slot, and how long the guest ran.
+/// Of calls whose guest was begun: how long they waited for their module, and for a slot, and how long the guest ran. One that
+/// finds its module in memory and is `ok` is counted once, as one that ran.
 struct Calls {
-    ok: AtomicU64,
-    /// Calls that found their module in memory.
-    memory_hits: AtomicU64,
+    failed: AtomicU64,
+    /// Those whose module was not in memory.
+    loaded: AtomicU64,
     load: Histogram,
     queue: Histogram,
     run: Histogram,
@@ -56,22 +57,20 @@ impl Stats {
         Stats { calls: Sharded::new([const { Apart(Calls::new()) }; SHARDS]), by_code, http }
     }
 
-    pub fn count_call<T>(&self, shard: Shard, result: &Result<T>) {
-        match result {
-            Ok(_) => drop(self.calls[shard].ok.fetch_add(1, Ordering::Relaxed)),
-            Err(error) => self.count_error(error),
-        }
-    }
-
     pub fn count_error(&self, error: &Error) {
         self.by_code[error.index()].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes how long a call whose guest was begun took to each of its steps, in microseconds. Where it did not wait, that it
-    /// ran says so.
-    pub fn record_times(&self, shard: Shard, load: u64, queue: u64, run: u64) {
+    /// Notes a call whose guest was begun: how long each of its steps took, in microseconds, where its module came from, and
+    /// whether it was `ok`. Where it did not wait, that it ran says so.
+    pub fn record(&self, shard: Shard, [load, queue, run]: [u64; 3], tier: Tier, is_ok: bool) {
         let calls = &self.calls[shard];
         calls.run.record(run);
+        for (counter, counts) in [(&calls.failed, !is_ok), (&calls.loaded, tier != Tier::Memory)] {
+            if counts {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        }
         for (step, us) in [(&calls.load, load), (&calls.queue, queue)] {
             if us > 0 {
                 step.record(us);
@@ -87,23 +86,25 @@ impl Stats {
         json!({"load": of(|shard| &shard.load), "queue": of(|shard| &shard.queue), "run": run})
     }
 
-    pub fn count_memory_hit(&self, shard: Shard) {
-        self.calls[shard].memory_hits.fetch_add(1, Ordering::Relaxed);
-    }
-
     fn memory_hits(&self) -> u64 {
-        self.calls.iter().map(|calls| calls.memory_hits.load(Ordering::Relaxed)).sum()
+        self.but(|calls| &calls.loaded)
     }
 
     fn ok(&self) -> u64 {
-        self.calls.iter().map(|calls| calls.ok.load(Ordering::Relaxed)).sum()
+        self.but(|calls| &calls.failed)
+    }
+
+    /// How many ran, but for some. These are read first, so that those are among what is read second.
+    fn but(&self, some: impl Fn(&Calls) -> &AtomicU64) -> u64 {
+        let some: u64 = self.calls.iter().map(|calls| some(calls).load(Ordering::Relaxed)).sum();
+        self.calls.iter().map(|calls| calls.run.count()).sum::<u64>().saturating_sub(some)
     }
 }
 
 impl Calls {
     const fn new() -> Self {
         let (load, queue, run) = (Histogram::new(), Histogram::new(), Histogram::new());
-        Calls { ok: AtomicU64::new(0), memory_hits: AtomicU64::new(0), load, queue, run }
+        Calls { failed: AtomicU64::new(0), loaded: AtomicU64::new(0), load, queue, run }
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) enum Run<'a> {
 
 /// Runs a fresh instance: to its end, right here, where nothing in it can wait. The slot is the right to one.
 pub(crate) fn run(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox, slot: Slot) -> Result<Run<'_>> {
-    let mut store = store_for(compiled, sandbox())?;
+    let mut store = store_for(compiled, sandbox)?;
     // With files and host functions, host calls wait, and only a future can be left waiting; so they do in components. And a
     // worker has other calls to run.
     let sandbox = store.data();
@@ -75,14 +75,13 @@ async fn run_on_its_own_stack(compiled: &CompiledRuntime, mut store: Store<Sandb
     captured(store, ended)
 }
 
-fn store_for(compiled: &CompiledRuntime, mut sandbox: Sandbox) -> Result<Store<Sandbox>> {
-    let fuel = sandbox.fuel;
+fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> Result<Store<Sandbox>> {
+    let mut store = Store::new(compiled.engine(), sandbox());
     match &compiled.runnable {
-        Runnable::Module(_) => sandbox.open_files()?,
+        Runnable::Module(_) => store.data_mut().open_files()?,
         #[cfg(feature = "components")]
-        Runnable::Component(_) => super::component::enter(&mut sandbox)?,
+        Runnable::Component(_) => super::component::enter(store.data_mut())?,
     }
-    let mut store = Store::new(compiled.engine(), sandbox);
     store.limiter(|sandbox| &mut sandbox.limiter);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| match store.data().deadline.patience() {
@@ -90,7 +89,7 @@ fn store_for(compiled: &CompiledRuntime, mut sandbox: Sandbox) -> Result<Store<S
         Ok(_) => Ok(UpdateDeadline::Continue(1)),
         Err(stop) => Err(stop.into()),
     });
-    if let Some(fuel) = fuel {
+    if let Some(fuel) = store.data().fuel {
         store.set_fuel(fuel).map_err(Error::internal)?;
     }
     Ok(store)

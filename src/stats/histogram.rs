@@ -25,6 +25,11 @@ impl Histogram {
             self.most.fetch_max(us, Ordering::Relaxed);
         }
     }
+
+    /// How many were recorded.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
 }
 
 /// The percentiles of what several have recorded, of so many in all: what is missing took no time.
