@@ -1,4 +1,4 @@
-//! The process-global engine: one pool of instances, one ticker for all deadlines, one set of slots.
+//! The process-global engine: the pools of instances, one ticker for all deadlines, one set of slots.
 
 mod profile;
 mod slots;
