@@ -159,8 +159,9 @@ extern "C" {
 // `options_json`, with the defaults; every key may be left out:
 //
 // {"pool_slots": 128,               calls that may run at once, 1 to 10000; each reserves 4 GiB of
-//                                   address space, not of memory, and is ready for the runtime that it had
-//                                   last: where hundreds are called in turn, as many slots for each core help
+//                                   address space, not of memory, and is ready for the large runtime (a component
+//                                   or more than 128 KiB) that it had last: where hundreds of these are called in
+//                                   turn, as many slots for each core help
 //  "workers": 4,                    threads that run submitted calls, 1 to 256; the first arawn_submit starts them
 //  "queue": 1024,                   submitted calls of one executor that may be queued, running or ended with their
 //                                   reply not polled yet, 1 to 1000000; beyond, arawn_submit answers "overloaded"

@@ -16,8 +16,6 @@ wasi_libc=/usr/lib/wasm32-wasi
 
 # Imports what only components have, and is wrapped as one.
 components="http"
-# What is embedded in a library should be small; but by this one the library's own cost is measured.
-fast="passthrough"
 
 fail() {
     echo "build.sh: $*" >&2
@@ -95,23 +93,20 @@ componentize() {
 
 # Builds in $1 and copies the runtimes, with their checksums, to $2.
 build() {
-    local main name profile names=() quick=() small=()
+    local main name names=() packages=()
     for main in */src/main.rs; do
         name=${main%%/*}
         [ "$name" != componentize ] || continue
         names+=("$name")
-        if is_in "$name" "$fast"; then quick+=(-p "$name"); else small+=(-p "$name"); fi
+        packages+=(-p "$name")
     done
-    local args=(--locked ${cargo_args[@]+"${cargo_args[@]}"} --target "$target" --target-dir "$1")
-    cargo build "${args[@]}" --release "${quick[@]}"
-    cargo build "${args[@]}" --profile small "${small[@]}"
+    cargo build --locked --release ${cargo_args[@]+"${cargo_args[@]}"} --target "$target" --target-dir "$1" "${packages[@]}"
     mkdir -p "$2"
     for name in "${names[@]}"; do
-        if is_in "$name" "$fast"; then profile=release; else profile=small; fi
         if is_in "$name" "$components"; then
-            componentize "$1/$target/$profile/$name.wasm" "$2/$name.wasm"
+            componentize "$1/$target/release/$name.wasm" "$2/$name.wasm"
         else
-            install -m 644 "$1/$target/$profile/$name.wasm" "$2/$name.wasm"
+            install -m 644 "$1/$target/release/$name.wasm" "$2/$name.wasm"
         fi
     done
     (cd "$2" && sha256sum "${names[@]/%/.wasm}" >SHA256SUMS)

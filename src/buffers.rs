@@ -6,7 +6,7 @@
 use std::sync::Mutex;
 
 /// Smaller ones the allocator keeps by itself: this is from where glibc maps memory.
-const LEAST: usize = 128 << 10;
+pub(crate) const LEAST: usize = 128 << 10;
 /// What one buffer may hold, and all that are kept, in bytes.
 const MOST: usize = 4 << 20;
 const ALL: usize = 8 << 20;

@@ -3,7 +3,7 @@
 mod profile;
 mod slots;
 
-pub(crate) use profile::{Imports, Metering, Profile, Target};
+pub(crate) use profile::{Imports, Metering, Pool, Profile, Target};
 pub(crate) use slots::Slot;
 
 use crate::config::Options;
@@ -157,7 +157,7 @@ impl Engine {
 
     /// `pool`, or `on_demand` where the address space for a pool could not be had.
     pub fn allocation(&self) -> &'static str {
-        if self.plain.pooled { "pool" } else { "on_demand" }
+        if self.plain.is_pooled() { "pool" } else { "on_demand" }
     }
 
     fn increment_epochs(&self) {

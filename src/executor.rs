@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::host::{HostCallback, HostFunctions, On};
 use crate::jobs::{Deadline, Jobs, Polled};
 use crate::json::RawJson;
-use crate::module_cache::{self, Prepared, Wanted};
+use crate::module_cache::{self, Prepared, Tier, Wanted};
 use crate::protocol::{ExecuteRequest, HostFunctionRequest, Meta, RuntimeInput, RuntimeOutput, error_reply};
 use crate::sandbox::{self, Captured, Ending, Policy, Refused, Run, Sandbox};
 use crate::shared::{Shard, Share, Shared};
@@ -207,17 +207,19 @@ impl ScriptExecutor {
                 Err(error) => entry = self.replacement(&entry, error)?,
             }
         };
-        // A clock is not free: one time will do where nothing waits.
-        let (slot, loaded) = match self.engine.free_slot(shard)? {
-            Some(slot) => (slot, None),
+        // A clock is not free: one time will do where nothing waits, and none where there is no file to look at either.
+        let is_at_hand = prepared.tier == Tier::Memory && entry.path().is_none();
+        let (slot, loaded, queued) = match self.engine.free_slot(shard)? {
+            Some(slot) => {
+                let now = if is_at_hand { taken_up } else { Instant::now() };
+                (slot, now, now)
+            }
             None => {
                 let loaded = Instant::now();
-                (self.engine.slot(&deadline).await?, Some(loaded))
+                (self.engine.slot(&deadline).await?, loaded, Instant::now())
             }
         };
         deadline.begin().map_err(|stop| self.engine.not_begun(stop, &deadline))?;
-        let queued = Instant::now();
-        let loaded = loaded.unwrap_or(queued);
         let sandbox = || Sandbox::new(entry, self.policy.share(shard), input.to_stdin(), limits, deadline);
         let captured = match sandbox::run(&prepared.compiled, sandbox, slot) {
             Ok(Run::Ended(captured)) => Ok(captured),

@@ -223,9 +223,9 @@ impl ModuleCache {
         }
         if let Some(disk) = &job.disk
             && let Some(compiled) = disk.load(profile.compatibility.as_deref(), &sha, |artifact| {
-                let bytes = artifact.bytes;
                 let kind = artifact.kind()?;
-                ready(&job.name, profile, kind, bytes, |engine| artifact.deserialize(engine, kind)).ok()
+                let pool = profile.pool(kind, wasm.len()).ok()?;
+                ready(&job.name, pool, artifact.bytes, |engine| artifact.deserialize(engine, kind)).ok()
             })
         {
             self.counters.disk_hits.fetch_add(1, Ordering::Relaxed);
@@ -248,9 +248,10 @@ impl ModuleCache {
     fn compile(&self, name: &str, profile: &'static Profile, wasm: &[u8]) -> Result<(CompiledRuntime, Vec<u8>)> {
         let kind = Kind::of(name, wasm)?;
         self.counters.compiles.fetch_add(u64::from(cfg!(feature = "compiler")), Ordering::Relaxed);
-        let artifact = compiler::compile(name, &profile.main.engine, kind, wasm)?;
+        let pool = profile.pool(kind, wasm.len() as u64)?;
+        let artifact = compiler::compile(name, &pool.target.engine, kind, wasm)?;
         let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
-        let compiled = ready(name, profile, kind, artifact.len() as u64, deserialize)?;
+        let compiled = ready(name, pool, artifact.len() as u64, deserialize)?;
         Ok((compiled, artifact))
     }
 
@@ -296,6 +297,15 @@ struct Obtained {
 enum Wasm<'a> {
     Read(Cow<'a, [u8]>),
     Unread(&'a Contained, RegularFile),
+}
+
+impl Wasm<'_> {
+    fn len(&self) -> u64 {
+        match self {
+            Wasm::Read(bytes) => bytes.len() as u64,
+            Wasm::Unread(_, file) => file.identity.size,
+        }
+    }
 }
 
 pub(crate) fn check_pin(name: &str, pin: Option<Sha>, sha: Sha) -> Result<()> {

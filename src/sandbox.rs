@@ -212,8 +212,10 @@ impl Stdio {
             // Twice as much for a guest that writes in pieces, but never beyond the limit; and one byte more, for the NUL
             // that ends the reply this may become.
             let room = needed.max((self.stdout.capacity() * 2).min(self.output_bytes)) + 1;
-            if self.stdout.capacity() == 0 {
-                self.stdout = buffers::take(room);
+            if self.stdout.capacity() < buffers::LEAST {
+                let mut grown = buffers::take(room);
+                grown.extend_from_slice(&self.stdout);
+                self.stdout = grown;
             } else {
                 self.stdout.reserve_exact(room - self.stdout.len());
             }

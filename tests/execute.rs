@@ -231,6 +231,7 @@ fn modules_that_do_not_fit_the_pool_run_all_the_same() {
     }
 }
 
+/// However a guest's memory is made: data of small modules are copied into it, those of large ones mapped.
 #[test]
 fn no_state_of_a_guest_survives_its_call() {
     // Counts in its memory and answers the count.
@@ -246,10 +247,33 @@ fn no_state_of_a_guest_survives_its_call() {
             (i32.store (i32.const 0) (i32.const 64))
             (i32.store (i32.const 4) (i32.const 30))
             (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
-    let catalog = Catalog::new().with("counter", counter);
+    // Looks for what others have left in memory that no data of its own are in, and leaves something in all of it.
+    let finder = r#"(module
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 3)
+        (data (i32.const 131136) "{\"status\":\"ok\",\"output\":[0,0]}")
+        (func (export "_start") (local $at i32)
+            (loop $more
+                (if (i64.ne (i64.load (local.get $at)) (i64.const 0)) (then (i32.store8 (i32.const 131161) (i32.const 49))))
+                (local.set $at (i32.add (local.get $at) (i32.const 8)))
+                (if (i32.eq (local.get $at) (i32.const 131136)) (then (local.set $at (i32.const 131168))))
+                (br_if $more (i32.lt_u (local.get $at) (i32.const 196608))))
+            (memory.fill (i32.const 0) (i32.const 0x5a) (i32.const 131136))
+            (memory.fill (i32.const 131168) (i32.const 0x5a) (i32.const 65440))
+            (i32.store (i32.const 0) (i32.const 131136))
+            (i32.store (i32.const 4) (i32.const 30))
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+    // With a custom section of 128 KiB, the size and an empty name before it.
+    let large = |wat: &str| [wat::parse_str(wat).unwrap(), vec![0, 0x81, 0x80, 0x08, 0], vec![0; 128 << 10]].concat();
+    let catalog = Catalog::new().with("counter", counter).with("finder", finder);
+    let catalog = catalog.with_bytes("large-counter", &large(counter)).with_bytes("large-finder", &large(finder));
     let id = catalog.executor();
     for _ in 0..100 {
-        assert_eq!(run(&id, "counter")["output"], json!([1, 1]));
+        for (name, output) in
+            [("counter", [1, 1]), ("finder", [0, 0]), ("large-counter", [1, 1]), ("large-finder", [0, 0])]
+        {
+            assert_eq!(run(&id, name)["output"], json!(output), "{name}");
+        }
     }
 }
 

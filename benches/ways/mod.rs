@@ -152,17 +152,13 @@ struct Buffers {
 
 impl Floor {
     pub fn new(input: &str) -> Self {
-        Floor::with_slots(input, 128)
-    }
-
-    /// Where each slot keeps the memory image of the module that it had last.
-    pub fn with_slots(input: &str, slots: u32) -> Self {
+        const SLOTS: u32 = 128;
         let mut pool = wasmtime::PoolingAllocationConfig::new();
-        pool.total_core_instances(slots).total_memories(slots).total_tables(slots).total_stacks(slots);
-        pool.max_unused_warm_slots(slots);
+        pool.total_core_instances(SLOTS).total_memories(SLOTS).total_tables(SLOTS).total_stacks(SLOTS);
+        pool.max_unused_warm_slots(0);
         pool.pagemap_scan(Enabled::Auto).linear_memory_keep_resident(4 << 20).table_keep_resident(64 << 10);
         let mut config = Config::new();
-        config.epoch_interruption(true).concurrency_support(false);
+        config.epoch_interruption(true).concurrency_support(false).memory_init_cow(false);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         let engine = Engine::new(&config).unwrap();
         let module = Module::new(&engine, PASSTHROUGH).unwrap();

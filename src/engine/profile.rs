@@ -28,17 +28,37 @@ pub(crate) enum Metering {
 
 /// One way of compiling, and where such code runs.
 pub(crate) struct Profile {
-    /// What artifacts are compiled by, and where modules run if they fit.
-    pub main: Target,
-    /// A pool for components, of which each may be many instances; made with the first.
-    components: OnceCell<Box<Target>>,
-    /// On-demand instances of the same code, for what does not fit its pool.
-    roomy: OnceCell<Box<Target>>,
+    small: Pool,
+    /// Made with the first that is not small.
+    large: OnceCell<Box<Pool>>,
     /// Names the directory of artifacts that this profile, wasmtime version and processor can load; a build without
     /// compiler cannot tell, and looks into each.
     pub compatibility: Option<String>,
-    pub(super) pooled: bool,
     pool_slots: u32,
+}
+
+/// What is compiled and run alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Size {
+    /// Modules whose data are copied into each instance. Any slot is as good as another then: a host may call thousands of
+    /// them in turn.
+    Small,
+    /// Components, and larger modules: data are mapped into a slot, which keeps what it had last. That costs the same for
+    /// megabytes, and more than a call takes where another one had the slot.
+    Large,
+}
+
+/// The largest `.wasm` whose data are copied, in bytes: of those that Rust compiles, a third is data, of which 30 KiB take
+/// as long to copy as a mapping takes to look after (docs/performance.md).
+const SMALL: u64 = 128 << 10;
+
+/// An engine, and where its instances are made.
+pub(crate) struct Pool {
+    /// What artifacts are compiled by, and where they run if they fit.
+    pub target: Target,
+    pooled: bool,
+    /// On-demand instances of the same code, for what does not fit the pool.
+    roomy: OnceCell<Box<Target>>,
     config: Config,
 }
 
@@ -68,43 +88,62 @@ impl Imports {
 impl Profile {
     pub(super) fn new(metering: Metering, options: &Options) -> Result<Self> {
         let mut config = base_config(metering, options);
-        let pooled = Target::new(config.clone().allocation_strategy(pool(options.pool_slots, Kind::Module)));
-        let (main, pooled) = match pooled {
-            Ok(target) => (target, true),
-            Err(error) => {
-                let slots = options.pool_slots;
-                warn(About::Engine, format!("no pool of {slots} slots, and calls take longer for it: {error:#}"));
-                // No address space (`ulimit -v`, a small container): memories that are small and may move.
-                config.memory_reservation(0).memory_reservation_for_growth(1 << 20).memory_guard_size(0);
-                (Target::new(&config).map_err(Error::internal)?, false)
-            }
-        };
-        let compatibility = compiler::compatibility(&main.engine);
-        let (components, roomy, pool_slots) = (OnceCell::new(), OnceCell::new(), options.pool_slots);
-        Ok(Profile { main, components, roomy, compatibility, pooled, pool_slots, config })
+        let pool_slots = options.pool_slots;
+        let small = Pool::new(&config, Size::Small, pool_slots).or_else(|error| {
+            warn(About::Engine, format!("no pool of {pool_slots} slots, and calls take longer for it: {error:#}"));
+            // No address space (`ulimit -v`, a small container): memories that are small and may move.
+            config.memory_reservation(0).memory_reservation_for_growth(1 << 20).memory_guard_size(0);
+            Pool::on_demand(&config, Size::Small)
+        })?;
+        let compatibility = compiler::compatibility(&small.target.engine);
+        Ok(Profile { small, large: OnceCell::new(), compatibility, pool_slots })
+    }
+
+    pub(super) fn is_pooled(&self) -> bool {
+        self.small.pooled
     }
 
     pub(super) fn increment_epochs(&self) {
-        let others = [&self.components, &self.roomy].into_iter().filter_map(|target| target.get());
-        others.map(|target| &**target).chain([&self.main]).for_each(|target| target.engine.increment_epoch());
+        for pool in [Some(&self.small), self.large.get().map(|large| &**large)].into_iter().flatten() {
+            pool.target.engine.increment_epoch();
+            pool.roomy.get().into_iter().for_each(|target| target.engine.increment_epoch());
+        }
     }
 
-    /// The pool for code of that kind, or what takes its place.
-    pub fn pool(&self, kind: Kind) -> Result<&Target> {
-        if kind == Kind::Module || !self.pooled {
-            return Ok(&self.main);
+    /// The pool for what is compiled from so many bytes.
+    pub fn pool(&self, kind: Kind, bytes: u64) -> Result<&Pool> {
+        if kind == Kind::Module && bytes <= SMALL {
+            return Ok(&self.small);
         }
-        let made = || Target::new(self.config.clone().allocation_strategy(pool(self.pool_slots, kind))).map(Box::new);
-        match self.components.get_or_try_init(made) {
-            Ok(target) => Ok(target),
-            Err(error) => {
-                warn(About::Engine, format!("no pool for components, and their calls take longer for it: {error:#}"));
-                Ok(self.roomy()?.unwrap_or(&self.main))
+        let made = || {
+            let config = &self.small.config;
+            if !self.small.pooled {
+                return Pool::on_demand(config, Size::Large);
             }
-        }
+            Pool::new(config, Size::Large, self.pool_slots).or_else(|error| {
+                let of = "no pool for components and modules of more than 128 KiB, and their calls take longer for it";
+                warn(About::Engine, format!("{of}: {error:#}"));
+                Pool::on_demand(config, Size::Large)
+            })
+        };
+        self.large.get_or_try_init(|| made().map(Box::new)).map(|large| &**large)
+    }
+}
+
+impl Pool {
+    fn new(config: &Config, size: Size, slots: u32) -> wasmtime::Result<Self> {
+        let config = config_for(config, size);
+        let target = Target::new(config.clone().allocation_strategy(strategy(slots, size)))?;
+        Ok(Pool { target, pooled: true, roomy: OnceCell::new(), config })
     }
 
-    /// The target for what its pool has refused; none where there is no pool.
+    fn on_demand(config: &Config, size: Size) -> Result<Self> {
+        let config = config_for(config, size);
+        let target = Target::new(&config).map_err(Error::internal)?;
+        Ok(Pool { target, pooled: false, roomy: OnceCell::new(), config })
+    }
+
+    /// The target for what the pool has refused; none where there is no pool.
     pub fn roomy(&self) -> Result<Option<&Target>> {
         if !self.pooled {
             return Ok(None);
@@ -112,6 +151,12 @@ impl Profile {
         let made = || Target::new(&self.config).map(Box::new).map_err(Error::internal);
         self.roomy.get_or_try_init(made).map(|target| Some(&**target))
     }
+}
+
+fn config_for(config: &Config, size: Size) -> Config {
+    let mut config = config.clone();
+    config.memory_init_cow(size == Size::Large);
+    config
 }
 
 fn base_config(metering: Metering, options: &Options) -> Config {
@@ -129,16 +174,16 @@ fn base_config(metering: Metering, options: &Options) -> Config {
     config
 }
 
-fn pool(slots: u32, kind: Kind) -> InstanceAllocationStrategy {
+fn strategy(slots: u32, size: Size) -> InstanceAllocationStrategy {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_memories(slots).total_stacks(slots).total_component_instances(slots);
-    // Each slot keeps the memory image of the module that it had last: a host with more runtimes than slots maps another one
-    // for each call, which costs more than the call.
-    pool.max_unused_warm_slots(slots);
+    // How many slots may wait for the module that they had last, rather than that the one is taken that is still in the
+    // processor's cache.
+    pool.max_unused_warm_slots(if size == Size::Large { slots } else { 0 });
     // A module is one core instance with one table; a component may be many, and for so many there is a list to make.
-    let (instances, tables) = match kind {
-        Kind::Module => (1, 1),
-        Kind::Component => (INSTANCES as u32, TABLES as u32),
+    let (instances, tables) = match size {
+        Size::Small => (1, 1),
+        Size::Large => (INSTANCES as u32, TABLES as u32),
     };
     pool.max_core_instances_per_component(instances).total_core_instances(slots.saturating_mul(instances));
     pool.max_tables_per_component(tables).total_tables(slots.saturating_mul(tables));

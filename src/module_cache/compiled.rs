@@ -1,6 +1,6 @@
 //! A module or component that is ready to instantiate, and why one cannot be.
 
-use crate::engine::{Imports, Profile, Target};
+use crate::engine::{Imports, Pool, Target};
 use crate::error::{Error, Result};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
 use once_cell::sync::OnceCell;
@@ -92,19 +92,17 @@ impl Kind {
     }
 }
 
-/// Gets code ready to instantiate: in the pool for its kind if it fits, else on demand.
+/// Gets code ready to instantiate: in the pool if it fits, else on demand. The artifact has so many bytes.
 pub(super) fn ready(
     name: &str,
-    profile: &'static Profile,
-    kind: Kind,
+    pool: &'static Pool,
     bytes: u64,
     deserialize: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Code>,
 ) -> Result<CompiledRuntime> {
     let invalid = |error: wasmtime::Error| module_invalid(name, format!("{error:#}"));
-    let pool = profile.pool(kind)?;
-    let (code, target) = match deserialize(&pool.engine) {
-        Ok(code) => (code, pool),
-        Err(error) => match profile.roomy()? {
+    let (code, target) = match deserialize(&pool.target.engine) {
+        Ok(code) => (code, &pool.target),
+        Err(error) => match pool.roomy()? {
             Some(roomy) => (deserialize(&roomy.engine).map_err(invalid)?, roomy),
             None => return Err(invalid(error)),
         },
