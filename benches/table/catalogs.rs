@@ -51,13 +51,15 @@ pub fn large(table: &mut Table, rounds: usize) {
     table.row("warm call, catalog of 100,000 against 10", Target::AtMost(1.02), "", large / small, how);
 }
 
-/// A hundred and a thousand runtimes in turn, each against one of them as often.
+/// A hundred and a thousand runtimes in turn, each against one of them as often: of a module each, and of one.
 pub fn many(table: &mut Table) {
     const COUNT: usize = 1000;
-    let directory = catalog(COUNT, COUNT, PASSTHROUGH);
-    executor("many", directory.path());
+    let (modules, names) = (catalog(COUNT, COUNT, PASSTHROUGH), catalog(COUNT, 1, PASSTHROUGH));
+    executor("modules", modules.path());
+    executor("names", names.path());
     let json = input(42);
-    let calls: Vec<Arawn> = (0..COUNT).map(|n| Arawn::new("many", &format!("r{n}"), &json)).collect();
+    let calls_of = |executor| (0..COUNT).map(|n| Arawn::new(executor, &format!("r{n}"), &json)).collect();
+    let [calls, named]: [Vec<Arawn>; 2] = ["modules", "names"].map(calls_of);
     // Compiled once, on every core.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -75,13 +77,15 @@ pub fn many(table: &mut Table) {
     let (mut one, mut at) = (|| calls[0].call(), |n: usize| calls[n].call());
     row("100 runtimes in turn against one 100 times", Target::None, 100, &mut one, &mut at);
     row("1,000 runtimes in turn against one 1,000 times", Target::AtMost(1.5), COUNT, &mut one, &mut at);
+    let (mut one, mut at) = (|| named[0].call(), |n: usize| named[n].call());
+    row("1,000 runtimes of one module in turn, likewise", Target::AtMost(1.5), COUNT, &mut one, &mut at);
 
     // What of that is the processor's: each of them has code and data of its own, which no cache holds all of.
     let mut floor = Floor::new(&json);
     (0..COUNT).for_each(|n| floor.add(&variant(PASSTHROUGH, n)));
     let floor = RefCell::new(floor);
     let (mut one, mut at) = (|| floor.borrow_mut().call(), |n: usize| floor.borrow_mut().call_other(n));
-    row("the same of the bare floor", Target::None, COUNT, &mut one, &mut at);
+    row("1,000 modules in turn on the bare floor", Target::None, COUNT, &mut one, &mut at);
 }
 
 /// The first call of a module that nobody has compiled, against wasmtime's own compile of one like it.

@@ -48,8 +48,8 @@ enum Size {
     Large,
 }
 
-/// The largest `.wasm` whose data are copied, in bytes: of those that Rust compiles, a third is data, of which 30 KiB take
-/// as long to copy as a mapping takes to look after (docs/performance.md).
+/// The largest `.wasm` whose data are copied, in bytes: of those that Rust compiles, a fifth to a third is data, of which some
+/// 20 KiB take as long to copy as a mapping takes to look after (docs/performance.md).
 const SMALL: u64 = 128 << 10;
 
 /// An engine, and where its instances are made.
@@ -236,5 +236,22 @@ impl Target {
             component::add_to_linker(&mut linker).map_err(Error::internal)?;
             Ok(linker)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_modules_have_a_pool_of_their_own() {
+        let profile = Profile::new(Metering::Off, &Options::default());
+        let is_small = |kind, bytes| {
+            let profile = profile.as_ref().ok()?;
+            profile.pool(kind, bytes).ok().map(|pool| std::ptr::eq(pool, &profile.small))
+        };
+        assert_eq!(is_small(Kind::Module, SMALL), Some(true));
+        assert_eq!(is_small(Kind::Module, SMALL + 1), Some(false));
+        assert_eq!(is_small(Kind::Component, 1), Some(false));
     }
 }
