@@ -5,42 +5,9 @@
  * The input has BYTES bytes. COUNT calls are made after a hundred that are not counted, between two `getppid`, which nothing
  * else calls; it prints how often they asked for memory. */
 #define _GNU_SOURCE
+#include "allocations.h"
 #include "check.h"
-#include <stddef.h>
 #include <unistd.h>
-
-static _Thread_local unsigned long allocations;
-
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *memory, size_t size);
-void *__libc_memalign(size_t alignment, size_t size);
-
-/* What the library asks for comes here, since a program's symbols come before those of its libraries. */
-void *malloc(size_t size)
-{
-    allocations++;
-    return __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size)
-{
-    allocations++;
-    return __libc_calloc(count, size);
-}
-
-void *realloc(void *memory, size_t size)
-{
-    allocations++;
-    return __libc_realloc(memory, size);
-}
-
-int posix_memalign(void **memory, size_t alignment, size_t size)
-{
-    allocations++;
-    *memory = __libc_memalign(alignment, size);
-    return *memory ? 0 : 12; /* ENOMEM */
-}
 
 static void call(const char *request)
 {
