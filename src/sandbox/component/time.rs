@@ -92,15 +92,20 @@ struct Timer {
 #[async_trait::async_trait]
 impl Pollable for Timer {
     async fn ready(&mut self) {
-        let left = {
-            let shared = self.clock.lock();
-            let left = self.at.saturating_sub(shared.clock.monotonic());
-            if shared.clock.is_virtual() { None } else { Some(left) }
+        let (left, is_virtual) = {
+            let clock = &self.clock.lock().clock;
+            (self.at.saturating_sub(clock.monotonic()), clock.is_virtual())
         };
-        match left {
+        // A guest may ask whether a timer is due without waiting for it: then the first poll has to tell, which is not so for
+        // a sleep of no time.
+        if left.is_zero() {
+            return;
+        }
+        if is_virtual {
+            self.skip().await;
+        } else {
             // tokio takes a sleep that it cannot represent for one of 30 years.
-            Some(left) => tokio::time::sleep(left).await,
-            None => self.skip().await,
+            tokio::time::sleep(left).await;
         }
     }
 }
@@ -148,6 +153,25 @@ impl Drop for Waiting {
             if *count == 0 {
                 shared.due.remove(&self.at);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Deterministic;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    #[test]
+    fn a_timer_that_is_due_is_ready_at_once() {
+        for deterministic in [None, Some(Deterministic { seed: 1, unix_time: 0 })] {
+            let clock = SharedClock::new(Clock::new(deterministic.as_ref()));
+            let at = clock.lock().clock.monotonic();
+            let mut timer = Timer { at, clock };
+            let is_ready = pin!(timer.ready()).as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+            assert!(is_ready, "{deterministic:?}");
         }
     }
 }
