@@ -1,10 +1,11 @@
-//! Reads long JSON as fast as the processor allows, for what has few keys and two or three long values that nobody looks
-//! into. It only says yes: where text is wrong or unusual, or the processor old, serde_json reads it and says what is wrong.
+//! Reads JSON as fast as the processor allows, for what has few keys and two or three values that nobody looks into. It only
+//! says yes: where text is wrong or unusual, serde_json reads it and says what is wrong.
 
 #[cfg(target_arch = "x86_64")]
 mod chunk;
 #[cfg(target_arch = "x86_64")]
 mod cpu;
+mod plain;
 #[cfg(target_arch = "x86_64")]
 mod scan;
 #[cfg(target_arch = "x86_64")]
@@ -13,7 +14,7 @@ mod structure;
 mod tests;
 
 use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -58,17 +59,24 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawJson<'a> {
     }
 }
 
-/// Shorter text is not worth it.
-pub(crate) const LONG: usize = 1024;
+/// Text as long as that is worth looking at many bytes at once, except for values that end soon.
+const LONG: usize = 1024;
+const SOON: usize = 64;
 
 /// Reads an object, with nothing but white space around it.
-pub(crate) fn object_from_long<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
-    if text.len() < LONG {
-        return None;
-    }
+pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
     let mut cursor = Cursor { text, at: 0 };
     cursor.peek().filter(|byte| *byte == b'{')?;
     let value = T::deserialize(&mut cursor).ok()?;
+    cursor.peek().is_none().then_some(value)
+}
+
+/// The last value of an object that begins with `start`, which ends with a colon.
+pub(crate) fn last_value<'a>(text: &'a str, start: &str) -> Option<&'a str> {
+    text.starts_with(start).then_some(())?;
+    let mut cursor = Cursor { text, at: start.len() };
+    let value = cursor.value().ok()?;
+    cursor.take(b'}').ok()?;
     cursor.peek().is_none().then_some(value)
 }
 
@@ -85,7 +93,7 @@ impl<'a> Cursor<'a> {
 
     /// The next byte that is not white space.
     fn peek(&mut self) -> Option<u8> {
-        self.at += self.rest().iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+        self.at = plain::white(self.text.as_bytes(), self.at);
         self.rest().first().copied()
     }
 
@@ -97,50 +105,44 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// A key without escapes.
-    fn key(&mut self) -> Result<&'a str, Declined> {
-        let quoted = self.value()?;
-        let key = quoted.strip_prefix('"').and_then(|key| key.strip_suffix('"')).ok_or(Declined)?;
-        if key.contains('\\') { Err(Declined) } else { Ok(key) }
+    /// The next value, if it is a string without escapes.
+    fn unescaped(&mut self) -> Option<&'a str> {
+        self.peek().filter(|byte| *byte == b'"')?;
+        let (text, start) = (self.text.as_bytes(), self.at + 1);
+        let end = plain::special(text, start);
+        text.get(end).filter(|byte| **byte == b'"')?;
+        self.at = end + 1;
+        self.text.get(start..end)
     }
 
     /// The text of the next value, which is checked.
     fn value(&mut self) -> Result<&'a str, Declined> {
-        let first = self.peek().ok_or(Declined)?;
+        self.peek();
         let (start, rest) = (self.at, self.rest());
-        let end = match first {
-            b'"' | b'{' | b'[' => short(rest).map(|length| start + length).or_else(|| end(self.text, start)),
-            _ => scalar(rest).map(|length| start + length),
-        };
+        let is_short = self.text.len() < LONG;
+        let soon = plain::length(if is_short { rest } else { &rest[..rest.len().min(SOON)] });
+        let end = soon.map(|length| start + length).or_else(|| if is_short { None } else { end(self.text, start) });
         self.at = end.ok_or(Declined)?;
         self.text.get(start..self.at).ok_or(Declined)
     }
 }
 
-/// The length of a value that is short and plain.
-fn short(text: &[u8]) -> Option<usize> {
-    match text {
-        [b'{', b'}', ..] | [b'[', b']', ..] => Some(2),
-        [b'"', text @ ..] => {
-            let length =
-                text.iter().take(64).position(|byte| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\'))?;
-            (text[length] == b'"').then_some(length + 2)
-        }
-        _ => None,
+/// The end of the value that begins at `start`, if it is fine.
+#[cfg(target_arch = "x86_64")]
+fn end(text: &str, start: usize) -> Option<usize> {
+    match (cpu::LEVELS.last(), text.as_bytes().get(start)?) {
+        (Some(level), b'"' | b'{' | b'[') => end_at(level, text, start),
+        _ => plain_end(text, start),
     }
 }
 
-/// The length of a number or literal.
-fn scalar(text: &[u8]) -> Option<usize> {
-    let length = text.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r'))?;
-    let is_fine = text[..length].is_ascii() && serde_json::from_slice::<IgnoredAny>(&text[..length]).is_ok();
-    is_fine.then_some(length)
+#[cfg(not(target_arch = "x86_64"))]
+fn end(text: &str, start: usize) -> Option<usize> {
+    plain_end(text, start)
 }
 
-/// The end of the string, array or object that begins at `start`, if it is fine and this processor can tell.
-#[cfg(target_arch = "x86_64")]
-fn end(text: &str, start: usize) -> Option<usize> {
-    cpu::LEVELS.last().and_then(|level| end_at(level, text, start))
+fn plain_end(text: &str, start: usize) -> Option<usize> {
+    plain::length(text.as_bytes().get(start..)?).map(|length| start + length)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -154,23 +156,20 @@ fn end_at(level: &cpu::Level, text: &str, start: usize) -> Option<usize> {
     }
 }
 
-/// What each set of instructions says that this processor has.
+/// What is said byte by byte, and with each set of instructions that this processor has.
 #[cfg(all(any(test, fuzzing), target_arch = "x86_64"))]
 pub fn ends(text: &str) -> Vec<Option<usize>> {
-    cpu::LEVELS.iter().map(|level| end_at(level, text, 0)).collect()
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn end(_: &str, _: usize) -> Option<usize> {
-    None
+    std::iter::once(plain_end(text, 0)).chain(cpu::LEVELS.iter().map(|level| end_at(level, text, 0))).collect()
 }
 
 impl<'de> Deserializer<'de> for &mut Cursor<'de> {
     type Error = Declined;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Declined> {
-        let text = self.value()?;
-        serde_json::Deserializer::from_str(text).deserialize_any(visitor).map_err(|_| Declined)
+        if let Some(text) = self.unescaped() {
+            return visitor.visit_borrowed_str(text);
+        }
+        serde_json::Deserializer::from_str(self.value()?).deserialize_any(visitor).map_err(|_| Declined)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Declined> {
@@ -228,7 +227,8 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
         if !is_first {
             self.cursor.take(b',')?;
         }
-        seed.deserialize(BorrowedStrDeserializer::new(self.cursor.key()?)).map(Some)
+        let key = self.cursor.unescaped().ok_or(Declined)?;
+        seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Declined> {

@@ -138,7 +138,7 @@ pub struct StatsRequest {
 
 /// Parses a request; its errors name the JSON path.
 pub fn parse_request<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T> {
-    match json::object_from_long(json) {
+    match json::object(json) {
         Some(request) => Ok(request),
         None => parse(json, |path, message| Error::InvalidRequest { path, message }),
     }

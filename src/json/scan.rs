@@ -2,6 +2,7 @@
 
 use super::chunk::{BLOCKS, CHUNK, Chunk};
 use super::cpu::{Avx2, Avx512, Cpu};
+use super::plain::{digits, is_white, literal, number, unicode_escape};
 use super::structure::{Progress, Structure};
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -58,7 +59,7 @@ fn check(chunk: &Chunk, text: &[u8], at: usize, length: usize, mut checked: usiz
             let here = at + 64 * i + bit as usize;
             if here >= checked {
                 let is_inside = (chunk.inside.at(i) >> bit) & 1 == 1;
-                checked = if is_inside { escape(text, here)? } else { outside(text, here)? };
+                checked = if is_inside { unicode_escape(text, here)? } else { outside(text, here)? };
             }
         }
     }
@@ -84,15 +85,6 @@ fn place_of(cpu: impl Cpu, chunk: &Chunk, mut number: usize) -> Option<usize> {
     None
 }
 
-/// The end of the escape whose letter is at `at`, if it is `u` with its four digits.
-fn escape(text: &[u8], at: usize) -> Option<usize> {
-    let is_right = text
-        .get(at..at + 5)?
-        .split_first()
-        .is_some_and(|(letter, digits)| *letter == b'u' && digits.iter().all(u8::is_ascii_hexdigit));
-    is_right.then_some(at + 5)
-}
-
 /// The end of what the byte at `at` belongs to, if that is a number, a literal or a colon after a key. All bytes before it
 /// have been looked at.
 fn outside(text: &[u8], at: usize) -> Option<usize> {
@@ -103,42 +95,18 @@ fn outside(text: &[u8], at: usize) -> Option<usize> {
             return (*key == b'"').then_some(at + 1);
         }
         // What comes before is a number by itself if it ends with a digit.
-        [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] if before.last()?.is_ascii_digit() => {
-            let after = after_digits(exponent)?;
-            return is_delimiter(after.first()?).then_some(text.len() - after.len());
+        [b'e' | b'E', exponent @ ..] if before.last()?.is_ascii_digit() => {
+            let is_signed = matches!(exponent.first()?, b'+' | b'-');
+            let end = digits(text, at + 1 + usize::from(is_signed))?;
+            return is_delimiter(text.get(end)?).then_some(end);
         }
         _ => {}
     }
     let start = before.iter().rposition(is_delimiter)? + 1;
-    let end = at + rest.iter().position(is_delimiter)?;
-    let scalar = &text[start..end];
-    (matches!(scalar, b"true" | b"false" | b"null") || is_number(scalar)).then_some(end)
-}
-
-fn is_number(text: &[u8]) -> bool {
-    let unsigned = text.strip_prefix(b"-").unwrap_or(text);
-    let after_integer = if let [b'0', rest @ ..] = unsigned { Some(rest) } else { after_digits(unsigned) };
-    let after_fraction = match after_integer {
-        Some([b'.', fraction @ ..]) => after_digits(fraction),
-        other => other,
-    };
-    let after_exponent = match after_fraction {
-        Some([b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..]) => after_digits(exponent),
-        other => other,
-    };
-    after_exponent.is_some_and(<[u8]>::is_empty)
-}
-
-/// What comes after one digit or more.
-fn after_digits(text: &[u8]) -> Option<&[u8]> {
-    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if count > 0 { text.get(count..) } else { None }
+    let end = literal(text, start).or_else(|| number(text, start))?;
+    is_delimiter(text.get(end)?).then_some(end)
 }
 
 fn is_delimiter(byte: &u8) -> bool {
     is_white(byte) || matches!(byte, b'[' | b']' | b'{' | b'}' | b':' | b',' | b'"')
-}
-
-fn is_white(byte: &u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }

@@ -4,7 +4,7 @@ mod random;
 
 use super::chunk::CHUNK;
 use super::cpu;
-use super::{end_at, ends, object_from_long};
+use super::{ends, object};
 use crate::protocol::{ExecuteRequest, RuntimeOutput};
 use random::{Random, damage, document};
 use serde::de::IgnoredAny;
@@ -16,16 +16,18 @@ fn expected(text: &str) -> Option<usize> {
     Some(values.byte_offset())
 }
 
-/// Nothing may be accepted that serde_json refuses, whichever instructions there are. Tells whether it was accepted.
+/// Byte by byte the same is found as serde_json finds, at least where nothing is nested deeply; and with any instructions
+/// nothing that it refuses. Tells whether those accept it.
 #[track_caller]
 fn assert_right(text: &str) -> bool {
-    let ends = ends(text);
-    for end in &ends {
-        let expected = expected(text);
+    let (ends, expected) = (ends(text), expected(text));
+    let [plain, wide @ ..] = &ends[..] else { unreachable!() };
+    assert_eq!(*plain, expected, "{text}");
+    for end in wide {
         assert!(end.is_none() || *end == expected, "{end:?} where serde_json says {expected:?}: {text}");
-        assert!(*end == ends[0], "{ends:?} by different instructions: {text}");
+        assert!(*end == wide[0], "{ends:?} by different instructions: {text}");
     }
-    ends.first().is_some_and(Option::is_some)
+    wide.iter().all(Option::is_some)
 }
 
 /// The same, and what serde_json accepts must be.
@@ -101,8 +103,8 @@ fn digits_may_go_on_for_blocks() {
 
 #[test]
 fn what_is_right_is_accepted() {
-    for level in cpu::LEVELS.iter() {
-        let fine = |text: &str| assert_eq!(end_at(level, text, 0), Some(text.len()), "{text:.200}");
+    for index in 0..ends("").len() {
+        let fine = |text: &str| assert_eq!(ends(text)[index], Some(text.len()), "{text:.200}");
         for depth in [1, 2, 31, 32, 33, 63, 64] {
             fine(&["[".repeat(depth), "]".repeat(depth)].concat());
             fine(&[r#"{"a":"#.repeat(depth), "0".to_owned(), "}".repeat(depth)].concat());
@@ -119,7 +121,7 @@ fn what_is_right_is_accepted() {
             fine(&document(&mut random, 30_000));
         }
         // Deeper than that, the slow way has to look.
-        assert_eq!(end_at(level, &["[".repeat(65), "]".repeat(65)].concat(), 0), None);
+        assert_eq!(ends(&["[".repeat(65), "0".to_owned(), "]".repeat(65)].concat())[index], None);
     }
 }
 
@@ -163,11 +165,11 @@ fn nothing_damaged_is_accepted() {
 }
 
 #[test]
-fn a_long_request_is_read_as_serde_json_reads_it() {
-    let long = "x".repeat(1100);
+fn a_request_is_read_as_serde_json_reads_it() {
     let mut random = Random(7);
     let mut read = 0;
     for _ in 0..5_000 {
+        let long = "x".repeat([11, 1100][random.below(2)]);
         let mut members: Vec<String> = Vec::new();
         for _ in 0..random.below(7) {
             let key = random.one_of(&[
@@ -191,14 +193,14 @@ fn a_long_request_is_read_as_serde_json_reads_it() {
         members.rotate_left(at);
         let white = random.one_of(&["", " ", "\n"]);
         let text = format!("{white}{{{white}{}{white}}}{white}", members.join(","));
-        let quick = object_from_long::<ExecuteRequest<'_>>(&text);
+        let quick = object::<ExecuteRequest<'_>>(&text);
         let slow: Result<ExecuteRequest<'_>, _> = serde_json::from_str(&text);
         if let Some(quick) = quick {
             read += 1;
             assert_eq!(format!("{quick:?}"), format!("{:?}", slow.unwrap()), "{text}");
         }
     }
-    assert!(cpu::LEVELS.is_empty() || read > 50, "{read}");
+    assert!(read > 100, "{read}");
 }
 
 #[test]

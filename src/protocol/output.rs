@@ -5,7 +5,6 @@ use crate::catalog::RuntimeEntry;
 use crate::engine::hex;
 use crate::error::{Error, Result, printable};
 use crate::json::{self, RawJson};
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -79,14 +78,15 @@ impl RuntimeOutput {
             Ok(json) => json,
             Err((bytes, offset)) => return Err(malformed(&bytes, offset, "not UTF-8".to_owned())),
         };
-        if let Some(output) = output_of_plain(&json) {
+        // As the SDK writes it.
+        if let Some(output) = json::last_value(&json, OK) {
             let output = Some(position(output, &json));
             return Ok(RuntimeOutput { output, json, meta: None });
         }
         if json.trim_ascii().is_empty() {
             return Err(malformed(b"", 0, "nothing was written".to_owned()));
         }
-        let reply = json::object_from_long(&json).map_or_else(|| object_from_str(&json), Ok);
+        let reply = json::object(&json).map_or_else(|| object_from_str(&json), Ok);
         let reply: GuestReply<'_> = reply.map_err(|error| {
             malformed(json.as_bytes(), offset_of(&json, error.line(), error.column()), without_position(&error))
         })?;
@@ -135,12 +135,6 @@ impl RuntimeOutput {
     }
 }
 
-/// The output in a short text that is as the SDK writes it: what is left beside its keys is one value.
-fn output_of_plain(json: &str) -> Option<&str> {
-    let output = json.strip_prefix(OK).filter(|_| json.len() < json::LONG)?.strip_suffix('}')?;
-    serde_json::from_str::<IgnoredAny>(output).ok().map(|_| output.trim_ascii())
-}
-
 /// Where a part of a text stands in it.
 fn position(part: &str, text: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - text.as_ptr() as usize;
@@ -186,7 +180,7 @@ mod tests {
             // A space is enough for the long way.
             let longer = format!(" {text}");
             let read = |text: &str| RuntimeOutput::parse(text.into(), "").ok().map(|reply| reply.output().to_owned());
-            assert_eq!(output_of_plain(&text).is_some(), is_fine, "{text}");
+            assert_eq!(json::last_value(&text, OK).is_some(), is_fine, "{text}");
             assert_eq!(read(&text), is_fine.then(|| output.trim().to_owned()), "{text}");
             assert_eq!(read(&text), read(&longer), "{text}");
         }
