@@ -98,7 +98,7 @@ impl Default for Limits {
 pub(crate) const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The limits that a request names; it may tighten the executor's, not widen them.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, reason = "the fields are those of `Limits`")]
 pub struct RequestLimits {
@@ -129,6 +129,9 @@ impl Limits {
 
     /// These limits with a request's tighter ones in their place.
     pub(crate) fn tightened(&self, request: &RequestLimits) -> Result<Limits> {
+        if *request == RequestLimits::default() {
+            return Ok(*self);
+        }
         let tighten = |path: &str, wanted: Option<u64>, limit: u64| match wanted {
             Some(value) if value > limit => Err(Error::InvalidRequest {
                 path: path.to_owned(),

@@ -226,7 +226,8 @@ impl ScriptExecutor {
             Ok(Run::Waits(run)) => run.await,
             Err(error) => Err(error),
         };
-        let us = |from: Instant, to: Instant| to.duration_since(from).as_micros() as u64;
+        // Most of these times are the same.
+        let us = |from: Instant, to: Instant| if from == to { 0 } else { to.duration_since(from).as_micros() as u64 };
         let times = Times {
             load_us: us(taken_up, loaded),
             queue_us: us(begun, taken_up) + us(loaded, queued),
@@ -319,7 +320,7 @@ fn judge(captured: Captured, prepared: &Prepared, times: &Times) -> Result<Runti
         let output = RuntimeOutput::parse(stdout, &stderr)?;
         return Ok(output.with_meta(Meta {
             runtime: entry,
-            module_sha256: prepared.sha,
+            module_sha256: prepared.compiled.sha,
             cache: prepared.tier.as_str(),
             load_us: times.load_us,
             queue_us: times.queue_us,

@@ -69,7 +69,6 @@ impl Tier {
 pub(crate) struct Prepared {
     pub compiled: Share<CompiledRuntime>,
     pub tier: Tier,
-    pub sha: Sha,
 }
 
 #[derive(Default)]
@@ -142,7 +141,7 @@ impl ModuleCache {
         if let Some(sha) = known
             && let Some(compiled) = self.memory.get(shard, &Key { sha, metering })
         {
-            return Ok(Prepared { compiled, tier: Tier::Memory, sha });
+            return Ok(Prepared { compiled, tier: Tier::Memory });
         }
         let supply = match (&entry.source, identity) {
             (Source::File(path), Some(identity)) => Supply::File(path.clone(), identity),
@@ -171,7 +170,7 @@ impl ModuleCache {
         let _writing = disk_cache::COUNTERS.begin_write();
         let (prepared, news) = match result {
             Ok(Obtained { prepared, artifact, version }) => {
-                let sha = prepared.sha;
+                let sha = prepared.compiled.sha;
                 (Ok(prepared), Some((sha, artifact, version)))
             }
             Err(error) => (Err(error), None),
@@ -216,7 +215,7 @@ impl ModuleCache {
         let (profile, key) = (engine.profile(job.metering)?, Key { sha, metering: job.metering });
         let _held = self.flights.hold(key);
         let obtained = |compiled, tier, artifact| {
-            Ok(Some(Obtained { prepared: Prepared { compiled, tier, sha }, artifact, version: None }))
+            Ok(Some(Obtained { prepared: Prepared { compiled, tier }, artifact, version: None }))
         };
         if let Some(compiled) = self.memory.get(Shard::current(), &key) {
             return obtained(compiled, Tier::Memory, None);
@@ -225,7 +224,7 @@ impl ModuleCache {
             && let Some(compiled) = disk.load(profile.compatibility.as_deref(), &sha, |artifact| {
                 let kind = artifact.kind()?;
                 let pool = profile.pool(kind, wasm.len()).ok()?;
-                ready(&job.name, pool, artifact.bytes, |engine| artifact.deserialize(engine, kind)).ok()
+                ready(&job.name, pool, sha, artifact.bytes, |engine| artifact.deserialize(engine, kind)).ok()
             })
         {
             self.counters.disk_hits.fetch_add(1, Ordering::Relaxed);
@@ -241,17 +240,23 @@ impl ModuleCache {
                 &Cow::Owned(bytes)
             }
         };
-        let (compiled, artifact) = self.compile(&job.name, profile, bytes)?;
+        let (compiled, artifact) = self.compile(&job.name, profile, sha, bytes)?;
         obtained(self.keep(engine, key, compiled), Tier::Compiled, Some(artifact))
     }
 
-    fn compile(&self, name: &str, profile: &'static Profile, wasm: &[u8]) -> Result<(CompiledRuntime, Vec<u8>)> {
+    fn compile(
+        &self,
+        name: &str,
+        profile: &'static Profile,
+        sha: Sha,
+        wasm: &[u8],
+    ) -> Result<(CompiledRuntime, Vec<u8>)> {
         let kind = Kind::of(name, wasm)?;
         self.counters.compiles.fetch_add(u64::from(cfg!(feature = "compiler")), Ordering::Relaxed);
         let pool = profile.pool(kind, wasm.len() as u64)?;
         let artifact = compiler::compile(name, &pool.target.engine, kind, wasm)?;
         let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
-        let compiled = ready(name, pool, artifact.len() as u64, deserialize)?;
+        let compiled = ready(name, pool, sha, artifact.len() as u64, deserialize)?;
         Ok((compiled, artifact))
     }
 

@@ -1,5 +1,6 @@
 //! A module or component that is ready to instantiate, and why one cannot be.
 
+use super::Sha;
 use crate::engine::{Imports, Pool, Target};
 use crate::error::{Error, Result};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
@@ -9,6 +10,8 @@ use wasmtime::{ExternType, InstancePre, Module, ModuleExport, UnknownImportError
 /// Compiled code with its imports resolved: what is left is to make an instance.
 pub(crate) struct CompiledRuntime {
     pub runnable: Runnable,
+    /// Of the `.wasm`.
+    pub sha: Sha,
     /// The artifact's size.
     pub bytes: u64,
 }
@@ -92,10 +95,12 @@ impl Kind {
     }
 }
 
-/// Gets code ready to instantiate: in the pool if it fits, else on demand. The artifact has so many bytes.
+/// Gets code ready to instantiate: in the pool if it fits, else on demand. The `.wasm` has that hash, and the artifact so many
+/// bytes.
 pub(super) fn ready(
     name: &str,
     pool: &'static Pool,
+    sha: Sha,
     bytes: u64,
     deserialize: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Code>,
 ) -> Result<CompiledRuntime> {
@@ -112,7 +117,7 @@ pub(super) fn ready(
         #[cfg(feature = "components")]
         Code::Component(component) => Runnable::Component(Box::new(runnable_component(name, target, &component)?)),
     };
-    Ok(CompiledRuntime { runnable, bytes })
+    Ok(CompiledRuntime { runnable, sha, bytes })
 }
 
 fn runnable_module(name: &str, target: &'static Target, module: Module) -> Result<RunnableModule> {
