@@ -119,9 +119,12 @@ impl<'a> Cursor<'a> {
     fn value(&mut self) -> Result<&'a str, Declined> {
         self.peek();
         let (start, rest) = (self.at, self.rest());
-        let is_short = self.text.len() < LONG;
-        let soon = plain::length(if is_short { rest } else { &rest[..rest.len().min(SOON)] });
-        let end = soon.map(|length| start + length).or_else(|| if is_short { None } else { end(self.text, start) });
+        let soon = if self.text.len() < LONG { rest } else { &rest[..rest.len().min(SOON)] };
+        let end = match plain::length(soon) {
+            Some(length) => Some(start + length),
+            None if soon.len() == rest.len() => None,
+            None => end(self.text, start),
+        };
         self.at = end.ok_or(Declined)?;
         self.text.get(start..self.at).ok_or(Declined)
     }
