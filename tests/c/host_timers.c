@@ -12,7 +12,10 @@ enum { THREADS = 4, CALLS = 500, SIGNALS_WANTED = 50 };
 static int fired, strangers;
 static __thread int is_the_hosts;
 
-static void on_timer(int number, siginfo_t *info, void *context)
+/* Not instrumented: the thread sanitizer runs handlers that wait at the next atomic, also at one in a handler that it runs
+ * for that reason, and afterwards leaves every signal blocked, so that the next trap kills the process (sanitizers#1855,
+ * mended in LLVM 21). */
+__attribute__((no_sanitize_thread)) static void on_timer(int number, siginfo_t *info, void *context)
 {
     (void)number, (void)info, (void)context;
     __atomic_add_fetch(&fired, 1, __ATOMIC_RELAXED);
