@@ -1,4 +1,4 @@
-//! A request is read the same whether it is long, and scanned, or short, and left to serde_json.
+//! A request is read the same whether it is long, and scanned, or short, and read byte by byte.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -36,9 +36,14 @@ inline void prove(int argc, char **argv)
     const volatile char *const kept = reply;
     arawn::Reply::take(reply);
     const char first = kept[0];
-    int shared = first;
-    std::thread thread([&shared] { shared++; });
-    shared++;
+    // Often enough that the thread sanitizer, which may miss two accesses at the very same moment, sees some.
+    volatile int shared = first;
+    const auto writes = [&shared] {
+        for (int i = 0; i < 10000; i++)
+            shared = shared + 1;
+    };
+    std::thread thread(writes);
+    writes();
     thread.join();
     std::exit(shared == 0 ? 1 : 0);
 }
