@@ -189,6 +189,7 @@ fn modules_that_cannot_run_are_refused_with_the_reason() {
     let catalog = Catalog::new()
         .with("no-start", "(module (func (export \"main\")))")
         .with("odd-start", "(module (func (export \"_start\") (param i32)))")
+        .with("start-has-result", "(module (func (export \"_start\") (result i64) (i64.const 1)))")
         .with("start-is-memory", "(module (memory (export \"_start\") 1))")
         .with("import", r#"(module (import "env" "secret" (func)) (func (export "_start")))"#)
         .with("import-type", r#"(module (import "wasi_snapshot_preview1" "fd_close" (func)) (func (export "_start")))"#)
@@ -200,7 +201,8 @@ fn modules_that_cannot_run_are_refused_with_the_reason() {
     let id = catalog.executor();
     for (name, word) in [
         ("no-start", "_start"),
-        ("odd-start", "_start"),
+        ("odd-start", "`_start` is not a function without parameters and results"),
+        ("start-has-result", "`_start` is not a function without parameters and results"),
         ("start-is-memory", "_start"),
         ("import-type", "fd_close"),
         ("text", "not WebAssembly"),

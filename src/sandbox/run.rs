@@ -12,7 +12,7 @@ use crate::workers;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use wasmtime::{Extern, Instance, Store, Trap, TypedFunc, UpdateDeadline, WasmBacktrace};
+use wasmtime::{Extern, Func, Instance, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// What is left of a guest that ended by itself.
 pub(crate) struct Captured {
@@ -129,31 +129,30 @@ fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) ->
     Ok(Captured { stdout, stderr, ending, memory_bytes, refused, fuel, entry: sandbox.entry })
 }
 
+#[allow(unsafe_code, reason = "the safe way looks the type up, twice, where all threads count references")]
 fn guest(module: &RunnableModule, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
     let instance = module.instance(&store.data().entry.name, Imports::Plain)?.instantiate(&mut *store)?;
-    start_of(module, &instance, store)?.call(store, ())
+    let start = start_of(module, &instance, store)?;
+    // SAFETY: a `RunnableModule` is made of a `_start` without parameters and results alone, so that there is nothing to read
+    // or to write; and with these imports nothing is called that waits.
+    unsafe { start.call_unchecked(store, &mut []) }
 }
 
 /// The same as a future, which wasmtime runs on a stack of the pool.
 async fn guest_on_its_own_stack(module: &RunnableModule, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
     let imports = if store.data().has_files() { Imports::WithFiles } else { Imports::ThatWait };
     let instance = module.instance(&store.data().entry.name, imports)?.instantiate_async(&mut *store).await?;
-    start_of(module, &instance, store)?.call_async(store, ()).await
+    start_of(module, &instance, store)?.typed::<(), ()>(&*store)?.call_async(store, ()).await
 }
 
-fn start_of(
-    module: &RunnableModule,
-    instance: &Instance,
-    store: &mut Store<Sandbox>,
-) -> wasmtime::Result<TypedFunc<(), ()>> {
+fn start_of(module: &RunnableModule, instance: &Instance, store: &mut Store<Sandbox>) -> wasmtime::Result<Func> {
     store.data_mut().phase = Phase::Run;
     if let Some(memory) = &module.memory {
         let export = instance.get_module_export(&mut *store, memory);
         store.data_mut().memory = export.and_then(Extern::into_memory);
     }
     let export = instance.get_module_export(&mut *store, &module.start);
-    let start = export.and_then(Extern::into_func).ok_or_else(|| wasmtime::Error::msg("`_start` is gone"))?;
-    start.typed(store)
+    export.and_then(Extern::into_func).ok_or_else(|| wasmtime::Error::msg("`_start` is gone"))
 }
 
 /// Polls a future where wasmtime-wasi finds the threads for its system calls.
