@@ -29,6 +29,7 @@ pub(crate) struct RunnableModule {
     target: &'static Target,
     /// With the imports of each kind, linked when they are first asked for.
     instances: [OnceCell<InstancePre<Sandbox>>; Imports::COUNT],
+    /// Takes and gives nothing, on which its unchecked call relies.
     pub start: ModuleExport,
     /// What host functions read and write, if it has that name.
     pub memory: Option<ModuleExport>,
