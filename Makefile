@@ -5,6 +5,7 @@
 # make header  accepts a changed interface: include/arawn.h and tests/golden
 # make counts  accepts what a warm call takes now: tests/golden/warm_call.txt
 # make guests  builds the runtimes in other languages than Rust, which the tests run
+# make profile renews what the compiler knows of warm calls: see profile/train.py
 # make slim    builds a small library without compiler, components, HTTP and schemas, and prints its size
 # make install puts it where compilers look for it: see packaging/install.mk
 # make bench   measures
@@ -21,17 +22,23 @@ SLIM := target/slim
 LIBRARY = $(CARGO) rustc --locked --lib --crate-type cdylib,staticlib
 # The profile says so too, but cargo forgets it for a package that has an optimization level of its own.
 STRIP = -- -C strip=symbols
+# Which branches warm calls take, for the compiler. It fits the Rust that it was made with; another one takes it for nothing.
+PROFILE := profile/warm_calls.profdata
+PROFILED := -C profile-use=$(PROFILE) -C llvm-args=-no-pgo-warn-mismatch
+COUNTED := --config 'build.rustflags=["-Cprofile-generate"]'
+# `rustup component add llvm-tools`, or any LLVM's.
+PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata) llvm-profdata)
 
 EXAMPLES := example-c example-cpp example-go example-love2d example-lua example-node example-python
 
-.PHONY: all slim run $(EXAMPLES) node-modules test lint header counts bench bench-quick guests builtins clean tools
+.PHONY: all slim run $(EXAMPLES) node-modules test lint header counts profile bench bench-quick guests builtins clean tools
 
 all: $(LIB)/libarawn.so.0
 
 # Cargo knows best whether something changed. A library in another LIB is taken as it is.
 .PHONY: target/release/libarawn.so
 target/release/libarawn.so: | tools
-	$(LIBRARY) --release $(STRIP)
+	$(LIBRARY) --release $(STRIP) $(PROFILED)
 
 # Programs ask for the name that has the ABI's number.
 $(LIB)/libarawn.so.0: $(LIB)/libarawn.so
@@ -116,6 +123,17 @@ header: | tools
 
 counts: $(LIB)/libarawn.so.0
 	ARAWN_ACCEPT=1 ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so $(CARGO) test --locked --test warm_call
+
+# What is counted while it compiles is not kept, nor what the first run counts, which fills the cache.
+profile: TRAIN = ARAWN_LIBRARY=target/profile/release/libarawn.so $(PYTHON) profile/train.py
+profile: | tools
+	$(call needs,$(PYTHON),python3)
+	$(call needs,$(PROFDATA),llvm)
+	LLVM_PROFILE_FILE=/dev/null $(LIBRARY) --release --target-dir target/profile $(COUNTED) $(STRIP)
+	rm -rf target/profile/work target/profile/counts
+	LLVM_PROFILE_FILE=/dev/null $(TRAIN)
+	LLVM_PROFILE_FILE=target/profile/counts/%p.profraw $(TRAIN)
+	$(PROFDATA) merge --sparse -o $(PROFILE) target/profile/counts
 
 # In a directory of its own: the benches take the library as a Rust program does, and cargo would put that one into $(LIB).
 BENCH = $(CARGO) bench --locked --target-dir target/bench
