@@ -21,6 +21,7 @@ pub(super) fn of(callback: arawn_host_function, user_data: *mut c_void) -> Optio
         // The whole of it, and not its pointer, is what the closure has.
         let UserData(user_data) = &user_data;
         let request = CString::new(request).map_err(|_| "the request contains a NUL".to_owned())?;
+        clear_stack_ahead();
         // SAFETY: the header says what a callback must be and until when; the request lives until it has returned.
         let reply = unsafe { callback(request.as_ptr(), *user_data) };
         if reply.is_null() {
@@ -32,4 +33,15 @@ pub(super) fn of(callback: arawn_host_function, user_data: *mut c_void) -> Optio
         String::from_utf8(reply.into_bytes())
             .map_err(|error| format!("its reply is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
     }))
+}
+
+/// Zeroes the stack that the callback is about to take.
+///
+/// Where a callback is made by a language's FFI and its function ends by an exception that no handler catches, some
+/// return without having written what they return (koffi 3.2 to 3.3.4 does when a worker thread of Node.js ends inside).
+/// The host then hands over what lay on the stack: of an earlier call, a pointer to nowhere; cleared, NULL. An
+/// FFI that writes its return value never notices, and nothing but that pointer depends on this.
+#[inline(never)]
+fn clear_stack_ahead() {
+    std::hint::black_box(&mut [0_usize; 128]);
 }

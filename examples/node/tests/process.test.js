@@ -39,6 +39,18 @@ test('a worker thread may be terminated while guests run, and others go on', asy
   assert.deepEqual(await executor.execute('passthrough'), { config: {}, context: {} });
 });
 
+test('a worker thread may end inside a function that a guest calls', async () => {
+  const code = `(async () => {
+    const { Executor } = await import('${module}');
+    const config = { runtimes_dir: ${JSON.stringify(runtimes_dir)}, cache_dir: null, limits: { timeout_ms: 5000 } };
+    const executor = await Executor.open(config, { echo: () => process.exit(7) });
+    await Promise.all([executor.execute('echo'), executor.execute('echo')]);
+  })()`;
+  const workers = Array.from({ length: 4 }, () => new Worker(code, { eval: true }));
+  const codes = await Promise.all(workers.map((worker) => once(worker, 'exit')));
+  assert.deepEqual(codes.flat(), [7, 7, 7, 7]);
+});
+
 test('processes are started as ever', async (t) => {
   const executor = await open(t);
   await executor.execute('passthrough');
