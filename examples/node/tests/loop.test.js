@@ -4,13 +4,14 @@ import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { Figures, LONG } from './meter.js';
+import { Figures } from './meter.js';
 import { open } from './shop.js';
 
 const THREADS = 8;
 const CALLS = 10_000;
-/** Of all calls of the library, how many may sleep for long: see below. */
-const RARE = 0.005;
+/** Of all calls of the library, how many may sleep and how many may compute for long: see below. */
+const RARE_SLEEPS = 0.005;
+const RARE_COMPUTES = 0.0001;
 
 async function load() {
   const workerData = { calls: CALLS / THREADS, atOnce: 16 };
@@ -28,13 +29,14 @@ async function load() {
 
 // The library's functions share locks with its workers. Where whoever has one is left without a processor, as happens
 // while 12 threads and other programs want two of them, the others sleep for as long; all that can be asked of such a
-// machine is that they do so rarely. What blocks does so in each call, or computes.
+// machine is that they do so rarely. The processor time of a thread has in it what a hypervisor meanwhile gave to other
+// machines, so that it is long now and then, too. What blocks does so in each call.
 test('10,000 calls from 8 worker threads keep no event loop for longer than 5 ms', async (t) => {
   const all = await load();
   t.diagnostic(JSON.stringify(all));
   assert.ok(all.calls > 2 * CALLS, 'each call is a submit, and some of a poll');
-  assert.ok(all.computed < LONG, `it computed for ${all.computed} ms`);
-  assert.ok(all.longSleeps <= all.calls * RARE, `it slept for long ${all.longSleeps} times`);
+  assert.ok(all.longComputes <= all.calls * RARE_COMPUTES, `it computed for long ${all.longComputes} times`);
+  assert.ok(all.longSleeps <= all.calls * RARE_SLEEPS, `it slept for long ${all.longSleeps} times`);
 });
 
 test('what does block an event loop is noticed', async (t) => {
@@ -44,7 +46,7 @@ test('what does block an event loop is noticed', async (t) => {
   const computing = new Figures();
   const limits = { timeout_ms: 500 };
   computing.time(() => execute(JSON.stringify({ executor: id, runtime: 'loop', limits })));
-  assert.ok(computing.computed > LONG, `${computing.computed} ms`);
+  assert.equal(computing.longComputes, 1);
   const sleeping = new Figures();
   sleeping.time(() => poll(JSON.stringify({ executor: id, wait_ms: 50 })));
   assert.equal(sleeping.longSleeps, 1);
