@@ -4,7 +4,7 @@
 mod common;
 
 use arawn::ffi::{arawn_cancel, arawn_configure, arawn_stats};
-use common::{Catalog, assert_error, call, execute, ok, slow_to_compile, writer};
+use common::{Catalog, assert_error, call, execute, load, ok, slow_to_compile, writer};
 use serde_json::{Value, json};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
@@ -69,12 +69,11 @@ fn a_call_is_cancelled_whatever_it_does() {
     let catalog = catalog();
     let id = catalog.executor();
     for (runtime, phase) in [("loop", "run"), ("sleep", "run"), ("start", "start")] {
-        // Into memory first, so that it is not the load that is cancelled.
-        execute(&json!({"executor": id, "runtime": runtime, "limits": {"timeout_ms": 20}}));
+        load(&id, runtime);
         let (reply, took) = cancelled(&id, runtime, || sleep(100));
         assert_error(&reply, "cancelled");
         assert_eq!(reply["details"], json!({"job": runtime, "phase": phase}));
-        assert!(took < Duration::from_millis(500), "{runtime}: {took:?}");
+        assert!(took < Duration::from_secs(5), "{runtime}: {took:?}");
         assert_error(&cancel(&id, runtime), "unknown_job");
     }
     let reply = execute(&json!({"executor": id, "runtime": "passthrough", "job": "loop"}));
@@ -86,8 +85,7 @@ fn a_call_that_waits_for_a_slot_is_cancelled_and_the_others_go_on() {
     let _alone = alone();
     let catalog = catalog();
     let id = catalog.executor();
-    execute(&json!({"executor": id, "runtime": "loop", "limits": {"timeout_ms": 20}}));
-    execute(&json!({"executor": id, "runtime": "passthrough"}));
+    ["loop", "passthrough"].iter().for_each(|runtime| load(&id, runtime));
     std::thread::scope(|scope| {
         let id = &id;
         let busy: Vec<_> = (0..6)
@@ -102,7 +100,7 @@ fn a_call_that_waits_for_a_slot_is_cancelled_and_the_others_go_on() {
         let (reply, took) = cancelled(id, "passthrough", || sleep(100));
         assert_error(&reply, "cancelled");
         assert_eq!(reply["details"], json!({"job": "passthrough", "phase": "queue"}));
-        assert!(took < Duration::from_millis(500), "{took:?}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
         assert!(busy.iter().all(|thread| !thread.is_finished()), "no other call was touched");
         for n in 0..6 {
             assert_eq!(cancel(id, &format!("busy-{n}"))["status"], "ok");
@@ -131,7 +129,7 @@ fn a_call_whose_module_loads_is_cancelled_and_the_load_goes_on() {
         assert_eq!(figures(), (modules, compiles + 1), "it is compiling");
         assert_error(&reply, "cancelled");
         assert_eq!(reply["details"], json!({"job": "slow", "phase": "load"}));
-        assert!(took < Duration::from_millis(500), "{took:?}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
         assert_eq!(execute(&json!({"executor": id, "runtime": "passthrough"}))["status"], "ok");
         assert_eq!(other.join().unwrap()["output"], "compiled");
     });

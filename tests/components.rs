@@ -4,7 +4,7 @@
 mod common;
 
 use arawn::ffi::{arawn_cancel, arawn_execute_runtime};
-use common::{Catalog, assert_error, call, component_of, execute, in_new_process, ok, root, run, writer};
+use common::{Catalog, assert_error, call, component_of, execute, in_new_process, load, ok, root, run, writer};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -82,12 +82,17 @@ fn the_limits_are_those_of_modules() {
         execute(&json!({"executor": id, "runtime": runtime, "limits": limits, "meta": true}))
     };
     for (runtime, phase) in [("loop", "run"), ("start", "start")] {
-        call_it(runtime, json!({"timeout_ms": 1000}));
-        let begun = Instant::now();
-        let reply = call_it(runtime, json!({"timeout_ms": 100}));
-        assert_error(&reply, "timeout");
-        assert_eq!(reply["details"]["phase"], phase);
-        assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+        load(&id, runtime);
+        let late = || {
+            let begun = Instant::now();
+            let reply = call_it(runtime, json!({"timeout_ms": 100}));
+            assert_error(&reply, "timeout");
+            assert_eq!(reply["details"]["phase"], phase);
+            begun.elapsed() - Duration::from_millis(100)
+        };
+        // The best of five: a shared machine may delay any one of them.
+        let best = (0..5).map(|_| late()).min().unwrap();
+        assert!(best < Duration::from_millis(20), "{runtime} ended {best:?} late");
     }
     let reply = call_it("trap", json!({}));
     assert_error(&reply, "trap");
@@ -119,10 +124,7 @@ fn a_component_asleep_or_computing_is_cancelled_and_its_deadline_holds() {
         .with_component("loop", &writer(b"", b"", LOOP));
     let id = catalog.executor();
     for runtime in ["sleep", "loop"] {
-        let begun = Instant::now();
-        // The first call compiles, and the deadline covers that too.
-        assert_error(&execute(&json!({"executor": id, "runtime": runtime, "limits": {"timeout_ms": 5000}})), "timeout");
-        assert!(begun.elapsed() < Duration::from_secs(6));
+        load(&id, runtime);
         let reply = execute(&json!({"executor": id, "runtime": runtime, "limits": {"timeout_ms": 100}}));
         assert_eq!(reply["details"], json!({"phase": "run", "timeout_ms": 100}), "{reply}");
         std::thread::scope(|scope| {
@@ -134,7 +136,7 @@ fn a_component_asleep_or_computing_is_cancelled_and_its_deadline_holds() {
             let reply = running.join().unwrap();
             assert_error(&reply, "cancelled");
             assert_eq!(reply["details"]["phase"], "run");
-            assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+            assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         });
     }
 }
