@@ -29,6 +29,11 @@ impl Words {
     }
 
     #[inline(always)]
+    pub fn word(&mut self, block: usize) -> *mut u64 {
+        &raw mut self.0[block + 8]
+    }
+
+    #[inline(always)]
     fn before(&self, block: usize) -> u64 {
         self.0[block + 7]
     }
@@ -245,12 +250,14 @@ impl Chunk {
             self.ended.set(i, self.ends.moved_up(i) | scalar_ended);
         }
         // Adding moves a bit over the white space that it is at, to what comes after.
+        let mut is_ended = self.is_ended;
         for i in 0..BLOCKS {
             let (sum, over) = self.ended.at(i).overflowing_add(self.white.at(i));
-            let (sum, over_too) = sum.overflowing_add(u64::from(self.is_ended));
+            let (sum, over_too) = sum.overflowing_add(u64::from(is_ended));
             self.ended.set(i, sum & !self.white.at(i));
-            self.is_ended = over | over_too;
+            is_ended = over | over_too;
         }
+        self.is_ended = is_ended;
         letters != 0
     }
 
