@@ -14,8 +14,8 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 const FRAMES: u32 = 600;
-/// How many of them may be late by what nobody can account for; fewer than the brains.
-const RARELY: usize = 2;
+/// In how many of them the library may take more than a frame has, and less than two.
+const RARELY: u32 = 2;
 const BRAINS: [&str; 3] = ["chaser", "flock", "stuck"];
 
 /// An X server without a screen, which ends with this.
@@ -85,11 +85,15 @@ fn number_after(printed: &str, words: &str) -> f64 {
     rest[..end].parse().unwrap()
 }
 
-/// Of how many frames the library alone, with its binding and the host functions, took more than a frame has.
-fn late_by_the_library(printed: &str) -> usize {
+/// Whether the library, with its binding and the host functions, made frames late. What a hypervisor took nobody can account
+/// for: that is rare, and short beside what a call that compiles or blocks would take.
+fn is_late(printed: &str) -> bool {
     let (_, histogram) = printed.split_once("\nlibarawn: ").unwrap_or_else(|| panic!("{printed}"));
-    let late = histogram.lines().filter(|line| line.contains(" 33.00 ms "));
-    late.map(|line| line.split_whitespace().nth(3).unwrap().parse::<usize>().unwrap()).sum()
+    let count = |bound: &str| {
+        let line = histogram.lines().find(|line| line.trim_start().starts_with(bound));
+        line.map_or(0, |line| line.split_whitespace().nth(3).unwrap().parse::<u32>().unwrap())
+    };
+    count("under 33.00 ms") > RARELY || count("from  33.00 ms") > 0
 }
 
 /// The lines without their figures, and without the histograms.
@@ -119,15 +123,14 @@ fn six_hundred_frames_are_drawn_and_none_is_late_because_of_the_library() {
     }
     // Drawing may take longer than a frame has, on a busy machine without a graphics processor, so that frames are
     // counted and shown. What of a frame the library takes, with its binding and the host functions, is measured by
-    // itself, without the time in which others had the processor as far as the system knows. What a hypervisor took it
-    // does not know: that is rare, where a call that blocks, or compiles, would be late each time a brain is replaced.
+    // itself, without the time in which others had the processor as far as the system knows. The best of three plays.
     let (mut home, mut printed) = play();
     for _ in 0..2 {
-        if late_by_the_library(&printed) > RARELY {
+        if is_late(&printed) {
             (home, printed) = play();
         }
     }
-    assert!(late_by_the_library(&printed) <= RARELY, "{printed}");
+    assert!(!is_late(&printed), "{printed}");
     assert!(printed.contains(&format!("\n{FRAMES} frames in ")), "{printed}");
 
     let source = fs::read_to_string(root().join("examples/love2d/main.lua")).unwrap();
