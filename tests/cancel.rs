@@ -4,7 +4,7 @@
 mod common;
 
 use arawn::ffi::{arawn_cancel, arawn_configure, arawn_stats};
-use common::{Catalog, assert_error, call, execute, load, ok, slow_to_compile, writer};
+use common::{Catalog, assert_error, assert_within, call, execute, load, ok, slow_to_compile, writer};
 use serde_json::{Value, json};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
@@ -70,11 +70,13 @@ fn a_call_is_cancelled_whatever_it_does() {
     let id = catalog.executor();
     for (runtime, phase) in [("loop", "run"), ("sleep", "run"), ("start", "start")] {
         load(&id, runtime);
-        let (reply, took) = cancelled(&id, runtime, || sleep(100));
-        assert_error(&reply, "cancelled");
-        assert_eq!(reply["details"], json!({"job": runtime, "phase": phase}));
-        assert!(took < Duration::from_secs(5), "{runtime}: {took:?}");
-        assert_error(&cancel(&id, runtime), "unknown_job");
+        assert_within(50, runtime, || {
+            let (reply, took) = cancelled(&id, runtime, || sleep(100));
+            assert_error(&reply, "cancelled");
+            assert_eq!(reply["details"], json!({"job": runtime, "phase": phase}));
+            assert_error(&cancel(&id, runtime), "unknown_job");
+            took
+        });
     }
     let reply = execute(&json!({"executor": id, "runtime": "passthrough", "job": "loop"}));
     assert_eq!(reply["status"], "ok", "the name is free again, and its new call is not cancelled");
@@ -97,10 +99,12 @@ fn a_call_that_waits_for_a_slot_is_cancelled_and_the_others_go_on() {
         while ok(arawn_stats, &json!({}))["engine"]["slots_in_use"] != 6 {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let (reply, took) = cancelled(id, "passthrough", || sleep(100));
-        assert_error(&reply, "cancelled");
-        assert_eq!(reply["details"], json!({"job": "passthrough", "phase": "queue"}));
-        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert_within(50, "a call in the queue", || {
+            let (reply, took) = cancelled(id, "passthrough", || sleep(100));
+            assert_error(&reply, "cancelled");
+            assert_eq!(reply["details"], json!({"job": "passthrough", "phase": "queue"}));
+            took
+        });
         assert!(busy.iter().all(|thread| !thread.is_finished()), "no other call was touched");
         for n in 0..6 {
             assert_eq!(cancel(id, &format!("busy-{n}"))["status"], "ok");
@@ -125,11 +129,13 @@ fn a_call_whose_module_loads_is_cancelled_and_the_load_goes_on() {
     let begins = |compile| until(|| figures().1 == compile);
     std::thread::scope(|scope| {
         let other = scope.spawn(|| execute(&json!({"executor": id, "runtime": "slow", "job": "other"})));
-        let (reply, took) = cancelled(&id, "slow", || begins(compiles + 1));
-        assert_eq!(figures(), (modules, compiles + 1), "it is compiling");
-        assert_error(&reply, "cancelled");
-        assert_eq!(reply["details"], json!({"job": "slow", "phase": "load"}));
-        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert_within(50, "a call whose module compiles", || {
+            let (reply, took) = cancelled(&id, "slow", || begins(compiles + 1));
+            assert_eq!(figures(), (modules, compiles + 1), "it is compiling");
+            assert_error(&reply, "cancelled");
+            assert_eq!(reply["details"], json!({"job": "slow", "phase": "load"}));
+            took
+        });
         assert_eq!(execute(&json!({"executor": id, "runtime": "passthrough"}))["status"], "ok");
         assert_eq!(other.join().unwrap()["output"], "compiled");
     });

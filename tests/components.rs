@@ -4,7 +4,9 @@
 mod common;
 
 use arawn::ffi::{arawn_cancel, arawn_execute_runtime};
-use common::{Catalog, assert_error, call, component_of, execute, in_new_process, load, ok, root, run, writer};
+use common::{
+    Catalog, assert_error, assert_within, call, component_of, execute, in_new_process, load, ok, root, run, writer,
+};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -83,16 +85,13 @@ fn the_limits_are_those_of_modules() {
     };
     for (runtime, phase) in [("loop", "run"), ("start", "start")] {
         load(&id, runtime);
-        let late = || {
+        assert_within(20, &format!("the deadline of `{runtime}`"), || {
             let begun = Instant::now();
             let reply = call_it(runtime, json!({"timeout_ms": 100}));
             assert_error(&reply, "timeout");
             assert_eq!(reply["details"]["phase"], phase);
             begun.elapsed() - Duration::from_millis(100)
-        };
-        // The best of five: a shared machine may delay any one of them.
-        let best = (0..5).map(|_| late()).min().unwrap();
-        assert!(best < Duration::from_millis(20), "{runtime} ended {best:?} late");
+        });
     }
     let reply = call_it("trap", json!({}));
     assert_error(&reply, "trap");
@@ -127,17 +126,20 @@ fn a_component_asleep_or_computing_is_cancelled_and_its_deadline_holds() {
         load(&id, runtime);
         let reply = execute(&json!({"executor": id, "runtime": runtime, "limits": {"timeout_ms": 100}}));
         assert_eq!(reply["details"], json!({"phase": "run", "timeout_ms": 100}), "{reply}");
-        std::thread::scope(|scope| {
-            let request = json!({"executor": id, "runtime": runtime, "job": runtime});
-            let running = scope.spawn(move || execute(&request));
-            std::thread::sleep(Duration::from_millis(50));
-            let begun = Instant::now();
-            while call(arawn_cancel, &json!({"executor": id, "job": runtime}))["status"] != "ok" {}
-            let reply = running.join().unwrap();
-            assert_error(&reply, "cancelled");
-            assert_eq!(reply["details"]["phase"], "run");
-            assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-        });
+        let request = json!({"executor": id, "runtime": runtime, "job": runtime});
+        let cancelled = || {
+            std::thread::scope(|scope| {
+                let running = scope.spawn(|| execute(&request));
+                std::thread::sleep(Duration::from_millis(50));
+                let begun = Instant::now();
+                while call(arawn_cancel, &json!({"executor": id, "job": runtime}))["status"] != "ok" {}
+                let reply = running.join().unwrap();
+                assert_error(&reply, "cancelled");
+                assert_eq!(reply["details"]["phase"], "run");
+                begun.elapsed()
+            })
+        };
+        assert_within(50, &format!("cancelling `{runtime}`"), cancelled);
     }
 }
 

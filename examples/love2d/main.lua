@@ -11,7 +11,7 @@
 --         under  4.00 ms     571  ################################################
 --         under  8.00 ms      27  ###
 --         under 16.60 ms       2  #
---     over 16.6 ms: 0, because of libarawn: 0
+--     over 16.6 ms: 0, because of libarawn: 0, by libarawn alone: 0
 --     libarawn: the slowest took 1.42 ms
 --         under  0.50 ms     588  #################################################
 --         under  1.00 ms      11  #
@@ -35,7 +35,8 @@ local COLOURS = { chaser = { 0.95, 0.35, 0.3 }, flock = { 0.95, 0.7, 0.2 }, stuc
 local TOO_SLOW_MS = 16.6
 
 local frames, libarawn = Frames.new(), Frames.new()
-local slow, slowed = 0, 0 -- Frames over TOO_SLOW_MS, and those of them that would have been faster without libarawn.
+-- Frames over TOO_SLOW_MS, those of them that would have been faster without libarawn, and those where it took as long alone.
+local slow, slowed, alone = 0, 0, 0
 local thinking_ms = 0
 local world, minds, demo
 local began_at
@@ -148,7 +149,8 @@ function love.quit()
     local seconds = love.timer.getTime() - began_at
     print(("%d frames in %.1f s"):format(frames.number, seconds))
     print(("frames: the slowest took %.2f ms\n%s"):format(frames.slowest, frames:histogram()))
-    print(("over %.1f ms: %d, because of libarawn: %d"):format(TOO_SLOW_MS, slow, slowed))
+    local counts = "over %.1f ms: %d, because of libarawn: %d, by libarawn alone: %d"
+    print(counts:format(TOO_SLOW_MS, slow, slowed, alone))
     print(("libarawn: the slowest took %.2f ms\n%s"):format(libarawn.slowest, libarawn:histogram()))
     print(("decisions: %s; stale %d; %s"):format(Demo.listed(minds.decisions), minds.stale, Demo.listed(minds.errors)))
 end
@@ -183,6 +185,7 @@ function love.run()
         frames:add(ms)
         if ms > TOO_SLOW_MS then
             slow, slowed = slow + 1, slowed + (ms - thinking_ms <= TOO_SLOW_MS and 1 or 0)
+            alone = alone + (thinking_ms > TOO_SLOW_MS and 1 or 0)
         end
         -- What a slow frame has lost is not made up for: that would only be more slow ones.
         due = math.max(due + FRAME_S, love.timer.getTime())
