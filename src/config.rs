@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::origins::HttpGrant;
 use crate::protocol::object;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -176,12 +176,18 @@ pub struct Capabilities {
 #[serde(deny_unknown_fields)]
 pub struct GrantedDir {
     /// The directory; it must exist. It may not be `/`, nor hold or be held by the catalog or the cache.
+    #[serde(serialize_with = "lossy")]
     pub host: PathBuf,
     /// Its path for the guest.
     pub guest: String,
     /// Whether the guest may change what is in it.
     #[serde(default)]
     pub write: bool,
+}
+
+/// JSON is Unicode, and the path that a link leads to need not be.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 impl GrantedDir {

@@ -5,7 +5,7 @@ mod runtimes;
 pub use runtimes::{ModuleSource, Registration};
 
 use crate::catalog::{RuntimeCatalog, RuntimeEntry};
-use crate::config::{CacheDir, Capabilities, ExecutorConfig, Limits, RequestLimits};
+use crate::config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, RequestLimits};
 use crate::disk_cache::{self, DiskCache};
 use crate::engine::{self, Engine, Metering};
 use crate::error::{Error, Result};
@@ -13,6 +13,7 @@ use crate::host::{HostCallback, HostFunctions, On};
 use crate::jobs::{Deadline, Jobs, Polled};
 use crate::json::RawJson;
 use crate::module_cache::{self, Prepared, Tier, Wanted};
+use crate::origins::HttpGrant;
 use crate::protocol::{ExecuteRequest, HostFunctionRequest, Meta, RuntimeInput, RuntimeOutput, error_reply};
 use crate::sandbox::{self, Captured, Ending, Policy, Refused, Run, Sandbox};
 use crate::shared::{Shard, Share, Shared};
@@ -21,8 +22,11 @@ use crate::waiting::{Bell, block_on};
 use crate::workers::{self, Task};
 use crossbeam_utils::sync::ShardedLock;
 use foldhash::fast::RandomState;
+use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,8 +55,8 @@ pub struct CallOptions<'a> {
     pub job: Option<&'a str>,
 }
 
-impl std::fmt::Debug for ScriptExecutor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ScriptExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScriptExecutor").field("policy", &self.policy()).finish()
     }
 }
@@ -283,22 +287,33 @@ impl ScriptExecutor {
         Err(error)
     }
 
-    /// The policy in force, with every default filled in.
-    pub fn policy(&self) -> Value {
-        let functions = self.policy.functions.granted();
-        json!({
-            "executor": self.id,
-            "runtimes_dir": self.catalog.directory(),
-            "cache_dir": self.disk.as_ref().map(|disk| disk.directory()),
-            "limits": self.limits,
-            "capabilities": {
-                "dirs": self.policy.dirs,
-                "env": self.policy.env,
-                "http": self.policy.http,
-                "host_functions": functions,
-            },
-            "deterministic": self.policy.deterministic,
-        })
+    /// The policy in force, with every default filled in, as `arawn_executor_new` answers it.
+    pub fn policy(&self) -> impl Serialize + fmt::Debug {
+        #[derive(Debug, Serialize)]
+        struct InForce<'a> {
+            executor: &'a str,
+            runtimes_dir: Option<Cow<'a, str>>,
+            cache_dir: Option<Cow<'a, str>>,
+            limits: Limits,
+            capabilities: Granted<'a>,
+            deterministic: Option<Deterministic>,
+        }
+        #[derive(Debug, Serialize)]
+        struct Granted<'a> {
+            dirs: &'a [GrantedDir],
+            env: &'a BTreeMap<String, String>,
+            http: &'a HttpGrant,
+            host_functions: &'a BTreeSet<String>,
+        }
+        let Policy { dirs, env, http, deterministic, functions } = &*self.policy;
+        InForce {
+            executor: &self.id,
+            runtimes_dir: self.catalog.directory().map(Path::to_string_lossy),
+            cache_dir: self.disk.as_ref().map(|disk| disk.directory().to_string_lossy()),
+            limits: self.limits,
+            capabilities: Granted { dirs, env, http, host_functions: functions.granted() },
+            deterministic: *deterministic,
+        }
     }
 }
 

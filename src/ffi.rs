@@ -101,7 +101,7 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 pub unsafe extern "C" fn arawn_executor_new(config_json: *const c_char) -> *mut c_char {
     guard("config_json", config_json, |json| {
         let config: ExecutorConfig = parse_config(json)?;
-        Ok(ok_reply(&executor::open(config)?.policy().to_string()))
+        Ok(ok_reply(&to_json(&executor::open(config)?.policy())))
     })
 }
 

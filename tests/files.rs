@@ -9,10 +9,12 @@ mod common;
 mod setup;
 
 use arawn::ffi::arawn_executor_new;
-use common::{assert_error, call};
+use common::{assert_error, call, ok};
 use serde_json::json;
 use setup::{Setup, errnos, probe};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -214,4 +216,15 @@ fn directories_with_code_in_them_are_not_granted() {
     }
     let reply = call(arawn_executor_new, &json!({"capabilities": {"dirs": [{"host": setup.path("ro"), "guest": ""}]}}));
     assert_eq!(reply["details"]["path"], "capabilities.dirs[0].guest", "{reply}");
+}
+
+#[test]
+fn a_directory_whose_name_is_not_unicode_can_be_granted() {
+    let directory = tempfile::tempdir().unwrap();
+    let (named, link) = (directory.path().join(OsStr::from_bytes(b"\xff")), directory.path().join("link"));
+    fs::create_dir(&named).unwrap();
+    symlink(&named, &link).unwrap();
+    let dirs = json!([{"host": link, "guest": "/data"}]);
+    let policy = ok(arawn_executor_new, &json!({"cache_dir": null, "capabilities": {"dirs": dirs}}));
+    assert!(policy["capabilities"]["dirs"][0]["host"].as_str().unwrap().ends_with('\u{fffd}'), "{policy}");
 }
