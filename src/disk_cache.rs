@@ -79,10 +79,11 @@ impl Artifact {
     }
 }
 
-/// Loads an artifact that the compiler has just made.
+/// Loads an artifact that the compiler has just made, or that is loaded elsewhere.
 #[allow(unsafe_code, reason = "wasmtime cannot know where the bytes come from")]
 pub(crate) fn deserialize(engine: &Engine, kind: Kind, artifact: &[u8]) -> wasmtime::Result<Code> {
-    // SAFETY: the only caller passes what `precompile_module` or `precompile_component` has returned.
+    // SAFETY: the callers pass what `precompile_module` or `precompile_component` has returned, or the same bytes as code that
+    // is loaded keeps them.
     unsafe {
         match kind {
             Kind::Module => Module::deserialize(engine, artifact).map(Code::Module),

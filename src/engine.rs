@@ -3,7 +3,7 @@
 mod profile;
 mod slots;
 
-pub(crate) use profile::{Imports, Metering, Pool, Profile, Target};
+pub(crate) use profile::{Imports, Metering, Pool, Profile, Stacks, Target};
 pub(crate) use slots::Slot;
 
 use crate::config::Options;

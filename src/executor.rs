@@ -7,7 +7,7 @@ pub use runtimes::{ModuleSource, Registration};
 use crate::catalog::{RuntimeCatalog, RuntimeEntry};
 use crate::config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, RequestLimits};
 use crate::disk_cache::{self, DiskCache};
-use crate::engine::{self, Engine, Metering};
+use crate::engine::{self, Engine, Metering, Stacks};
 use crate::error::{Error, Result};
 use crate::host::{HostCallback, HostFunctions, On};
 use crate::jobs::{Deadline, Jobs, Polled};
@@ -204,9 +204,10 @@ impl ScriptExecutor {
             deadline.patience().map_err(|stop| self.engine.not_begun(stop, &deadline))?;
             taken_up = Instant::now();
         }
+        let stacks = self.stacks(deadline.is_submitted());
         let mut entry = self.catalog.resolve_on(shard, name)?;
         let prepared = loop {
-            match self.prepared(shard, &entry, input, limits, &deadline).await {
+            match self.prepared(shard, &entry, input, limits, &deadline, stacks).await {
                 Ok(prepared) => break prepared,
                 Err(error) => entry = self.replacement(&entry, error)?,
             }
@@ -225,7 +226,7 @@ impl ScriptExecutor {
         };
         deadline.begin().map_err(|stop| self.engine.not_begun(stop, &deadline))?;
         let sandbox = || Sandbox::new(entry, self.policy.share(shard), input.to_stdin(), limits, deadline);
-        let captured = match sandbox::run(&prepared.compiled, sandbox, slot) {
+        let captured = match sandbox::run(&prepared.compiled, stacks, sandbox, slot) {
             Ok(Run::Ended(captured)) => Ok(captured),
             Ok(Run::Waits(run)) => run.await,
             Err(error) => Err(error),
@@ -250,11 +251,19 @@ impl ScriptExecutor {
         input: &RuntimeInput<'_>,
         limits: &Limits,
         deadline: &Deadline,
+        stacks: Stacks,
     ) -> Result<Prepared> {
         entry.check_config(input.config, deadline)?;
         let (metering, module_bytes, disk) = (self.metering(limits), limits.module_bytes, self.disk.as_ref());
-        let wanted = Wanted { entry, metering, module_bytes, disk, deadline, shard };
+        let wanted = Wanted { entry, metering, stacks, module_bytes, disk, deadline, shard };
         module_cache::cache().prepared(self.engine, &wanted).await
+    }
+
+    /// What a call's guest needs: where it cannot wait, the caller's stack will do.
+    fn stacks(&self, is_submitted: bool) -> Stacks {
+        // A worker has other calls to run than one that waits.
+        let may_wait = self.policy.lets_wait() || is_submitted;
+        if may_wait || !sandbox::stack::is_large_enough() { Stacks::Own } else { Stacks::None }
     }
 
     fn metering(&self, limits: &Limits) -> Metering {

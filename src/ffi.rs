@@ -29,10 +29,11 @@ pub const ARAWN_VERSION_PATCH: u32 = 0;
 /// `options_json`, with the defaults; every key may be left out:
 ///
 /// ```json
-/// {"pool_slots": 128,               calls that may run at once, 1 to 10000; each reserves 4 GiB of
-///                                   address space, not of memory, and is ready for the large runtime (a component
-///                                   or more than 128 KiB) that it had last: where hundreds of these are called in
-///                                   turn, as many slots for each core help
+/// {"pool_slots": 128,               calls that may run at once, 1 to 10000; each reserves 4 GiB of address space,
+///                                   not of memory, in each pool: of small modules, of those whose calls may wait,
+///                                   and of large runtimes (components or more than 128 KiB), each made when first
+///                                   needed. A slot is ready for the large runtime that it had last: where hundreds
+///                                   of these are called in turn, as many slots for each core help
 ///  "workers": 4,                    threads that run submitted calls, 1 to 256; the first arawn_submit starts them
 ///  "queue": 1024,                   submitted calls of one executor that may be queued, running or ended with their
 ///                                   reply not polled yet, 1 to 1000000; beyond, arawn_submit answers "overloaded"
@@ -479,7 +480,9 @@ pub unsafe extern "C" fn arawn_catalog_remove(request_json: *const c_char) -> *m
 ///             "pagemap_scan": true, "pool_slots": 128, "slots_in_use": 0, "signal_handlers": true,
 ///             "metered": false},             true once code that counts fuel was asked for, by a limit of fuel or
 ///                                            a deterministic executor: a second pool is reserved for it
-///  "memory_cache": {"modules": 1, "bytes": 300000, "hits": 11, "evictions": 0},
+///  "memory_cache": {"modules": 1, "hits": 11, "evictions": 0,
+///                   "bytes": 300000},        of compiled code, twice that of a small module that has run both on its
+///                                            caller's stack and on one of its own
 ///  "disk_cache": {"hits": 0, "absent": 1, "rejected": 0, "writes": 1, "write_errors": 0, "evictions": 0,
 ///                 "last_problem": null},     why something was rejected or not written
 ///  "compiles": 1,

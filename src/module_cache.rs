@@ -11,7 +11,7 @@ pub(crate) use hashes::{Records, check_size};
 use crate::catalog::{RuntimeEntry, Source};
 use crate::compiler;
 use crate::disk_cache::{self, DiskCache};
-use crate::engine::{Engine, Metering, Profile, hex};
+use crate::engine::{Engine, Metering, Profile, Stacks, hex};
 use crate::error::{Error, Result};
 use crate::files::{Contained, Identity, RegularFile};
 use crate::jobs::Deadline;
@@ -97,6 +97,7 @@ pub(crate) fn cache() -> &'static ModuleCache {
 pub(crate) struct Wanted<'a> {
     pub entry: &'a RuntimeEntry,
     pub metering: Metering,
+    pub stacks: Stacks,
     pub module_bytes: u64,
     pub disk: Option<&'a Arc<DiskCache>>,
     pub deadline: &'a Deadline,
@@ -110,6 +111,8 @@ pub(crate) struct Job {
     /// The only hash that the bytes may have.
     pub pin: Option<Sha>,
     pub metering: Metering,
+    /// What the call's guest needs at least.
+    pub stacks: Stacks,
     pub module_bytes: u64,
     pub disk: Option<Arc<DiskCache>>,
 }
@@ -124,7 +127,7 @@ pub(crate) enum Supply {
 impl ModuleCache {
     /// Finds or makes the compiled module, in memory, on disk or by compiling, until the deadline.
     pub async fn prepared(&'static self, engine: &'static Engine, wanted: &Wanted<'_>) -> Result<Prepared> {
-        let &Wanted { entry, metering, module_bytes, disk, deadline, shard } = wanted;
+        let &Wanted { entry, metering, stacks, module_bytes, disk, deadline, shard } = wanted;
         let (known, identity) = match &entry.source {
             Source::Embedded(builtin) => {
                 check_size(&entry.name, builtin.wasm.len() as u64, module_bytes)?;
@@ -139,7 +142,7 @@ impl ModuleCache {
             }
         };
         if let Some(sha) = known
-            && let Some(compiled) = self.memory.get(shard, &Key { sha, metering })
+            && let Some(compiled) = self.memory.get(shard, &Key { sha, metering }, stacks)
         {
             return Ok(Prepared { compiled, tier: Tier::Memory });
         }
@@ -149,7 +152,8 @@ impl ModuleCache {
             (Source::Embedded(builtin), _) => Supply::Bytes(builtin.sha256(), Bytes::from_static(builtin.wasm)),
         };
         let (name, pin) = (entry.name.clone(), entry.sha256);
-        self.load(engine, Job { name, supply, pin, metering, module_bytes, disk: disk.cloned() }, deadline).await
+        let disk = disk.cloned();
+        self.load(engine, Job { name, supply, pin, metering, stacks, module_bytes, disk }, deadline).await
     }
 
     /// Has the module loaded by a thread of its own, which goes on by itself if the deadline passes first.
@@ -158,7 +162,8 @@ impl ModuleCache {
             Supply::Bytes(sha, _) => Module::Bytes(*sha),
             Supply::File(path, identity) => Module::file(path.full(), *identity),
         };
-        let errand = Errand { module, metering: job.metering, module_bytes: job.module_bytes, pin: job.pin };
+        let Job { metering, stacks, module_bytes, pin, .. } = job;
+        let errand = Errand { module, metering, stacks, module_bytes, pin };
         let name = job.name.clone();
         let start = |landing| crate::threads::spawn("arawn-load", move || self.fly(engine, &job, landing)).map(drop);
         self.flights.join(errand, deadline, start).await.map_err(|error| error.of_runtime(&name))
@@ -217,18 +222,26 @@ impl ModuleCache {
         let obtained = |compiled, tier, artifact| {
             Ok(Some(Obtained { prepared: Prepared { compiled, tier }, artifact, version: None }))
         };
-        if let Some(compiled) = self.memory.get(Shard::current(), &key) {
+        if let Some(compiled) = self.memory.get(Shard::current(), &key, job.stacks) {
             return obtained(compiled, Tier::Memory, None);
         }
         if let Some(disk) = &job.disk
             && let Some(compiled) = disk.load(profile.compatibility.as_deref(), &sha, |artifact| {
                 let kind = artifact.kind()?;
-                let pool = profile.pool(kind, wasm.len()).ok()?;
+                let pool = profile.pool(kind, wasm.len(), job.stacks).ok()?;
                 ready(&job.name, pool, sha, artifact.bytes, |engine| artifact.deserialize(engine, kind)).ok()
             })
         {
             self.counters.disk_hits.fetch_add(1, Ordering::Relaxed);
             return obtained(self.keep(engine, key, compiled), Tier::Disk, None);
+        }
+        // Not compiled again for a guest that needs a stack where others need none.
+        if let Some(other) = self.memory.get(Shard::current(), &key, Stacks::None) {
+            let (kind, artifact) = other.artifact();
+            let pool = profile.pool(kind, wasm.len(), job.stacks)?;
+            let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, artifact);
+            let compiled = ready(&job.name, pool, sha, other.bytes, deserialize)?;
+            return obtained(self.keep(engine, key, compiled), Tier::Memory, None);
         }
         let bytes = match wasm {
             Wasm::Read(bytes) => bytes,
@@ -240,20 +253,21 @@ impl ModuleCache {
                 &Cow::Owned(bytes)
             }
         };
-        let (compiled, artifact) = self.compile(&job.name, profile, sha, bytes)?;
+        let (compiled, artifact) = self.compile(job, profile, sha, bytes)?;
         obtained(self.keep(engine, key, compiled), Tier::Compiled, Some(artifact))
     }
 
     fn compile(
         &self,
-        name: &str,
+        job: &Job,
         profile: &'static Profile,
         sha: Sha,
         wasm: &[u8],
     ) -> Result<(CompiledRuntime, Vec<u8>)> {
+        let name = &job.name;
         let kind = Kind::of(name, wasm)?;
         self.counters.compiles.fetch_add(u64::from(cfg!(feature = "compiler")), Ordering::Relaxed);
-        let pool = profile.pool(kind, wasm.len() as u64)?;
+        let pool = profile.pool(kind, wasm.len() as u64, job.stacks)?;
         let artifact = compiler::compile(name, &pool.target.engine, kind, wasm)?;
         let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
         let compiled = ready(name, pool, sha, artifact.len() as u64, deserialize)?;

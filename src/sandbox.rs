@@ -60,6 +60,14 @@ pub(crate) struct Policy {
     pub functions: Arc<HostFunctions>,
 }
 
+impl Policy {
+    /// Whether guests may call what waits, files and host functions, for which they need stacks of their own: only a future
+    /// can be left waiting.
+    pub fn lets_wait(&self) -> bool {
+        !self.dirs.is_empty() || !self.functions.granted().is_empty()
+    }
+}
+
 impl Sandbox {
     pub fn new(
         entry: Arc<RuntimeEntry>,

@@ -245,6 +245,32 @@ fn the_memory_cache_is_bounded_and_code_in_use_stays() {
 }
 
 #[test]
+fn a_module_is_compiled_once_for_guests_with_and_without_stacks_of_their_own() {
+    let catalog = Catalog::new().with("new", &unique());
+    let mut calls = vec![("arawn_executor_new", json!({"id": "a", "cache_dir": null, "runtimes_dir": catalog.path()}))];
+    for job in ["one", "another"] {
+        calls.push(("arawn_execute_runtime", json!({"executor": "a", "runtime": "new"})));
+        calls.push(("arawn_stats", json!({})));
+        calls.push(("arawn_submit", json!({"executor": "a", "runtime": "new", "job": job})));
+        calls.push(("arawn_poll", json!({"executor": "a", "job": job, "wait_ms": 60_000})));
+    }
+    calls.push(("arawn_stats", json!({})));
+    let replies = in_new_process(&calls);
+    for reply in &replies {
+        assert_eq!(reply["status"], "ok", "{reply}");
+    }
+    let [before, after] = [&replies[2], &replies[9]].map(|stats| &stats["output"]);
+    assert_eq!((&before["compiles"], &after["compiles"]), (&json!(1), &json!(1)));
+    let [before, after] = [before, after].map(|stats| &stats["memory_cache"]);
+    assert_eq!((&before["modules"], &after["modules"]), (&json!(1), &json!(1)));
+    assert_eq!(
+        after["bytes"].as_u64().unwrap(),
+        2 * before["bytes"].as_u64().unwrap(),
+        "loaded twice, and counted twice"
+    );
+}
+
+#[test]
 fn the_disk_cache_is_bounded_oldest_use_first() {
     let directory = tempfile::tempdir().unwrap();
     let cache = directory.path().join("cache");

@@ -113,6 +113,23 @@ fn what_a_full_build_has_prepared_runs() {
     assert_eq!((&cached["rejected"], &cached["absent"]), (&json!(0), &json!(0)), "{cached}");
 }
 
+#[test]
+fn what_runs_on_its_callers_stack_runs_on_one_of_its_own_without_the_cache() {
+    let Some(slim) = Slim::built() else { return };
+    let (directory, catalog) = (tempfile::tempdir().unwrap(), catalog());
+    let cache = directory.path().join("cache");
+    full(&[executor(&cache, &catalog), call("passthrough"), close()]);
+    let replies = slim.call(&[
+        executor(&cache, &catalog),
+        call("passthrough"),
+        ("arawn_executor_new", json!({"id": "b", "cache_dir": null})),
+        ("arawn_submit", json!({"executor": "b", "runtime": "passthrough", "job": "j"})),
+        ("arawn_poll", json!({"executor": "b", "job": "j", "wait_ms": 60_000})),
+    ]);
+    assert_eq!(replies[1]["meta"]["cache"], "disk", "{replies:?}");
+    assert_eq!(replies[4]["output"]["reply"]["status"], "ok", "{replies:?}");
+}
+
 /// `unsupported`, with the way out, and what the disk cache says of it.
 #[track_caller]
 fn assert_not_compiled(replies: &[Value], rejected: u64) -> &str {

@@ -28,8 +28,11 @@ pub(crate) enum Metering {
 
 /// One way of compiling, and where such code runs.
 pub(crate) struct Profile {
+    /// Without stacks: what cannot wait runs on its caller's, and a process's first call need not wait for them to be made.
     small: Pool,
-    /// Made with the first that is not small.
+    /// The same with stacks; made with the first guest that needs one.
+    stacked: OnceCell<Box<Pool>>,
+    /// With stacks too; made with the first that is not small.
     large: OnceCell<Box<Pool>>,
     /// Names the directory of artifacts that this profile, wasmtime version and processor can load; a build without
     /// compiler cannot tell, and looks into each.
@@ -48,6 +51,17 @@ enum Size {
     Large,
 }
 
+/// Whether guests can have stacks of their own, which those need that may be left waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Stacks {
+    None,
+    Own,
+}
+
+impl Stacks {
+    pub const COUNT: usize = Stacks::Own as usize + 1;
+}
+
 /// The largest `.wasm` whose data are copied, in bytes: of those that Rust compiles, a fifth to a third is data, of which some
 /// 20 KiB take as long to copy as a mapping takes to look after (docs/performance.md).
 const SMALL: u64 = 128 << 10;
@@ -56,6 +70,7 @@ const SMALL: u64 = 128 << 10;
 pub(crate) struct Pool {
     /// What artifacts are compiled by, and where they run if they fit.
     pub target: Target,
+    pub stacks: Stacks,
     pooled: bool,
     /// On-demand instances of the same code, for what does not fit the pool.
     roomy: OnceCell<Box<Target>>,
@@ -89,14 +104,14 @@ impl Profile {
     pub(super) fn new(metering: Metering, options: &Options) -> Result<Self> {
         let mut config = base_config(metering, options);
         let pool_slots = options.pool_slots;
-        let small = Pool::new(&config, Size::Small, pool_slots).or_else(|error| {
+        let small = Pool::new(&config, Size::Small, pool_slots, Stacks::None).or_else(|error| {
             warn(About::Engine, format!("no pool of {pool_slots} slots, and calls take longer for it: {error:#}"));
             // No address space (`ulimit -v`, a small container): memories that are small and may move.
             config.memory_reservation(0).memory_reservation_for_growth(1 << 20).memory_guard_size(0);
             Pool::on_demand(&config, Size::Small)
         })?;
         let compatibility = compiler::compatibility(&small.target.engine);
-        Ok(Profile { small, large: OnceCell::new(), compatibility, pool_slots })
+        Ok(Profile { small, stacked: OnceCell::new(), large: OnceCell::new(), compatibility, pool_slots })
     }
 
     pub(super) fn is_pooled(&self) -> bool {
@@ -104,43 +119,48 @@ impl Profile {
     }
 
     pub(super) fn increment_epochs(&self) {
-        for pool in [Some(&self.small), self.large.get().map(|large| &**large)].into_iter().flatten() {
+        let made = [&self.stacked, &self.large].into_iter().filter_map(|pool| Some(&**pool.get()?));
+        for pool in std::iter::once(&self.small).chain(made) {
             pool.target.engine.increment_epoch();
             pool.roomy.get().into_iter().for_each(|target| target.engine.increment_epoch());
         }
     }
 
-    /// The pool for what is compiled from so many bytes.
-    pub fn pool(&self, kind: Kind, bytes: u64) -> Result<&Pool> {
-        if kind == Kind::Module && bytes <= SMALL {
-            return Ok(&self.small);
-        }
-        let made = || {
-            let config = &self.small.config;
-            if !self.small.pooled {
-                return Pool::on_demand(config, Size::Large);
-            }
-            Pool::new(config, Size::Large, self.pool_slots).or_else(|error| {
-                let of = "no pool for components and modules of more than 128 KiB, and their calls take longer for it";
-                warn(About::Engine, format!("{of}: {error:#}"));
-                Pool::on_demand(config, Size::Large)
-            })
+    /// The pool for what is compiled from so many bytes, with such stacks at least.
+    pub fn pool(&self, kind: Kind, bytes: u64, stacks: Stacks) -> Result<&Pool> {
+        let (pool, size, what) = match kind == Kind::Module && bytes <= SMALL {
+            true if stacks == Stacks::None || self.small.stacks == Stacks::Own => return Ok(&self.small),
+            true => (&self.stacked, Size::Small, "guests that may wait"),
+            false => (&self.large, Size::Large, "components and modules of more than 128 KiB"),
         };
-        self.large.get_or_try_init(|| made().map(Box::new)).map(|large| &**large)
+        pool.get_or_try_init(|| self.later(size, what)).map(|pool| &**pool)
+    }
+
+    /// A pool besides the one that the engine begins with.
+    fn later(&self, size: Size, what: &str) -> Result<Box<Pool>> {
+        let config = &self.small.config;
+        if !self.small.pooled {
+            return Pool::on_demand(config, size).map(Box::new);
+        }
+        let made = Pool::new(config, size, self.pool_slots, Stacks::Own).or_else(|error| {
+            warn(About::Engine, format!("no pool for {what}, and their calls take longer for it: {error:#}"));
+            Pool::on_demand(config, size)
+        });
+        made.map(Box::new)
     }
 }
 
 impl Pool {
-    fn new(config: &Config, size: Size, slots: u32) -> wasmtime::Result<Self> {
+    fn new(config: &Config, size: Size, slots: u32, stacks: Stacks) -> wasmtime::Result<Self> {
         let config = config_for(config, size);
-        let target = Target::new(config.clone().allocation_strategy(strategy(slots, size)))?;
-        Ok(Pool { target, pooled: true, roomy: OnceCell::new(), config })
+        let target = Target::new(config.clone().allocation_strategy(strategy(slots, size, stacks)))?;
+        Ok(Pool { target, stacks, pooled: true, roomy: OnceCell::new(), config })
     }
 
     fn on_demand(config: &Config, size: Size) -> Result<Self> {
         let config = config_for(config, size);
         let target = Target::new(&config).map_err(Error::internal)?;
-        Ok(Pool { target, pooled: false, roomy: OnceCell::new(), config })
+        Ok(Pool { target, stacks: Stacks::Own, pooled: false, roomy: OnceCell::new(), config })
     }
 
     /// The target for what the pool has refused; none where there is no pool.
@@ -174,9 +194,11 @@ fn base_config(metering: Metering, options: &Options) -> Config {
     config
 }
 
-fn strategy(slots: u32, size: Size) -> InstanceAllocationStrategy {
+fn strategy(slots: u32, size: Size, stacks: Stacks) -> InstanceAllocationStrategy {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_memories(slots).total_stacks(slots).total_component_instances(slots);
+    pool.total_memories(slots).total_component_instances(slots);
+    // Each has a guard page, which is a system call and two more mappings.
+    pool.total_stacks(if stacks == Stacks::Own { slots } else { 0 });
     // How many slots may wait for the module that they had last, rather than that the one is taken that is still in the
     // processor's cache.
     pool.max_unused_warm_slots(if size == Size::Large { slots } else { 0 });
@@ -240,18 +262,43 @@ impl Target {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
+    use crate::waiting::block_on;
 
     #[test]
     fn small_modules_have_a_pool_of_their_own() {
         let profile = Profile::new(Metering::Off, &Options::default());
         let is_small = |kind, bytes| {
             let profile = profile.as_ref().ok()?;
-            profile.pool(kind, bytes).ok().map(|pool| std::ptr::eq(pool, &profile.small))
+            profile.pool(kind, bytes, Stacks::None).ok().map(|pool| std::ptr::eq(pool, &profile.small))
         };
         assert_eq!(is_small(Kind::Module, SMALL), Some(true));
         assert_eq!(is_small(Kind::Module, SMALL + 1), Some(false));
         assert_eq!(is_small(Kind::Component, 1), Some(false));
+    }
+
+    #[test]
+    fn stacks_are_made_for_the_first_guest_that_needs_one() {
+        let profile = Profile::new(Metering::Off, &Options::default()).ok().unwrap();
+        let module = wat::parse_str("(module (func $start) (start $start))").unwrap();
+        let run = |target: &Target, is_on_its_own: bool| {
+            let module = wasmtime::Module::new(&target.engine, &module).unwrap();
+            let mut store = wasmtime::Store::new(&target.engine, ());
+            store.set_epoch_deadline(1);
+            match is_on_its_own {
+                true => block_on(wasmtime::Instance::new_async(&mut store, &module, &[])),
+                false => wasmtime::Instance::new(&mut store, &module, &[]),
+            }
+        };
+        let pool = |kind, stacks| profile.pool(kind, 1, stacks).ok().unwrap();
+        let small = pool(Kind::Module, Stacks::None);
+        assert!(run(&small.target, false).is_ok() && run(&small.target, true).is_err());
+        assert!(profile.stacked.get().is_none());
+        for pool in [pool(Kind::Module, Stacks::Own), pool(Kind::Component, Stacks::None)] {
+            assert_eq!(pool.stacks, Stacks::Own);
+            assert!(run(&pool.target, true).is_ok());
+        }
     }
 }

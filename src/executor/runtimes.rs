@@ -91,6 +91,7 @@ impl ScriptExecutor {
             supply,
             pin: Some(sha),
             metering: self.metering(&self.limits),
+            stacks: self.stacks(false),
             module_bytes: self.limits.module_bytes,
             disk: self.disk.clone(),
         };

@@ -1,7 +1,7 @@
 //! A module or component that is ready to instantiate, and why one cannot be.
 
 use super::Sha;
-use crate::engine::{Imports, Pool, Target};
+use crate::engine::{Imports, Pool, Stacks, Target};
 use crate::error::{Error, Result};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
 use once_cell::sync::OnceCell;
@@ -14,6 +14,8 @@ pub(crate) struct CompiledRuntime {
     pub sha: Sha,
     /// The artifact's size.
     pub bytes: u64,
+    /// What its guests may have.
+    pub stacks: Stacks,
 }
 
 /// What an instance is made of.
@@ -42,6 +44,20 @@ impl CompiledRuntime {
             #[cfg(feature = "components")]
             Runnable::Component(command) => command.engine(),
         }
+    }
+
+    /// What it was loaded from.
+    #[allow(unsafe_code, reason = "wasmtime copies it by itself only where it has a compiler")]
+    pub(super) fn artifact(&self) -> (Kind, &[u8]) {
+        let (kind, image) = match &self.runnable {
+            Runnable::Module(module) => (Kind::Module, module.module.image_range()),
+            #[cfg(feature = "components")]
+            Runnable::Component(command) => (Kind::Component, command.instance_pre().component().image_range()),
+        };
+        let len = image.end.addr() - image.start.addr();
+        // SAFETY: these are the bytes of one allocation, which the code that is held here keeps and which nobody can write to
+        // since it was loaded.
+        (kind, unsafe { std::slice::from_raw_parts(image.start, len) })
     }
 
     /// Whether it has clocks, streams and files of WASI 0.2.
@@ -106,10 +122,10 @@ pub(super) fn ready(
     deserialize: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Code>,
 ) -> Result<CompiledRuntime> {
     let invalid = |error: wasmtime::Error| module_invalid(name, format!("{error:#}"));
-    let (code, target) = match deserialize(&pool.target.engine) {
-        Ok(code) => (code, &pool.target),
+    let (code, target, stacks) = match deserialize(&pool.target.engine) {
+        Ok(code) => (code, &pool.target, pool.stacks),
         Err(error) => match pool.roomy()? {
-            Some(roomy) => (deserialize(&roomy.engine).map_err(invalid)?, roomy),
+            Some(roomy) => (deserialize(&roomy.engine).map_err(invalid)?, roomy, Stacks::Own),
             None => return Err(invalid(error)),
         },
     };
@@ -118,7 +134,7 @@ pub(super) fn ready(
         #[cfg(feature = "components")]
         Code::Component(component) => Runnable::Component(Box::new(runnable_component(name, target, &component)?)),
     };
-    Ok(CompiledRuntime { runnable, sha, bytes })
+    Ok(CompiledRuntime { runnable, sha, bytes, stacks })
 }
 
 fn runnable_module(name: &str, target: &'static Target, module: Module) -> Result<RunnableModule> {

@@ -1,7 +1,7 @@
 //! Loads under way: calls wait for them, each until its own deadline, and no content is loaded twice at once.
 
 use super::{Key, Prepared, Sha};
-use crate::engine::Metering;
+use crate::engine::{Metering, Stacks};
 use crate::error::{Error, Phase, Result};
 use crate::files::Identity;
 use crate::jobs::Deadline;
@@ -20,6 +20,7 @@ use std::time::SystemTime;
 pub(super) struct Errand {
     pub module: Module,
     pub metering: Metering,
+    pub stacks: Stacks,
     pub module_bytes: u64,
     pub pin: Option<Sha>,
 }

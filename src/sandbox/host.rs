@@ -35,11 +35,6 @@ impl Sandbox {
         }
     }
 
-    /// Whether the executor grants any host function.
-    pub(crate) fn has_host_functions(&self) -> bool {
-        !self.policy.functions.granted().is_empty()
-    }
-
     /// Keeps a reply for the guest to copy out.
     fn keep_reply(&mut self, reply: String) -> i32 {
         let reply = match i32::try_from(reply.len()) {

@@ -3,7 +3,7 @@
 use super::wasi::Exit;
 use super::{OutputTooLarge, Refused, Sandbox};
 use crate::catalog::RuntimeEntry;
-use crate::engine::{Imports, Slot, engine};
+use crate::engine::{Imports, Slot, Stacks, engine};
 use crate::error::{Error, Phase, Result, printable};
 use crate::jobs::Stop;
 use crate::module_cache::{CompiledRuntime, Runnable, RunnableModule};
@@ -40,15 +40,17 @@ pub(crate) enum Run<'a> {
     Waits(Pin<Box<dyn Future<Output = Result<Captured>> + Send + 'a>>),
 }
 
-/// Runs a fresh instance: to its end, right here, where nothing in it can wait. The slot is the right to one.
-pub(crate) fn run(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox, slot: Slot) -> Result<Run<'_>> {
+/// Runs a fresh instance: a module that needs no stack of its own to its end, right here on the caller's. The slot is the
+/// right to an instance.
+pub(crate) fn run(
+    compiled: &CompiledRuntime,
+    stacks: Stacks,
+    sandbox: impl FnOnce() -> Sandbox,
+    slot: Slot,
+) -> Result<Run<'_>> {
     let mut store = store_for(compiled, sandbox)?;
-    // With files and host functions, host calls wait, and only a future can be left waiting; so they do in components. And a
-    // worker has other calls to run.
-    let sandbox = store.data();
-    let waits = sandbox.has_files() || sandbox.has_host_functions() || sandbox.deadline.is_submitted();
     match &compiled.runnable {
-        Runnable::Module(module) if !waits && super::stack::is_large_enough() => {
+        Runnable::Module(module) if stacks == Stacks::None => {
             let ended = guest(module, &mut store);
             captured(store, Ok(ended)).map(Run::Ended)
         }
