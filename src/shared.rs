@@ -2,8 +2,8 @@
 //! costs each of them as much as hundreds of instructions, and a call would pass a dozen.
 
 use std::ops::{Deref, Index};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Threads that do not share a line, as long as there are no more of them.
 pub(crate) const SHARDS: usize = 8;
@@ -58,7 +58,8 @@ impl<T> Index<Shard> for Sharded<T> {
 #[derive(Debug)]
 pub(crate) struct Shared<T> {
     value: Arc<T>,
-    shares: [Share<T>; SHARDS],
+    /// Made when they are first asked for: few threads use each of many executors.
+    shares: [OnceLock<Share<T>>; SHARDS],
 }
 
 /// Keeps a value alive. A clone of it is counted where it is.
@@ -74,13 +75,12 @@ struct Counted<T> {
 
 impl<T> Shared<T> {
     pub fn new(value: T) -> Self {
-        let value = Arc::new(value);
-        let share = |_| Share(Arc::new(Counted { value: value.clone(), _apart: [0; 5] }));
-        Shared { shares: std::array::from_fn(share), value }
+        Shared { value: Arc::new(value), shares: [const { OnceLock::new() }; SHARDS] }
     }
 
     pub fn share(&self, Shard(shard): Shard) -> Share<T> {
-        self.shares[shard % SHARDS].clone()
+        let made = || Share(Arc::new(Counted { value: self.value.clone(), _apart: [0; 5] }));
+        self.shares[shard % SHARDS].get_or_init(made).clone()
     }
 }
 
@@ -126,8 +126,9 @@ mod tests {
     #[test]
     fn threads_count_on_lines_of_their_own() {
         let shared = Shared::new(7);
+        let shards = Shard::current().and_others();
         let lines: std::collections::HashSet<usize> =
-            shared.shares.iter().map(|share| std::ptr::from_ref(&share.0.value).addr() / 64).collect();
+            shards.map(|shard| std::ptr::from_ref(&shared.share(shard).0.value).addr() / 64).collect();
         assert_eq!(lines.len(), SHARDS);
         assert_eq!(size_of::<Counted<u8>>() + 2 * size_of::<usize>(), 64);
     }
