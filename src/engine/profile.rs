@@ -51,8 +51,8 @@ enum Size {
     Large,
 }
 
-/// Whether guests can have stacks of their own, which those need that may be left waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Whether guests can have stacks of their own, which those need that may be left waiting. The later will do for the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Stacks {
     None,
     Own,
@@ -128,8 +128,11 @@ impl Profile {
 
     /// The pool for what is compiled from so many bytes, with such stacks at least.
     pub fn pool(&self, kind: Kind, bytes: u64, stacks: Stacks) -> Result<&Pool> {
-        let (pool, size, what) = match kind == Kind::Module && bytes <= SMALL {
-            true if stacks == Stacks::None || self.small.stacks == Stacks::Own => return Ok(&self.small),
+        let is_small = kind == Kind::Module && bytes <= SMALL;
+        if is_small && stacks <= self.small.stacks {
+            return Ok(&self.small);
+        }
+        let (pool, size, what) = match is_small {
             true => (&self.stacked, Size::Small, "guests that may wait"),
             false => (&self.large, Size::Large, "components and modules of more than 128 KiB"),
         };
