@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 use toml::Spanned;
@@ -22,6 +23,8 @@ pub(super) struct Directory {
     pub path: PathBuf,
     pub file: PathBuf,
     state: ShardedLock<State>,
+    /// Numbers the readings in the order in which they begin.
+    readings: AtomicU64,
 }
 
 /// One version of `catalog.toml`, parsed.
@@ -32,14 +35,24 @@ struct State {
     entries: HashMap<String, Arc<RuntimeEntry>>,
     /// Why the file as it is now is not what is served.
     problem: Option<Error>,
+    /// The number of the last reading that came here, and of the one that the entries are of.
+    last: u64,
+    good: u64,
+}
+
+/// The file as one thread has read it.
+struct Reading {
+    number: u64,
+    identity: Option<Identity>,
+    parsed: Result<HashMap<String, Arc<RuntimeEntry>>>,
 }
 
 impl Directory {
     /// The directory at a resolved path, read for the first time.
     pub fn open(path: PathBuf) -> Self {
         let file = path.join(FILE);
-        let state = State { identity: None, entries: HashMap::new(), problem: None };
-        let directory = Directory { path, file, state: ShardedLock::new(state) };
+        let state = State { identity: None, entries: HashMap::new(), problem: None, last: 0, good: 0 };
+        let directory = Directory { path, file, state: ShardedLock::new(state), readings: AtomicU64::new(0) };
         directory.refresh();
         directory
     }
@@ -63,20 +76,38 @@ impl Directory {
 
     /// Reads the file again. A broken one is noted, and the entries stay as they were.
     pub fn refresh(&self) {
-        let begun = SystemTime::now();
+        self.keep(self.reading());
+    }
+
+    fn reading(&self) -> Reading {
+        let (number, begun) = (self.readings.fetch_add(1, Ordering::SeqCst) + 1, SystemTime::now());
         let (identity, parsed) = match read(&self.file) {
             Ok((identity, text)) => (Some(identity), self.parse(&text)),
             // No file is an empty catalog.
             Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Ok(HashMap::new())),
             Err(error) => (None, Err(self.invalid(None, None, error.to_string()))),
         };
+        Reading { number, identity: identity.filter(|identity| identity.settled(begun)), parsed }
+    }
+
+    /// Serves what was read, unless a reading that began later was faster: that one is new enough for whoever waits for this
+    /// one, and this one may be too old for whoever has waited for that.
+    fn keep(&self, Reading { number, identity, parsed }: Reading) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.identity = identity.filter(|identity| identity.settled(begun));
+        let is_last = number > state.last;
+        if is_last {
+            (state.last, state.identity) = (number, identity);
+        }
         match parsed {
             Ok(entries) => {
-                state.entries = entries;
-                state.problem = None;
+                if number > state.good {
+                    (state.good, state.entries) = (number, entries);
+                }
+                if is_last {
+                    state.problem = None;
+                }
             }
+            Err(_) if !is_last => {}
             Err(error) => {
                 let (text, before) = (error.to_string(), state.problem.replace(error));
                 if before.is_none_or(|before| before.to_string() != text) {
@@ -121,4 +152,33 @@ pub(super) fn read(path: &Path) -> io::Result<(Identity, String)> {
     let mut file = Contained::new(path.parent().unwrap_or(path), Path::new(FILE)).open()?;
     let text = String::from_utf8(file.read_all()?).map_err(io::Error::other)?;
     Ok((file.identity, text))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_reading_does_not_bring_back_what_a_later_one_has_seen_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        let write = |name: &str| fs::write(place.path().join(FILE), format!("[runtimes.{name}]\npath = \"a.wasm\"\n"));
+        let names = |directory: &Directory| directory.state.read().unwrap().entries.keys().cloned().collect::<String>();
+        write("a").unwrap();
+        let directory = Directory::open(place.path().to_owned());
+        let slow = directory.reading();
+        write("b").unwrap();
+        directory.refresh();
+        directory.keep(slow);
+        assert_eq!(names(&directory), "b");
+
+        // One that a broken edit has overtaken is still the last good one.
+        write("c").unwrap();
+        let slow = directory.reading();
+        write("d e").unwrap();
+        directory.refresh();
+        assert_eq!((names(&directory), directory.problem().is_some()), ("b".to_owned(), true));
+        directory.keep(slow);
+        assert_eq!((names(&directory), directory.problem().is_some()), ("c".to_owned(), true));
+    }
 }
