@@ -9,6 +9,7 @@ pub(crate) use slots::Slot;
 use crate::config::Options;
 use crate::error::{Error, Phase, Result};
 use crate::jobs::{Deadline, Stop};
+use crate::module_cache::Kind;
 use crate::sandbox::stack;
 use crate::shared::Shard;
 use crate::threads;
@@ -50,15 +51,15 @@ pub fn configure(options: Options) -> Result<Options> {
     Ok(options)
 }
 
-/// The engine, made by the first call.
-pub(crate) fn engine() -> Result<&'static Engine> {
+/// The engine, made by the first call, with a pool that has what it asks for.
+pub(crate) fn engine(stacks: Stacks) -> Result<&'static Engine> {
     if let Some(engine) = ENGINE.get() {
         return Ok(engine);
     }
     // Held while the engine is made, so that `configure` is either before it or refused.
     let options = OPTIONS.lock().unwrap_or_else(PoisonError::into_inner);
     ENGINE.get_or_try_init(|| {
-        let engine = Engine::new(options.clone().unwrap_or_default())?;
+        let engine = Engine::new(options.clone().unwrap_or_default(), stacks)?;
         watch_for_fork();
         Ok(engine)
     })
@@ -85,10 +86,10 @@ fn watch_for_fork() {
 }
 
 impl Engine {
-    fn new(options: Options) -> Result<Self> {
+    fn new(options: Options, stacks: Stacks) -> Result<Self> {
         // Once there is a pool, the kernel has hundreds of mappings to list to whoever asks for this.
         stack::is_large_enough();
-        let plain = Profile::new(Metering::Off, &options)?;
+        let plain = Profile::new(Metering::Off, &options, stacks)?;
         let slots = Slots::new(options.pool_slots);
         Ok(Engine {
             options,
@@ -104,7 +105,7 @@ impl Engine {
         match metering {
             Metering::Off => Ok(&self.plain),
             Metering::Fuel => {
-                let made = || Profile::new(Metering::Fuel, &self.options).map(Box::new);
+                let made = || Profile::new(Metering::Fuel, &self.options, Stacks::None).map(Box::new);
                 self.metered.get_or_try_init(made).map(|profile| &**profile)
             }
         }
@@ -135,6 +136,14 @@ impl Engine {
             }
             Stop::Cancelled => deadline.error(stop, Phase::Queue),
         }
+    }
+
+    /// Makes what calls of a module need besides it, on a thread that waits for the module anyhow. What fails here fails again
+    /// where it is needed.
+    pub fn get_ready(&'static self, metering: Metering, bytes: u64, stacks: Stacks) {
+        let _ = self.ticker.thread(self);
+        let pool = self.profile(metering).and_then(|profile| profile.pool(Kind::Module, bytes, stacks));
+        let _ = pool.and_then(|pool| pool.target.linker(Imports::Plain));
     }
 
     /// Where wasmtime-wasi's timers and connections are driven, and the system calls of files run, so that a deadline need

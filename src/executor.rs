@@ -79,7 +79,6 @@ impl ScriptExecutor {
             Some(directory) => RuntimeCatalog::shared(directory)?,
             None => Arc::new(RuntimeCatalog::embedded()),
         };
-        let engine = engine::engine()?;
         let made = || format!("executor-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let disk = match config.cache_dir {
             CacheDir::Off => None,
@@ -94,7 +93,9 @@ impl ScriptExecutor {
         let bell = Arc::<Bell>::default();
         let Capabilities { env, http, host_functions, .. } = config.capabilities;
         let functions = Arc::new(HostFunctions::new(&id, &host_functions, bell.clone()));
-        let policy = Shared::new(Policy { dirs, env, http, deterministic: config.deterministic, functions });
+        let policy = Policy { dirs, env, http, deterministic: config.deterministic, functions };
+        let engine = engine::engine(if policy.lets_wait() { Stacks::Own } else { Stacks::None })?;
+        let policy = Shared::new(policy);
         let jobs = Arc::new(Jobs::new(&id, bell.clone()));
         Ok(ScriptExecutor { id, engine, catalog, disk, limits: config.limits, policy, jobs, bell })
     }

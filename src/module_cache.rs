@@ -158,15 +158,17 @@ impl ModuleCache {
 
     /// Has the module loaded by a thread of its own, which goes on by itself if the deadline passes first.
     pub async fn load(&'static self, engine: &'static Engine, job: Job, deadline: &Deadline) -> Result<Prepared> {
-        let module = match &job.supply {
-            Supply::Bytes(sha, _) => Module::Bytes(*sha),
-            Supply::File(path, identity) => Module::file(path.full(), *identity),
+        let (module, bytes) = match &job.supply {
+            Supply::Bytes(sha, bytes) => (Module::Bytes(*sha), bytes.len() as u64),
+            Supply::File(path, identity) => (Module::file(path.full(), *identity), identity.size),
         };
         let Job { metering, stacks, module_bytes, pin, .. } = job;
         let errand = Errand { module, metering, stacks, module_bytes, pin };
         let name = job.name.clone();
         let start = |landing| crate::threads::spawn("arawn-load", move || self.fly(engine, &job, landing)).map(drop);
-        self.flights.join(errand, deadline, start).await.map_err(|error| error.of_runtime(&name))
+        let flight = self.flights.flight(errand, start)?;
+        engine.get_ready(metering, bytes, stacks);
+        flight.landed(deadline).await.map_err(|error| error.of_runtime(&name))
     }
 
     fn fly(&self, engine: &'static Engine, job: &Job, landing: Landing) {

@@ -28,9 +28,10 @@ pub(crate) enum Metering {
 
 /// One way of compiling, and where such code runs.
 pub(crate) struct Profile {
-    /// Without stacks: what cannot wait runs on its caller's, and a process's first call need not wait for them to be made.
+    /// Without stacks unless they were asked for: what cannot wait runs on its caller's, and a process's first call need not wait
+    /// for them to be made.
     small: Pool,
-    /// The same with stacks; made with the first guest that needs one.
+    /// The same with stacks; made with the first guest that needs one where `small` has none.
     stacked: OnceCell<Box<Pool>>,
     /// With stacks too; made with the first that is not small.
     large: OnceCell<Box<Pool>>,
@@ -101,10 +102,10 @@ impl Imports {
 }
 
 impl Profile {
-    pub(super) fn new(metering: Metering, options: &Options) -> Result<Self> {
+    pub(super) fn new(metering: Metering, options: &Options, stacks: Stacks) -> Result<Self> {
         let mut config = base_config(metering, options);
         let pool_slots = options.pool_slots;
-        let small = Pool::new(&config, Size::Small, pool_slots, Stacks::None).or_else(|error| {
+        let small = Pool::new(&config, Size::Small, pool_slots, stacks).or_else(|error| {
             warn(About::Engine, format!("no pool of {pool_slots} slots, and calls take longer for it: {error:#}"));
             // No address space (`ulimit -v`, a small container): memories that are small and may move.
             config.memory_reservation(0).memory_reservation_for_growth(1 << 20).memory_guard_size(0);
@@ -272,7 +273,7 @@ mod tests {
 
     #[test]
     fn small_modules_have_a_pool_of_their_own() {
-        let profile = Profile::new(Metering::Off, &Options::default());
+        let profile = Profile::new(Metering::Off, &Options::default(), Stacks::None);
         let is_small = |kind, bytes| {
             let profile = profile.as_ref().ok()?;
             profile.pool(kind, bytes, Stacks::None).ok().map(|pool| std::ptr::eq(pool, &profile.small))
@@ -284,7 +285,7 @@ mod tests {
 
     #[test]
     fn stacks_are_made_for_the_first_guest_that_needs_one() {
-        let profile = Profile::new(Metering::Off, &Options::default()).ok().unwrap();
+        let profile = Profile::new(Metering::Off, &Options::default(), Stacks::None).ok().unwrap();
         let module = wat::parse_str("(module (func $start) (start $start))").unwrap();
         let run = |target: &Target, is_on_its_own: bool| {
             let module = wasmtime::Module::new(&target.engine, &module).unwrap();
@@ -302,6 +303,14 @@ mod tests {
         for pool in [pool(Kind::Module, Stacks::Own), pool(Kind::Component, Stacks::None)] {
             assert_eq!(pool.stacks, Stacks::Own);
             assert!(run(&pool.target, true).is_ok());
+        }
+    }
+
+    #[test]
+    fn where_the_first_pool_has_stacks_it_is_the_only_one_for_small_modules() {
+        let profile = Profile::new(Metering::Off, &Options::default(), Stacks::Own).ok().unwrap();
+        for stacks in [Stacks::None, Stacks::Own] {
+            assert!(std::ptr::eq(profile.pool(Kind::Module, 1, stacks).ok().unwrap(), &profile.small));
         }
     }
 }

@@ -163,17 +163,19 @@ pub(super) struct Ticker {
 
 impl Ticker {
     pub fn wake(&self, engine: &'static Engine) -> Result<()> {
-        let thread = match self.thread.get() {
-            Some(thread) => thread,
-            None => self.thread.get_or_try_init(|| {
-                let thread = threads::spawn("arawn-ticker", move || tick(engine));
-                thread.map(|handle| handle.thread().clone()).map_err(Error::internal)
-            })?,
-        };
+        let thread = self.thread(engine)?;
         if self.asleep.load(Ordering::SeqCst) {
             thread.unpark();
         }
         Ok(())
+    }
+
+    /// The thread, which the first call starts.
+    pub fn thread(&self, engine: &'static Engine) -> Result<&Thread> {
+        self.thread.get_or_try_init(|| {
+            let thread = threads::spawn("arawn-ticker", move || tick(engine));
+            thread.map(|handle| handle.thread().clone()).map_err(Error::internal)
+        })
     }
 }
 

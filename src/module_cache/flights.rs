@@ -52,8 +52,9 @@ pub(super) struct Flights {
     released: Condvar,
 }
 
+/// A load under way.
 #[derive(Default)]
-struct Flight(Mutex<Landed>);
+pub(super) struct Flight(Mutex<Landed>);
 
 #[derive(Default)]
 struct Landed {
@@ -66,8 +67,9 @@ impl Flight {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn landed(&self) -> Result<Prepared> {
-        poll_fn(|context| {
+    /// Waits for the load, which goes on by itself if the deadline passes first.
+    pub async fn landed(&self, deadline: &Deadline) -> Result<Prepared> {
+        let landed = poll_fn(|context| {
             let mut landed = self.lock();
             if let Some(result) = &landed.result {
                 return Poll::Ready(result.clone().map_err(Error::from));
@@ -76,8 +78,8 @@ impl Flight {
                 landed.waiting.push(context.waker().clone());
             }
             Poll::Pending
-        })
-        .await
+        });
+        until(deadline, landed).await.map_err(|stop| deadline.error(stop, Phase::Load))?
     }
 }
 
@@ -95,19 +97,8 @@ pub(super) struct Held<'a> {
 }
 
 impl Flights {
-    /// Waits for the one load of this errand, which goes on by itself if the deadline passes first. `start` starts it
-    /// where there is none.
-    pub async fn join(
-        &'static self,
-        errand: Errand,
-        deadline: &Deadline,
-        start: impl FnOnce(Landing) -> io::Result<()>,
-    ) -> Result<Prepared> {
-        let flight = self.flight(errand, start)?;
-        until(deadline, flight.landed()).await.map_err(|stop| deadline.error(stop, Phase::Load))?
-    }
-
-    fn flight(&'static self, errand: Errand, start: impl FnOnce(Landing) -> io::Result<()>) -> Result<Arc<Flight>> {
+    /// The one load of this errand. `start` starts it where there is none.
+    pub fn flight(&'static self, errand: Errand, start: impl FnOnce(Landing) -> io::Result<()>) -> Result<Arc<Flight>> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = under_way.get(&errand) {
             return Ok(flight.clone());

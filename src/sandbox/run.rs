@@ -61,7 +61,7 @@ pub(crate) fn run(
 async fn run_on_its_own_stack(compiled: &CompiledRuntime, mut store: Store<Sandbox>, _slot: Slot) -> Result<Captured> {
     let deadline = store.data().deadline.clone();
     let waits = compiled.is_component() || store.data().has_files();
-    let threads = if waits { Some(engine()?.io_threads()?) } else { None };
+    let threads = if waits { Some(engine(Stacks::Own)?.io_threads()?) } else { None };
     let ended = match &compiled.runnable {
         Runnable::Module(module) => {
             let guest = pin!(guest_on_its_own_stack(module, &mut store));
