@@ -25,7 +25,7 @@ STRIP = -- -C strip=symbols
 # Which branches warm calls take, for the compiler. It fits the Rust that it was made with; another one takes it for nothing.
 PROFILE := profile/warm_calls.profdata
 PROFILED := -C profile-use=$(PROFILE) -C llvm-args=-no-pgo-warn-mismatch
-COUNTED := --config 'build.rustflags=["-Cprofile-generate"]'
+COUNTED = RUSTFLAGS='$(RUSTFLAGS) -Cprofile-generate'
 # `rustup component add llvm-tools`, or any LLVM's.
 PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata) llvm-profdata)
 
@@ -129,7 +129,7 @@ profile: TRAIN = ARAWN_LIBRARY=target/profile/release/libarawn.so $(PYTHON) prof
 profile: | tools
 	$(call needs,$(PYTHON),python3)
 	$(call needs,$(PROFDATA),llvm)
-	LLVM_PROFILE_FILE=/dev/null $(LIBRARY) --release --target-dir target/profile $(COUNTED) $(STRIP)
+	LLVM_PROFILE_FILE=/dev/null $(COUNTED) $(LIBRARY) --release --target-dir target/profile $(STRIP)
 	rm -rf target/profile/work target/profile/counts
 	LLVM_PROFILE_FILE=/dev/null $(TRAIN)
 	LLVM_PROFILE_FILE=target/profile/counts/%p.profraw $(TRAIN)

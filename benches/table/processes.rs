@@ -35,12 +35,14 @@ fn compile(directory: &Path, name: &str, source: &str, flags: &[&str]) -> PathBu
     program
 }
 
-/// From a process's start to its end with one call in it, above one with nothing in it. The disk cache is warm.
+/// From a process's start to its end with one call in it, above one with nothing in it. The disk cache is warm, and the library
+/// a copy, as an installed one is: of a file that a linker has just written the system keeps smaller pieces in memory, which
+/// take 0.4 ms longer to map.
 pub fn first_call_of_a_process(table: &mut Table) {
     let directory = tempfile::tempdir().unwrap();
-    let library = root().join("target/release/libarawn.so.0");
-    if !library.exists() {
-        eprintln!("the first call of a process is not measured: there is no {}", library.display());
+    let (built, library) = (root().join("target/release/libarawn.so.0"), directory.path().join("libarawn.so.0"));
+    if std::fs::copy(&built, &library).is_err() {
+        eprintln!("the first call of a process is not measured: there is no {}", built.display());
         return;
     }
     let rpath = format!("-Wl,-rpath,{}", library.parent().unwrap().display());
