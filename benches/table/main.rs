@@ -41,7 +41,7 @@ fn main() {
     calls::threads(&mut table, rounds);
     calls::executors(&mut table);
     catalogs::large(&mut table, rounds);
-    catalogs::compile(&mut table, if is_whole { 40 } else { 10 });
+    catalogs::compile(&mut table, if is_whole { 100 } else { 10 });
     if is_whole {
         catalogs::many(&mut table);
         calls::growth(&mut table);
