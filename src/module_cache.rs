@@ -18,7 +18,7 @@ use crate::jobs::Deadline;
 use crate::shared::{Shard, Share, Shared};
 use bytes::Bytes;
 use compiled::ready;
-use flights::{Errand, Flights, Landing, Module};
+use flights::{Errand, Flight, Flights, Landing, Module};
 use hashes::{Hashed, Hashes, unavailable};
 use memory::Memory;
 use sha2::{Digest, Sha256};
@@ -128,17 +128,18 @@ impl ModuleCache {
     /// Finds or makes the compiled module, in memory, on disk or by compiling, until the deadline.
     pub async fn prepared(&'static self, engine: &'static Engine, wanted: &Wanted<'_>) -> Result<Prepared> {
         let &Wanted { entry, metering, stacks, module_bytes, disk, deadline, shard } = wanted;
-        let (known, identity) = match &entry.source {
+        let (known, identity, bytes) = match &entry.source {
             Source::Embedded(builtin) => {
-                check_size(&entry.name, builtin.wasm.len() as u64, module_bytes)?;
-                (entry.sha256, None)
+                let bytes = builtin.wasm.len() as u64;
+                check_size(&entry.name, bytes, module_bytes)?;
+                (entry.sha256, None, bytes)
             }
             Source::File(path) => {
                 let identity = path.identity().map_err(|error| unavailable(&entry.name, path, &error))?;
                 check_size(&entry.name, identity.size, module_bytes)?;
                 let known = self.hashes.known(path.full(), &identity);
                 known.map_or(Ok(()), |sha| check_pin(&entry.name, entry.sha256, sha))?;
-                (known, Some(identity))
+                (known, Some(identity), identity.size)
             }
         };
         if let Some(sha) = known
@@ -153,22 +154,26 @@ impl ModuleCache {
         };
         let (name, pin) = (entry.name.clone(), entry.sha256);
         let disk = disk.cloned();
-        self.load(engine, Job { name, supply, pin, metering, stacks, module_bytes, disk }, deadline).await
+        let flight = self.flight(engine, Job { name, supply, pin, metering, stacks, module_bytes, disk })?;
+        engine.get_ready(metering, bytes, stacks);
+        flight.landed(deadline).await.map_err(|error| error.of_runtime(&entry.name))
     }
 
     /// Has the module loaded by a thread of its own, which goes on by itself if the deadline passes first.
     pub async fn load(&'static self, engine: &'static Engine, job: Job, deadline: &Deadline) -> Result<Prepared> {
-        let (module, bytes) = match &job.supply {
-            Supply::Bytes(sha, bytes) => (Module::Bytes(*sha), bytes.len() as u64),
-            Supply::File(path, identity) => (Module::file(path.full(), *identity), identity.size),
+        let name = job.name.clone();
+        self.flight(engine, job)?.landed(deadline).await.map_err(|error| error.of_runtime(&name))
+    }
+
+    fn flight(&'static self, engine: &'static Engine, job: Job) -> Result<Arc<Flight>> {
+        let module = match &job.supply {
+            Supply::Bytes(sha, _) => Module::Bytes(*sha),
+            Supply::File(path, identity) => Module::file(path.full(), *identity),
         };
         let Job { metering, stacks, module_bytes, pin, .. } = job;
         let errand = Errand { module, metering, stacks, module_bytes, pin };
-        let name = job.name.clone();
         let start = |landing| crate::threads::spawn("arawn-load", move || self.fly(engine, &job, landing)).map(drop);
-        let flight = self.flights.flight(errand, start)?;
-        engine.get_ready(metering, bytes, stacks);
-        flight.landed(deadline).await.map_err(|error| error.of_runtime(&name))
+        self.flights.flight(errand, start)
     }
 
     fn fly(&self, engine: &'static Engine, job: &Job, landing: Landing) {

@@ -95,7 +95,7 @@ pub fn compile(table: &mut Table, rounds: usize) {
     executor("compile", directory.path());
     let json = r#"{"config":{"template":""}}"#;
     let floor = Floor::new(json);
-    let (mut ours, mut own, mut differences) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ours, mut own) = (Vec::new(), Vec::new());
     for n in 0..rounds {
         let call = Arawn::new("compile", &format!("r{n}"), json);
         let begun = Instant::now();
@@ -105,8 +105,8 @@ pub fn compile(table: &mut Table, rounds: usize) {
         let begun = Instant::now();
         floor.compile(&wasm);
         own.push(begun.elapsed().as_secs_f64() * 1e3);
-        differences.push(ours[n] - own[n]);
     }
+    let differences = ours.iter().zip(&own).map(|(ours, own)| ours - own).collect();
     let how = format!("{:.1} ms, {:.1} ms", median(ours), median(own));
     table.row("first call with a compile, above wasmtime's own", Target::AtMost(2.0), " ms", median(differences), how);
 }

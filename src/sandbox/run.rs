@@ -3,7 +3,7 @@
 use super::wasi::Exit;
 use super::{OutputTooLarge, Refused, Sandbox};
 use crate::catalog::RuntimeEntry;
-use crate::engine::{Imports, Slot, Stacks, engine};
+use crate::engine::{self, Engine, Imports, Slot, Stacks};
 use crate::error::{Error, Phase, Result, printable};
 use crate::jobs::Stop;
 use crate::module_cache::{CompiledRuntime, Runnable, RunnableModule};
@@ -61,7 +61,7 @@ pub(crate) fn run(
 async fn run_on_its_own_stack(compiled: &CompiledRuntime, mut store: Store<Sandbox>, _slot: Slot) -> Result<Captured> {
     let deadline = store.data().deadline.clone();
     let waits = compiled.is_component() || store.data().has_files();
-    let threads = if waits { Some(engine(Stacks::Own)?.io_threads()?) } else { None };
+    let threads = engine::existing().filter(|_| waits).map(Engine::io_threads).transpose()?;
     let ended = match &compiled.runnable {
         Runnable::Module(module) => {
             let guest = pin!(guest_on_its_own_stack(module, &mut store));

@@ -5,12 +5,14 @@
 
 static int shared;
 
-/* Often enough that the sanitizer, which may miss two accesses at the very same moment, sees some. */
+/* Relaxed, so that it puts the two accesses one after the other and not, for the sanitizer, in an order: it may miss such as are
+ * at the very same moment. */
+static int written;
+
 static void *writes(void *unused)
 {
-    int i;
-    for (i = 0; i < 10000; i++)
-        shared++;
+    shared++;
+    __atomic_store_n(&written, 1, __ATOMIC_RELAXED);
     return unused;
 }
 
@@ -29,7 +31,9 @@ __attribute__((constructor)) static void prove(void)
     } else if (strcmp(fault, "undefined") == 0) {
         number = number + 1;
     } else if (pthread_create(&thread, NULL, writes, NULL) == 0) {
-        writes(NULL);
+        while (!__atomic_load_n(&written, __ATOMIC_RELAXED))
+            ;
+        shared++;
         pthread_join(thread, NULL);
     }
     exit(number == 0);
