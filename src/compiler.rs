@@ -5,10 +5,16 @@ pub(crate) use implementation::{compatibility, compile, configure};
 #[cfg(feature = "compiler")]
 mod implementation {
     use crate::engine::hex;
-    use crate::error::Result;
+    use crate::error::{Error, Result};
     use crate::module_cache::{Kind, module_invalid};
+    use crate::panics::silence_panics;
+    use crate::threads;
+    use once_cell::sync::OnceCell;
+    use rayon::{ThreadPool, ThreadPoolBuilder};
     use sha2::{Digest, Sha256};
     use std::hash::{Hash, Hasher};
+    use std::num::NonZero;
+    use std::thread;
     use wasmtime::{Config, Engine};
 
     /// Settings for code that computes the same on every processor.
@@ -23,12 +29,29 @@ mod implementation {
         Some(hex(&hasher.0.finalize()[..16]))
     }
 
+    /// Compiles on the library's own threads. A panic on one of them goes on in the caller.
     pub fn compile(name: &str, engine: &Engine, kind: Kind, wasm: &[u8]) -> Result<Vec<u8>> {
-        let artifact = match kind {
+        let artifact = pool()?.install(|| match kind {
             Kind::Module => engine.precompile_module(wasm),
             Kind::Component => engine.precompile_component(wasm),
-        };
+        });
         artifact.map_err(|error| module_invalid(name, format!("{error:#}")))
+    }
+
+    /// One thread for each processor. rayon's own pool would print what panics say on the host's stderr.
+    fn pool() -> Result<&'static ThreadPool> {
+        static POOL: OnceCell<ThreadPool> = OnceCell::new();
+        POOL.get_or_try_init(|| {
+            // As many as there are processors, whatever the host's environment tells rayon.
+            let processors = thread::available_parallelism().map_or(1, NonZero::get);
+            let builder =
+                ThreadPoolBuilder::new().num_threads(processors).thread_name(|index| format!("arawn-compile-{index}"));
+            let builder = builder.stack_size(threads::COMPILE_STACK).start_handler(|_| {
+                threads::block_signals();
+                silence_panics();
+            });
+            builder.build().map_err(Error::internal)
+        })
     }
 
     struct Sha256Hasher(Sha256);
@@ -40,6 +63,40 @@ mod implementation {
 
         fn finish(&self) -> u64 {
             0
+        }
+    }
+
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+    mod tests {
+        use super::*;
+        use crate::panics::caught;
+        use rayon::prelude::*;
+        use std::process::Command;
+
+        /// In a process of its own, whose stderr is this test's alone.
+        #[test]
+        fn a_panic_of_the_compiler_is_an_error_and_prints_nothing() {
+            const CHILD: &str = "ARAWN_TEST_COMPILER_PANICS";
+            let panics = || -> usize { pool().unwrap().install(|| (0..100).into_par_iter().map(panic_at).sum()) };
+            if std::env::var_os(CHILD).is_some() {
+                let error = caught(|| Ok(panics())).unwrap_err();
+                assert!(error.to_string().contains("at 50"), "{error}");
+                return;
+            }
+            let name = "compiler::implementation::tests::a_panic_of_the_compiler_is_an_error_and_prints_nothing";
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            let child = command.args(["--exact", name, "--nocapture"]).env(CHILD, "1").output().unwrap();
+            let stdout = String::from_utf8_lossy(&child.stdout);
+            assert!(child.status.success() && stdout.contains("1 passed"), "{child:?}");
+            assert_eq!(String::from_utf8_lossy(&child.stderr), "");
+        }
+
+        fn panic_at(number: usize) -> usize {
+            if number == 50 {
+                panic!("at {number}");
+            }
+            number
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Compiled modules between processes: `<directory>/<compatibility>/<sha256 of the wasm>.cwasm`, with the artifact's own
-//! SHA-256 in a file beside it.
+//! Compiled modules between processes: `<directory>/<compatibility>/<sha256 of the wasm>.cwasm` (`.gc.cwasm` where its
+//! guests have a garbage-collected heap), with the artifact's own SHA-256 in a file beside it.
 //!
 //! An artifact is machine code that will run unsandboxed, so that it is trusted only if nobody else can have written it:
 //! see [`DiskCache::open_trusted`], which is the one place where that is decided. Whatever is wrong, it is a miss.
@@ -33,6 +33,8 @@ pub(crate) struct DiskCache {
 pub(crate) struct Artifact {
     file: File,
     pub bytes: u64,
+    /// Whether its guests have a garbage-collected heap.
+    pub heap: bool,
 }
 
 impl Artifact {
@@ -128,7 +130,10 @@ impl DiskCache {
     }
 
     fn try_load<T>(&self, compatibility: &str, sha: &Sha, load: impl Fn(Artifact) -> Option<T>) -> io::Result<T> {
-        let artifact = self.open_trusted(compatibility, &hex(sha))?;
+        let artifact = match self.open_trusted(compatibility, sha, false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.open_trusted(compatibility, sha, true)?,
+            opened => opened?,
+        };
         load(artifact).ok_or_else(|| io::Error::other("an artifact of another version, processor or option"))
     }
 
@@ -158,7 +163,8 @@ impl DiskCache {
     /// A version is told by the device, the inode, the size and the times of the last change. Nobody but the clock sets
     /// the latter: a clock that is set back and then shows the same instant again, to some milliseconds, while the file
     /// is damaged, would hide that damage.
-    fn open_trusted(&self, compatibility: &str, name: &str) -> io::Result<Artifact> {
+    fn open_trusted(&self, compatibility: &str, sha: &Sha, heap: bool) -> io::Result<Artifact> {
+        let name = &stem(sha, heap);
         let directory = TrustedDirectory::open(&self.directory.join(compatibility))?;
         let begun = SystemTime::now();
         let TrustedFile { mut file, identity } = directory.open_file(&artifact_name(name))?;
@@ -177,12 +183,12 @@ impl DiskCache {
         // Used now, for the eviction of the oldest. The artifact's own times stay as they are.
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let _ = rustix::fs::futimens(&seal.file, &Timestamps { last_access: now, last_modification: now });
-        Ok(Artifact { file, bytes: identity.size })
+        Ok(Artifact { file, bytes: identity.size, heap })
     }
 
     /// Stores an artifact. Failing is counted and nothing else: the next process compiles again.
-    pub fn store(&self, compatibility: &str, sha: &Sha, artifact: &[u8], bound: u64) {
-        match self.try_store(compatibility, &hex(sha), artifact) {
+    pub fn store(&self, compatibility: &str, sha: &Sha, heap: bool, artifact: &[u8], bound: u64) {
+        match self.try_store(compatibility, &stem(sha, heap), artifact) {
             Ok(()) => {
                 COUNTERS.writes.fetch_add(1, Ordering::Relaxed);
                 self.evict(bound);
@@ -246,13 +252,19 @@ fn entries(directory: &Path) -> impl Iterator<Item = DirEntry> + use<> {
     std::fs::read_dir(directory).into_iter().flatten().flatten()
 }
 
-fn artifact_name(sha: &str) -> String {
-    format!("{sha}.cwasm")
+/// The part of an artifact's name that its seal shares. It tells what only the `.wasm` says besides: whether guests have a
+/// garbage-collected heap.
+fn stem(sha: &Sha, heap: bool) -> String {
+    hex(sha) + if heap { ".gc" } else { "" }
+}
+
+fn artifact_name(stem: &str) -> String {
+    format!("{stem}.cwasm")
 }
 
 /// The file that holds the artifact's digest and, once they were seen to fit, the artifact's identity.
-fn seal_name(sha: &str) -> String {
-    format!("{sha}.sha256")
+fn seal_name(stem: &str) -> String {
+    format!("{stem}.sha256")
 }
 
 /// What a small file says.

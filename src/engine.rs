@@ -2,8 +2,11 @@
 
 mod profile;
 mod slots;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod spec;
 
-pub(crate) use profile::{Imports, Metering, Pool, Profile, Stacks, Target};
+pub(crate) use profile::{Demands, Imports, Metering, Pool, Profile, Stacks, Target};
 pub(crate) use slots::Slot;
 
 use crate::config::Options;
@@ -142,7 +145,8 @@ impl Engine {
     /// where it is needed.
     pub fn get_ready(&'static self, metering: Metering, bytes: u64, stacks: Stacks) {
         let _ = self.ticker.thread(self);
-        let pool = self.profile(metering).and_then(|profile| profile.pool(Kind::Module, bytes, stacks));
+        let demands = Demands { kind: Kind::Module, bytes, stacks, heap: false };
+        let pool = self.profile(metering).and_then(|profile| profile.pool(demands));
         let _ = pool.and_then(|pool| pool.target.linker(Imports::Plain));
     }
 

@@ -11,7 +11,7 @@ pub(crate) use hashes::{Records, check_size};
 use crate::catalog::{RuntimeEntry, Source};
 use crate::compiler;
 use crate::disk_cache::{self, DiskCache};
-use crate::engine::{Engine, Metering, Profile, Stacks, hex};
+use crate::engine::{Demands, Engine, Metering, Profile, Stacks, hex};
 use crate::error::{Error, Result};
 use crate::files::{Contained, Identity, RegularFile};
 use crate::jobs::Deadline;
@@ -182,20 +182,20 @@ impl ModuleCache {
         let _writing = disk_cache::COUNTERS.begin_write();
         let (prepared, news) = match result {
             Ok(Obtained { prepared, artifact, version }) => {
-                let sha = prepared.compiled.sha;
-                (Ok(prepared), Some((sha, artifact, version)))
+                let (sha, heap) = (prepared.compiled.sha, prepared.compiled.heap);
+                (Ok(prepared), Some((sha, heap, artifact, version)))
             }
             Err(error) => (Err(error), None),
         };
         landing.land(prepared);
         // Only now, so that no caller waits for the disk.
-        let (Some((sha, artifact, version)), Some(disk)) = (news, &job.disk) else { return };
+        let (Some((sha, heap, artifact, version)), Some(disk)) = (news, &job.disk) else { return };
         let Ok(Profile { compatibility: Some(compatibility), .. }) = engine.profile(job.metering) else { return };
         if let Some((path, identity)) = version {
             disk.record(compatibility, &path, &identity, &sha);
         }
         if let Some(artifact) = artifact {
-            disk.store(compatibility, &sha, &artifact, engine.options.disk_cache_bytes);
+            disk.store(compatibility, &sha, heap, &artifact, engine.options.disk_cache_bytes);
         }
     }
 
@@ -234,8 +234,8 @@ impl ModuleCache {
         }
         if let Some(disk) = &job.disk
             && let Some(compiled) = disk.load(profile.compatibility.as_deref(), &sha, |artifact| {
-                let kind = artifact.kind()?;
-                let pool = profile.pool(kind, wasm.len(), job.stacks).ok()?;
+                let (kind, heap) = (artifact.kind()?, artifact.heap);
+                let pool = profile.pool(Demands { kind, bytes: wasm.len(), stacks: job.stacks, heap }).ok()?;
                 ready(&job.name, pool, sha, artifact.bytes, |engine| artifact.deserialize(engine, kind)).ok()
             })
         {
@@ -245,7 +245,7 @@ impl ModuleCache {
         // Not compiled again for a guest that needs a stack where others need none.
         if let Some(other) = self.memory.get(Shard::current(), &key, Stacks::None) {
             let (kind, artifact) = other.artifact();
-            let pool = profile.pool(kind, wasm.len(), job.stacks)?;
+            let pool = profile.pool(Demands { kind, bytes: wasm.len(), stacks: job.stacks, heap: false })?;
             let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, artifact);
             let compiled = ready(&job.name, pool, sha, other.bytes, deserialize)?;
             return obtained(self.keep(engine, key, compiled), Tier::Memory, None);
@@ -274,7 +274,8 @@ impl ModuleCache {
         let name = &job.name;
         let kind = Kind::of(name, wasm)?;
         self.counters.compiles.fetch_add(u64::from(cfg!(feature = "compiler")), Ordering::Relaxed);
-        let pool = profile.pool(kind, wasm.len() as u64, job.stacks)?;
+        let heap = temporary_needs_heap(wasm);
+        let pool = profile.pool(Demands { kind, bytes: wasm.len() as u64, stacks: job.stacks, heap })?;
         let artifact = compiler::compile(name, &pool.target.engine, kind, wasm)?;
         let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
         let compiled = ready(name, pool, sha, artifact.len() as u64, deserialize)?;
@@ -341,4 +342,12 @@ pub(crate) fn check_pin(name: &str, pin: Option<Sha>, sha: Sha) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn temporary_needs_heap(wasm: &[u8]) -> bool {
+    wasmparser::Parser::new(0).parse_all(wasm).any(|payload| match payload {
+        Ok(wasmparser::Payload::TagSection(_)) => true,
+        Ok(wasmparser::Payload::TypeSection(types)) => types.into_iter_err_on_gc_types().any(|t| t.is_err()),
+        _ => false,
+    })
 }

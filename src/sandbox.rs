@@ -263,19 +263,35 @@ impl Stdio {
 pub(crate) struct Limiter {
     memory_bytes: usize,
     memory: usize,
+    heap: Option<Heap>,
     table_elements: usize,
     pub peak: usize,
     /// The limit at which it was refused last.
     pub refused: Option<Refused>,
 }
 
+/// The garbage-collected heap of a guest that has one.
+#[derive(Default)]
+struct Heap {
+    /// Its size; 0 until it is made.
+    bytes: usize,
+    /// The limit at which it was refused last. A collection may have made that good.
+    refused: Option<Refused>,
+}
+
 /// What a guest wanted too much of, under the name of its limit, and the limit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub limit: &'static str,
     pub value: u64,
 }
 
+/// The size with which a garbage-collected heap is made, in bytes. It doubles as it grows, so that few memories ever have its
+/// size, by which [`Limiter`] knows it.
+pub(crate) const FIRST_HEAP_BYTES: usize = 3 << 16;
+/// The largest such heap, however large `memory_bytes` is: a collection that has begun is finished even when the deadline
+/// passes, and copies up to half of the heap.
+const HEAP_BYTES: usize = FIRST_HEAP_BYTES << 9;
 /// Elements of one guest's tables together, 8 bytes each on the host; the largest known guest (CPython) takes about
 /// 100,000.
 pub(crate) const TABLE_ELEMENTS: usize = 1_000_000;
@@ -289,7 +305,30 @@ pub(crate) const INSTANCES: usize = 64;
 impl Limiter {
     fn new(memory_bytes: u64) -> Self {
         let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
-        Limiter { memory_bytes, memory: 0, table_elements: 0, peak: 0, refused: None }
+        Limiter { memory_bytes, memory: 0, heap: None, table_elements: 0, peak: 0, refused: None }
+    }
+
+    /// Expects a garbage-collected heap beside the guest's memories.
+    pub fn expect_heap(&mut self) {
+        self.heap = Some(Heap::default());
+    }
+
+    /// Notes that an object found no room in the heap, which ends the guest.
+    pub fn is_out_of_heap(&mut self) {
+        let refused = self.heap.as_ref().and_then(|heap| heap.refused);
+        self.refused = refused.or(Some(Refused { limit: "memory_bytes", value: self.memory_bytes as u64 }));
+    }
+
+    /// The heap, if it is what is made or grows, which wasmtime does not tell. It is made before all memories, declares no
+    /// maximum, and grows to at least twice its size. A memory that does all of this too is taken for the heap: then what is
+    /// refused here is not named as the reason if the guest fails later.
+    fn heap(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Option<&mut Heap> {
+        const NO_MAXIMUM: usize = 1 << 32;
+        let is_heap = |heap: &&mut Heap| match heap.bytes {
+            0 => current == 0 && desired == FIRST_HEAP_BYTES,
+            bytes => current == bytes && desired >= 2 * bytes,
+        };
+        self.heap.as_mut().filter(|_| maximum == Some(NO_MAXIMUM)).filter(is_heap)
     }
 }
 
@@ -299,9 +338,23 @@ impl ResourceLimiter for Limiter {
             return Ok(false);
         }
         let total = self.memory.saturating_add(desired.saturating_sub(current));
-        if total > self.memory_bytes {
-            self.refused = Some(Refused { limit: "memory_bytes", value: self.memory_bytes as u64 });
-            return Ok(false);
+        let memory_bytes = self.memory_bytes;
+        let refused = (total > memory_bytes).then_some(Refused { limit: "memory_bytes", value: memory_bytes as u64 });
+        match self.heap(current, desired, maximum) {
+            None if refused.is_some() => {
+                self.refused = refused;
+                return Ok(false);
+            }
+            None => {}
+            Some(heap) => {
+                let is_too_large = desired > HEAP_BYTES;
+                heap.refused =
+                    refused.or(is_too_large.then_some(Refused { limit: "heap_bytes", value: HEAP_BYTES as u64 }));
+                if heap.refused.is_some() {
+                    return Ok(false);
+                }
+                heap.bytes = desired;
+            }
         }
         self.memory = total;
         self.peak = self.peak.max(total);
@@ -338,4 +391,44 @@ impl ResourceLimiter for Limiter {
 /// growth must neither be counted nor taken for a refusal of ours.
 fn is_its_own_maximum(desired: usize, maximum: Option<usize>, limit: usize) -> bool {
     maximum.is_some_and(|maximum| maximum < limit && desired > maximum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 1 << 16;
+    const NO_MAXIMUM: Option<usize> = Some(1 << 32);
+
+    fn grows(limiter: &mut Limiter, current: usize, desired: usize, maximum: Option<usize>) -> bool {
+        limiter.memory_growing(current, desired, maximum).unwrap_or(false)
+    }
+
+    #[test]
+    fn a_heap_that_is_refused_more_is_no_reason_until_the_guest_is_out_of_it() {
+        let mut limiter = Limiter::new(1 << 20);
+        limiter.expect_heap();
+        assert!(grows(&mut limiter, 0, FIRST_HEAP_BYTES, NO_MAXIMUM));
+        // A memory that is made and grows beside it.
+        assert!(grows(&mut limiter, 0, PAGE, NO_MAXIMUM) && grows(&mut limiter, PAGE, 2 * PAGE, NO_MAXIMUM));
+        assert!(grows(&mut limiter, FIRST_HEAP_BYTES, 2 * FIRST_HEAP_BYTES, NO_MAXIMUM));
+        assert!(!grows(&mut limiter, 2 * FIRST_HEAP_BYTES, 8 * FIRST_HEAP_BYTES, NO_MAXIMUM));
+        assert_eq!((limiter.refused, limiter.peak), (None, 2 * FIRST_HEAP_BYTES + 2 * PAGE));
+        limiter.is_out_of_heap();
+        assert_eq!(limiter.refused, Some(Refused { limit: "memory_bytes", value: 1 << 20 }));
+    }
+
+    #[test]
+    fn a_memory_that_is_refused_more_is_the_reason_at_once() {
+        for expects_heap in [false, true] {
+            let mut limiter = Limiter::new(1 << 20);
+            if expects_heap {
+                limiter.expect_heap();
+                assert!(grows(&mut limiter, 0, FIRST_HEAP_BYTES, NO_MAXIMUM));
+            }
+            assert!(grows(&mut limiter, 0, PAGE, NO_MAXIMUM));
+            assert!(!grows(&mut limiter, PAGE, 100 * PAGE, NO_MAXIMUM));
+            assert_eq!(limiter.refused, Some(Refused { limit: "memory_bytes", value: 1 << 20 }));
+        }
+    }
 }

@@ -6,6 +6,9 @@ use crate::sandbox::stack;
 use std::io;
 use std::thread::{self, JoinHandle};
 
+/// The stack of threads that look into modules and compile them, in bytes.
+pub(crate) const COMPILE_STACK: usize = 16 << 20;
+
 /// Starts a thread that blocks signals, as do the compiler's threads that it may start in turn: a signal to the process
 /// goes to a thread of the host, where its handlers expect to run and where it may have blocked the signal to wait for
 /// it.

@@ -100,6 +100,13 @@ fn c_counts_words() {
 }
 
 #[test]
+fn c_with_setjmp_computes() {
+    let (depth, sums) = (500, "(1 + ".repeat(500));
+    let expression = format!("{sums}1{}", ")".repeat(depth));
+    proves("C with setjmp", 4 << 20, (json!({"context": {"expression": expression}}), json!(depth + 1)));
+}
+
+#[test]
 fn go_reads_csv() {
     let (mut text, mut records) = ("number,text\r\n".to_owned(), Vec::new());
     for n in 0..10_000 {

@@ -154,7 +154,11 @@ impl Floor {
     pub fn new(input: &str) -> Self {
         const SLOTS: u32 = 128;
         let mut pool = wasmtime::PoolingAllocationConfig::new();
-        pool.total_core_instances(SLOTS).total_memories(SLOTS).total_tables(SLOTS).total_stacks(SLOTS);
+        pool.total_core_instances(SLOTS)
+            .total_memories(SLOTS)
+            .total_tables(SLOTS)
+            .total_stacks(SLOTS)
+            .total_gc_heaps(0);
         pool.max_unused_warm_slots(0);
         pool.pagemap_scan(Enabled::Auto).linear_memory_keep_resident(4 << 20).table_keep_resident(64 << 10);
         let mut config = Config::new();

@@ -40,14 +40,32 @@ tools_c() {
     from_pypi ziglang $ziglang
 }
 
-compile_c() {
+zig_cc() {
     ZIG_GLOBAL_CACHE_DIR=$out/cache/zig ZIG_LOCAL_CACHE_DIR=$out/cache/zig \
-        "$tools/ziglang-$ziglang/ziglang/zig" cc -target wasm32-wasi -std=c11 -Wall -Wextra -Werror -Os -s \
-        -Wl,-z,stack-size=65536 -o "$1" -I"$here/c" "$2"
+        "$tools/ziglang-$ziglang/ziglang/zig" cc -target wasm32-wasi -std=c11 -Wall -Wextra -Werror -Os "$@"
+}
+
+compile_c() {
+    zig_cc -s -Wl,-z,stack-size=65536 -o "$1" -I"$here/c" "$2"
 }
 
 build_c() {
     compile_c "$1" "$here/c/words.c"
+}
+
+tools_setjmp() {
+    tools_c
+}
+
+# Linked apart: zig would compile its libc with the same flags, which that does not take.
+build_setjmp() {
+    local objects=$out/cache/setjmp source
+    mkdir -p "$objects"
+    for source in calc.c unwind.c tag.s; do
+        zig_cc -c -mexception-handling -mllvm -wasm-enable-sjlj -mllvm -wasm-use-legacy-eh=false \
+            -o "$objects/$source.o" "$here/setjmp/$source"
+    done
+    zig_cc -s -Wl,-z,stack-size=65536 -o "$1" "$objects"/*.o
 }
 
 tools_brain() {
@@ -106,9 +124,9 @@ build_javascript() {
         --disable http fetch-event --out "$1" "$here/javascript/matches.js"
 }
 
-declare -A runtimes=([c]=words [go]=csv [python]=statistics [javascript]=matches [chaser]=chaser [flock]=flock [stuck]=stuck)
+declare -A runtimes=([c]=words [setjmp]=calc [go]=csv [python]=statistics [javascript]=matches [chaser]=chaser [flock]=flock [stuck]=stuck)
 declare -A kinds=([chaser]=brain [flock]=brain [stuck]=brain)
-[ $# != 0 ] || set -- c go python javascript chaser flock stuck
+[ $# != 0 ] || set -- c setjmp go python javascript chaser flock stuck
 mkdir -p "$tools"
 exec 9>"$out/lock"
 flock 9

@@ -6,10 +6,12 @@ use crate::error::{Error, Result};
 use crate::module_cache::Kind;
 #[cfg(feature = "components")]
 use crate::sandbox::component;
-use crate::sandbox::{INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES, files, host, poll, wasi};
+use crate::sandbox::{FIRST_HEAP_BYTES, INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES, files, host, poll, wasi};
 use crate::warnings::{About, warn};
 use once_cell::sync::OnceCell;
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
+use wasmtime::{
+    Collector, Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig, WasmBacktraceDetails,
+};
 
 /// Memory that a slot keeps between calls when the kernel can tell which pages were touched (`PAGEMAP_SCAN`, Linux
 /// 6.7). Without that, keeping pages means clearing all of them after each call, which pays only for few.
@@ -35,10 +37,24 @@ pub(crate) struct Profile {
     stacked: OnceCell<Box<Pool>>,
     /// With stacks too; made with the first that is not small.
     large: OnceCell<Box<Pool>>,
+    /// For guests with a garbage-collected heap, which takes a second memory of the slot; made with the first of them.
+    collected: OnceCell<Box<Pool>>,
     /// Names the directory of artifacts that this profile, wasmtime version and processor can load; a build without
     /// compiler cannot tell, and looks into each.
     pub compatibility: Option<String>,
     pool_slots: u32,
+}
+
+/// What decides in which pool a module or component runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demands {
+    pub kind: Kind,
+    /// The size of the `.wasm` file.
+    pub bytes: u64,
+    /// What its guests need at least.
+    pub stacks: Stacks,
+    /// Whether it has objects on a garbage-collected heap.
+    pub heap: bool,
 }
 
 /// What is compiled and run alike.
@@ -50,6 +66,8 @@ enum Size {
     /// Components, and larger modules: data are mapped into a slot, which keeps what it had last. That costs the same for
     /// megabytes, and more than a call takes where another one had the slot.
     Large,
+    /// The same for modules and components with a garbage-collected heap.
+    Collected,
 }
 
 /// Whether guests can have stacks of their own, which those need that may be left waiting. The later will do for the earlier.
@@ -72,6 +90,8 @@ pub(crate) struct Pool {
     /// What artifacts are compiled by, and where they run if they fit.
     pub target: Target,
     pub stacks: Stacks,
+    /// Whether its guests have a garbage-collected heap.
+    pub heap: bool,
     pooled: bool,
     /// On-demand instances of the same code, for what does not fit the pool.
     roomy: OnceCell<Box<Target>>,
@@ -112,7 +132,8 @@ impl Profile {
             Pool::on_demand(&config, Size::Small)
         })?;
         let compatibility = compiler::compatibility(&small.target.engine);
-        Ok(Profile { small, stacked: OnceCell::new(), large: OnceCell::new(), compatibility, pool_slots })
+        let [stacked, large, collected] = [const { OnceCell::new() }; 3];
+        Ok(Profile { small, stacked, large, collected, compatibility, pool_slots })
     }
 
     pub(super) fn is_pooled(&self) -> bool {
@@ -120,22 +141,22 @@ impl Profile {
     }
 
     pub(super) fn increment_epochs(&self) {
-        let made = [&self.stacked, &self.large].into_iter().filter_map(|pool| Some(&**pool.get()?));
+        let made = [&self.stacked, &self.large, &self.collected].into_iter().filter_map(|pool| Some(&**pool.get()?));
         for pool in std::iter::once(&self.small).chain(made) {
             pool.target.engine.increment_epoch();
             pool.roomy.get().into_iter().for_each(|target| target.engine.increment_epoch());
         }
     }
 
-    /// The pool for what is compiled from so many bytes, with such stacks at least.
-    pub fn pool(&self, kind: Kind, bytes: u64, stacks: Stacks) -> Result<&Pool> {
+    /// The pool that has what is demanded.
+    pub fn pool(&self, demands: Demands) -> Result<&Pool> {
+        let Demands { kind, bytes, stacks, heap } = demands;
         let is_small = kind == Kind::Module && bytes <= SMALL;
-        if is_small && stacks <= self.small.stacks {
-            return Ok(&self.small);
-        }
-        let (pool, size, what) = match is_small {
-            true => (&self.stacked, Size::Small, "guests that may wait"),
-            false => (&self.large, Size::Large, "components and modules of more than 128 KiB"),
+        let (pool, size, what) = match (heap, is_small) {
+            (false, true) if stacks <= self.small.stacks => return Ok(&self.small),
+            (false, true) => (&self.stacked, Size::Small, "guests that may wait"),
+            (false, false) => (&self.large, Size::Large, "components and modules of more than 128 KiB"),
+            (true, _) => (&self.collected, Size::Collected, "guests with a garbage-collected heap"),
         };
         pool.get_or_try_init(|| self.later(size, what)).map(|pool| &**pool)
     }
@@ -158,13 +179,15 @@ impl Pool {
     fn new(config: &Config, size: Size, slots: u32, stacks: Stacks) -> wasmtime::Result<Self> {
         let config = config_for(config, size);
         let target = Target::new(config.clone().allocation_strategy(strategy(slots, size, stacks)))?;
-        Ok(Pool { target, stacks, pooled: true, roomy: OnceCell::new(), config })
+        let heap = size == Size::Collected;
+        Ok(Pool { target, stacks, heap, pooled: true, roomy: OnceCell::new(), config })
     }
 
     fn on_demand(config: &Config, size: Size) -> Result<Self> {
         let config = config_for(config, size);
         let target = Target::new(&config).map_err(Error::internal)?;
-        Ok(Pool { target, stacks: Stacks::Own, pooled: false, roomy: OnceCell::new(), config })
+        let heap = size == Size::Collected;
+        Ok(Pool { target, stacks: Stacks::Own, heap, pooled: false, roomy: OnceCell::new(), config })
     }
 
     /// The target for what the pool has refused; none where there is no pool.
@@ -179,13 +202,17 @@ impl Pool {
 
 fn config_for(config: &Config, size: Size) -> Config {
     let mut config = config.clone();
-    config.memory_init_cow(size == Size::Large);
+    config.memory_init_cow(size != Size::Small);
     config
 }
 
 fn base_config(metering: Metering, options: &Options) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
+    // It collects cycles too, and gives way while it collects, so that the deadline is looked at meanwhile.
+    config.collector(Collector::Copying).gc_heap_initial_size(FIRST_HEAP_BYTES as u64);
+    // wasmtime would ask the host's environment.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     if metering == Metering::Fuel {
         config.consume_fuel(true);
         // For deterministic executors: what the standard leaves open is the same on every processor.
@@ -200,16 +227,19 @@ fn base_config(metering: Metering, options: &Options) -> Config {
 
 fn strategy(slots: u32, size: Size, stacks: Stacks) -> InstanceAllocationStrategy {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_memories(slots).total_component_instances(slots);
+    let heaps = if size == Size::Collected { slots } else { 0 };
+    pool.total_memories(slots.saturating_add(heaps)).total_gc_heaps(heaps).total_component_instances(slots);
+    // A component that has more must not take those of other slots: it runs on demand.
+    pool.max_memories_per_component(1);
     // Each has a guard page, which is a system call and two more mappings.
     pool.total_stacks(if stacks == Stacks::Own { slots } else { 0 });
     // How many slots may wait for the module that they had last, rather than that the one is taken that is still in the
     // processor's cache.
-    pool.max_unused_warm_slots(if size == Size::Large { slots } else { 0 });
+    pool.max_unused_warm_slots(if size == Size::Small { 0 } else { slots });
     // A module is one core instance with one table; a component may be many, and for so many there is a list to make.
     let (instances, tables) = match size {
         Size::Small => (1, 1),
-        Size::Large => (INSTANCES as u32, TABLES as u32),
+        Size::Large | Size::Collected => (INSTANCES as u32, TABLES as u32),
     };
     pool.max_core_instances_per_component(instances).total_core_instances(slots.saturating_mul(instances));
     pool.max_tables_per_component(tables).total_tables(slots.saturating_mul(tables));
@@ -271,12 +301,16 @@ mod tests {
     use super::*;
     use crate::waiting::block_on;
 
+    fn demands(kind: Kind, bytes: u64, stacks: Stacks) -> Demands {
+        Demands { kind, bytes, stacks, heap: false }
+    }
+
     #[test]
     fn small_modules_have_a_pool_of_their_own() {
         let profile = Profile::new(Metering::Off, &Options::default(), Stacks::None);
         let is_small = |kind, bytes| {
             let profile = profile.as_ref().ok()?;
-            profile.pool(kind, bytes, Stacks::None).ok().map(|pool| std::ptr::eq(pool, &profile.small))
+            profile.pool(demands(kind, bytes, Stacks::None)).ok().map(|pool| std::ptr::eq(pool, &profile.small))
         };
         assert_eq!(is_small(Kind::Module, SMALL), Some(true));
         assert_eq!(is_small(Kind::Module, SMALL + 1), Some(false));
@@ -296,7 +330,7 @@ mod tests {
                 false => wasmtime::Instance::new(&mut store, &module, &[]),
             }
         };
-        let pool = |kind, stacks| profile.pool(kind, 1, stacks).ok().unwrap();
+        let pool = |kind, stacks| profile.pool(demands(kind, 1, stacks)).ok().unwrap();
         let small = pool(Kind::Module, Stacks::None);
         assert!(run(&small.target, false).is_ok() && run(&small.target, true).is_err());
         assert!(profile.stacked.get().is_none());
@@ -310,7 +344,7 @@ mod tests {
     fn where_the_first_pool_has_stacks_it_is_the_only_one_for_small_modules() {
         let profile = Profile::new(Metering::Off, &Options::default(), Stacks::Own).ok().unwrap();
         for stacks in [Stacks::None, Stacks::Own] {
-            assert!(std::ptr::eq(profile.pool(Kind::Module, 1, stacks).ok().unwrap(), &profile.small));
+            assert!(std::ptr::eq(profile.pool(demands(Kind::Module, 1, stacks)).ok().unwrap(), &profile.small));
         }
     }
 }

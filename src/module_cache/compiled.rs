@@ -16,6 +16,8 @@ pub(crate) struct CompiledRuntime {
     pub bytes: u64,
     /// What its guests may have.
     pub stacks: Stacks,
+    /// Whether they have a garbage-collected heap.
+    pub heap: bool,
 }
 
 /// What an instance is made of.
@@ -134,7 +136,7 @@ pub(super) fn ready(
         #[cfg(feature = "components")]
         Code::Component(component) => Runnable::Component(Box::new(runnable_component(name, target, &component)?)),
     };
-    Ok(CompiledRuntime { runnable, sha, bytes, stacks })
+    Ok(CompiledRuntime { runnable, sha, bytes, stacks, heap: pool.heap })
 }
 
 fn runnable_module(name: &str, target: &'static Target, module: Module) -> Result<RunnableModule> {

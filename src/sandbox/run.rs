@@ -12,7 +12,9 @@ use crate::workers;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use wasmtime::{Extern, Func, Instance, Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{
+    Extern, Func, GcHeapOutOfMemory, Instance, Store, ThrownException, Trap, UpdateDeadline, WasmBacktrace,
+};
 
 /// What is left of a guest that ended by itself.
 pub(crate) struct Captured {
@@ -50,7 +52,8 @@ pub(crate) fn run(
 ) -> Result<Run<'_>> {
     let mut store = store_for(compiled, sandbox)?;
     match &compiled.runnable {
-        Runnable::Module(module) if stacks == Stacks::None => {
+        // A collection gives way on a stack of its own alone.
+        Runnable::Module(module) if stacks == Stacks::None && !compiled.heap => {
             let ended = guest(module, &mut store);
             captured(store, Ok(ended)).map(Run::Ended)
         }
@@ -83,6 +86,9 @@ fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> R
         Runnable::Module(_) => store.data_mut().open_files()?,
         #[cfg(feature = "components")]
         Runnable::Component(_) => super::component::enter(store.data_mut())?,
+    }
+    if compiled.heap {
+        store.data_mut().limiter.expect_heap();
     }
     store.limiter(|sandbox| &mut sandbox.limiter);
     store.set_epoch_deadline(1);
@@ -117,11 +123,14 @@ fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) ->
                 return Err(Error::OutputTooLarge { output_bytes: sandbox.stdio.output_bytes as u64 });
             } else if let (Some(Trap::OutOfFuel), Some(fuel)) = (error.downcast_ref(), fuel) {
                 return Err(Error::FuelExhausted { fuel });
+            } else if is_out_of_heap(&error) {
+                sandbox.limiter.is_out_of_heap();
+                trapped(&error)
             } else if was_not_made(&error, &sandbox) {
                 let message = printable(&error.root_cause().to_string()).into_owned();
                 return Err(Error::ModuleInvalid { runtime: sandbox.entry.name.clone(), message, import: None });
             } else {
-                Ending::Trap { trap: trap_name(&error), backtrace: backtrace(&error) }
+                trapped(&error)
             }
         }
     };
@@ -174,9 +183,19 @@ fn was_not_made(error: &wasmtime::Error, sandbox: &Sandbox) -> bool {
     sandbox.phase == Phase::Start && !has_run && sandbox.limiter.refused.is_none()
 }
 
+/// Whether an object found no room in the garbage-collected heap: what it may have is used up, or no heap is that large.
+fn is_out_of_heap(error: &wasmtime::Error) -> bool {
+    error.is::<GcHeapOutOfMemory<()>>() || matches!(error.downcast_ref(), Some(Trap::AllocationTooLarge))
+}
+
+fn trapped(error: &wasmtime::Error) -> Ending {
+    Ending::Trap { trap: trap_name(error), backtrace: backtrace(error) }
+}
+
 fn trap_name(error: &wasmtime::Error) -> String {
     match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
+        None if error.is::<ThrownException>() => "an exception that nothing catches".to_owned(),
         None => printable(&error.root_cause().to_string()).into_owned(),
     }
 }

@@ -8,6 +8,9 @@
 )]
 #![allow(unsafe_code, reason = "the tests call the C interface")]
 
+#[cfg(unix)]
+pub mod watched;
+
 use serde_json::{Value, json};
 use std::ffi::{CStr, CString, c_char};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,17 @@
+;; Throws from where the stack ends, through everything on it.
+(module
+  (tag $oops)
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 64) "{\"status\":\"ok\",\"output\":\"contained\"}")
+  (func $put (param $fd i32) (param $at i32) (param $len i32)
+    (i32.store (i32.const 0) (local.get $at))
+    (i32.store (i32.const 4) (local.get $len))
+    (drop (call $fd_write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 8))))
+  (func $down (param $left i32)
+    (if (i32.eqz (local.get $left)) (then (throw $oops)))
+    (call $down (i32.sub (local.get $left) (i32.const 1)))
+    (drop (i32.load (i32.const 0))))
+  (func (export "_start")
+    (block $caught (try_table (catch_all $caught) (call $down (i32.const 5000))) (unreachable))
+    (call $put (i32.const 1) (i32.const 64) (i32.const 36))))

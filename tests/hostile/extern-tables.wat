@@ -1,0 +1,18 @@
+;; Has tables of references that it can make none of, and fills, copies and grows them.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (table $a 10 externref)
+  (table $b 10 externref)
+  (memory (export "memory") 1)
+  (data (i32.const 64) "{\"status\":\"ok\",\"output\":\"contained\"}")
+  (func $put (param $fd i32) (param $at i32) (param $len i32)
+    (i32.store (i32.const 0) (local.get $at))
+    (i32.store (i32.const 4) (local.get $len))
+    (drop (call $fd_write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 8))))
+  (func (export "_start")
+    (table.fill $a (i32.const 0) (ref.null extern) (i32.const 10))
+    (table.copy $a $b (i32.const 0) (i32.const 0) (i32.const 10))
+    (if (i32.ne (table.grow $a (ref.null extern) (i32.const 1000)) (i32.const 10)) (then (unreachable)))
+    (if (i32.ne (table.grow $a (ref.null extern) (i32.const 2000000)) (i32.const -1)) (then (unreachable)))
+    (if (i32.eqz (ref.is_null (table.get $a (i32.const 1009)))) (then (unreachable)))
+    (call $put (i32.const 1) (i32.const 64) (i32.const 36))))
