@@ -41,11 +41,13 @@
 // Stacks.     A guest runs on the calling thread's stack where that is large (1 MiB), else on one of the library's own: a
 //             calling thread needs 64 KiB. A coroutine's stack must not lie within a thread's own stack.
 // Panics.     No function unwinds into the host, aborts it or calls exit. A defect is the reply "internal".
-// Process.    The library never writes to the host's stdout or stderr, and never changes its working directory,
-//             environment or signal mask. Threads are started by the first call that needs one, and block every
-//             signal but those of faults. The first arawn_executor_new installs handlers for SIGSEGV, SIGILL and SIGFPE,
-//             which pass on every signal that is not a guest's; a host that installs its own later must do the same.
-//             arawn_configure can turn them off.
+// Process.    The library never writes to the host's stdout or stderr, and never changes its working directory or
+//             environment. Threads are started by the first call that needs one, and block every signal but those of
+//             faults. The first arawn_executor_new installs handlers for SIGSEGV, SIGILL and SIGFPE, which pass on every
+//             signal that is not a guest's; a host that installs its own later must do the same. A thread's signal mask
+//             is the host's: a guest may run on a thread that blocks one of the three, which is then unblocked while the
+//             guest runs there, and blocked again before each host function and before the call returns.
+//             arawn_configure can turn the handlers off; no mask is touched then.
 // Fork.       A child of a process that has an executor gets the reply "forked" from every function; the parent goes on.
 // Unloading.  dlclose is safe; the library stays mapped.
 // Stability.  Functions, keys and codes are added and never renamed or removed within one SONAME. Texts may change.

@@ -15,6 +15,7 @@ use crate::jobs::{Deadline, Stop};
 use crate::module_cache::Kind;
 use crate::sandbox::stack;
 use crate::shared::Shard;
+use crate::signals;
 use crate::threads;
 use once_cell::sync::OnceCell;
 use slots::{Slots, Ticker};
@@ -92,7 +93,8 @@ impl Engine {
     fn new(options: Options, stacks: Stacks) -> Result<Self> {
         // Once there is a pool, the kernel has hundreds of mappings to list to whoever asks for this.
         stack::is_large_enough();
-        let plain = Profile::new(Metering::Off, &options, stacks)?;
+        let made = || Profile::new(Metering::Off, &options, stacks);
+        let plain = if options.signal_handlers { signals::install(made)? } else { made()? };
         let slots = Slots::new(options.pool_slots);
         Ok(Engine {
             options,
@@ -160,7 +162,8 @@ impl Engine {
                 threads::block_signals();
                 crate::panics::silence_panics();
             });
-            builder.max_blocking_threads(self.options.pool_slots as usize).build().map_err(Error::internal)
+            builder.max_blocking_threads(self.options.pool_slots as usize);
+            threads::inherited_by(|| builder.build()).map_err(Error::internal)
         })
     }
 

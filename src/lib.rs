@@ -40,6 +40,7 @@ mod panics;
 mod protocol;
 mod sandbox;
 mod shared;
+mod signals;
 mod stats;
 mod threads;
 mod waiting;

@@ -3,15 +3,16 @@
 use crate::error::{Error, Result};
 use crate::panics::caught;
 use crate::sandbox::stack;
+use crate::signals;
 use std::io;
 use std::thread::{self, JoinHandle};
 
 /// The stack of threads that look into modules and compile them, in bytes.
 pub(crate) const COMPILE_STACK: usize = 16 << 20;
 
-/// Starts a thread that blocks signals, as do the compiler's threads that it may start in turn: a signal to the process
-/// goes to a thread of the host, where its handlers expect to run and where it may have blocked the signal to wait for
-/// it.
+/// Starts a thread that blocks every signal but those of faults, as do the compiler's threads that it may start in turn. A
+/// signal to the process then goes to a thread of the host, where its handlers expect to run and where it may have blocked
+/// the signal to wait for it.
 pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     start(thread::Builder::new().name(name.to_owned()), body)
 }
@@ -32,12 +33,12 @@ pub(crate) fn with_room<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Res
         return work();
     }
     thread::scope(|scope| {
-        #[cfg(unix)]
-        let inherited = blocked::Signals::block();
         let thread = thread::Builder::new().name("arawn-room".to_owned()).stack_size(ROOM);
-        let started = thread.spawn_scoped(scope, || caught(work)).map_err(Error::internal)?;
-        #[cfg(unix)]
-        drop(inherited);
+        let body = || {
+            block_signals();
+            caught(work)
+        };
+        let started = inherited_by(|| thread.spawn_scoped(scope, body)).map_err(Error::internal)?;
         started.join().unwrap_or_else(|_| Err(Error::internal("a panic")))
     })
 }
@@ -46,48 +47,44 @@ fn start<T: Send + 'static>(
     thread: thread::Builder,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    #[cfg(unix)]
-    let _inherited = blocked::Signals::block();
-    thread.spawn(body)
+    inherited_by(|| {
+        thread.spawn(|| {
+            block_signals();
+            body()
+        })
+    })
 }
 
-/// Blocks signals in the calling thread, which must be one of the library's own that it did not start by itself.
+/// Starts threads that block signals from their first moment. Each of them then calls [`block_signals`], since the caller may
+/// block those of faults too.
+pub(crate) fn inherited_by<T>(start: impl FnOnce() -> T) -> T {
+    let _restored = signals::block_all_but_faults();
+    start()
+}
+
+/// Has the calling thread, which is one of the library's own, block every signal but those of faults.
 pub(crate) fn block_signals() {
-    #[cfg(unix)]
-    std::mem::forget(blocked::Signals::block());
+    signals::set_own_mask();
 }
 
-#[cfg(unix)]
-#[allow(unsafe_code, reason = "a new thread inherits its mask, which only pthread_sigmask can set")]
-mod blocked {
-    use std::mem::MaybeUninit;
-    use std::ptr::null_mut;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests {
+    use super::*;
+    use crate::signals::tests::{blocked, on_a_thread_that_blocks, own_mask};
 
-    /// The calling thread's mask, put back on drop.
-    pub(super) struct Signals(Option<libc::sigset_t>);
-
-    impl Signals {
-        /// Blocks every signal but those of faults, which are the thread's own.
-        pub(super) fn block() -> Self {
-            let (mut all, mut before) = (MaybeUninit::zeroed(), MaybeUninit::zeroed());
-            // SAFETY: both sets are plain bits, zeroed, and as large as the functions that fill them expect.
-            unsafe {
-                libc::sigfillset(all.as_mut_ptr());
-                for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT, libc::SIGTRAP] {
-                    libc::sigdelset(all.as_mut_ptr(), fault);
-                }
-                let failed = libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
-                Signals((failed == 0).then(|| before.assume_init()))
-            }
-        }
-    }
-
-    impl Drop for Signals {
-        fn drop(&mut self) {
-            if let Some(before) = &self.0 {
-                // SAFETY: the set is the one that pthread_sigmask has filled.
-                unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, null_mut()) };
-            }
+    #[test]
+    fn threads_have_the_same_mask_whoever_starts_them() {
+        const OTHERS: &[&[libc::c_int]] =
+            &[&[], &[libc::SIGUSR1, libc::SIGSEGV], &[libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL]];
+        for &inherited in OTHERS {
+            on_a_thread_that_blocks(inherited, || {
+                let before = blocked();
+                let started = spawn_with_stack("arawn-test", 64 << 10, blocked).unwrap();
+                assert_eq!(started.join().unwrap(), own_mask());
+                assert_eq!(with_room(|| Ok(blocked())).unwrap(), own_mask());
+                assert_eq!(blocked(), before);
+            });
         }
     }
 }

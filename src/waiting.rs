@@ -5,6 +5,7 @@
 //! the poll returns: to be polled again at some time, or to have an errand run.
 
 use crate::jobs::{Deadline, Stop};
+use crate::signals::BlockedTraps;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -42,7 +43,8 @@ pub(crate) fn poll<F: Future + ?Sized>(future: Pin<&mut F>, context: &mut Contex
     }
 }
 
-/// Drives a future on this thread.
+/// Drives a future on this thread, which is one of the host's: its guests may trap while it is polled, and between two polls
+/// its signal mask is the host's own.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -51,22 +53,29 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         }
     }
     let mut future = pin!(future);
+    let mut traps = BlockedTraps::of_this_thread();
     // Most calls never wait, and a waker that can wake has its price.
-    match poll(future.as_mut(), &mut Context::from_waker(Waker::noop())) {
+    match traps.unblocked(|| poll(future.as_mut(), &mut Context::from_waker(Waker::noop()))) {
         Polled::Ready(value) => return value,
-        Polled::Errand(errand) => errand(),
+        Polled::Errand(errand) => traps = after(errand),
         Polled::Asleep(_) => {}
     }
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {
-        match poll(future.as_mut(), &mut context) {
+        match traps.unblocked(|| poll(future.as_mut(), &mut context)) {
             Polled::Ready(value) => return value,
-            Polled::Errand(errand) => errand(),
+            Polled::Errand(errand) => traps = after(errand),
             Polled::Asleep(None) => thread::park(),
             Polled::Asleep(Some(alarm)) => thread::park_timeout(alarm.saturating_duration_since(Instant::now())),
         }
     }
+}
+
+/// Runs an errand, by which the host may change the thread's mask.
+fn after(errand: Errand) -> BlockedTraps {
+    errand();
+    BlockedTraps::of_this_thread()
 }
 
 /// Notes when the future that is being polled wants to be polled again, at the latest.

@@ -59,6 +59,10 @@ fn programs(catalog: &Catalog, cache: &TempDir) -> Runs {
     let (directory, cache) = (catalog.path().to_str().unwrap(), cache.path().to_str().unwrap());
     let run = |arguments: &[&str], prints| (arguments.iter().map(|text| (*text).to_owned()).collect(), prints);
     vec![
+        (
+            "blocked_signals",
+            ["calls", "first", "submitted", "callback"].map(|mode| run(&[mode, "all", directory], "done\n")).into(),
+        ),
         ("fork", vec![run(&[], "done\n")]),
         ("guest_of", vec![run(&[library.to_str().unwrap()], "")]),
         ("hammer", vec![run(&["25"], "done\n")]),
@@ -77,6 +81,8 @@ fn all_pass(sanitizer: &str) {
     let ask = |function: &[u8]| asker(function, b"[1,2,3]", ANSWER);
     let catalog = trapping().with("loop", &writer(b"", b"", "(loop $forever (br $forever))"));
     let catalog = catalog.with("ask-count", &ask(b"count")).with("ask-frame", &ask(b"frame"));
+    let then_traps = asker(b"look", b"[]", "(drop (call $ask)) unreachable");
+    let catalog = catalog.with("ask-look", &ask(b"look")).with("ask-trap", &then_traps);
     let cache = tempfile::tempdir().unwrap();
     for (name, runs) in programs(&catalog, &cache) {
         let program = sanitized(name, sanitizer);
@@ -99,13 +105,13 @@ fn under_the_thread_sanitizer() {
     all_pass(THREAD);
 }
 
-/// driver.c only passes calls on, warm_call.c counts allocations, which a sanitizer makes itself, and abi.c is run under the
-/// address sanitizer by tests/abi.rs.
+/// driver.c only passes calls on, foreign_faults.c and warm_call.c count allocations, which a sanitizer makes itself, and abi.c
+/// is run under the address sanitizer by tests/abi.rs.
 #[test]
 fn no_program_is_forgotten() {
     let (catalog, cache) = (Catalog::new(), tempfile::tempdir().unwrap());
     let mut known: Vec<&str> = programs(&catalog, &cache).into_iter().map(|(name, _)| name).collect();
-    known.extend(["abi", "driver", "prove", "warm_call"]);
+    known.extend(["abi", "driver", "foreign_faults", "prove", "warm_call"]);
     for file in std::fs::read_dir(root().join("tests/c")).unwrap() {
         let path = file.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();

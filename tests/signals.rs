@@ -3,8 +3,10 @@
 
 mod common;
 
-use common::{Catalog, compile_c, library_path, run, trapping};
-use std::process::Command;
+use common::{ANSWER, Catalog, asker, compile_c, library_path, root, run, target_directory, trapping};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Output};
 
 fn program(name: &str, mode: &str, catalog: &Catalog) -> Command {
     let compiled = compile_c(&format!("tests/c/{name}.c"), &format!("{name}-{mode}"), &[]);
@@ -64,4 +66,76 @@ fn timers_of_the_host_do_no_harm_and_run_on_its_own_threads() {
     let mut command = Command::new(compiled);
     command.arg(catalog.path()).arg(cache.path()).env("LD_LIBRARY_PATH", library_path());
     assert_eq!(run(&mut command), "handlers run on threads of the library: 0\n");
+}
+
+/// Runs `blocked_signals` in a process for each signal.
+fn blocked_signals(mode: &str) {
+    let ask = |body: &str| asker(b"look", b"[]", body);
+    let catalog = trapping().with("ask-look", &ask(ANSWER)).with("ask-trap", &ask("(drop (call $ask)) unreachable"));
+    let compiled = compile_c("tests/c/blocked_signals.c", &format!("blocked_signals-{mode}"), &[]);
+    for signal in ["SEGV", "ILL", "FPE", "all"] {
+        let mut command = Command::new(&compiled);
+        command.args([mode, signal]).arg(catalog.path()).env("LD_LIBRARY_PATH", library_path());
+        assert_eq!(run(&mut command), "done\n", "{signal}");
+    }
+}
+
+#[test]
+fn guests_trap_on_threads_that_block_signals() {
+    blocked_signals("calls");
+}
+
+#[test]
+fn a_thread_that_blocks_signals_may_be_the_first_to_call() {
+    blocked_signals("first");
+}
+
+#[test]
+fn submitted_calls_trap_on_workers_that_a_thread_starts_that_blocks_signals() {
+    blocked_signals("submitted");
+}
+
+#[test]
+fn host_functions_find_the_mask_that_the_host_has_set() {
+    blocked_signals("callback");
+}
+
+#[test]
+fn threads_of_the_library_have_the_same_mask_whoever_starts_them() {
+    blocked_signals("threads");
+}
+
+/// Runs `foreign_faults`, which is not linked to the library but loads it.
+fn foreign_faults(modes: &[&str], check: impl Fn(&str, Output)) {
+    let out =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("foreign_faults-{}-{}", modes[0], std::process::id()));
+    let mut compile = Command::new("cc");
+    compile.args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror"]).arg(root().join("tests/c/foreign_faults.c"));
+    run(compile.arg("-o").arg(&out).args(["-ldl", "-pthread"]));
+    let (catalog, library) = (trapping(), target_directory().join("libarawn.so"));
+    for mode in modes {
+        for signal in ["SEGV", "FPE", "ILL"] {
+            let mut command = Command::new(&out);
+            check(signal, command.args([mode, signal]).arg(&library).arg(catalog.path()).output().unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_hosts_own_fault_reaches_its_handler_before_anybody_allocates() {
+    foreign_faults(&["siginfo", "plain", "ignored"], |_, output| {
+        assert!(output.status.success() && output.stdout == b"done\n", "{output:?}");
+    });
+}
+
+#[test]
+fn without_a_handler_of_the_hosts_its_fault_ends_it() {
+    foreign_faults(&["default", "sent"], |signal, output| {
+        let number = match signal {
+            "SEGV" => libc::SIGSEGV,
+            "FPE" => libc::SIGFPE,
+            _ => libc::SIGILL,
+        };
+        assert_eq!((output.status.signal(), &*output.stderr), (Some(number), &b""[..]), "{output:?}");
+    });
 }

@@ -4,11 +4,15 @@ use super::Sha;
 use crate::engine::{Imports, Pool, Stacks, Target};
 use crate::error::{Error, Result};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
+use crate::signals::Loaded;
 use once_cell::sync::OnceCell;
+use std::ops::Range;
 use wasmtime::{ExternType, InstancePre, Module, ModuleExport, UnknownImportError};
 
 /// Compiled code with its imports resolved: what is left is to make an instance.
 pub(crate) struct CompiledRuntime {
+    /// By which a fault is known to be a guest's. Dropped first, while the code is still there.
+    _loaded: Loaded,
     pub runnable: Runnable,
     /// Of the `.wasm`.
     pub sha: Sha,
@@ -51,11 +55,7 @@ impl CompiledRuntime {
     /// What it was loaded from.
     #[allow(unsafe_code, reason = "wasmtime copies it by itself only where it has a compiler")]
     pub(super) fn artifact(&self) -> (Kind, &[u8]) {
-        let (kind, image) = match &self.runnable {
-            Runnable::Module(module) => (Kind::Module, module.module.image_range()),
-            #[cfg(feature = "components")]
-            Runnable::Component(command) => (Kind::Component, command.instance_pre().component().image_range()),
-        };
+        let (kind, image) = self.runnable.image();
         let len = image.end.addr() - image.start.addr();
         // SAFETY: these are the bytes of one allocation, which the code that is held here keeps and which nobody can write to
         // since it was loaded.
@@ -65,6 +65,17 @@ impl CompiledRuntime {
     /// Whether it has clocks, streams and files of WASI 0.2.
     pub fn is_component(&self) -> bool {
         !matches!(self.runnable, Runnable::Module(_))
+    }
+}
+
+impl Runnable {
+    /// Where its artifact is loaded, with the code in it.
+    fn image(&self) -> (Kind, Range<*const u8>) {
+        match self {
+            Runnable::Module(module) => (Kind::Module, module.module.image_range()),
+            #[cfg(feature = "components")]
+            Runnable::Component(command) => (Kind::Component, command.instance_pre().component().image_range()),
+        }
     }
 }
 
@@ -136,7 +147,8 @@ pub(super) fn ready(
         #[cfg(feature = "components")]
         Code::Component(component) => Runnable::Component(Box::new(runnable_component(name, target, &component)?)),
     };
-    Ok(CompiledRuntime { runnable, sha, bytes, stacks, heap: pool.heap })
+    let _loaded = Loaded::new(runnable.image().1);
+    Ok(CompiledRuntime { _loaded, runnable, sha, bytes, stacks, heap: pool.heap })
 }
 
 fn runnable_module(name: &str, target: &'static Target, module: Module) -> Result<RunnableModule> {
