@@ -195,8 +195,12 @@ char *arawn_configure(const char *options_json);
 //    "module_bytes": 268435456,     the .wasm file
 //    "fuel": null},                 instructions, about; null: not counted, which is faster
 //  "capabilities": {                what guests may reach; nothing is granted that does not stand here
-//    "dirs": [{"host": "data",      a directory that exists; not /, nor one with the catalog or the cache in it;
-//                                   FIFOs in it are for modules alone, sockets and devices for nobody
+//    "dirs": [{"host": "data",      a directory that exists; guests see the one that is there now, whatever takes its
+//                                   place later; not /, nor one that is, holds or lies in a catalog or a cache that
+//                                   is open in the process or, with "write", the platform's cache; do not grant,
+//                                   with "write", a directory in which another program has its "cache_dir": guests
+//                                   could write code that it runs; FIFOs in it are for modules alone, sockets and
+//                                   devices for nobody
 //              "guest": "/data",    its path for the guest
 //              "write": false}],    true: the guest may change what is in it
 //    "env": {},                     the guest's environment; nothing of the host's is passed on

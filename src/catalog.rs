@@ -51,6 +51,9 @@ impl RuntimeCatalog {
             path: "runtimes_dir".to_owned(),
             message: format!("{}: {error}", directory.display()),
         };
+        if directory.as_os_str().is_empty() {
+            return Err(unusable(io::Error::other("must be a path")));
+        }
         // A directory that exists may be read-only; it is complete enough without these two.
         let made = ["builtin", "custom"].map(|name| fs::create_dir_all(directory.join(name)));
         let path = directory.canonicalize().map_err(|error| match made {

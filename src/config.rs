@@ -175,7 +175,8 @@ pub struct Capabilities {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrantedDir {
-    /// The directory; it must exist. It may not be `/`, nor hold or be held by the catalog or the cache.
+    /// The directory; it must exist. It may not be `/`, nor be, hold or lie in a catalog or a cache that is open in the
+    /// process, nor, if guests may write it, the platform's cache.
     #[serde(serialize_with = "lossy")]
     pub host: PathBuf,
     /// Its path for the guest.
@@ -188,31 +189,6 @@ pub struct GrantedDir {
 /// JSON is Unicode, and the path that a link leads to need not be.
 fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
-}
-
-impl GrantedDir {
-    /// The grant with its path resolved, unless it would let a guest at something that is not data.
-    pub(crate) fn resolved(&self, index: usize, kept_from_guests: &[&Path]) -> Result<GrantedDir> {
-        let invalid = |key, message| Err(self.invalid(index, key, message));
-        if self.guest.is_empty() || self.guest.contains('\0') {
-            return invalid("guest", "must be a path".to_owned());
-        }
-        let host = match self.host.canonicalize() {
-            Ok(host) if host.is_dir() => host,
-            Ok(host) => return invalid("host", format!("{} is not a directory", host.display())),
-            Err(error) => return invalid("host", format!("{}: {error}", self.host.display())),
-        };
-        if host.parent().is_none() {
-            return invalid("host", "the root directory is not granted".to_owned());
-        }
-        for kept in kept_from_guests {
-            let kept = kept.canonicalize().unwrap_or_else(|_| kept.to_path_buf());
-            if host.starts_with(&kept) || kept.starts_with(&host) {
-                return invalid("host", format!("{} holds code that runs: {}", host.display(), kept.display()));
-            }
-        }
-        Ok(GrantedDir { host, ..self.clone() })
-    }
 }
 
 impl ExecutorConfig {
@@ -232,6 +208,14 @@ impl ExecutorConfig {
         }
         if self.deterministic.is_some() && !self.capabilities.http.allow.is_empty() {
             return invalid("capabilities.http", "a deterministic executor cannot reach a network".to_owned());
+        }
+        if self.cache_dir == CacheDir::At(PathBuf::new()) {
+            return invalid("cache_dir", "must be a path, or null for no cache".to_owned());
+        }
+        for (index, dir) in self.capabilities.dirs.iter().enumerate() {
+            if dir.guest.is_empty() || dir.guest.contains('\0') {
+                return invalid(&format!("capabilities.dirs[{index}].guest"), "must be a path".to_owned());
+            }
         }
         for (index, name) in self.capabilities.host_functions.iter().enumerate() {
             let path = format!("capabilities.host_functions[{index}]");

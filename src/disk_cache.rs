@@ -5,28 +5,36 @@
 //! see [`DiskCache::open_trusted`], which is the one place where that is decided. Whatever is wrong, it is a miss.
 
 mod counters;
+mod eviction;
 mod records;
 mod trusted;
 
 pub(crate) use counters::COUNTERS;
 
+use crate::config::CacheDir;
+use crate::directories::{self, HostDirectory, PLATFORM_CACHE, Refusal, Registry};
 use crate::engine::hex;
+use crate::error::{Error, Result};
 use crate::module_cache::{Code, Kind, Sha};
+use eviction::compatibilities;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
 use sha2::{Digest, Sha256};
-use std::fs::{DirEntry, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::SystemTime;
 use trusted::{TrustedDirectory, TrustedFile, require};
 use wasmtime::{Engine, Module, Precompiled};
 
-/// One cache directory.
+/// One cache directory. What is in it is found from its descriptor on, and never by its path.
 #[derive(Debug)]
 pub(crate) struct DiskCache {
     directory: PathBuf,
+    /// None while it cannot be made.
+    open: Mutex<Option<Arc<HostDirectory>>>,
 }
 
 /// A trusted artifact, open.
@@ -97,16 +105,68 @@ pub(crate) fn deserialize(engine: &Engine, kind: Kind, artifact: &[u8]) -> wasmt
     }
 }
 
-/// Temporary files older than this were left by a process that died.
-const ABANDONED: Duration = Duration::from_secs(3600);
 /// Bytes that are read of a seal or a record.
 const SMALL: u64 = 32 << 10;
-/// Records of hashes; forgetting one costs a hash.
-const MOST_RECORDS: usize = 10_000;
 
 impl DiskCache {
-    pub fn new(directory: PathBuf) -> Self {
-        DiskCache { directory }
+    /// The cache that a configuration names. A directory that cannot be made is tried again at each write; until then
+    /// everything is a miss.
+    ///
+    /// # Errors
+    /// `invalid_config` where the directory overlaps with one that guests are granted.
+    pub fn open(config: &CacheDir, registry: &mut Registry) -> Result<Option<Arc<Self>>> {
+        /// Shared, so that whoever asks for no other cache opens nothing.
+        static PLATFORM: Mutex<Weak<DiskCache>> = Mutex::new(Weak::new());
+        match (config, PLATFORM_CACHE.as_deref()) {
+            (CacheDir::Off, _) | (CacheDir::Platform, None) => Ok(None),
+            (CacheDir::At(directory), _) => Self::at(directory, registry).map(Some),
+            (CacheDir::Platform, Some(directory)) => {
+                let mut platform = PLATFORM.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(open) = platform.upgrade() {
+                    return Ok(Some(open));
+                }
+                let open = Self::at(directory, registry)?;
+                *platform = Arc::downgrade(&open);
+                Ok(Some(open))
+            }
+        }
+    }
+
+    fn at(directory: &Path, registry: &mut Registry) -> Result<Arc<Self>> {
+        // A relative path means what it means now, also when the directory is made again.
+        let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        let (directory, open) = match registry.cache(&absolute) {
+            Ok(open) => (open.path(), Some(open)),
+            Err(Refusal::Io(_)) => (absolute, None),
+            Err(Refusal::Overlap(message)) => {
+                return Err(Error::InvalidConfig { path: "cache_dir".to_owned(), message });
+            }
+        };
+        Ok(Arc::new(DiskCache { directory, open: Mutex::new(open) }))
+    }
+
+    /// The directory, unless the host has moved it to where guests may be.
+    fn held(&self) -> io::Result<Arc<HostDirectory>> {
+        let held = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let held = held.ok_or(io::ErrorKind::NotFound)?;
+        Registry::recheck(&held)?;
+        Ok(held)
+    }
+
+    /// The directory of artifacts of that kind.
+    fn trusted(&self, compatibility: &str) -> io::Result<TrustedDirectory> {
+        TrustedDirectory::open(self.held()?.dir(), compatibility)
+    }
+
+    /// The same, made where it is missing. A cache that was removed meanwhile is made again, at the path that it had.
+    fn made(&self, compatibility: &str) -> io::Result<TrustedDirectory> {
+        match self.held().and_then(|held| TrustedDirectory::make(held.dir(), compatibility)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            made => return made,
+        }
+        let open = directories::lock().cache(&self.directory)?;
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(open.clone());
+        TrustedDirectory::make(open.dir(), compatibility)
     }
 
     pub fn directory(&self) -> &Path {
@@ -141,20 +201,14 @@ impl DiskCache {
     /// takes none that does not fit.
     fn try_each<T>(&self, sha: &Sha, load: impl Fn(Artifact) -> Option<T>) -> io::Result<T> {
         let mut missed = io::Error::from(io::ErrorKind::NotFound);
-        for directory in self.compatibilities() {
-            match self.try_load(&directory.file_name().to_string_lossy(), sha, &load) {
+        for compatibility in compatibilities(self.held()?.dir()) {
+            match self.try_load(&compatibility, sha, &load) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => missed = error,
                 loaded => return loaded,
             }
         }
         Err(missed)
-    }
-
-    /// The directories of artifacts, whosever they are.
-    fn compatibilities(&self) -> impl Iterator<Item = DirEntry> {
-        let is_compatibility = |name: &str| name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit());
-        entries(&self.directory).filter(move |entry| entry.file_name().to_str().is_some_and(is_compatibility))
     }
 
     /// An artifact that may run: nobody else can have written it, and it is what was stored. Reading all of it to see that
@@ -165,7 +219,7 @@ impl DiskCache {
     /// is damaged, would hide that damage.
     fn open_trusted(&self, compatibility: &str, sha: &Sha, heap: bool) -> io::Result<Artifact> {
         let name = &stem(sha, heap);
-        let directory = TrustedDirectory::open(&self.directory.join(compatibility))?;
+        let directory = self.trusted(compatibility)?;
         let begun = SystemTime::now();
         let TrustedFile { mut file, identity } = directory.open_file(&artifact_name(name))?;
         let seal = directory.open_file(&seal_name(name))?;
@@ -201,7 +255,7 @@ impl DiskCache {
     }
 
     fn try_store(&self, compatibility: &str, name: &str, artifact: &[u8]) -> io::Result<()> {
-        let directory = TrustedDirectory::make(&self.directory.join(compatibility))?;
+        let directory = self.made(compatibility)?;
         let digest = hex(&Sha256::digest(artifact));
         // First, so that no artifact is without.
         directory.write(&seal_name(name), digest.as_bytes())?;
@@ -210,46 +264,6 @@ impl DiskCache {
         directory.write(&seal_name(name), format!("{digest}\n{identity}").as_bytes())?;
         directory.sync()
     }
-
-    /// Removes artifacts, those unused for longest first, until the rest fits the bound.
-    fn evict(&self, bound: u64) {
-        let (mut artifacts, mut records) = (Vec::new(), Vec::new());
-        for entry in self.compatibilities().flat_map(|directory| entries(&directory.path())) {
-            let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else { continue };
-            let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            match path.extension().and_then(|extension| extension.to_str()) {
-                Some("cwasm") => {
-                    let used = path.with_extension("sha256").metadata().and_then(|seal| seal.modified());
-                    artifacts.push((used.unwrap_or(modified), metadata.len(), path));
-                }
-                Some("wasm-hash") => records.push((modified, path)),
-                Some("tmp") if modified.elapsed().is_ok_and(|age| age > ABANDONED) => {
-                    let _ = std::fs::remove_file(path);
-                }
-                _ => {}
-            }
-        }
-        artifacts.sort();
-        let mut total: u64 = artifacts.iter().map(|(_, bytes, _)| bytes).sum();
-        for (_, bytes, path) in artifacts {
-            if total <= bound {
-                break;
-            }
-            let _ = std::fs::remove_file(path.with_extension("sha256"));
-            if std::fs::remove_file(&path).is_ok() {
-                COUNTERS.evictions.fetch_add(1, Ordering::Relaxed);
-            }
-            total -= bytes;
-        }
-        records.sort();
-        for (_, path) in records.iter().rev().skip(MOST_RECORDS) {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-fn entries(directory: &Path) -> impl Iterator<Item = DirEntry> + use<> {
-    std::fs::read_dir(directory).into_iter().flatten().flatten()
 }
 
 /// The part of an artifact's name that its seal shares. It tells what only the `.wasm` says besides: whether guests have a

@@ -5,7 +5,8 @@ mod runtimes;
 pub use runtimes::{ModuleSource, Registration};
 
 use crate::catalog::{RuntimeCatalog, RuntimeEntry};
-use crate::config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, RequestLimits};
+use crate::config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, Limits, RequestLimits};
+use crate::directories::{self, Grant, HostDirectory, Refusal};
 use crate::disk_cache::{self, DiskCache};
 use crate::engine::{self, Engine, Metering, Stacks};
 use crate::error::{Error, Result};
@@ -38,6 +39,8 @@ pub struct ScriptExecutor {
     id: String,
     engine: &'static Engine,
     catalog: Arc<RuntimeCatalog>,
+    /// Held so that nobody is granted it.
+    _runtimes_dir: Option<Arc<HostDirectory>>,
     disk: Option<Arc<DiskCache>>,
     limits: Limits,
     policy: Shared<Policy>,
@@ -45,6 +48,9 @@ pub struct ScriptExecutor {
     /// Rings for whoever polls.
     bell: Arc<Bell>,
 }
+
+/// The catalog's, the cache's and those that guests are granted.
+type Directories = (Option<Arc<HostDirectory>>, Option<Arc<DiskCache>>, Vec<Grant>);
 
 /// What one call may add to its executor's policy.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,15 +86,7 @@ impl ScriptExecutor {
             None => Arc::new(RuntimeCatalog::embedded()),
         };
         let made = || format!("executor-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let disk = match config.cache_dir {
-            CacheDir::Off => None,
-            CacheDir::At(directory) => Some(Arc::new(DiskCache::new(directory))),
-            CacheDir::Platform => PLATFORM_CACHE.clone(),
-        };
-        let kept_from_guests: Vec<&Path> =
-            catalog.directory().into_iter().chain(disk.as_ref().map(|disk| disk.directory())).collect();
-        let dirs = config.capabilities.dirs.iter().enumerate();
-        let dirs = dirs.map(|(index, dir)| dir.resolved(index, &kept_from_guests)).collect::<Result<_>>()?;
+        let (runtimes_dir, disk, dirs) = Self::directories(&catalog, &config)?;
         let id = config.id.unwrap_or_else(made);
         let bell = Arc::<Bell>::default();
         let Capabilities { env, http, host_functions, .. } = config.capabilities;
@@ -97,7 +95,38 @@ impl ScriptExecutor {
         let engine = engine::engine(if policy.lets_wait() { Stacks::Own } else { Stacks::None })?;
         let policy = Shared::new(policy);
         let jobs = Arc::new(Jobs::new(&id, bell.clone()));
-        Ok(ScriptExecutor { id, engine, catalog, disk, limits: config.limits, policy, jobs, bell })
+        Ok(ScriptExecutor {
+            id,
+            engine,
+            catalog,
+            _runtimes_dir: runtimes_dir,
+            disk,
+            limits: config.limits,
+            policy,
+            jobs,
+            bell,
+        })
+    }
+
+    /// Opens the directories that a configuration names: all of them while no other executor opens any.
+    fn directories(catalog: &RuntimeCatalog, config: &ExecutorConfig) -> Result<Directories> {
+        let dirs = &config.capabilities.dirs;
+        if catalog.directory().is_none() && config.cache_dir == CacheDir::Off && dirs.is_empty() {
+            return Ok((None, None, Vec::new()));
+        }
+        let mut registry = directories::lock();
+        let runtimes_dir = catalog.directory().map(|path| {
+            let message = |refusal| match refusal {
+                Refusal::Io(error) => format!("{}: {error}", path.display()),
+                Refusal::Overlap(message) => message,
+            };
+            let invalid = |refusal| Error::InvalidConfig { path: "runtimes_dir".to_owned(), message: message(refusal) };
+            registry.catalog(path).map_err(invalid)
+        });
+        let runtimes_dir = runtimes_dir.transpose()?;
+        let disk = DiskCache::open(&config.cache_dir, &mut registry)?;
+        let grants = dirs.iter().enumerate().map(|(index, dir)| registry.grant(index, dir));
+        Ok((runtimes_dir, disk, grants.collect::<Result<_>>()?))
     }
 
     /// The name by which requests find it.
@@ -310,7 +339,7 @@ impl ScriptExecutor {
         }
         #[derive(Debug, Serialize)]
         struct Granted<'a> {
-            dirs: &'a [GrantedDir],
+            dirs: &'a [Grant],
             env: &'a BTreeMap<String, String>,
             http: &'a HttpGrant,
             host_functions: &'a BTreeSet<String>,
@@ -326,9 +355,6 @@ impl ScriptExecutor {
         }
     }
 }
-
-static PLATFORM_CACHE: LazyLock<Option<Arc<DiskCache>>> =
-    LazyLock::new(|| dirs::cache_dir().map(|directory| Arc::new(DiskCache::new(directory.join("arawn")))));
 
 /// How long a call took to each of its steps.
 struct Times {

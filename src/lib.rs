@@ -21,6 +21,7 @@ mod builtins;
 mod catalog;
 mod compiler;
 mod config;
+mod directories;
 mod disk_cache;
 mod engine;
 mod error;

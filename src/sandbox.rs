@@ -18,8 +18,9 @@ use files::Files;
 
 use crate::buffers;
 use crate::catalog::RuntimeEntry;
-use crate::config::{Deterministic, GrantedDir, Limits};
-use crate::error::{Phase, Result};
+use crate::config::{Deterministic, Limits};
+use crate::directories::Grant;
+use crate::error::Phase;
 use crate::host::HostFunctions;
 use crate::jobs::Deadline;
 use crate::origins::HttpGrant;
@@ -53,7 +54,7 @@ pub(crate) struct Sandbox {
 /// What an executor grants all its guests.
 #[derive(Debug)]
 pub(crate) struct Policy {
-    pub dirs: Vec<GrantedDir>,
+    pub dirs: Vec<Grant>,
     pub env: BTreeMap<String, String>,
     pub http: HttpGrant,
     pub deterministic: Option<Deterministic>,
@@ -95,10 +96,9 @@ impl Sandbox {
         }
     }
 
-    /// Opens the granted directories, if there are any, for a module.
-    fn open_files(&mut self) -> Result<()> {
-        self.files = if self.policy.dirs.is_empty() { None } else { Some(Files::granted(&self.policy.dirs)?) };
-        Ok(())
+    /// Gives a module the granted directories, if there are any.
+    fn give_files(&mut self) {
+        self.files = if self.policy.dirs.is_empty() { None } else { Some(Files::granted(&self.policy.dirs)) };
     }
 
     /// Takes back what a component's streams have shared.

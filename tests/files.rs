@@ -94,7 +94,7 @@ fn without_a_grant_there_is_no_file_system() {
     }
 }
 
-/// The check: paths are resolved inside the directory (cap-std's `Dir`, which `Files::granted` opens it as).
+/// The check: paths are resolved inside the directory (cap-std's `Dir`, as which `directories` opens it).
 #[test]
 fn no_path_leaves_its_directory() {
     let setup = Setup::new();
@@ -188,7 +188,7 @@ fn what_is_read_only_cannot_be_changed_or_made_writable() {
     assert_eq!(fs::read_dir(setup.path("rw")).unwrap().count(), 1);
 }
 
-/// The check: `GrantedDir::resolved`.
+/// The check: `Registry::admit` and `Registry::grant` of `directories`. `tests/grants/code.rs` has more.
 #[test]
 fn directories_with_code_in_them_are_not_granted() {
     let setup = Setup::new();

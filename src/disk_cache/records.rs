@@ -6,7 +6,6 @@
 //! old one fit: by giving a file back all that it had, the time of its last change as well, which only the clock sets. What
 //! runs then is the code of what was there before, in the sandbox as ever; never other code than the hash stands for.
 
-use super::trusted::TrustedDirectory;
 use super::{COUNTERS, DiskCache, text_of};
 use crate::builtins::parse_sha256;
 use crate::engine::hex;
@@ -20,8 +19,8 @@ use std::path::Path;
 impl DiskCache {
     /// The hash of a file that is still the version that was hashed.
     pub fn hash_of(&self, compatibility: &str, path: &Path, identity: &Identity) -> Option<Sha> {
-        let read = TrustedDirectory::open(&self.directory.join(compatibility))
-            .and_then(|directory| text_of(&directory.open_file(&record_name(path))?));
+        let read = self.trusted(compatibility);
+        let read = read.and_then(|directory| text_of(&directory.open_file(&record_name(path))?));
         match read {
             Ok(text) => text.strip_suffix(&version(path, identity)).and_then(parse_sha256),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -35,8 +34,8 @@ impl DiskCache {
     /// Records the hash of a version of a file. Failing costs the next process a hash.
     pub fn record(&self, compatibility: &str, path: &Path, identity: &Identity, sha: &Sha) {
         let text = hex(sha) + &version(path, identity);
-        let written = TrustedDirectory::make(&self.directory.join(compatibility))
-            .and_then(|directory| directory.write_note(&record_name(path), text.as_bytes()));
+        let written = self.made(compatibility);
+        let written = written.and_then(|directory| directory.write_note(&record_name(path), text.as_bytes()));
         if let Err(error) = written {
             COUNTERS.note(format!("{}: {error}", self.directory.display()));
         }
@@ -44,7 +43,7 @@ impl DiskCache {
 
     /// Removes the record of a file.
     pub fn forget(&self, compatibility: &str, path: &Path) {
-        let _ = std::fs::remove_file(self.directory.join(compatibility).join(record_name(path)));
+        let _ = self.trusted(compatibility).and_then(|directory| directory.remove(&record_name(path)));
     }
 }
 

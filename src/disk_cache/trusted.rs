@@ -2,12 +2,12 @@
 //! that whatever is taken from there comes through here.
 
 use crate::files::Identity;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
+use cap_std::fs::Dir;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A directory that is ours alone. Nobody else can have put a file into it.
@@ -21,10 +21,10 @@ pub(super) struct TrustedFile {
 }
 
 impl TrustedDirectory {
-    /// The directory, if it is there and ours alone.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    /// The directory of that name, if it is there and ours alone.
+    pub fn open(cache: &Dir, name: &str) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+        let directory = rustix::fs::openat(cache, name, flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&directory)?;
         require(is_ours(&stat), "the cache directory belongs to another user")?;
         require(stat.st_mode & 0o077 == 0, "the cache directory is open to others")?;
@@ -32,10 +32,11 @@ impl TrustedDirectory {
     }
 
     /// The same, made where it is missing.
-    pub fn make(path: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        Self::open(path)
+    pub fn make(cache: &Dir, name: &str) -> io::Result<Self> {
+        match rustix::fs::mkdirat(cache, name, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => Self::open(cache, name),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A file that is ours, regular, and that nobody else may write.
@@ -84,6 +85,11 @@ impl TrustedDirectory {
         // Only now: renaming counts as a change.
         let identity = Identity::of(&file.metadata()?);
         Ok(TrustedFile { file, identity })
+    }
+
+    /// Removes a file.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
     /// Has the names on the disk.

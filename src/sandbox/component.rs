@@ -17,7 +17,7 @@ use time::SharedClock;
 use wasmtime::Store;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// Streams, descriptors, requests and timers that one component may hold at once. Each takes memory of the host, up to the
 /// 128 KiB of a request's headers.
@@ -40,6 +40,7 @@ pub(super) struct World {
     table: ResourceTable,
     stdio: Arc<Mutex<Stdio>>,
     clock: SharedClock,
+    preopens: files::Preopens,
     listings: files::Listings,
     #[cfg(feature = "http")]
     http: http::Hooks,
@@ -53,6 +54,7 @@ impl World {
             table: ResourceTable::new(),
             stdio: Arc::default(),
             clock: SharedClock::default(),
+            preopens: Vec::new(),
             listings: HashMap::new(),
             #[cfg(feature = "http")]
             http: http::Hooks::default(),
@@ -83,11 +85,8 @@ impl World {
             };
             builder.secure_random(chance(0)).insecure_random(chance(1)).insecure_random_seed(fixed.seed.into());
         }
-        for (index, dir) in policy.dirs.iter().enumerate() {
-            let perms = if dir.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-            let opened = builder.preopened_dir(&dir.host, &dir.guest, perms);
-            opened.map_err(|error| dir.invalid(index, "host", format!("{}: {error:#}", dir.host.display())))?;
-        }
+        let preopens = policy.dirs.iter().map(|grant| Ok((grant.preopen()?, grant.guest().clone())));
+        let preopens = preopens.collect::<Result<_>>()?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         Ok(World {
@@ -95,6 +94,7 @@ impl World {
             table,
             stdio,
             clock,
+            preopens,
             listings: HashMap::new(),
             #[cfg(feature = "http")]
             http: http::Hooks::new(policy),

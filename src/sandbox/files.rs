@@ -31,9 +31,7 @@ pub(super) use fifo::{Waiting, ready, ready_until};
 use super::Sandbox;
 use super::guest::{Answer, Failure, Guest};
 use super::wasi;
-use crate::config::GrantedDir;
-use crate::error::{Error, Result};
-use cap_std::ambient_authority;
+use crate::directories::Grant;
 use cap_std::fs::Dir;
 use rustix::event::PollFlags;
 use std::collections::BTreeMap;
@@ -79,25 +77,13 @@ struct OpenFile {
 }
 
 impl Files {
-    /// The granted directories and nothing else.
-    pub fn granted(dirs: &[GrantedDir]) -> Result<Self> {
-        let mut open = BTreeMap::new();
-        for (index, grant) in dirs.iter().enumerate() {
-            let dir = Dir::open_ambient_dir(&grant.host, ambient_authority());
-            let dir =
-                dir.map_err(|error| grant.invalid(index, "host", format!("{}: {error}", grant.host.display())))?;
-            let granted_as = Some(Arc::from(&*grant.guest));
-            let directory = Directory { dir: Arc::new(dir), write: grant.write, granted_as };
-            open.insert(FIRST + index as u32, Descriptor::Directory(directory));
-        }
-        Ok(Files(open))
-    }
-}
-
-impl GrantedDir {
-    /// What is wrong with a grant, and where in the configuration it stands.
-    pub(crate) fn invalid(&self, index: usize, key: &str, message: String) -> Error {
-        Error::InvalidConfig { path: format!("capabilities.dirs[{index}].{key}"), message }
+    /// The granted directories and nothing else. No system call: they are open.
+    pub fn granted(grants: &[Grant]) -> Self {
+        let directory = |grant: &Grant| {
+            let (dir, granted_as) = (grant.dir().clone(), Some(grant.guest().clone()));
+            Descriptor::Directory(Directory { dir, write: grant.write(), granted_as })
+        };
+        Files((FIRST..).zip(grants.iter().map(directory)).collect())
     }
 }
 

@@ -83,7 +83,7 @@ async fn run_on_its_own_stack(compiled: &CompiledRuntime, mut store: Store<Sandb
 fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> Result<Store<Sandbox>> {
     let mut store = Store::new(compiled.engine(), sandbox());
     match &compiled.runnable {
-        Runnable::Module(_) => store.data_mut().open_files()?,
+        Runnable::Module(_) => store.data_mut().give_files(),
         #[cfg(feature = "components")]
         Runnable::Component(_) => super::component::enter(store.data_mut())?,
     }

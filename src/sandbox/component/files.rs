@@ -1,5 +1,6 @@
-//! What of `wasi:filesystem` is not left to wasmtime-wasi: nothing is opened so that it could block, no FIFO or device is
-//! opened at all, and a deterministic executor's directories are listed in order.
+//! What of `wasi:filesystem` is not left to wasmtime-wasi: granted directories are those that the executor has open, while
+//! wasmtime-wasi would open paths; nothing is opened so that it could block, no FIFO or device is opened at all, and a
+//! deterministic executor's directories are listed in order.
 
 use super::super::Sandbox;
 use super::super::files::open::{self, Found, Wanted};
@@ -8,6 +9,7 @@ use cap_std::fs::Dir;
 use rustix::fs::{Timespec, Timestamps};
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::sync::Arc;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::OpenMode;
@@ -20,8 +22,12 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::p2::{FsResult, ReaddirIterator};
 use wasmtime_wasi::runtime::spawn_blocking;
 
-/// As wasmtime-wasi names the instance whose functions are replaced here.
+/// As wasmtime-wasi names the instances whose functions are replaced here.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
+const PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
+
+/// The granted directories, and the guest's path of each.
+pub(super) type Preopens = Vec<(filesystem::Dir, Arc<str>)>;
 
 /// What is left of the sorted listings, by the number of their stream's handle.
 pub(super) type Listings = HashMap<u32, VecDeque<DirectoryEntry>>;
@@ -29,6 +35,7 @@ pub(super) type Listings = HashMap<u32, VecDeque<DirectoryEntry>>;
 type Answer<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
 
 pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
+    linker.instance(PREOPENS)?.func_wrap("get-directories", |mut store, ()| Ok((get_directories(&mut store)?,)))?;
     let mut types = linker.instance(TYPES)?;
     types.func_wrap_async("[method]descriptor.open-at", |mut store, parameters| {
         Box::new(async move {
@@ -62,6 +69,15 @@ fn answer<T>(store: &mut StoreContextMut<'_, Sandbox>, result: FsResult<T>) -> A
         Ok(value) => Ok(value),
         Err(error) => Err(store.data_mut().filesystem().convert_error_code(error)?),
     },))
+}
+
+/// The handles of one more call have the descriptors of the first.
+fn get_directories(store: &mut StoreContextMut<'_, Sandbox>) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
+    let world = store.data_mut().world();
+    let handle = |(dir, guest): &(filesystem::Dir, Arc<str>)| {
+        Ok((world.table.push(Descriptor::Dir(dir.clone()))?, guest.to_string()))
+    };
+    world.preopens.iter().map(handle).collect()
 }
 
 type OpenAt = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);

@@ -1,0 +1,255 @@
+//! Directories of code: caches and catalogs. A guest that could write one would have its own machine code run.
+
+use super::setup::{Setup, errnos, probe};
+use super::{granting, writable};
+use crate::common::{Catalog, answering, assert_error, call, execute, executor, in_new_process_under, ok, writer};
+use arawn::ffi::{arawn_executor_close, arawn_executor_new, arawn_stats, arawn_submit};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+fn close(id: &str) {
+    ok(arawn_executor_close, &json!({"executor": id}));
+}
+
+#[track_caller]
+fn assert_refused(config: &Value, path: &str) {
+    let reply = call(arawn_executor_new, config);
+    assert_error(&reply, "invalid_config");
+    assert_eq!(reply["details"]["path"], path, "{config}: {reply}");
+}
+
+fn granted(host: &Path) -> Value {
+    json!({"cache_dir": null, "capabilities": {"dirs": [writable(host)]}})
+}
+
+/// The same place from the working directory on.
+fn relative(path: &Path) -> PathBuf {
+    let up: PathBuf = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect();
+    up.join(path.strip_prefix("/").unwrap())
+}
+
+#[test]
+fn a_cache_inside_of_a_grant_is_found_however_both_are_named() {
+    let setup = Setup::new();
+    let data = setup.path("rw");
+    fs::create_dir_all(data.join("below")).unwrap();
+    symlink(&data, setup.path("link")).unwrap();
+    symlink(data.join("below"), setup.path("deep")).unwrap();
+    // None of these caches exists yet.
+    let caches = [
+        data.join("new"),
+        data.join("new/and/new"),
+        setup.path("link/new"),
+        setup.path("deep/new"),
+        setup.path("deep/../new"),
+        setup.path("ro/../rw/new"),
+        relative(&data.join("new")),
+        relative(&setup.path("link/new")),
+    ];
+    for cache in &caches {
+        for host in [&data, &setup.path("link"), &setup.path("ro/../rw"), &relative(&data), &setup.path("deep/..")] {
+            let dirs = json!([{"host": host, "guest": "/d"}]);
+            let config = json!({"cache_dir": cache, "capabilities": {"dirs": dirs}});
+            assert_refused(&config, "capabilities.dirs[0].host");
+            let _ = fs::remove_dir_all(data.join("new"));
+        }
+    }
+    // And a grant inside of a cache.
+    let config = json!({"cache_dir": relative(&data), "capabilities": {"dirs": [writable(&setup.path("deep"))]}});
+    assert_refused(&config, "capabilities.dirs[0].host");
+}
+
+#[test]
+fn a_cache_that_appears_inside_of_a_grant_is_not_used() {
+    let setup = Setup::new();
+    symlink(setup.path("rw/made-by-the-guest"), setup.path("cache")).unwrap();
+    let config = json!({"cache_dir": setup.path("cache"), "capabilities": {"dirs": [writable(&setup.path("rw"))]}});
+    let id = setup.catalog.executor_with(config);
+    assert_eq!(errnos(&id, json!([["path_create_directory", 3, "made-by-the-guest"]])), [0]);
+    let other = Catalog::new().with("other", &answering(&format!("other {}", std::process::id())));
+    fs::copy(other.module("other"), setup.catalog.module("probe")).unwrap();
+    assert_eq!(execute(&json!({"executor": id, "runtime": "probe", "meta": true}))["meta"]["cache"], "compiled");
+    close(&id);
+    assert_eq!(fs::read_dir(setup.path("rw/made-by-the-guest")).unwrap().count(), 0);
+    assert!(ok(arawn_stats, &json!({}))["disk_cache"]["write_errors"].as_u64() > Some(0));
+}
+
+#[test]
+fn what_another_executor_has_open_is_refused_until_that_is_closed() {
+    let setup = Setup::new();
+    let (data, cache, catalog) = (setup.path("rw"), setup.path("rw/cache"), setup.path("rw/catalog"));
+    for key in ["cache_dir", "runtimes_dir"] {
+        let place = if key == "cache_dir" { &cache } else { &catalog };
+        let mut code = json!({"cache_dir": null});
+        code[key] = json!(place);
+        // Code first.
+        let holder = executor(code.clone());
+        for host in [&data, place] {
+            assert_refused(&granted(host), "capabilities.dirs[0].host");
+        }
+        close(&holder);
+        // The grant first.
+        let holder = executor(granted(&data));
+        assert_refused(&code, key);
+        code[key] = json!(relative(place));
+        assert_refused(&code, key);
+        close(&holder);
+        close(&executor(code));
+    }
+}
+
+#[test]
+fn a_call_in_flight_keeps_its_directories_open() {
+    let setup = Setup::new();
+    let catalog = Catalog::new().with("loop", &writer(b"", b"", "(loop $forever (br $forever))"));
+    let id = catalog.executor_with(json!({"capabilities": {"dirs": [writable(&setup.path("rw"))]}}));
+    crate::common::load(&id, "loop");
+    ok(arawn_submit, &json!({"executor": id, "runtime": "loop", "limits": {"timeout_ms": 1500}}));
+    while ok(arawn_stats, &json!({}))["engine"]["slots_in_use"] == 0 {}
+    std::thread::sleep(Duration::from_millis(100));
+    close(&id);
+    let begun = Instant::now();
+    let code = json!({"cache_dir": setup.path("rw/cache")});
+    assert_refused(&code, "cache_dir");
+    while call(arawn_executor_new, &code)["status"] != "ok" {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn of_a_cache_and_a_grant_around_it_that_are_opened_at_once_one_is_refused() {
+    let setup = Setup::new();
+    for key in ["cache_dir", "runtimes_dir"] {
+        for round in 0..100 {
+            let data = setup.path(&format!("rw/{key}-{round}"));
+            fs::create_dir(&data).unwrap();
+            let mut code = json!({"id": format!("{key}-code-{round}"), "cache_dir": null});
+            code[key] = json!(data.join("code"));
+            let mut grant = granted(&data);
+            grant["id"] = json!(format!("{key}-grant-{round}"));
+            let barrier = Barrier::new(2);
+            let open = |config: &Value| {
+                barrier.wait();
+                call(arawn_executor_new, config)["status"] == "ok"
+            };
+            let opened = std::thread::scope(|scope| {
+                let other = scope.spawn(|| open(&code));
+                [open(&grant), other.join().unwrap()]
+            });
+            assert_eq!(opened.iter().filter(|opened| **opened).count(), 1, "{opened:?}");
+            let id = if opened[0] { &grant["id"] } else { &code["id"] };
+            ok(arawn_executor_close, &json!({"executor": id}));
+        }
+    }
+}
+
+/// Other processes of the user run code from the platform's cache.
+#[test]
+fn the_platforms_cache_is_not_granted_for_writing() {
+    let setup = Setup::new();
+    let home = setup.path("home");
+    fs::create_dir_all(home.join("work")).unwrap();
+    symlink(home.join("missing"), setup.path("link")).unwrap();
+    let new = |dirs: Value| ("arawn_executor_new", json!({"cache_dir": null, "capabilities": {"dirs": dirs}}));
+    // It does not exist; it is behind a link that leads nowhere; it exists.
+    for platform in [home.join(".cache"), setup.path("link"), home.join(".cache")] {
+        let wrapper = ["env", &format!("XDG_CACHE_HOME={}", platform.display())];
+        let replies = in_new_process_under(
+            &wrapper,
+            &[
+                new(json!([writable(&home)])),
+                new(json!([{"host": home, "guest": "/d"}])),
+                new(json!([writable(&home.join("work"))])),
+                ("arawn_executor_new", json!({})),
+                ("arawn_executor_new", json!({"capabilities": {"dirs": [writable(&home.join("work"))]}})),
+            ],
+        );
+        assert_error(&replies[0], "invalid_config");
+        assert_eq!(replies[0]["details"]["path"], "capabilities.dirs[0].host", "{replies:?}");
+        assert_eq!((&replies[1]["status"], &replies[2]["status"]), (&json!("ok"), &json!("ok")), "{replies:?}");
+        // That cache would now be used by an executor of this process, whose guests can read it. Behind the link it cannot be
+        // made, so that there is none.
+        let is_linked = platform == setup.path("link");
+        assert_eq!(replies[3]["status"] == "ok", is_linked, "{replies:?}");
+        assert!(is_linked || replies[3]["details"]["path"] == "cache_dir", "{replies:?}");
+        assert_eq!(replies[4]["status"] == "ok", is_linked, "{replies:?}");
+        fs::create_dir_all(home.join(".cache/arawn")).unwrap();
+    }
+}
+
+/// A guest moves a granted directory within another grant. What lies around it then is what counts.
+#[test]
+fn a_grant_is_looked_for_where_it_is_now() {
+    let setup = Setup::new();
+    fs::create_dir_all(setup.path("rw/a/b")).unwrap();
+    let outer = granting(&setup, json!([writable(&setup.path("rw"))]));
+    let inner = granting(&setup, json!([writable(&setup.path("rw/a/b"))]));
+    assert_eq!(errnos(&outer, json!([["path_rename", 3, "a", 3, "z"]])), [0]);
+    close(&outer);
+    assert_refused(&json!({"cache_dir": setup.path("rw/z")}), "cache_dir");
+    close(&executor(json!({"cache_dir": setup.path("rw/a")})));
+    assert_eq!(errnos(&inner, json!([["path_create_directory", 3, "still"]])), [0]);
+    assert!(setup.path("rw/z/b/still").is_dir());
+}
+
+#[test]
+fn a_cache_is_used_where_it_was_opened() {
+    let setup = Setup::new();
+    let (cache, other) = (setup.path("cache"), setup.path("elsewhere"));
+    let catalog = Catalog::new().with("new", &answering(&format!("cache {}", std::process::id())));
+    fs::DirBuilder::new().mode(0o700).create(&cache).unwrap();
+    let id = catalog.executor_with(json!({"cache_dir": cache}));
+    fs::rename(&cache, setup.path("renamed")).unwrap();
+    fs::DirBuilder::new().mode(0o700).create(&other).unwrap();
+    symlink(&other, &cache).unwrap();
+    assert_eq!(execute(&json!({"executor": id, "runtime": "new"}))["status"], "ok");
+    close(&id);
+    assert_eq!(fs::read_dir(other).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(setup.path("renamed")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_cache_that_the_host_moves_into_a_grant_is_not_used() {
+    let setup = Setup::new();
+    let (cache, moved) = (setup.path("cache"), setup.path("rw/moved"));
+    let catalog = Catalog::new().with("new", &answering(&format!("moved {}", std::process::id())));
+    let id = catalog.executor_with(json!({"cache_dir": cache}));
+    let grant = executor(granted(&setup.path("rw")));
+    fs::rename(&cache, &moved).unwrap();
+    assert_eq!(execute(&json!({"executor": id, "runtime": "new"}))["status"], "ok");
+    close(&id);
+    assert_eq!(fs::read_dir(&moved).unwrap().count(), 0);
+    close(&grant);
+}
+
+#[test]
+fn an_empty_path_is_no_directory() {
+    assert_refused(&json!({"cache_dir": ""}), "cache_dir");
+    assert_refused(&json!({"cache_dir": null, "runtimes_dir": ""}), "runtimes_dir");
+    assert_refused(&granted(Path::new("")), "capabilities.dirs[0].host");
+    assert!(!crate::common::root().join("builtin").exists(), "nothing is made in the working directory");
+}
+
+/// A bind mount of a directory is that directory. Where mounting is not allowed, there is nothing to try.
+#[test]
+fn a_bind_mount_of_the_cache_is_the_cache() {
+    let setup = Setup::new();
+    let (data, mounted) = (setup.path("rw"), setup.path("mounted"));
+    fs::create_dir(&mounted).unwrap();
+    let mount = format!("mount --bind {} {} && exec \"$0\"", data.display(), mounted.display());
+    let wrapper = ["unshare", "-rm", "sh", "-c", &mount];
+    let may_mount = std::process::Command::new("unshare").args(["-rm", "sh", "-c", &mount, "true"]).status();
+    if !may_mount.is_ok_and(|status| status.success()) {
+        return;
+    }
+    let config = json!({"cache_dir": data.join("cache"), "capabilities": {"dirs": [writable(&mounted)]}});
+    let replies = in_new_process_under(&wrapper, &[("arawn_executor_new", config)]);
+    assert_error(&replies[0], "invalid_config");
+    assert_eq!(replies[0]["details"]["path"], "capabilities.dirs[0].host", "{replies:?}");
+    assert_eq!(probe(&setup.executor(json!({})), json!([["path_open", 4, "b.txt", {}]]))[0]["errno"], 0);
+}
