@@ -79,6 +79,13 @@
 //                                        (param $request i32) (param $request_len i32) (result i32)))
 //     (import "arawn" "host_reply" (func (param $buffer i32) (param $capacity i32) (result i32)))
 //
+// What a module is made of is looked at before it is compiled. A file that has more of something than the compiler can bear,
+// such as loops in one function or types inside each other, is refused with "module_invalid"; the text names the limit, how
+// many there are and how many there may be. The limits are four times and more what the largest programs have; their table
+// is src/wasm/shape/limits.rs. Refused too, with what to build in another way, are threads (build without -pthread and
+// -matomics, for wasm32-wasip1) and exceptions in their old encoding (build with -mllvm -wasm-use-legacy-eh=false, or
+// convert the file with "wasm-opt --translate-to-exnref").
+//
 // ERROR CODES
 //
 //     invalid_argument     an argument is NULL or not UTF-8          details: argument, byte
@@ -100,7 +107,7 @@
 //     builtin_runtime      a runtime that came with the library or an installation is not replaced or removed
 //                                                                    details: runtime
 //     hash_mismatch        the file is not the one that sha256 pins  details: runtime, expected, actual
-//     module_invalid       not WebAssembly, not valid, no _start, or an import that nobody provides
+//     module_invalid       not WebAssembly, not valid, no _start, an import that nobody provides, or beyond a limit
 //                                                                    details: runtime, import
 //     module_too_large     the file is larger than module_bytes      details: runtime, bytes, module_bytes
 //     trap                 the guest trapped                         details: trap, backtrace (innermost first), stderr
@@ -372,7 +379,7 @@ char *arawn_string_new(const char *text);
 // Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_list(const char *request_json);
 
-// Shows one runtime. A file that nobody has looked at yet is read.
+// Shows one runtime. Its file is read, and looked at as it is before it is compiled.
 //
 // `request_json`: `{"executor": "main", "name": "csv"}`
 //
@@ -386,12 +393,13 @@ char *arawn_catalog_list(const char *request_json);
 //  "sha256": "0a1b…",             the one that it has
 //  "bytes": 101376,               the file's size
 //  "kind": "module",              or "component"
-//  "imports": ["wasi_snapshot_preview1.fd_write"],  a component's are interfaces: "wasi:http/types@0.2.0"
+//  "imports": ["wasi_snapshot_preview1.fd_write"],  a component's are interfaces: "wasi:http/types@0.2.0"; the first
+//                                 1000 at most, or 256 KiB
 //  "capabilities": ["dirs"],      which keys of the executor's "capabilities" the imports can make use of: "dirs",
 //                                 "http", "host_functions". A program may import more than it ever uses (what Go and
 //                                 CPython compile to imports all of WASI); without the import it cannot use it
-//  "problem": null}               {"error","code"}: why a call would fail, as far as the file's surface tells. What
-//                                 could not be found out is null then
+//  "problem": null}               {"error","code"}: why a call would fail, as far as can be told before the file is
+//                                 compiled. What could not be found out is null then
 //
 // Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_inspect(const char *request_json);

@@ -1,7 +1,6 @@
 //! The catalog: which runtimes there are by name. The embedded ones are always there; a directory may add its own.
 
 mod change;
-mod declared;
 mod directory;
 mod entry;
 mod schema;
@@ -10,7 +9,6 @@ mod writer;
 pub use entry::{CatalogEntry, Category, RuntimeEntry};
 
 pub(crate) use change::Module;
-pub(crate) use declared::{Declared, declared};
 pub(crate) use entry::{Source, check_args, check_name, compile_schema, is_embedded};
 pub(crate) use schema::unsupported as schema_unsupported;
 

@@ -6,9 +6,9 @@ pub(crate) use implementation::{compatibility, compile, configure};
 mod implementation {
     use crate::engine::hex;
     use crate::error::{Error, Result};
-    use crate::module_cache::{Kind, module_invalid};
     use crate::panics::silence_panics;
     use crate::threads;
+    use crate::wasm::{COMPILE_STACK, Kind, module_invalid};
     use once_cell::sync::OnceCell;
     use rayon::{ThreadPool, ThreadPoolBuilder};
     use sha2::{Digest, Sha256};
@@ -46,11 +46,11 @@ mod implementation {
             let processors = thread::available_parallelism().map_or(1, NonZero::get);
             let builder =
                 ThreadPoolBuilder::new().num_threads(processors).thread_name(|index| format!("arawn-compile-{index}"));
-            let builder = builder.stack_size(threads::COMPILE_STACK).start_handler(|_| {
+            let builder = builder.stack_size(COMPILE_STACK).start_handler(|_| {
                 threads::block_signals();
                 silence_panics();
             });
-            builder.build().map_err(Error::internal)
+            threads::inherited_by(|| builder.build()).map_err(Error::internal)
         })
     }
 
@@ -104,7 +104,7 @@ mod implementation {
 #[cfg(not(feature = "compiler"))]
 mod implementation {
     use crate::error::{Error, Result};
-    use crate::module_cache::Kind;
+    use crate::wasm::Kind;
     use wasmtime::{Config, Engine};
 
     pub fn configure(_config: &mut Config) {}

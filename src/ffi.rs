@@ -367,7 +367,7 @@ pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut
     })
 }
 
-/// Shows one runtime. A file that nobody has looked at yet is read.
+/// Shows one runtime. Its file is read, and looked at as it is before it is compiled.
 ///
 /// `request_json`: `{"executor": "main", "name": "csv"}`
 ///
@@ -382,12 +382,13 @@ pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut
 ///  "sha256": "0a1b…",             the one that it has
 ///  "bytes": 101376,               the file's size
 ///  "kind": "module",              or "component"
-///  "imports": ["wasi_snapshot_preview1.fd_write"],  a component's are interfaces: "wasi:http/types@0.2.0"
+///  "imports": ["wasi_snapshot_preview1.fd_write"],  a component's are interfaces: "wasi:http/types@0.2.0"; the first
+///                                 1000 at most, or 256 KiB
 ///  "capabilities": ["dirs"],      which keys of the executor's "capabilities" the imports can make use of: "dirs",
 ///                                 "http", "host_functions". A program may import more than it ever uses (what Go and
 ///                                 CPython compile to imports all of WASI); without the import it cannot use it
-///  "problem": null}               {"error","code"}: why a call would fail, as far as the file's surface tells. What
-///                                 could not be found out is null then
+///  "problem": null}               {"error","code"}: why a call would fail, as far as can be told before the file is
+///                                 compiled. What could not be found out is null then
 /// ```
 ///
 /// Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.

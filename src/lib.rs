@@ -46,6 +46,7 @@ mod stats;
 mod threads;
 mod waiting;
 mod warnings;
+mod wasm;
 mod workers;
 
 pub use catalog::{CatalogEntry, Category, RuntimeCatalog, RuntimeEntry};

@@ -4,9 +4,14 @@ mod compiled;
 mod flights;
 mod hashes;
 mod memory;
+#[cfg(feature = "compiler")]
+mod provided;
 
-pub(crate) use compiled::{Code, CompiledRuntime, Kind, Runnable, RunnableModule, module_invalid};
-pub(crate) use hashes::{Records, check_size};
+pub(crate) use crate::wasm::Kind;
+pub(crate) use compiled::{Code, CompiledRuntime, Runnable, RunnableModule};
+pub(crate) use hashes::{Records, check_size, unavailable};
+#[cfg(feature = "compiler")]
+pub(crate) use provided::shape;
 
 use crate::catalog::{RuntimeEntry, Source};
 use crate::compiler;
@@ -16,10 +21,12 @@ use crate::error::{Error, Result};
 use crate::files::{Contained, Identity, RegularFile};
 use crate::jobs::Deadline;
 use crate::shared::{Shard, Share, Shared};
+use crate::threads::spawn_with_stack;
+use crate::wasm::COMPILE_STACK;
 use bytes::Bytes;
 use compiled::ready;
 use flights::{Errand, Flight, Flights, Landing, Module};
-use hashes::{Hashed, Hashes, unavailable};
+use hashes::{Hashed, Hashes};
 use memory::Memory;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -172,7 +179,10 @@ impl ModuleCache {
         };
         let Job { metering, stacks, module_bytes, pin, .. } = job;
         let errand = Errand { module, metering, stacks, module_bytes, pin };
-        let start = |landing| crate::threads::spawn("arawn-load", move || self.fly(engine, &job, landing)).map(drop);
+        let start = |landing| {
+            let fly = move || self.fly(engine, &job, landing);
+            spawn_with_stack("arawn-load", COMPILE_STACK, fly).map(drop)
+        };
         self.flights.flight(errand, start)
     }
 
@@ -273,8 +283,12 @@ impl ModuleCache {
     ) -> Result<(CompiledRuntime, Vec<u8>)> {
         let name = &job.name;
         let kind = Kind::of(name, wasm)?;
+        #[cfg(feature = "compiler")]
+        let heap = shape(name, profile, wasm)?.needs_gc_heap;
+        // Nothing is compiled.
+        #[cfg(not(feature = "compiler"))]
+        let heap = false;
         self.counters.compiles.fetch_add(u64::from(cfg!(feature = "compiler")), Ordering::Relaxed);
-        let heap = temporary_needs_heap(wasm);
         let pool = profile.pool(Demands { kind, bytes: wasm.len() as u64, stacks: job.stacks, heap })?;
         let artifact = compiler::compile(name, &pool.target.engine, kind, wasm)?;
         let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
@@ -342,12 +356,4 @@ pub(crate) fn check_pin(name: &str, pin: Option<Sha>, sha: Sha) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-fn temporary_needs_heap(wasm: &[u8]) -> bool {
-    wasmparser::Parser::new(0).parse_all(wasm).any(|payload| match payload {
-        Ok(wasmparser::Payload::TagSection(_)) => true,
-        Ok(wasmparser::Payload::TypeSection(types)) => types.into_iter_err_on_gc_types().any(|t| t.is_err()),
-        _ => false,
-    })
 }

@@ -7,9 +7,6 @@ use crate::signals;
 use std::io;
 use std::thread::{self, JoinHandle};
 
-/// The stack of threads that look into modules and compile them, in bytes.
-pub(crate) const COMPILE_STACK: usize = 16 << 20;
-
 /// Starts a thread that blocks every signal but those of faults, as do the compiler's threads that it may start in turn. A
 /// signal to the process then goes to a thread of the host, where its handlers expect to run and where it may have blocked
 /// the signal to wait for it.

@@ -274,8 +274,11 @@ fn what_cannot_run_says_why() {
         wat::parse_str(r#"(component (import "acme:tools/hammer@1.0.0" (instance (export "hit" (func)))))"#).unwrap();
     let newer =
         wat::parse_str(r#"(component (import "wasi:cli/environment@0.3.0" (instance (export "x" (func)))))"#).unwrap();
-    let missing =
-        wat::parse_str(r#"(component (import "wasi:cli/exit@0.2.0" (instance (export "leave" (func)))))"#).unwrap();
+    let missing = wat::parse_str(
+        r#"(component (import "wasi:cli/exit@0.2.0" (instance (export "leave" (func)))) (instance $run)
+            (export "wasi:cli/run@0.2.0" (instance $run)))"#,
+    )
+    .unwrap();
     let world = wat::parse_str("(component)").unwrap();
     let whole = component_of(&prebuilt("passthrough"));
     let catalog = Catalog::new()

@@ -2,8 +2,8 @@
 
 use super::ScriptExecutor;
 use crate::catalog::{
-    CatalogEntry, Category, Declared, Module, RuntimeEntry, Source, check_args, check_name, compile_schema, declared,
-    is_embedded, schema_unsupported,
+    CatalogEntry, Category, Module, RuntimeEntry, Source, check_args, check_name, compile_schema, is_embedded,
+    schema_unsupported,
 };
 use crate::config::validate_env;
 use crate::engine::hex;
@@ -12,11 +12,12 @@ use crate::files::RegularFile;
 use crate::jobs::Deadline;
 use crate::module_cache::{self, Job, Records, Sha, Supply, check_size};
 use crate::waiting::block_on;
+use crate::wasm::Surface;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::{self, Cursor};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -55,7 +56,9 @@ pub enum ModuleSource {
 struct Look {
     sha: Sha,
     bytes: u64,
-    declared: Declared,
+    surface: Surface,
+    /// Why it cannot be run.
+    problem: Option<Error>,
 }
 
 impl ScriptExecutor {
@@ -172,21 +175,24 @@ impl ScriptExecutor {
 
     fn look_into(&self, entry: &RuntimeEntry) -> Result<Look> {
         match &entry.source {
-            Source::Embedded(builtin) => {
-                let declared = declared(&entry.name, Cursor::new(builtin.wasm))?;
-                Ok(Look { sha: builtin.sha256(), bytes: builtin.wasm.len() as u64, declared })
-            }
+            Source::Embedded(builtin) => self.look_at(entry, builtin.sha256(), builtin.wasm),
             Source::File(path) => {
                 let most = self.limits.module_bytes;
-                let hashed = module_cache::cache().hashed(&entry.name, path, most, self.records()?)?;
-                let bytes = hashed.file.identity.size;
-                let declared = match hashed.bytes {
-                    Some(bytes) => declared(&entry.name, Cursor::new(bytes))?,
-                    None => declared(&entry.name, hashed.file.file)?,
-                };
-                Ok(Look { sha: hashed.sha, bytes, declared })
+                let mut hashed = module_cache::cache().hashed(&entry.name, path, most, self.records()?)?;
+                let read = hashed.bytes.map_or_else(|| hashed.file.read_all(), Ok);
+                let bytes = read.map_err(|error| module_cache::unavailable(&entry.name, path, &error))?;
+                self.look_at(entry, hashed.sha, &bytes)
             }
         }
+    }
+
+    fn look_at(&self, entry: &RuntimeEntry, sha: Sha, wasm: &[u8]) -> Result<Look> {
+        let surface = Surface::of(&entry.name, wasm)?;
+        #[cfg(feature = "compiler")]
+        let problem = module_cache::shape(&entry.name, self.engine.profile(self.metering(&self.limits))?, wasm).err();
+        #[cfg(not(feature = "compiler"))]
+        let problem = None;
+        Ok(Look { sha, bytes: wasm.len() as u64, surface, problem })
     }
 }
 
@@ -195,10 +201,11 @@ fn shown(entry: &RuntimeEntry, look: Result<Look>) -> Value {
         look.as_ref().ok().and_then(|look| module_cache::check_pin(&entry.name, entry.sha256, look.sha).err());
     let unchecked =
         (!cfg!(feature = "schema") && entry.config_schema.is_some()).then(|| schema_unsupported(&entry.name));
-    let problem = look.as_ref().err().or(mismatch.as_ref()).or(unchecked.as_ref());
+    let unfit = look.as_ref().ok().and_then(|look| look.problem.as_ref());
+    let problem = look.as_ref().err().or(mismatch.as_ref()).or(unfit).or(unchecked.as_ref());
     let problem = problem.map(|error| json!({"error": error.to_string(), "code": error.code()}));
     let look = look.ok();
-    let declared = look.as_ref().map(|look| &look.declared);
+    let surface = look.as_ref().map(|look| &look.surface);
     json!({
         "name": entry.name,
         "category": entry.category,
@@ -210,9 +217,9 @@ fn shown(entry: &RuntimeEntry, look: Result<Look>) -> Value {
         "pin": entry.sha256(),
         "sha256": look.as_ref().map(|look| hex(&look.sha)),
         "bytes": look.as_ref().map(|look| look.bytes),
-        "kind": declared.map(|declared| declared.kind.as_str()),
-        "imports": declared.map(|declared| &declared.imports),
-        "capabilities": declared.map(Declared::capabilities),
+        "kind": surface.map(|surface| surface.kind.as_str()),
+        "imports": surface.map(|surface| &surface.imports),
+        "capabilities": surface.map(Surface::capabilities),
         "problem": problem,
     })
 }

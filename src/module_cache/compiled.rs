@@ -5,6 +5,7 @@ use crate::engine::{Imports, Pool, Stacks, Target};
 use crate::error::{Error, Result};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
 use crate::signals::Loaded;
+use crate::wasm::{Kind, module_invalid};
 use once_cell::sync::OnceCell;
 use std::ops::Range;
 use wasmtime::{ExternType, InstancePre, Module, ModuleExport, UnknownImportError};
@@ -89,40 +90,11 @@ impl RunnableModule {
     }
 }
 
-/// The two kinds of WebAssembly, told apart by their first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Module,
-    Component,
-}
-
 /// Code as wasmtime has loaded it.
 pub(crate) enum Code {
     Module(Module),
     #[cfg(feature = "components")]
     Component(wasmtime::component::Component),
-}
-
-impl Kind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::Module => "module",
-            Kind::Component => "component",
-        }
-    }
-
-    /// Which kind it is; an error that says what is wrong with bytes that no compiler need look at.
-    pub fn of(name: &str, wasm: &[u8]) -> Result<Self> {
-        match wasm {
-            [] => Err(module_invalid(name, "the file is empty")),
-            [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(Kind::Module),
-            [0, b'a', b's', b'm', _, 0, 1, 0, ..] if cfg!(feature = "components") => Ok(Kind::Component),
-            [0, b'a', b's', b'm', _, 0, 1, 0, ..] => Err(Error::Unsupported {
-                message: format!("the runtime `{name}` is a component; this build runs modules alone"),
-            }),
-            _ => Err(module_invalid(name, "it is not WebAssembly: the first bytes are not `\\0asm` and version 1")),
-        }
-    }
 }
 
 /// Gets code ready to instantiate: in the pool if it fits, else on demand. The `.wasm` has that hash, and the artifact so many
@@ -211,8 +183,4 @@ fn unmet_interface(
         None => format!("{error:#}"),
     };
     Error::ModuleInvalid { runtime: name.to_owned(), message, import }
-}
-
-pub(crate) fn module_invalid(name: &str, message: impl Into<String>) -> Error {
-    Error::ModuleInvalid { runtime: name.to_owned(), message: message.into(), import: None }
 }

@@ -91,6 +91,6 @@ pub(crate) fn check_size(name: &str, bytes: u64, module_bytes: u64) -> Result<()
     }
 }
 
-pub(super) fn unavailable(name: &str, path: &Contained, error: &io::Error) -> Error {
+pub(crate) fn unavailable(name: &str, path: &Contained, error: &io::Error) -> Error {
     Error::RuntimeUnavailable { runtime: name.to_owned(), path: path.to_string(), reason: error.to_string() }
 }

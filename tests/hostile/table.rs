@@ -74,6 +74,7 @@ pub const GUESTS: &[Guest] = &[
     guest("memory-hidden", Fails("trap", r#"{"trap":"the module exports no `memory`"}"#, "memory")),
     guest("memory-is-function", Fails("trap", r#"{"trap":"the module exports no `memory`"}"#, "memory")),
     guest("memory-none", Fails("trap", r#"{"trap":"the module exports no `memory`"}"#, "memory")),
+    guest("memory-shared", Fails("module_invalid", r#"{"import":null}"#, "`-pthread`")),
     guest("memory-two", Contained),
     guest("out-of-bounds", Fails("trap", r#"{"trap":"out of bounds memory access"}"#, "bounds")),
     guest("output-bomb", Fails("output_too_large", r#"{"output_bytes":1048576}"#, "output_bytes")),

@@ -1,0 +1,119 @@
+//! What guests can import, by the linkers' own account, for the pass before the compiler.
+
+use crate::catalog::RuntimeCatalog;
+use crate::config::Limits;
+use crate::engine::{Demands, Imports, Profile, Stacks, Target};
+use crate::error::Result;
+use crate::host::HostFunctions;
+use crate::jobs::Deadline;
+use crate::origins::HttpGrant;
+use crate::sandbox::{INSTANCES, MEMORIES, Policy, Sandbox, TABLES};
+use crate::shared::{Shard, Shared};
+use crate::wasm::{COUNTED_BY_STORES, Kind, Provided, Shape, Signature};
+use once_cell::sync::OnceCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+use wasmtime::{Extern, FuncType, Store, ValType};
+
+/// The functions of a linker, by module and name. All kinds of imports have the same, on each engine.
+struct Linked(Vec<(String, String, Signature)>);
+
+/// Every pool's linker has the same functions.
+const ANY_MODULE: Demands = Demands { kind: Kind::Module, bytes: 0, stacks: Stacks::None, heap: false };
+
+static LINKED: OnceCell<Linked> = OnceCell::new();
+
+/// The pass lets through what a store lets instances have.
+const _: () = {
+    let [tables, memories, instances] = COUNTED_BY_STORES;
+    assert!(tables == TABLES as u64 && memories == MEMORIES as u64 && instances == INSTANCES as u64);
+};
+
+/// Looks at a file before it is compiled.
+pub(crate) fn shape(name: &str, profile: &Profile, wasm: &[u8]) -> Result<Shape> {
+    let linked = LINKED.get_or_try_init(|| {
+        let pool = profile.pool(ANY_MODULE)?;
+        Linked::with(&pool.target, Imports::Plain)
+    })?;
+    Shape::of(name, wasm, linked)
+}
+
+impl Linked {
+    fn with(target: &Target, imports: Imports) -> Result<Self> {
+        let mut store = Store::new(&target.engine, nobody()?);
+        let functions: Vec<(String, String, Extern)> = target
+            .linker(imports)?
+            .iter(&mut store)
+            .map(|(module, name, item)| (module.to_owned(), name.to_owned(), item))
+            .collect();
+        let functions = functions.into_iter().filter_map(|(module, name, item)| match item {
+            Extern::Func(function) => Some((module, name, signature(&function.ty(&store)))),
+            _ => None,
+        });
+        Ok(Linked(functions.collect()))
+    }
+}
+
+impl Provided for Linked {
+    fn function(&self, module: &str, name: &str) -> Option<Signature> {
+        let found = self.0.iter().find(|function| (&*function.0, &*function.1) == (module, name));
+        found.map(|(_, _, signature)| *signature)
+    }
+
+    #[cfg(feature = "components")]
+    fn interface(&self, import: &str) -> bool {
+        crate::sandbox::component::provides(import)
+    }
+
+    #[cfg(not(feature = "components"))]
+    fn interface(&self, _import: &str) -> bool {
+        false
+    }
+}
+
+fn signature(ty: &FuncType) -> Signature {
+    let plain = |ty: ValType| match ty {
+        ValType::I32 => wasmparser::ValType::I32,
+        ValType::I64 => wasmparser::ValType::I64,
+        ValType::F32 => wasmparser::ValType::F32,
+        ValType::F64 => wasmparser::ValType::F64,
+        _ => wasmparser::ValType::V128,
+    };
+    Signature::new(&ty.params().map(plain).collect::<Vec<_>>(), &ty.results().map(plain).collect::<Vec<_>>())
+}
+
+/// The state of a store in which no guest ever runs.
+fn nobody() -> Result<Sandbox> {
+    let entry = RuntimeCatalog::embedded().resolve("passthrough")?;
+    let functions = Arc::new(HostFunctions::new("", &[], Arc::default()));
+    let (dirs, env, http) = (Vec::new(), BTreeMap::new(), HttpGrant::default());
+    let policy = Shared::new(Policy { dirs, env, http, deterministic: None, functions });
+    let limits = Limits::default();
+    let deadline = Deadline::after(Instant::now(), limits.timeout_ms);
+    Ok(Sandbox::new(entry, policy.share(Shard::current()), Vec::new(), &limits, deadline))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Metering, engine};
+
+    #[test]
+    fn each_kind_of_imports_has_the_same_functions_with_the_same_types() -> Result<()> {
+        let profile = engine(Stacks::None)?.profile(Metering::Off)?;
+        let target = &profile.pool(ANY_MODULE)?.target;
+        let sorted = |imports| -> Result<_> {
+            let mut functions: Vec<_> = Linked::with(target, imports)?.0;
+            functions.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+            Ok(functions)
+        };
+        let plain = sorted(Imports::Plain)?;
+        assert_eq!(plain, sorted(Imports::ThatWait)?);
+        assert_eq!(plain, sorted(Imports::WithFiles)?);
+        assert!(plain.iter().all(|function| function.2 != Signature::OTHER), "{plain:?}");
+        let fd_write = Signature::new(&[wasmparser::ValType::I32; 4], &[wasmparser::ValType::I32]);
+        assert_eq!(Linked(plain).function("wasi_snapshot_preview1", "fd_write"), Some(fd_write));
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! The sections of a component and of those inside it.
+
+use super::extent::{Extent, Part, Scope};
+use super::findings::Findings;
+use super::limits::Limit;
+use super::problem::Problem;
+use super::provided::Provided;
+use wasmparser::{
+    BinaryReader, CanonicalFunction, ComponentExport, ComponentExternalKind, ComponentInstance, Instance, Payload,
+};
+
+type Result<T = ()> = std::result::Result<T, Problem>;
+
+/// The components that are being walked over, each inside the one before.
+#[derive(Default)]
+pub(super) struct Component {
+    pub scopes: Vec<Scope>,
+    /// The first import that cannot be had.
+    import: Option<String>,
+    /// Whether the outermost exports what a command does.
+    runs: bool,
+}
+
+impl Component {
+    /// Enters a component.
+    pub fn begin(&mut self, findings: &mut Findings) -> Result {
+        self.scopes.push(Scope::default());
+        findings.tally.reach(Limit::ComponentDepth, self.scopes.len() as u64)
+    }
+
+    /// Leaves a component, which the one around can instantiate from now on.
+    pub fn end(&mut self) {
+        let ended = self.scopes.pop().unwrap_or_default();
+        self.scope().components.push(ended.into_part());
+    }
+
+    pub fn section(
+        &mut self,
+        wasm: &[u8],
+        payload: Payload<'_>,
+        provided: &dyn Provided,
+        findings: &mut Findings,
+    ) -> Result {
+        let mut count = |count: u32| findings.tally.add(Limit::ComponentItems, u64::from(count));
+        match payload {
+            Payload::ComponentTypeSection(section) => {
+                let range = section.range();
+                let mut reader = BinaryReader::new(&wasm[range.clone()], range.start);
+                for _ in 0..reader.read_var_u32()? {
+                    self.define(&mut reader, findings)?;
+                }
+            }
+            Payload::CoreTypeSection(section) => {
+                for ty in section {
+                    self.core_type(&ty?, findings)?;
+                }
+            }
+            Payload::ComponentImportSection(section) => {
+                for import in section {
+                    let import = import?;
+                    let extent = self.import(&import.ty, findings)?;
+                    if self.scopes.len() == 1 && self.import.is_none() && extent.demands {
+                        let name = [import.name.name, import.name.version_suffix.unwrap_or_default()].concat();
+                        self.import = Some(name).filter(|name| !provided.interface(name));
+                    }
+                }
+            }
+            Payload::ComponentAliasSection(section) => {
+                for alias in section {
+                    self.alias(&alias?, findings)?;
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section {
+                    self.export(&export?, findings)?;
+                }
+            }
+            Payload::InstanceSection(section) => {
+                for instance in section {
+                    match instance? {
+                        Instance::Instantiate { args, .. } => {
+                            count(1 + args.len() as u32)?;
+                            self.scope().core_instances += 1;
+                        }
+                        Instance::FromExports(exports) => count(1 + exports.len() as u32)?,
+                    }
+                }
+                let found = self.scope().core_instances;
+                findings.tally.reach(Limit::CoreInstances, found)?;
+            }
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section {
+                    self.instance(&instance?, findings)?;
+                }
+            }
+            Payload::ComponentCanonicalSection(section) => {
+                for function in section {
+                    let ty = match function? {
+                        CanonicalFunction::Lift { type_index, .. } => self.scope().ty(type_index),
+                        _ => Extent::LEAF,
+                    };
+                    self.note(ty, findings)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn export(&mut self, export: &ComponentExport<'_>, findings: &mut Findings) -> Result {
+        self.runs |= self.scopes.len() == 1 && export.name.name.starts_with("wasi:cli/run");
+        let extent = match &export.ty {
+            Some(ty) => self.refer(ty),
+            None => {
+                let extent = self.scope().item(export.kind, export.index);
+                match export.kind {
+                    ComponentExternalKind::Type => self.scope().types.push(extent),
+                    ComponentExternalKind::Instance => self.scope().instances.push(extent),
+                    _ => {}
+                }
+                extent
+            }
+        };
+        if export.kind == ComponentExternalKind::Component {
+            let scope = self.scope();
+            let part = scope.components.get(export.index as usize).copied().unwrap_or_default();
+            // In the place of the one that its type alone tells of.
+            scope.components.truncate(scope.components.len() - usize::from(export.ty.is_some()));
+            scope.components.push(part);
+        }
+        self.scope().own.contain(extent);
+        self.note(extent, findings)
+    }
+
+    fn instance(&mut self, instance: &ComponentInstance<'_>, findings: &mut Findings) -> Result {
+        match instance {
+            ComponentInstance::Instantiate { component_index, args } => {
+                findings.tally.add(Limit::ComponentItems, args.len() as u64)?;
+                let scope = self.scope();
+                let Part { extent, instances } =
+                    scope.components.get(*component_index as usize).copied().unwrap_or_default();
+                let Some((core, component)) = instances else {
+                    let message = "it instantiates a component that it imports or takes out of an instance, which this \
+                                   library does not run: put the component into it";
+                    return Err(Problem::Other(message.to_owned()));
+                };
+                scope.core_instances = scope.core_instances.saturating_add(core);
+                scope.component_instances = scope.component_instances.saturating_add(component + 1);
+                scope.instances.push(extent);
+                let (core, component) = (scope.core_instances, scope.component_instances);
+                findings.tally.reach(Limit::CoreInstances, core)?;
+                findings.tally.reach(Limit::ComponentInstances, component)?;
+                self.note(extent, findings)
+            }
+            ComponentInstance::FromExports(exports) => {
+                findings.tally.add(Limit::ComponentItems, exports.len() as u64)?;
+                let mut own = Extent::default();
+                for export in exports {
+                    own.contain(self.scope().item(export.kind, export.index));
+                }
+                let extent = own.enclosed();
+                self.scope().instances.push(extent);
+                self.note(extent, findings)
+            }
+        }
+    }
+
+    /// What keeps the component from being run as a WASI command.
+    pub fn check(&mut self) -> Result {
+        if let Some(import) = self.import.take() {
+            return Err(Problem::Unmet(import));
+        }
+        if !self.runs {
+            let message = "it does not export `wasi:cli/run`: it is no WASI command";
+            return Err(Problem::Other(message.to_owned()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,259 @@
+//! The sections of a core module.
+
+use super::code;
+use super::findings::Findings;
+use super::limits::Limit;
+use super::problem::{Place, Problem};
+use super::provided::{Provided, Signature};
+use super::types::Types;
+use wasmparser::{
+    BinaryReader, ElementItems, ElementKind, ExternalKind, Import, MemoryType, Payload, TableInit, TableType, TypeRef,
+};
+
+type Result<T = ()> = std::result::Result<T, Problem>;
+
+/// The core module that is being walked over.
+#[derive(Default)]
+pub(super) struct Module {
+    begin: usize,
+    pub types: Types,
+    /// The type of each function, imported ones first.
+    functions: Vec<u32>,
+    imported: u32,
+    bodies: u32,
+    counts: Counts,
+    start: Option<(ExternalKind, u32)>,
+    /// What the first import that cannot be had is told.
+    import: Option<Problem>,
+}
+
+/// What is counted by module.
+#[derive(Default)]
+struct Counts {
+    imports: u64,
+    tables: u64,
+    memories: u64,
+    globals: u64,
+    tags: u64,
+}
+
+impl Module {
+    pub fn new(begin: usize) -> Self {
+        Module { begin, ..Module::default() }
+    }
+
+    /// The type of a function.
+    pub fn function(&self, index: u32) -> u32 {
+        self.functions.get(index as usize).copied().unwrap_or(u32::MAX)
+    }
+
+    /// The module's place in what is told of an excess.
+    fn place(&self) -> Place {
+        if self.begin == 0 { Place::File } else { Place::Module(self.begin) }
+    }
+
+    /// Counts a section. `provided` is what the module is linked with, if it is the whole file.
+    pub fn section(
+        &mut self,
+        wasm: &[u8],
+        payload: Payload<'_>,
+        provided: Option<&dyn Provided>,
+        findings: &mut Findings,
+    ) -> Result {
+        let (function, place) = (self.imported + self.bodies, self.place());
+        let place = match &payload {
+            Payload::CodeSectionEntry(body) => Place::Function(function, body.range().start),
+            _ => place,
+        };
+        self.count(wasm, payload, provided, findings).map_err(|problem| problem.at(place))
+    }
+
+    fn count(
+        &mut self,
+        wasm: &[u8],
+        payload: Payload<'_>,
+        provided: Option<&dyn Provided>,
+        findings: &mut Findings,
+    ) -> Result {
+        match payload {
+            Payload::TypeSection(section) => {
+                let range = section.range();
+                self.types.read(BinaryReader::new(&wasm[range.clone()], range.start), findings)?;
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    self.import(&import?, provided, findings)?;
+                }
+            }
+            Payload::FunctionSection(section) => {
+                self.imported = self.functions.len() as u32;
+                findings.tally.reach(Limit::Functions, u64::from(self.imported) + u64::from(section.count()))?;
+                for ty in section {
+                    self.functions.push(ty?);
+                }
+            }
+            Payload::TableSection(section) => {
+                findings.tally.reach(Limit::Tables, self.counts.tables + u64::from(section.count()))?;
+                for table in section {
+                    let table = table?;
+                    self.table(&table.ty, findings)?;
+                    // Beyond this wasmtime does not write a table's first elements into the artifact.
+                    const WRITTEN: u64 = 1 << 20;
+                    findings
+                        .tally
+                        .add(Limit::TableElements, Some(table.ty.initial).filter(|n| *n <= WRITTEN).unwrap_or(0))?;
+                    if let TableInit::Expr(expression) = &table.init {
+                        code::expression(expression, self, findings)?;
+                    }
+                }
+            }
+            Payload::MemorySection(section) => {
+                findings.tally.reach(Limit::Memories, self.counts.memories + u64::from(section.count()))?;
+                for memory in section {
+                    self.memory(&memory?, findings)?;
+                }
+            }
+            Payload::TagSection(section) => {
+                findings.tally.reach(Limit::Tags, self.counts.tags + u64::from(section.count()))?;
+                for tag in section {
+                    tag?;
+                    self.tag(findings)?;
+                }
+            }
+            Payload::GlobalSection(section) => {
+                findings.tally.reach(Limit::Globals, self.counts.globals + u64::from(section.count()))?;
+                for global in section {
+                    let global = global?;
+                    self.global(global.ty.content_type, findings)?;
+                    code::expression(&global.init_expr, self, findings)?;
+                }
+            }
+            Payload::ExportSection(section) => {
+                findings.tally.reach(Limit::Exports, u64::from(section.count()))?;
+                for export in section {
+                    let export = export?;
+                    if export.name == "_start" {
+                        self.start = Some((export.kind, export.index));
+                    }
+                }
+            }
+            Payload::ElementSection(section) => {
+                findings.tally.reach(Limit::ElementSegments, u64::from(section.count()))?;
+                for segment in section {
+                    self.elements(segment?, findings)?;
+                }
+            }
+            Payload::DataSection(section) => {
+                findings.tally.reach(Limit::DataSegments, u64::from(section.count()))?;
+                for segment in section {
+                    if let wasmparser::DataKind::Active { offset_expr, .. } = segment?.kind {
+                        code::expression(&offset_expr, self, findings)?;
+                    }
+                }
+            }
+            Payload::CodeSectionEntry(body) => {
+                let ty = self.function(self.imported + self.bodies);
+                self.bodies += 1;
+                code::function(&body, ty, self, findings)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, import: &Import<'_>, provided: Option<&dyn Provided>, findings: &mut Findings) -> Result {
+        self.counts.imports += 1;
+        findings.tally.reach(Limit::Imports, self.counts.imports)?;
+        let ty = match import.ty {
+            TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
+                findings.tally.reach(Limit::Functions, self.functions.len() as u64 + 1)?;
+                self.functions.push(ty);
+                self.imported += 1;
+                self.types.signature(ty)
+            }
+            TypeRef::Table(ty) => self.table(&ty, findings).map(|()| None)?,
+            TypeRef::Memory(ty) => self.memory(&ty, findings).map(|()| None)?,
+            TypeRef::Global(ty) => self.global(ty.content_type, findings).map(|()| None)?,
+            TypeRef::Tag(_) => self.tag(findings).map(|()| None)?,
+        };
+        if let (Some(provided), None) = (provided, &self.import) {
+            self.import = unmet(import, ty, provided);
+        }
+        Ok(())
+    }
+
+    fn table(&mut self, ty: &TableType, findings: &mut Findings) -> Result {
+        self.counts.tables += 1;
+        findings.reference(ty.element_type);
+        findings.tally.reach(Limit::Tables, self.counts.tables)
+    }
+
+    fn memory(&mut self, ty: &MemoryType, findings: &mut Findings) -> Result {
+        if ty.shared {
+            return Err(code::uses_threads());
+        }
+        self.counts.memories += 1;
+        findings.tally.reach(Limit::Memories, self.counts.memories)
+    }
+
+    fn global(&mut self, ty: wasmparser::ValType, findings: &mut Findings) -> Result {
+        self.counts.globals += 1;
+        findings.value(ty);
+        findings.tally.reach(Limit::Globals, self.counts.globals)
+    }
+
+    fn tag(&mut self, findings: &mut Findings) -> Result {
+        self.counts.tags += 1;
+        findings.needs_gc_heap = true;
+        findings.tally.reach(Limit::Tags, self.counts.tags)
+    }
+
+    fn elements(&mut self, segment: wasmparser::Element<'_>, findings: &mut Findings) -> Result {
+        if let ElementKind::Active { offset_expr, .. } = &segment.kind {
+            code::expression(offset_expr, self, findings)?;
+        }
+        if let ElementItems::Expressions(ty, expressions) = segment.items {
+            findings.reference(ty);
+            findings.tally.add(Limit::ElementExpressions, u64::from(expressions.count()))?;
+            for expression in expressions {
+                code::expression(&expression?, self, findings)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What keeps the module from being run as a WASI command.
+    pub fn check(&mut self) -> Result {
+        match self.start {
+            None => return Err(Problem::Other("there is no `_start`: it is no WASI command".to_owned())),
+            Some((ExternalKind::Func | ExternalKind::FuncExact, index)) => {
+                // What has no type is left to the compiler.
+                if self.types.is_other(self.function(index), Signature::new(&[], &[])) {
+                    return Err(wrong_start());
+                }
+            }
+            Some(_) => return Err(wrong_start()),
+        }
+        self.import.take().map_or(Ok(()), Err)
+    }
+}
+
+fn wrong_start() -> Problem {
+    Problem::Other("`_start` is not a function without parameters and results".to_owned())
+}
+
+/// What is wrong with an import. A function is of the type `ty`.
+fn unmet(import: &Import<'_>, ty: Option<Signature>, provided: &dyn Provided) -> Option<Problem> {
+    let name = || format!("{}.{}", import.module, import.name);
+    let Some(known) = provided.function(import.module, import.name) else {
+        return Some(Problem::Unmet(name()));
+    };
+    match (import.ty, ty) {
+        (TypeRef::Func(_) | TypeRef::FuncExact(_), None) => None,
+        (_, Some(ty)) if ty == known => None,
+        (_, Some(ty)) => Some(Problem::Other(format!("its import `{}` is {ty}; what is provided is {known}", name()))),
+        (_, None) => {
+            Some(Problem::Other(format!("its import `{}` is no function; what is provided is {known}", name())))
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Why a file cannot run.
+
+use super::limits::Limit;
+use crate::error::Error;
+use std::fmt;
+
+/// What the pass has found wrong.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// Bytes that are not what the format has at their place.
+    Malformed(wasmparser::Error),
+    /// More than the limit allows.
+    Excess { limit: Limit, found: u64, place: Place },
+    /// An import, as the error names it, that nobody provides.
+    Unmet(String),
+    /// Anything else, in words.
+    Other(String),
+}
+
+/// Where an excess was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    File,
+    /// A core module of a component, which begins at this byte.
+    Module(usize),
+    /// A function by its index, whose body begins at this byte.
+    Function(u32, usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File => f.write_str("it"),
+            Place::Module(at) => write!(f, "its core module at byte {at}"),
+            Place::Function(index, at) => write!(f, "its function {index}, at byte {at},"),
+        }
+    }
+}
+
+impl Problem {
+    /// The same, found in a more precise place.
+    pub fn at(self, place: Place) -> Self {
+        match self {
+            Problem::Excess { limit, found, place: Place::File } => Problem::Excess { limit, found, place },
+            other => other,
+        }
+    }
+
+    pub fn into_error(self, runtime: &str) -> Error {
+        let (message, import) = match self {
+            Problem::Malformed(error) => (format!("it is not valid WebAssembly: {error}"), None),
+            Problem::Excess { limit, found, place } => {
+                let (name, most, what) = (limit.name(), limit.most(), limit.what());
+                (format!("{place} has {found} {what}, and may have {most}: that is the limit `{name}`"), None)
+            }
+            Problem::Unmet(import) => (format!("nobody provides its import `{import}`"), Some(import)),
+            Problem::Other(message) => (message, None),
+        };
+        Error::ModuleInvalid { runtime: runtime.to_owned(), message, import }
+    }
+}
+
+impl From<wasmparser::Error> for Problem {
+    fn from(error: wasmparser::Error) -> Self {
+        Problem::Malformed(error)
+    }
+}

@@ -1,0 +1,147 @@
+//! Each limit: a file that reaches it passes, one that goes beyond is refused by its name.
+
+use super::encode::{self, Module, command, component, leb, list, module, name, nested_blocks, section, start, times};
+use super::problem;
+use crate::wasm::shape::limits::Limit;
+
+/// A file that has so many of what the limit counts, or as many as come next to that.
+fn file(limit: Limit, n: usize) -> Vec<u8> {
+    let m = Module::default();
+    let body = |instructions: Vec<u8>| vec![[vec![0], instructions].concat()];
+    let locals = |n: usize| [&[1][..], &leb(n as u64), &[0x7f]].concat();
+    let core = || section(1, &module(&[]));
+    match limit {
+        Limit::Types => Module { types: vec![vec![0x5f, 0]; n - 1], ..m }.wasm(),
+        Limit::FunctionTypes => Module { types: vec![vec![0x60, 0, 0]; n - 1], ..m }.wasm(),
+        Limit::GroupTypes => {
+            let group = [&[0x4e][..], &leb(n as u64), &[0x60, 0, 0], &[0x5f, 0].repeat(n - 1)].concat();
+            let (function, code) = (section(3, &[1, 0]), section(10, &[1, 2, 0, 0x0b]));
+            module(&[section(1, &list([group])), function, section(7, b"\x01\x06_start\0\0"), code])
+        }
+        Limit::Imports => Module { imports: vec![vec![0, 0, 0, 0]; n], ..m }.wasm(),
+        Limit::Functions => Module { bodies: vec![vec![0]; n], ..m }.wasm(),
+        Limit::Tables => Module { tables: vec![vec![0x70, 0, 0]; n], ..m }.wasm(),
+        Limit::TableElements => {
+            let tables = (0..n).step_by(1_000_000).map(|begun| (n - begun).min(1_000_000) as u64);
+            Module { tables: tables.map(|size| [&[0x70, 0][..], &leb(size)].concat()).collect(), ..m }.wasm()
+        }
+        Limit::Memories => Module { memories: vec![vec![0, 0]; n], ..m }.wasm(),
+        Limit::Tags => Module { tags: vec![vec![0, 0]; n], ..m }.wasm(),
+        Limit::Globals => Module { globals: vec![vec![0x7f, 0, 0x41, 0, 0x0b]; n], ..m }.wasm(),
+        Limit::Exports => Module { exports: vec![vec![0, 0, 0]; n - 1], ..m }.wasm(),
+        Limit::ElementSegments => Module { elements: vec![vec![1, 0, 0]; n], ..m }.wasm(),
+        Limit::ElementExpressions => {
+            let expressions = times(n, &[0xd0, 0x70, 0x0b]);
+            Module { elements: vec![[&[5, 0x70][..], &expressions].concat()], ..m }.wasm()
+        }
+        Limit::DataSegments => Module { datas: vec![vec![1, 0]; n], ..m }.wasm(),
+        Limit::ExpressionSize => {
+            let global = [&[0x7f, 0, 0x41, 0][..], &[0x45].repeat(n - 2), &[0x0b]].concat();
+            Module { globals: vec![global], ..m }.wasm()
+        }
+        Limit::FunctionBytes => Module { bodies: body(vec![1; n - 2]), ..m }.wasm(),
+        Limit::Locals => Module { bodies: vec![locals(n)], ..m }.wasm(),
+        Limit::AllLocals => {
+            let sizes = (0..n).step_by(10_000).map(|begun| (n - begun).min(10_000));
+            Module { bodies: sizes.map(locals).collect(), ..m }.wasm()
+        }
+        Limit::BlockDepth => start(&nested_blocks(0x02, n, &[])),
+        Limit::Blocks => start(&[0x02, 0x40, 0x0b].repeat(n)),
+        Limit::BlockPairs | Limit::LoopPairs => {
+            let (kind, most) = if limit == Limit::BlockPairs {
+                (0x02, Limit::Blocks.most() as usize)
+            } else {
+                (0x03, Limit::Loops.most() as usize)
+            };
+            let left = n - most * most;
+            let rest = left.isqrt() + usize::from(left as u64 > limit.most() - (most * most) as u64);
+            let body = |blocks: usize| [&[0][..], &[kind, 0x40, 0x0b].repeat(blocks)].concat();
+            Module { bodies: vec![body(most), body(rest)], ..m }.wasm()
+        }
+        Limit::Loops => start(&[0x03, 0x40, 0x0b].repeat(n)),
+        Limit::LoopLocals => {
+            let bodies = [n / 2_000, n % 2_000].map(|count| [locals(count), [0x03, 0x40, 0x0b].repeat(2_000)].concat());
+            Module { bodies: bodies.into_iter().take(n.div_ceil(2_000) - n / 2_000 + 1).collect(), ..m }.wasm()
+        }
+        Limit::Calls => start(&[0x10, 0].repeat(n)),
+        Limit::WideValues => {
+            let ty = |params: usize| [&[0x60][..], &times(params, &[0x7f]), &[0]].concat();
+            let calls = [[0x11, 1, 0].repeat(n / 100), [0x11, 2, 0].repeat(n % 100)].concat();
+            Module { types: vec![ty(108), ty(9)], tables: vec![vec![0x70, 0, 0]], bodies: body(calls), ..m }.wasm()
+        }
+        Limit::Modules => command(&vec![core(); n]),
+        Limit::Components => command(&vec![section(4, &component(&[])); n]),
+        Limit::ComponentDepth => encode::nested_components(n),
+        Limit::ComponentItems => command(&[section(7, &times(n - 1, &[0x7d]))]),
+        Limit::CoreInstances => command(&[core(), section(2, &times(n, &[0, 0, 0]))]),
+        Limit::ComponentInstances => command(&[section(4, &component(&[])), section(5, &times(n, &[0, 0, 0]))]),
+        Limit::TypeDepth => encode::nested_types(0x42, n),
+        Limit::TypeSize => command(&[section(7, &[&[1, 0x6f][..], &times(n - 1, &[0x7d])].concat())]),
+        Limit::AllTypeSizes => {
+            let small = [&[0x6f][..], &times(99, &[0x7d])].concat();
+            let large = [&[0x6f][..], &times(99, &[0])].concat();
+            let count = if n as u64 > limit.most() { 21 } else { 20 };
+            command(&[section(7, &list([small].into_iter().chain(vec![large; count])))])
+        }
+    }
+}
+
+#[test]
+fn a_file_at_a_limit_passes_and_one_beyond_is_refused_by_the_limit_s_name() {
+    for limit in Limit::ALL {
+        let (most, its_name) = (limit.most() as usize, limit.name());
+        assert_eq!(problem(&file(*limit, most)), "", "{its_name}");
+        let beyond = problem(&file(*limit, most + 1));
+        assert!(beyond.ends_with(&format!("that is the limit `{its_name}`")), "{its_name}: {beyond:?}");
+    }
+}
+
+#[test]
+fn an_excess_tells_how_many_there_are_and_in_which_function() {
+    let message = problem(&file(Limit::Tables, 100));
+    assert_eq!(message, "it has 100 tables, and may have 64: that is the limit `tables`");
+    let loops = [&[0][..], &[0x03, 0x40, 0x0b].repeat(2501)].concat();
+    let imports = vec![vec![0, 0, 0, 0]; 3];
+    let wasm = Module { imports, bodies: vec![vec![0], loops], ..Module::default() }.wasm();
+    let message = problem(&wasm);
+    assert!(message.starts_with("its function 4, at byte "), "{message}");
+    assert!(message.ends_with(", has 2501 loops, and may have 2500: that is the limit `loops`"), "{message}");
+    let inner = Module { tables: vec![vec![0x70, 0, 0]; 65], ..Module::default() }.wasm();
+    let message = problem(&command(&[section(1, &inner)]));
+    assert!(message.starts_with("its core module at byte 11 has 65 tables"), "{message}");
+}
+
+/// What is written inside each other, and what refers to each other.
+#[test]
+fn types_are_refused_however_their_depth_comes_about() {
+    for kind in [0x41, 0x42] {
+        for depth in [51, 127, 687, 1186, 100_000] {
+            let message = problem(&encode::nested_types(kind, depth));
+            assert!(message.ends_with("`type_depth`"), "{kind:#x} {depth}: {message}");
+        }
+        assert_eq!(problem(&encode::referring_types(kind, 50, 1)), "");
+        for depth in [51, 687, 1186] {
+            let message = problem(&encode::referring_types(kind, depth, 1));
+            assert!(message.ends_with("`type_depth`"), "{kind:#x} {depth}: {message}");
+        }
+        // Each refers to the one before twice.
+        let message = problem(&encode::referring_types(kind, 20, 2));
+        assert!(message.ends_with("`type_size`"), "{kind:#x}: {message}");
+    }
+    let chain = |count: u64| {
+        let instance = |before: u64| [&[1, 1, 0][..], &name("a"), &[5], &leb(before)].concat();
+        command(&[section(5, &list([vec![1, 0]].into_iter().chain((0..count - 1).map(instance))))])
+    };
+    assert_eq!(problem(&chain(49)), "");
+    assert!(problem(&chain(900)).ends_with("`type_depth`"));
+}
+
+#[test]
+fn instances_are_counted_as_often_as_what_has_them_is_instantiated() {
+    assert_eq!(
+        problem(&encode::multiplying_components(7, 2)),
+        "it does not export `wasi:cli/run`: it is no WASI command"
+    );
+    assert!(problem(&encode::multiplying_components(8, 2)).ends_with("`core_instances`"));
+    assert!(problem(&encode::multiplying_components(12, 9)).ends_with("`core_instances`"));
+}
