@@ -118,8 +118,9 @@
 //     output_too_large     stdout is larger than output_bytes        details: output_bytes
 //     timeout              the deadline passed                       details: phase (config, load, start, run, lock),
 //                                                                    timeout_ms
-//     memory_exceeded      the guest was refused memory, and failed  details: memory_bytes, or table_elements (1000000,
-//                                                                    of one table)
+//     memory_exceeded      the guest was refused memory, and failed  details: memory_bytes; or heap_bytes (100663296, of
+//                                                                    its objects); or table_elements (1000000, of one
+//                                                                    table)
 //     fuel_exhausted       the guest used up its fuel                details: fuel
 //     cancelled            arawn_cancel stopped the call             details: job, phase (queue, config, load, start, run)
 //     overloaded           no slot or worker was free within the deadline, or the executor's queue is full
@@ -169,9 +170,10 @@ extern "C" {
 //
 // {"pool_slots": 128,               calls that may run at once, 1 to 10000; each reserves 4 GiB of address space,
 //                                   not of memory, in each pool: of small modules, of those whose calls may wait,
-//                                   and of large runtimes (components or more than 128 KiB), each made when first
-//                                   needed. A slot is ready for the large runtime that it had last: where hundreds
-//                                   of these are called in turn, as many slots for each core help
+//                                   of large runtimes (components or more than 128 KiB), and twice that of guests
+//                                   with a heap of objects or with exceptions; each pool is made when first needed.
+//                                   A slot is ready for the large runtime that it had last: where hundreds of these
+//                                   are called in turn, as many slots for each core help
 //  "workers": 4,                    threads that run submitted calls, 1 to 256; the first arawn_submit starts them
 //  "queue": 1024,                   submitted calls of one executor that may be queued, running or ended with their
 //                                   reply not polled yet, 1 to 1000000; beyond, arawn_submit answers "overloaded"
@@ -196,7 +198,8 @@ char *arawn_configure(const char *options_json);
 //                                   platform's cache directory; null: none
 //  "limits": {
 //    "timeout_ms": 30000,           the deadline of a call, 1 ms to a day
-//    "memory_bytes": 67108864,      the guest's memory
+//    "memory_bytes": 67108864,      the guest's memories together, and its heap of objects if it has one, which has
+//                                   96 MiB at most
 //    "output_bytes": 16777216,      the guest's stdout
 //    "stderr_bytes": 65536,         how much of the end of its stderr is kept
 //    "module_bytes": 268435456,     the .wasm file

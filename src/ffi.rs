@@ -31,9 +31,10 @@ pub const ARAWN_VERSION_PATCH: u32 = 0;
 /// ```json
 /// {"pool_slots": 128,               calls that may run at once, 1 to 10000; each reserves 4 GiB of address space,
 ///                                   not of memory, in each pool: of small modules, of those whose calls may wait,
-///                                   and of large runtimes (components or more than 128 KiB), each made when first
-///                                   needed. A slot is ready for the large runtime that it had last: where hundreds
-///                                   of these are called in turn, as many slots for each core help
+///                                   of large runtimes (components or more than 128 KiB), and twice that of guests
+///                                   with a heap of objects or with exceptions; each pool is made when first needed.
+///                                   A slot is ready for the large runtime that it had last: where hundreds of these
+///                                   are called in turn, as many slots for each core help
 ///  "workers": 4,                    threads that run submitted calls, 1 to 256; the first arawn_submit starts them
 ///  "queue": 1024,                   submitted calls of one executor that may be queued, running or ended with their
 ///                                   reply not polled yet, 1 to 1000000; beyond, arawn_submit answers "overloaded"
@@ -69,7 +70,8 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 ///                                   platform's cache directory; null: none
 ///  "limits": {
 ///    "timeout_ms": 30000,           the deadline of a call, 1 ms to a day
-///    "memory_bytes": 67108864,      the guest's memory
+///    "memory_bytes": 67108864,      the guest's memories together, and its heap of objects if it has one, which has
+///                                   96 MiB at most
 ///    "output_bytes": 16777216,      the guest's stdout
 ///    "stderr_bytes": 65536,         how much of the end of its stderr is kept
 ///    "module_bytes": 268435456,     the .wasm file
