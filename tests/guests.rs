@@ -200,7 +200,8 @@ fn the_c_guest_reads_json_strictly() {
 #[test]
 fn each_guest_has_its_section_and_its_line_in_the_build() {
     let build = fs::read_to_string(root().join("runtimes/guests/build.sh")).unwrap();
-    let languages = [("c", "C"), ("go", "Go"), ("python", "Python"), ("javascript", "JavaScript")];
+    let languages =
+        [("c", "C"), ("setjmp", "C with setjmp"), ("go", "Go"), ("python", "Python"), ("javascript", "JavaScript")];
     for (directory, language) in languages {
         let registration = section(language).registration;
         let name = registration["name"].as_str().unwrap();
