@@ -9,16 +9,18 @@ mod common;
 #[path = "../src/wasm/shape/tests/encode.rs"]
 mod encode;
 
-use common::{Catalog, assert_error, new_process_under};
+use common::watched::{Watched, watched};
+use common::{Catalog, assert_error};
 use encode::{Module, command, list, nested_blocks, section, start, times};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a process may take that compiles nothing but a small runtime. With a pass that compiles first, each of the files
 /// ends it, or takes tens of seconds or several times the memory.
 const PATIENCE: Duration = Duration::from_secs(20);
-const PEAK_KIB: u64 = 160 << 10;
+const PEAK_MIB: u64 = 160;
+const DESCRIPTORS: usize = 64;
 
 struct Shape {
     name: &'static str,
@@ -97,21 +99,12 @@ fn shapes() -> Vec<Shape> {
     ]
 }
 
-/// Makes the calls in a process of its own that is well when it ends; the replies, and what it took.
-fn watched(calls: &[(&str, Value)]) -> Vec<Value> {
-    let calls = [calls, &[("peak_kib", json!({}))]].concat();
-    let begun = Instant::now();
-    let output = new_process_under(&[], &calls).output().unwrap();
-    let took = begun.elapsed();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && stderr.is_empty(), "{calls:?}: {}, {stderr}", output.status);
-    assert!(took < PATIENCE, "{calls:?} took {took:?}");
-    let printed = String::from_utf8(output.stdout).unwrap();
-    let mut replies: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(replies.len(), calls.len(), "{printed}");
-    let peak = replies.pop().unwrap().as_u64().unwrap();
-    assert!(peak < PEAK_KIB, "{calls:?} took {peak} KiB");
-    replies
+/// Makes the calls in a process of its own, within the bounds of this file.
+fn replies(calls: &[(&str, Value)]) -> Vec<Value> {
+    let seen = watched(calls);
+    let Watched { took, peak_mib, descriptors, .. } = seen;
+    assert!(took < PATIENCE && peak_mib < PEAK_MIB && descriptors < DESCRIPTORS, "{calls:?}: {seen:?}");
+    seen.replies
 }
 
 fn assert_refused(reply: &Value, limit: &str, what: &str) {
@@ -137,7 +130,7 @@ fn calls<'a>(catalog: &Path, file: &Path, name: &str) -> Vec<(&'a str, Value)> {
 fn a_shape_that_the_compiler_could_not_bear_is_refused_whoever_asks() {
     for Shape { name, limit, wasm } in shapes() {
         let catalog = Catalog::new().with_bytes(name, &wasm);
-        let replies = watched(&calls(catalog.path(), &catalog.module(name), name));
+        let replies = replies(&calls(catalog.path(), &catalog.module(name), name));
         let problem = &replies[1]["output"]["problem"];
         assert_eq!(problem["code"], "module_invalid", "{name}: {}", replies[1]);
         assert!(problem["error"].as_str().unwrap().ends_with(&format!("`{limit}`")), "{name}: {problem}");
@@ -155,7 +148,7 @@ fn a_shape_that_the_compiler_could_not_bear_is_refused_whoever_asks() {
 fn what_is_within_the_limits_is_compiled_and_runs() {
     let blocks = start(&nested_blocks(0x02, 13_500, &[]));
     let catalog = Catalog::new().with_bytes("deep", &wrapped(50)).with_bytes("blocks", &blocks);
-    let reply = |name| watched(&calls(catalog.path(), &catalog.module(name), name)[..3]).remove(2);
+    let reply = |name| replies(&calls(catalog.path(), &catalog.module(name), name)[..3]).remove(2);
     assert_eq!(reply("deep"), json!({"status": "ok", "output": "deep"}));
     // It writes nothing.
     assert_error(&reply("blocks"), "malformed_output");

@@ -1,6 +1,5 @@
 /* Makes the calls that it reads from stdin, a line each: a function's name, a space, its argument. Prints a reply a line;
- * for `bytes_read`, what the process has read so far: by system calls, and from storage; for `peak_kib`, the most memory that
- * it has had. */
+ * for `bytes_read`, what the process has read so far: by system calls, and from storage. */
 #include "arawn.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,22 +48,6 @@ static void bytes_read(void)
         puts("null");
 }
 
-/* Without Linux's figures, null. */
-static void peak_kib(void)
-{
-    FILE *file = fopen("/proc/self/status", "r");
-    unsigned long long kib = 0;
-    char line[100];
-    while (file && fgets(line, sizeof line, file))
-        sscanf(line, "VmHWM: %llu", &kib);
-    if (file)
-        fclose(file);
-    if (kib)
-        printf("%llu\n", kib);
-    else
-        puts("null");
-}
-
 int main(void)
 {
     static char line[1 << 20];
@@ -77,10 +60,6 @@ int main(void)
         argument[strcspn(argument, "\n")] = '\0';
         if (strcmp(line, "bytes_read") == 0) {
             bytes_read();
-            continue;
-        }
-        if (strcmp(line, "peak_kib") == 0) {
-            peak_kib();
             continue;
         }
         for (i = 0; i < sizeof functions / sizeof *functions; i++) {
