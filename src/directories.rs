@@ -4,40 +4,42 @@
 //! 1. No granted directory is, holds or lies in a directory of code that is open in the process, whichever executor has it.
 //! 2. No granted directory that guests may write is, holds or lies in the platform's cache, whether that exists or not:
 //!    other processes of the user run code from there.
-//! 3. Both are checked on open descriptors and under one lock, before anything uses the directory. They hold for as long as
-//!    an executor, or a call that it began, has the directory.
+//! 3. No cache is opened where guests of this process could ever write: what lies there may be theirs.
+//! 4. No path to a directory of code leads by way of a granted one, and none to a granted directory through a link that
+//!    guests could have made.
+//! 5. All of this is checked on open descriptors and under one lock, before anything uses the directory or is made. It holds
+//!    for as long as an executor, a call that it began, or code that is mapped from the cache has the directory.
 //!
 //! What is compared is said in [`Line`]. A granted directory and a cache are used by their descriptor from then on, so that
 //! no later rename or link leads elsewhere. A catalog is used by its path, above which no guest can change anything.
 //!
-//! Lines change when directories are moved. Guests can move a granted directory that lies in another one that they are
-//! granted: its line is read again at each check. The host can move a cache: its line is read again where it has moved,
-//! each time that code is read or written there, see [`Registry::recheck`].
+//! The host may move directories while they are open. Each time that code is read from a cache or written there, the
+//! identities of its directories and of all above them are looked up anew, see [`Registry::check_use`].
 
+mod index;
 mod line;
+mod resolve;
 
 use crate::config::GrantedDir;
 use crate::error::{Error, Result};
 use cap_std::fs::Dir;
-use line::{Id, Line, Relation, id_of};
-use rustix::fs::{CWD, Mode, OFlags};
+use index::Index;
+use line::{Id, Line, Place, Relation, id_of, ids_of};
+use resolve::{Resolved, resolve};
 use serde::{Serialize, Serializer};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 /// A directory that is open for as long as this lives. Executors that name the same one share it.
 pub(crate) struct HostDirectory {
     dir: Arc<Dir>,
     role: Role,
-    /// As it was when the directory was last looked at.
-    line: Mutex<Arc<Line>>,
-    /// Whether it is granted and has been in another granted directory, in which guests may move it.
-    movable: AtomicBool,
+    /// As it was when the directory was opened.
+    line: Line,
     /// The same directory for components, once one was given it.
     #[cfg(feature = "components")]
     preopen: once_cell::sync::OnceCell<wasmtime_wasi::filesystem::Dir>,
@@ -58,9 +60,19 @@ pub(crate) struct Grant {
     directory: Arc<HostDirectory>,
 }
 
-/// Every directory that is open, by what it is and where it is: one descriptor a mount, since a mount may be read-only.
+/// Every directory that is open.
 #[derive(Default)]
-pub(crate) struct Registry(HashMap<(Id, PathBuf), Weak<HostDirectory>>);
+pub(crate) struct Registry {
+    /// By what it is and where it is: one descriptor a mount, since a mount may be read-only.
+    open: HashMap<(Id, PathBuf), Weak<HostDirectory>>,
+    index: Index,
+    /// Granted directories inside of others, which guests may move there.
+    nested: Vec<Weak<HostDirectory>>,
+    /// Where guests may write, or could while an executor granted it, by names that no other directory gets.
+    written: HashSet<Place>,
+    /// How many there were when those that are closed were forgotten last.
+    kept: usize,
+}
 
 /// Why a directory was not opened.
 pub(crate) enum Refusal {
@@ -81,97 +93,172 @@ pub(crate) fn lock() -> MutexGuard<'static, Registry> {
 }
 
 impl Registry {
-    /// Opens a catalog's directory.
+    /// Opens a catalog's directory, whose path has no links.
     pub fn catalog(&mut self, path: &Path) -> Result<Arc<HostDirectory>, Refusal> {
-        self.admit(open(path)?, path, Role::Code)
+        let resolved = self.resolved(path, Role::Code)?;
+        if !resolved.missing.is_empty() {
+            return Err(io::Error::from(io::ErrorKind::NotFound).into());
+        }
+        let directory = self.admit(resolved, Role::Code)?;
+        // It is used by that path, which has been read already.
+        if directory.path() != path {
+            return Err(io::Error::other("it was replaced while it was opened").into());
+        }
+        Ok(directory)
     }
 
     /// Opens a cache's directory, which is made, for this user alone, where it is missing.
     pub fn cache(&mut self, path: &Path) -> Result<Arc<HostDirectory>, Refusal> {
-        use std::os::unix::fs::DirBuilderExt;
-        let opened = open(path).or_else(|_| {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-            open(path)
-        });
-        self.admit(opened?, path, Role::Code)
+        let mut resolved = self.resolved(path, Role::Code)?;
+        let line = Line::of(&resolved)?;
+        self.check(Role::Code, &line)?;
+        if let Some(written) = line.own.iter().chain(&line.above).find(|place| self.written.contains(place)) {
+            let message = format!("{} is where guests could write: {written}", line.path.display());
+            return Err(Refusal::Overlap(message));
+        }
+        if !resolved.missing.is_empty() {
+            resolved = resolved.make()?;
+        }
+        self.admit(resolved, Role::Code)
     }
 
     /// Opens what stands at `capabilities.dirs[index]`.
     pub fn grant(&mut self, index: usize, config: &GrantedDir) -> Result<Grant> {
         let refused = |message| Error::InvalidConfig { path: format!("capabilities.dirs[{index}].host"), message };
         let failed = |error: io::Error| refused(format!("{}: {error}", config.host.display()));
-        let directory = open(&config.host).map_err(Refusal::Io);
-        let directory = directory.and_then(|dir| self.admit(dir, &config.host, Role::Granted));
+        let directory = self.resolved(&config.host, Role::Granted).and_then(|resolved| match resolved.missing[..] {
+            [] => self.admit(resolved, Role::Granted),
+            _ => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+        });
         let directory = directory.map_err(|refusal| match refusal {
             Refusal::Io(error) => failed(error),
             Refusal::Overlap(message) => refused(message),
         })?;
-        let line = directory.line().map_err(failed)?;
+        let line = directory.line();
         if line.is_root() {
             return Err(refused("the root directory is not granted".to_owned()));
         }
-        if let (true, Some(platform)) = (config.write, PLATFORM_CACHE.as_deref()) {
-            let platform = Line::of_path(platform).map_err(|error| {
-                refused(format!("the platform's cache, {}, cannot be looked at: {error}", platform.display()))
-            })?;
-            if let Some(relation) = line.relation(&platform) {
-                return Err(refused(overlap(Role::Granted, &line, relation, &platform)));
+        if config.write {
+            if let Some(platform) = PLATFORM_CACHE.as_deref() {
+                let unknown = |error: io::Error| {
+                    refused(format!("the platform's cache, {}, cannot be looked at: {error}", platform.display()))
+                };
+                let resolved = resolve(platform).map_err(unknown)?;
+                let platform = Line::of(&resolved).map_err(unknown)?;
+                if let Some(relation) = line.relation(&platform) {
+                    return Err(refused(overlap(Role::Granted, line, relation, &platform)));
+                }
+                let id = id_of(&*directory.dir).map_err(failed)?;
+                if resolved.passed.contains(&id) {
+                    let (path, cache) = (line.path.display(), platform.path.display());
+                    return Err(refused(format!("the way to the platform's cache, {cache}, leads by way of {path}")));
+                }
             }
+            self.written.extend(line.own.iter().filter(|place| place.is_lasting(&line.own)).cloned());
         }
         let config = GrantedDir { host: line.path.clone(), ..config.clone() };
         Ok(Grant { guest: Arc::from(&*config.guest), config, directory })
     }
 
-    fn admit(&mut self, dir: Dir, given: &Path, role: Role) -> Result<Arc<HostDirectory>, Refusal> {
-        let key = (id_of(&dir)?, line::path_of(&dir, given)?);
-        let known = self.0.get(&key).and_then(Weak::upgrade).filter(|known| known.role == role);
+    /// Follows a path, unless guests decide where it leads.
+    fn resolved(&self, path: &Path, role: Role) -> Result<Resolved, Refusal> {
+        let resolved = resolve(path)?;
+        let by_way_of = match role {
+            Role::Code => self.granted(&resolved.passed, |_| true),
+            Role::Granted => self.granted(&resolved.linked, |line| {
+                line.own.iter().chain(&line.above).any(|place| self.written.contains(place))
+            }),
+        };
+        match by_way_of {
+            None => Ok(resolved),
+            Some(granted) => {
+                let (path, granted) = (path.display(), granted.path().display().to_string());
+                let what = match role {
+                    Role::Code => "by way of a directory that guests are granted",
+                    Role::Granted => "through a link in a directory that guests may write",
+                };
+                Err(Refusal::Overlap(format!("{path} leads {what}: {granted}")))
+            }
+        }
+    }
+
+    /// A granted directory among these, of those whose line is `relevant`.
+    fn granted(&self, ids: &[Id], relevant: impl Fn(&Line) -> bool) -> Option<Arc<HostDirectory>> {
+        let open = ids.iter().flat_map(|id| self.index.at(&Place::Id(*id)));
+        open.into_iter().find(|open| open.role == Role::Granted && relevant(open.line()))
+    }
+
+    fn admit(&mut self, resolved: Resolved, role: Role) -> Result<Arc<HostDirectory>, Refusal> {
+        let line = Line::of(&resolved)?;
+        let dir = resolved.dir;
+        let key = (id_of(&dir)?, line.path.clone());
+        let known = self.open.get(&key).and_then(Weak::upgrade).filter(|known| known.role == role);
         if let Some(known) = known {
             return Ok(known);
         }
-        let line = Arc::new(Line::of(&dir, key.1.clone())?);
-        self.0.retain(|_, other| other.strong_count() > 0);
-        let is_inside = self.check(role, &line)?;
+        self.forget_closed();
+        self.check(role, &line)?;
         let directory = Arc::new(HostDirectory {
             dir: Arc::new(dir),
             role,
-            line: Mutex::new(line),
-            movable: AtomicBool::new(is_inside),
+            line,
             #[cfg(feature = "components")]
             preopen: once_cell::sync::OnceCell::new(),
         });
-        self.0.insert(key, Arc::downgrade(&directory));
+        self.open.insert(key, Arc::downgrade(&directory));
+        if role == Role::Granted && self.is_nested(&directory.line) {
+            self.nested.push(Arc::downgrade(&directory));
+        }
+        self.index.add(&directory);
         Ok(directory)
     }
 
-    /// Refuses a directory of this role that overlaps with one of the other role. Whether it lies in one of its own.
-    fn check(&self, role: Role, line: &Line) -> Result<bool, Refusal> {
-        let mut is_inside = false;
-        for other in self.0.values().filter_map(Weak::upgrade) {
-            if (role, other.role) == (Role::Code, Role::Code) {
-                continue;
-            }
-            let where_other_is = other.line()?;
-            let Some(relation) = line.relation(&where_other_is) else { continue };
-            if other.role != role {
-                return Err(Refusal::Overlap(overlap(role, line, relation, &where_other_is)));
-            }
-            is_inside |= relation != Relation::Holds;
-            other.movable.fetch_or(relation != Relation::LiesIn, Ordering::Relaxed);
-        }
-        Ok(is_inside)
+    /// Whether guests may move the directory at this line.
+    fn is_nested(&self, line: &Line) -> bool {
+        line.above.iter().any(|place| self.written.contains(place))
     }
 
-    /// Checks a cache again if the host has moved it. One `readlink` where it has not.
-    ///
-    /// # Errors
-    /// Where it is in, around or at a granted directory now.
-    pub fn recheck(cache: &HostDirectory) -> Result<(), Refusal> {
-        match line::path_now(&cache.dir) {
-            Some(path) if path != cache.path() => {
-                let registry = lock();
-                registry.check(Role::Code, &Line::of(&*cache.dir, path)?).map(drop)
+    /// Forgets directories that are closed, as often as their number has doubled.
+    fn forget_closed(&mut self) {
+        if self.open.len() > 2 * self.kept {
+            self.open.retain(|_, other| other.strong_count() > 0);
+            self.nested.retain(|other| other.strong_count() > 0);
+            self.index.forget_closed();
+            self.kept = self.open.len();
+        }
+    }
+
+    /// Refuses a directory of this role that overlaps with one of the other role.
+    fn check(&self, role: Role, line: &Line) -> Result<(), Refusal> {
+        for other in self.index.overlapping(line).filter(|other| other.role != role) {
+            if let Some(relation) = line.relation(other.line()) {
+                return Err(Refusal::Overlap(overlap(role, line, relation, other.line())));
             }
-            _ => Ok(()),
+        }
+        if role == Role::Code {
+            for granted in self.nested.iter().filter_map(Weak::upgrade) {
+                if ids_of(&*granted.dir)?.iter().any(|id| line.own.contains(&Place::Id(*id))) {
+                    return Err(Refusal::Overlap(overlap(role, line, Relation::Holds, granted.line())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a path to code that leads where guests decide.
+    pub fn check_way(&self, path: &Path) -> Result<(), Refusal> {
+        self.resolved(path, Role::Code).map(drop)
+    }
+
+    /// Looks whether a directory of a cache, open as `dir`, is or lies in a granted one now, wherever the host has moved either.
+    pub fn check_use(dir: &impl AsFd) -> Result<(), Refusal> {
+        let ids = ids_of(dir)?;
+        match lock().granted(&ids, |_| true) {
+            Some(granted) => {
+                let granted = granted.path().display().to_string();
+                Err(Refusal::Overlap(format!("the cache is in a directory that guests are granted: {granted}")))
+            }
+            None => Ok(()),
         }
     }
 }
@@ -185,39 +272,24 @@ fn overlap(role: Role, line: &Line, relation: Relation, other: &Line) -> String 
     format!("{} {relation} {other_is}: {}", line.path.display(), other.path.display())
 }
 
-/// Opens a directory as a place for names, wherever links lead. It can be listed by opening `.` in it, which leaves the
-/// position of other listings alone.
-fn open(path: &Path) -> io::Result<Dir> {
-    let flags = line::LOOK_UP | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(Dir::from_std_file(File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?)))
-}
-
 impl HostDirectory {
     pub fn dir(&self) -> &Arc<Dir> {
         &self.dir
     }
 
-    /// Where it was when it was last looked at.
-    pub fn path(&self) -> PathBuf {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner).path.clone()
+    /// Where it was when it was opened, without links.
+    pub fn path(&self) -> &Path {
+        &self.line.path
     }
 
-    /// Its line as it is now, unless the host has moved it.
-    fn line(&self) -> io::Result<Arc<Line>> {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.movable.load(Ordering::Relaxed) {
-            let path = line::path_now(&self.dir);
-            if path.as_ref() != Some(&line.path) {
-                *line = Arc::new(Line::of(&*self.dir, path.unwrap_or_else(|| line.path.clone()))?);
-            }
-        }
-        Ok(line.clone())
+    fn line(&self) -> &Line {
+        &self.line
     }
 }
 
 impl fmt::Debug for HostDirectory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HostDirectory").field("role", &self.role).field("path", &self.path()).finish()
+        f.debug_struct("HostDirectory").field("role", &self.role).field("path", &self.line.path).finish()
     }
 }
 

@@ -43,6 +43,9 @@ pub(crate) struct Artifact {
     pub bytes: u64,
     /// Whether its guests have a garbage-collected heap.
     pub heap: bool,
+    /// Where it is. Whoever writes to the file changes the code that is mapped from it, so that nobody may be granted this
+    /// directory while the code is loaded.
+    pub directory: Arc<HostDirectory>,
 }
 
 impl Artifact {
@@ -136,7 +139,7 @@ impl DiskCache {
         // A relative path means what it means now, also when the directory is made again.
         let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         let (directory, open) = match registry.cache(&absolute) {
-            Ok(open) => (open.path(), Some(open)),
+            Ok(open) => (open.path().to_owned(), Some(open)),
             Err(Refusal::Io(_)) => (absolute, None),
             Err(Refusal::Overlap(message)) => {
                 return Err(Error::InvalidConfig { path: "cache_dir".to_owned(), message });
@@ -145,28 +148,35 @@ impl DiskCache {
         Ok(Arc::new(DiskCache { directory, open: Mutex::new(open) }))
     }
 
-    /// The directory, unless the host has moved it to where guests may be.
     fn held(&self) -> io::Result<Arc<HostDirectory>> {
         let held = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let held = held.ok_or(io::ErrorKind::NotFound)?;
-        Registry::recheck(&held)?;
-        Ok(held)
+        Ok(held.ok_or(io::ErrorKind::NotFound)?)
     }
 
-    /// The directory of artifacts of that kind.
-    fn trusted(&self, compatibility: &str) -> io::Result<TrustedDirectory> {
-        TrustedDirectory::open(self.held()?.dir(), compatibility)
+    /// The directory of artifacts of that kind, in the cache's, unless it is where guests may be by now.
+    fn trusted(&self, compatibility: &str) -> io::Result<(Arc<HostDirectory>, TrustedDirectory)> {
+        let held = self.held()?;
+        let directory = TrustedDirectory::open(held.dir(), compatibility)?;
+        Registry::check_use(&directory)?;
+        Ok((held, directory))
     }
 
     /// The same, made where it is missing. A cache that was removed meanwhile is made again, at the path that it had.
     fn made(&self, compatibility: &str) -> io::Result<TrustedDirectory> {
-        match self.held().and_then(|held| TrustedDirectory::make(held.dir(), compatibility)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            made => return made,
-        }
-        let open = directories::lock().cache(&self.directory)?;
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(open.clone());
-        TrustedDirectory::make(open.dir(), compatibility)
+        let make = |held: Arc<HostDirectory>| {
+            Registry::check_use(&**held.dir())?;
+            TrustedDirectory::make(held.dir(), compatibility)
+        };
+        let directory = match self.held().and_then(make) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let open = directories::lock().cache(&self.directory)?;
+                *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(open.clone());
+                make(open)?
+            }
+            made => made?,
+        };
+        Registry::check_use(&directory)?;
+        Ok(directory)
     }
 
     pub fn directory(&self) -> &Path {
@@ -219,7 +229,7 @@ impl DiskCache {
     /// is damaged, would hide that damage.
     fn open_trusted(&self, compatibility: &str, sha: &Sha, heap: bool) -> io::Result<Artifact> {
         let name = &stem(sha, heap);
-        let directory = self.trusted(compatibility)?;
+        let (held, directory) = self.trusted(compatibility)?;
         let begun = SystemTime::now();
         let TrustedFile { mut file, identity } = directory.open_file(&artifact_name(name))?;
         let seal = directory.open_file(&seal_name(name))?;
@@ -237,7 +247,7 @@ impl DiskCache {
         // Used now, for the eviction of the oldest. The artifact's own times stay as they are.
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let _ = rustix::fs::futimens(&seal.file, &Timestamps { last_access: now, last_modification: now });
-        Ok(Artifact { file, bytes: identity.size, heap })
+        Ok(Artifact { file, bytes: identity.size, heap, directory: held })
     }
 
     /// Stores an artifact. Failing is counted and nothing else: the next process compiles again.

@@ -82,7 +82,10 @@ impl ScriptExecutor {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         config.validate()?;
         let catalog = match &config.runtimes_dir {
-            Some(directory) => RuntimeCatalog::shared(directory)?,
+            Some(directory) => {
+                directories::lock().check_way(directory).map_err(|refusal| unusable(directory, refusal))?;
+                RuntimeCatalog::shared(directory)?
+            }
             None => Arc::new(RuntimeCatalog::embedded()),
         };
         let made = || format!("executor-{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -115,15 +118,8 @@ impl ScriptExecutor {
             return Ok((None, None, Vec::new()));
         }
         let mut registry = directories::lock();
-        let runtimes_dir = catalog.directory().map(|path| {
-            let message = |refusal| match refusal {
-                Refusal::Io(error) => format!("{}: {error}", path.display()),
-                Refusal::Overlap(message) => message,
-            };
-            let invalid = |refusal| Error::InvalidConfig { path: "runtimes_dir".to_owned(), message: message(refusal) };
-            registry.catalog(path).map_err(invalid)
-        });
-        let runtimes_dir = runtimes_dir.transpose()?;
+        let opened = |path| registry.catalog(path).map_err(|refusal| unusable(path, refusal));
+        let runtimes_dir = catalog.directory().map(opened).transpose()?;
         let disk = DiskCache::open(&config.cache_dir, &mut registry)?;
         let grants = dirs.iter().enumerate().map(|(index, dir)| registry.grant(index, dir));
         Ok((runtimes_dir, disk, grants.collect::<Result<_>>()?))
@@ -354,6 +350,15 @@ impl ScriptExecutor {
             deterministic: *deterministic,
         }
     }
+}
+
+/// Why a catalog's directory is not opened.
+fn unusable(path: &Path, refusal: Refusal) -> Error {
+    let message = match refusal {
+        Refusal::Io(error) => format!("{}: {error}", path.display()),
+        Refusal::Overlap(message) => message,
+    };
+    Error::InvalidConfig { path: "runtimes_dir".to_owned(), message }
 }
 
 /// How long a call took to each of its steps.

@@ -246,7 +246,9 @@ impl ModuleCache {
             && let Some(compiled) = disk.load(profile.compatibility.as_deref(), &sha, |artifact| {
                 let (kind, heap) = (artifact.kind()?, artifact.heap);
                 let pool = profile.pool(Demands { kind, bytes: wasm.len(), stacks: job.stacks, heap }).ok()?;
-                ready(&job.name, pool, sha, artifact.bytes, |engine| artifact.deserialize(engine, kind)).ok()
+                let deserialize = |engine: &wasmtime::Engine| artifact.deserialize(engine, kind);
+                let compiled = ready(&job.name, pool, sha, artifact.bytes, deserialize).ok()?;
+                Some(compiled.mapped_from(artifact.directory))
             })
         {
             self.counters.disk_hits.fetch_add(1, Ordering::Relaxed);

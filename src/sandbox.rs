@@ -270,11 +270,14 @@ pub(crate) struct Limiter {
     pub refused: Option<Refused>,
 }
 
-/// The garbage-collected heap of a guest that has one.
+/// The garbage-collected heap of a guest that has one. wasmtime does not tell which memory grows, but it makes the heap before
+/// all memories, with [`FIRST_HEAP_BYTES`], declares no maximum for it and grows it to at least twice its size.
 #[derive(Default)]
 struct Heap {
-    /// Its size; 0 until it is made.
-    bytes: usize,
+    /// The sizes of all memories and of the heap.
+    sizes: Vec<usize>,
+    /// The sizes that the heap may have: one, unless a memory has had the same size and has grown as a heap does.
+    own: Vec<usize>,
     /// The limit at which it was refused last. A collection may have made that good.
     refused: Option<Refused>,
 }
@@ -287,7 +290,7 @@ pub(crate) struct Refused {
 }
 
 /// The size with which a garbage-collected heap is made, in bytes. It doubles as it grows, so that few memories ever have its
-/// size, by which [`Limiter`] knows it.
+/// size, by which [`Heap`] knows it.
 pub(crate) const FIRST_HEAP_BYTES: usize = 3 << 16;
 /// The largest such heap, however large `memory_bytes` is: a collection that has begun is finished even when the deadline
 /// passes, and copies up to half of the heap.
@@ -313,22 +316,42 @@ impl Limiter {
         self.heap = Some(Heap::default());
     }
 
+    /// Whether memory has grown to `total` bytes, or why not.
+    fn grown(&mut self, total: usize, refused: Option<Refused>) -> bool {
+        if refused.is_some() {
+            self.refused = refused;
+            return false;
+        }
+        self.memory = total;
+        self.peak = self.peak.max(total);
+        true
+    }
+
     /// Notes that an object found no room in the heap, which ends the guest.
     pub fn is_out_of_heap(&mut self) {
         let refused = self.heap.as_ref().and_then(|heap| heap.refused);
         self.refused = refused.or(Some(Refused { limit: "memory_bytes", value: self.memory_bytes as u64 }));
     }
+}
 
-    /// The heap, if it is what is made or grows, which wasmtime does not tell. It is made before all memories, declares no
-    /// maximum, and grows to at least twice its size. A memory that does all of this too is taken for the heap: then what is
-    /// refused here is not named as the reason if the guest fails later.
-    fn heap(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Option<&mut Heap> {
+impl Heap {
+    /// Whether it may be the heap that grows. What is taken for it and is not is bounded like it, and is not named as the reason
+    /// if the guest fails later.
+    fn may_grow(&self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
         const NO_MAXIMUM: usize = 1 << 32;
-        let is_heap = |heap: &&mut Heap| match heap.bytes {
-            0 => current == 0 && desired == FIRST_HEAP_BYTES,
-            bytes => current == bytes && desired >= 2 * bytes,
-        };
-        self.heap.as_mut().filter(|_| maximum == Some(NO_MAXIMUM)).filter(is_heap)
+        maximum == Some(NO_MAXIMUM) && self.own.contains(&current) && desired >= 2 * current
+    }
+
+    /// Notes a memory that is made or has grown, which may be the heap.
+    fn note(&mut self, current: usize, desired: usize, may_be_heap: bool) {
+        match self.sizes.iter_mut().find(|size| current > 0 && **size == current) {
+            Some(size) => *size = desired,
+            None => self.sizes.push(desired),
+        }
+        if may_be_heap || self.own.is_empty() {
+            self.own.push(desired);
+            self.own.retain(|size| self.sizes.contains(size));
+        }
     }
 }
 
@@ -339,26 +362,24 @@ impl ResourceLimiter for Limiter {
         }
         let total = self.memory.saturating_add(desired.saturating_sub(current));
         let memory_bytes = self.memory_bytes;
-        let refused = (total > memory_bytes).then_some(Refused { limit: "memory_bytes", value: memory_bytes as u64 });
-        match self.heap(current, desired, maximum) {
-            None if refused.is_some() => {
-                self.refused = refused;
+        let mut refused =
+            (total > memory_bytes).then_some(Refused { limit: "memory_bytes", value: memory_bytes as u64 });
+        let Some(heap) = &mut self.heap else {
+            return Ok(self.grown(total, refused));
+        };
+        let may_be_heap = heap.may_grow(current, desired, maximum);
+        if may_be_heap && desired > HEAP_BYTES && refused.is_none() {
+            refused = Some(Refused { limit: "heap_bytes", value: HEAP_BYTES as u64 });
+        }
+        match refused {
+            None => heap.note(current, desired, may_be_heap),
+            Some(_) if may_be_heap => {
+                heap.refused = refused;
                 return Ok(false);
             }
-            None => {}
-            Some(heap) => {
-                let is_too_large = desired > HEAP_BYTES;
-                heap.refused =
-                    refused.or(is_too_large.then_some(Refused { limit: "heap_bytes", value: HEAP_BYTES as u64 }));
-                if heap.refused.is_some() {
-                    return Ok(false);
-                }
-                heap.bytes = desired;
-            }
+            Some(_) => {}
         }
-        self.memory = total;
-        self.peak = self.peak.max(total);
-        Ok(true)
+        Ok(self.grown(total, refused))
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
@@ -416,6 +437,20 @@ mod tests {
         assert_eq!((limiter.refused, limiter.peak), (None, 2 * FIRST_HEAP_BYTES + 2 * PAGE));
         limiter.is_out_of_heap();
         assert_eq!(limiter.refused, Some(Refused { limit: "memory_bytes", value: 1 << 20 }));
+    }
+
+    /// A memory that has the heap's size, and grows as a heap does.
+    #[test]
+    fn no_memory_takes_the_place_of_the_heap() {
+        let mut limiter = Limiter::new(1 << 40);
+        limiter.expect_heap();
+        assert!(grows(&mut limiter, 0, FIRST_HEAP_BYTES, NO_MAXIMUM) && grows(&mut limiter, 0, 3 * PAGE, NO_MAXIMUM));
+        assert!(grows(&mut limiter, 3 * PAGE, 7 * PAGE, NO_MAXIMUM));
+        let mut heap = FIRST_HEAP_BYTES;
+        while grows(&mut limiter, heap, 2 * heap, NO_MAXIMUM) {
+            heap *= 2;
+        }
+        assert_eq!(heap, HEAP_BYTES);
     }
 
     #[test]

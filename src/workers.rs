@@ -230,6 +230,8 @@ fn run(task: &Arc<Task>) -> Option<(Work, Option<Instant>)> {
             Polled::Ready(()) => return None,
             Polled::Errand(errand) => {
                 errand();
+                // The host's code may have changed it.
+                threads::block_signals();
                 // Whatever woke the task meanwhile, it is polled now.
                 *task.place() = Place::Running;
             }

@@ -123,14 +123,14 @@ fn foreign_faults(modes: &[&str], check: impl Fn(&str, Output)) {
 
 #[test]
 fn a_hosts_own_fault_reaches_its_handler_before_anybody_allocates() {
-    foreign_faults(&["siginfo", "plain", "ignored"], |_, output| {
+    foreign_faults(&["siginfo", "plain", "masked", "ignored"], |_, output| {
         assert!(output.status.success() && output.stdout == b"done\n", "{output:?}");
     });
 }
 
 #[test]
 fn without_a_handler_of_the_hosts_its_fault_ends_it() {
-    foreign_faults(&["default", "sent"], |signal, output| {
+    foreign_faults(&["default", "once", "sent"], |signal, output| {
         let number = match signal {
             "SEGV" => libc::SIGSEGV,
             "FPE" => libc::SIGFPE,

@@ -1,6 +1,7 @@
 //! What is in a cache directory, and what of it goes when it becomes too much.
 
 use super::{COUNTERS, DiskCache};
+use crate::directories::Registry;
 use cap_fs_ext::DirExt;
 use cap_std::fs::{Dir, DirEntry, Metadata};
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ const MOST_RECORDS: usize = 10_000;
 impl DiskCache {
     /// Removes artifacts, those unused for longest first, until the rest fits the bound.
     pub(super) fn evict(&self, bound: u64) {
-        let Ok(held) = self.held() else { return };
+        let Some(held) = self.held().ok().filter(|held| Registry::check_use(&**held.dir()).is_ok()) else { return };
         let directories =
             compatibilities(held.dir()).filter_map(|name| held.dir().open_dir_nofollow(name).ok()).map(Rc::new);
         let (mut artifacts, mut records) = (Vec::new(), Vec::new());

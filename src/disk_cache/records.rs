@@ -20,7 +20,7 @@ impl DiskCache {
     /// The hash of a file that is still the version that was hashed.
     pub fn hash_of(&self, compatibility: &str, path: &Path, identity: &Identity) -> Option<Sha> {
         let read = self.trusted(compatibility);
-        let read = read.and_then(|directory| text_of(&directory.open_file(&record_name(path))?));
+        let read = read.and_then(|(_, directory)| text_of(&directory.open_file(&record_name(path))?));
         match read {
             Ok(text) => text.strip_suffix(&version(path, identity)).and_then(parse_sha256),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -43,7 +43,7 @@ impl DiskCache {
 
     /// Removes the record of a file.
     pub fn forget(&self, compatibility: &str, path: &Path) {
-        let _ = self.trusted(compatibility).and_then(|directory| directory.remove(&record_name(path)));
+        let _ = self.trusted(compatibility).and_then(|(_, directory)| directory.remove(&record_name(path)));
     }
 }
 

@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A directory that is ours alone. Nobody else can have put a file into it.
@@ -18,6 +18,12 @@ pub(super) struct TrustedDirectory(OwnedFd);
 pub(super) struct TrustedFile {
     pub file: File,
     pub identity: Identity,
+}
+
+impl AsFd for TrustedDirectory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 impl TrustedDirectory {

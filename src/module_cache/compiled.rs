@@ -1,6 +1,7 @@
 //! A module or component that is ready to instantiate, and why one cannot be.
 
 use super::Sha;
+use crate::directories::HostDirectory;
 use crate::engine::{Imports, Pool, Stacks, Target};
 use crate::error::{Error, Result};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
@@ -8,6 +9,7 @@ use crate::signals::Loaded;
 use crate::wasm::{Kind, module_invalid};
 use once_cell::sync::OnceCell;
 use std::ops::Range;
+use std::sync::Arc;
 use wasmtime::{ExternType, InstancePre, Module, ModuleExport, UnknownImportError};
 
 /// Compiled code with its imports resolved: what is left is to make an instance.
@@ -23,6 +25,8 @@ pub(crate) struct CompiledRuntime {
     pub stacks: Stacks,
     /// Whether they have a garbage-collected heap.
     pub heap: bool,
+    /// The cache's directory that the code is mapped from, if it is. Dropped last.
+    _mapped_from: Option<Arc<HostDirectory>>,
 }
 
 /// What an instance is made of.
@@ -51,6 +55,11 @@ impl CompiledRuntime {
             #[cfg(feature = "components")]
             Runnable::Component(command) => command.engine(),
         }
+    }
+
+    /// The same code, which is mapped from a file in this directory.
+    pub fn mapped_from(self, directory: Arc<HostDirectory>) -> Self {
+        CompiledRuntime { _mapped_from: Some(directory), ..self }
     }
 
     /// What it was loaded from.
@@ -120,7 +129,7 @@ pub(super) fn ready(
         Code::Component(component) => Runnable::Component(Box::new(runnable_component(name, target, &component)?)),
     };
     let _loaded = Loaded::new(runnable.image().1);
-    Ok(CompiledRuntime { _loaded, runnable, sha, bytes, stacks, heap: pool.heap })
+    Ok(CompiledRuntime { _loaded, runnable, sha, bytes, stacks, heap: pool.heap, _mapped_from: None })
 }
 
 fn runnable_module(name: &str, target: &'static Target, module: Module) -> Result<RunnableModule> {

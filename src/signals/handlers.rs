@@ -9,6 +9,9 @@
 //!    (`CallThreadState::test_if_trap`): code of the library or of libc that runs for a guest is not a guest's;
 //! 3. calls wasmtime's handler for a guest's fault, and for any other what was there before wasmtime.
 //!
+//! The host's handler finds what its flags and mask ask for: one that is for one signal only is called once, and what it
+//! wants blocked is blocked meanwhile.
+//!
 //! What wasmtime does besides is left out: it prints a line on stderr and aborts where host code has used up the stack of
 //! a guest. The host gets that fault as its own, and the library writes nothing to its stderr.
 //!
@@ -43,6 +46,7 @@ mod front {
     use std::mem::{MaybeUninit, transmute};
     use std::ptr::{null, null_mut};
     use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     /// What is behind our handler of a signal.
     struct Behind {
@@ -50,6 +54,8 @@ mod front {
         wasmtimes: sigaction,
         /// What was there before wasmtime's.
         hosts: sigaction,
+        /// Whether the host's handler has been called and was for one signal only.
+        is_used_up: AtomicBool,
     }
 
     /// Filled before our handler is installed.
@@ -74,7 +80,12 @@ mod front {
             return;
         }
         let behind = TRAPS.iter().zip(actions()).zip(before);
-        let behind = behind.map(|((&signal, wasmtimes), hosts)| Behind { signal, wasmtimes, hosts });
+        let behind = behind.map(|((&signal, wasmtimes), hosts)| Behind {
+            signal,
+            wasmtimes,
+            hosts,
+            is_used_up: AtomicBool::new(false),
+        });
         let behind: Vec<Behind> =
             behind.filter(|behind| behind.wasmtimes.sa_sigaction != behind.hosts.sa_sigaction).collect();
         // Where nothing has changed, wasmtime had its handlers before, and what is behind them is not known.
@@ -113,33 +124,57 @@ mod front {
     unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
         let mut behind = BEHIND.get().into_iter().flatten();
         let Some(behind) = behind.find(|behind| behind.signal == signal) else { return };
-        let is_a_guests = loaded::contains(program_counter(context));
-        pass_on(if is_a_guests { &behind.wasmtimes } else { &behind.hosts }, signal, info, context);
+        if loaded::contains(program_counter(context)) {
+            call(&behind.wasmtimes, signal, info, context);
+        } else {
+            pass_on(behind, signal, info, context);
+        }
     }
 
+    /// Does with a signal what the kernel would have done had the host's action been installed.
+    ///
     /// # Safety
-    /// Called within a handler, with its arguments and an action that was installed for the signal.
-    unsafe fn pass_on(action: &sigaction, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    /// Called within a handler, with its arguments.
+    unsafe fn pass_on(behind: &Behind, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+        let action = &behind.hosts;
         let is_sent = (*info).si_code <= 0;
+        let is_once = action.sa_flags & libc::SA_RESETHAND != 0;
+        let is_used_up = is_once && behind.is_used_up.swap(true, Ordering::Relaxed);
         match action.sa_sigaction {
             libc::SIG_IGN if is_sent => {}
-            libc::SIG_DFL | libc::SIG_IGN => {
-                sigaction(signal, action, null_mut());
+            handler if handler == libc::SIG_DFL || handler == libc::SIG_IGN || is_used_up => {
+                let mut default = *action;
+                default.sa_sigaction = libc::SIG_DFL;
+                sigaction(signal, &default, null_mut());
                 // A fault comes again as soon as the handler returns, and ends the process as it would have without us.
                 if is_sent {
                     libc::raise(signal);
                 }
             }
-            handler if action.sa_flags & libc::SA_SIGINFO != 0 => {
-                // SAFETY: by this flag whoever installed the handler has said that it takes three arguments.
-                let handler: unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = unsafe { transmute(handler) };
-                handler(signal, info, context);
+            _ => {
+                // Our own action blocks nothing. When the handlers return, the kernel puts back what was blocked before.
+                let mut blocked = action.sa_mask;
+                if action.sa_flags & libc::SA_NODEFER == 0 {
+                    libc::sigaddset(&mut blocked, signal);
+                }
+                libc::pthread_sigmask(libc::SIG_BLOCK, &blocked, null_mut());
+                call(action, signal, info, context);
             }
-            handler => {
-                // SAFETY: a handler without the flag takes the number alone.
-                let handler: unsafe extern "C" fn(c_int) = unsafe { transmute(handler) };
-                handler(signal);
-            }
+        }
+    }
+
+    /// # Safety
+    /// Called within a handler, with its arguments and an action that was installed for the signal, which is a handler.
+    unsafe fn call(action: &sigaction, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+        let handler = action.sa_sigaction;
+        if action.sa_flags & libc::SA_SIGINFO != 0 {
+            // SAFETY: by this flag whoever installed the handler has said that it takes three arguments.
+            let handler: unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = unsafe { transmute(handler) };
+            handler(signal, info, context);
+        } else {
+            // SAFETY: a handler without the flag takes the number alone.
+            let handler: unsafe extern "C" fn(c_int) = unsafe { transmute(handler) };
+            handler(signal);
         }
     }
 

@@ -6,7 +6,7 @@
  * calls      in an executor that another thread has made
  * first      the thread makes the executor, and what it needs
  * submitted  the thread starts the workers
- * callback   host functions look at the mask, and make calls that trap themselves
+ * callback   host functions look at the mask, make calls that trap themselves, and leave other masks behind
  * threads    the mask of each thread that the library has started by then
  *
  * SIGNAL is SEGV, ILL, FPE or all. DIRECTORY has runtimes ask-look, which answers what its host function does, and ask-trap,
@@ -56,11 +56,19 @@ static char *look(const char *request, void *user_data)
     return arawn_string_new("{\"status\":\"ok\",\"output\":[]}");
 }
 
-static void set_look(const char *on)
+/* Leaves another mask behind, on whichever thread it runs. */
+static char *spoil(const char *request, void *user_data)
+{
+    (void)request, (void)user_data;
+    CHECK(pthread_sigmask(SIG_SETMASK, &signals, NULL) == 0);
+    return arawn_string_new("{\"status\":\"ok\",\"output\":[]}");
+}
+
+static void set_look(const char *on, arawn_host_function function)
 {
     char request[100];
     sprintf(request, "{\"executor\":\"c\",\"name\":\"look\",\"on\":\"%s\"}", on);
-    CHECK(says(arawn_host_function_set(request, look, NULL), "\"running\":0"));
+    CHECK(says(arawn_host_function_set(request, function, NULL), "\"running\":0"));
 }
 
 static void callback(void)
@@ -70,19 +78,24 @@ static void callback(void)
     sprintf(config, "{\"id\":\"c\",\"cache_dir\":null,\"runtimes_dir\":\"%.4000s\",\"capabilities\":{\"host_functions\":[\"look\"]}}",
             directory);
     CHECK(says(arawn_executor_new(config), "\"status\":\"ok\""));
-    set_look("call");
+    set_look("call", look);
     for (i = 0; i < 12; i++) {
         CHECK(says(arawn_execute_runtime("{\"executor\":\"c\",\"runtime\":\"ask-look\"}"), "\"output\":{\"status\":\"ok\""));
         CHECK(says(arawn_execute_runtime("{\"executor\":\"c\",\"runtime\":\"ask-trap\"}"), "\"code\":\"trap\""));
         CHECK(blocked() == mask);
     }
     CHECK(looked == 24);
-    set_look("poll");
+    set_look("poll", look);
     for (i = 0; i < 4; i++) {
         CHECK(says(arawn_submit("{\"executor\":\"c\",\"runtime\":\"ask-trap\",\"job\":\"j\"}"), "\"status\":\"ok\""));
         CHECK(says(arawn_poll("{\"executor\":\"c\",\"job\":\"j\",\"wait_ms\":60000}"), "\"code\":\"trap\""));
     }
     CHECK(looked == 28);
+    set_look("call", spoil);
+    for (i = 0; i < 8; i++) {
+        CHECK(says(arawn_submit("{\"executor\":\"c\",\"runtime\":\"ask-trap\",\"job\":\"j\"}"), "\"status\":\"ok\""));
+        CHECK(says(arawn_poll("{\"executor\":\"c\",\"job\":\"j\",\"wait_ms\":60000}"), "\"code\":\"trap\""));
+    }
 }
 
 /* Reads a line of a file of /proc for a thread of this process; 0 where the thread has ended. */

@@ -1,12 +1,14 @@
 /* A host that loads the library by dlopen, as the runtimes of other languages do, and faults on threads that never called
  * it. The fault may be within malloc: until it is with the host's handler, nobody asks for memory.
  *
- *     foreign_faults siginfo|plain|default|sent|ignored SEGV|FPE|ILL LIBRARY DIRECTORY
+ *     foreign_faults siginfo|plain|masked|default|once|sent|ignored SEGV|FPE|ILL LIBRARY DIRECTORY
  *
  * siginfo  the host's handler was installed with SA_SIGINFO
  * plain    and without it
+ * masked   it blocks all signals, and is called with all of them blocked
  * default  it has none: the fault ends the process
- * sent     the same, where the signal is sent
+ * once     it is for one fault, and returns: the fault that comes again ends the process
+ * sent     the same as default, where the signal is sent
  * ignored  a signal that is sent is ignored, and guests still trap */
 #define _GNU_SOURCE
 #include "allocations.h"
@@ -34,13 +36,18 @@ typedef void (*release)(char *);
 
 static __thread sigjmp_buf recovery;
 static __thread unsigned long asked_before;
-static int number, is_sent, is_ignored;
+static int number, is_sent, is_ignored, is_masked, is_once;
 static void *library, *unmapped;
 static pthread_barrier_t loaded;
 
 static void on_fault(int received)
 {
+    sigset_t blocked;
     CHECK(allocations == asked_before && received == number);
+    CHECK(pthread_sigmask(SIG_SETMASK, NULL, &blocked) == 0);
+    CHECK(sigismember(&blocked, number) == 1 && sigismember(&blocked, SIGUSR1) == is_masked);
+    if (is_once)
+        return;
     siglongjmp(recovery, 1);
 }
 
@@ -118,8 +125,13 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "siginfo") == 0) {
         action.sa_flags = SA_SIGINFO;
         action.sa_sigaction = on_fault_with_info;
-    } else if (strcmp(argv[1], "plain") == 0) {
+    } else if (strcmp(argv[1], "plain") == 0 || strcmp(argv[1], "masked") == 0 || strcmp(argv[1], "once") == 0) {
         action.sa_handler = on_fault;
+        is_masked = strcmp(argv[1], "masked") == 0;
+        is_once = strcmp(argv[1], "once") == 0;
+        action.sa_flags = is_once ? SA_RESETHAND : 0;
+        if (is_masked)
+            sigfillset(&action.sa_mask);
     } else {
         is_ignored = strcmp(argv[1], "ignored") == 0;
         action.sa_handler = is_ignored ? SIG_IGN : SIG_DFL;

@@ -29,6 +29,7 @@ pub fn watched(calls: &[(&str, Value)]) -> Watched {
 
 /// The same with the process started by another command.
 #[track_caller]
+#[allow(clippy::zombie_processes, reason = "`ended` waits for it by another call, which tells what it used")]
 pub fn watched_under(wrapper: &[&str], calls: &[(&str, Value)]) -> Watched {
     let begun = Instant::now();
     let mut command = new_process_under(wrapper, calls);

@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 fn close(id: &str) {
@@ -63,19 +64,17 @@ fn a_cache_inside_of_a_grant_is_found_however_both_are_named() {
     assert_refused(&config, "capabilities.dirs[0].host");
 }
 
+/// A link to where nothing is yet leads into the grant.
 #[test]
-fn a_cache_that_appears_inside_of_a_grant_is_not_used() {
+fn a_cache_that_would_be_made_inside_of_a_grant_is_refused_and_not_made() {
     let setup = Setup::new();
-    symlink(setup.path("rw/made-by-the-guest"), setup.path("cache")).unwrap();
-    let config = json!({"cache_dir": setup.path("cache"), "capabilities": {"dirs": [writable(&setup.path("rw"))]}});
-    let id = setup.catalog.executor_with(config);
-    assert_eq!(errnos(&id, json!([["path_create_directory", 3, "made-by-the-guest"]])), [0]);
-    let other = Catalog::new().with("other", &answering(&format!("other {}", std::process::id())));
-    fs::copy(other.module("other"), setup.catalog.module("probe")).unwrap();
-    assert_eq!(execute(&json!({"executor": id, "runtime": "probe", "meta": true}))["meta"]["cache"], "compiled");
-    close(&id);
-    assert_eq!(fs::read_dir(setup.path("rw/made-by-the-guest")).unwrap().count(), 0);
-    assert!(ok(arawn_stats, &json!({}))["disk_cache"]["write_errors"].as_u64() > Some(0));
+    symlink(setup.path("rw/new"), setup.path("cache")).unwrap();
+    let holder = executor(granted(&setup.path("rw")));
+    for cache in ["cache", "cache/below", "rw/a/b/c"] {
+        assert_refused(&json!({"cache_dir": setup.path(cache)}), "cache_dir");
+    }
+    assert!(!setup.path("rw/new").exists() && !setup.path("rw/a").exists());
+    close(&holder);
 }
 
 #[test]
@@ -93,13 +92,46 @@ fn what_another_executor_has_open_is_refused_until_that_is_closed() {
         }
         close(&holder);
         // The grant first.
-        let holder = executor(granted(&data));
+        let dirs = json!([{"host": data, "guest": "/d"}]);
+        let holder = executor(json!({"cache_dir": null, "capabilities": {"dirs": dirs}}));
         assert_refused(&code, key);
         code[key] = json!(relative(place));
         assert_refused(&code, key);
         close(&holder);
         close(&executor(code));
     }
+}
+
+/// A guest can leave an artifact with its seal, and wait for the host to take the directory for a cache.
+#[test]
+fn a_cache_is_refused_where_guests_could_write_once() {
+    let setup = Setup::new();
+    let holder = executor(granted(&setup.path("rw")));
+    close(&holder);
+    fs::DirBuilder::new().mode(0o700).create(setup.path("rw/cache")).unwrap();
+    for cache in ["rw", "rw/cache", "rw/new"] {
+        assert_refused(&json!({"cache_dir": setup.path(cache)}), "cache_dir");
+    }
+    close(&executor(json!({"cache_dir": null, "runtimes_dir": setup.path("rw/catalog")})));
+}
+
+/// Code that is mapped from a file changes with the file.
+#[test]
+fn a_cache_is_kept_from_guests_while_code_from_it_is_loaded() {
+    let setup = Setup::new();
+    let place = setup.path("place");
+    let catalog = Catalog::new().with("new", &answering("mapped"));
+    let config = json!({"id": "a", "cache_dir": place.join("cache"), "runtimes_dir": catalog.path()});
+    let calls = [
+        ("arawn_executor_new", config),
+        ("arawn_execute_runtime", json!({"executor": "a", "runtime": "new", "meta": true})),
+        ("arawn_executor_close", json!({"executor": "a"})),
+        ("arawn_executor_new", granted(&place)),
+    ];
+    assert_eq!(in_new_process_under(&[], &calls[..3])[1]["meta"]["cache"], "compiled");
+    let replies = in_new_process_under(&[], &calls);
+    assert_eq!(replies[1]["meta"]["cache"], "disk", "{replies:?}");
+    assert_error(&replies[3], "invalid_config");
 }
 
 #[test]
@@ -113,12 +145,58 @@ fn a_call_in_flight_keeps_its_directories_open() {
     std::thread::sleep(Duration::from_millis(100));
     close(&id);
     let begun = Instant::now();
-    let code = json!({"cache_dir": setup.path("rw/cache")});
-    assert_refused(&code, "cache_dir");
+    let code = json!({"cache_dir": null, "runtimes_dir": setup.path("rw/catalog")});
+    assert_refused(&code, "runtimes_dir");
     while call(arawn_executor_new, &code)["status"] != "ok" {
         assert!(begun.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Where a path leads by way of a directory that guests may write, they say where it leads.
+#[test]
+fn a_link_that_a_guest_has_made_leads_neither_to_code_nor_to_a_grant() {
+    let setup = Setup::new();
+    fs::create_dir(setup.path("aside")).unwrap();
+    let guest = granting(&setup, json!([writable(&setup.path("rw"))]));
+    assert_eq!(errnos(&guest, json!([["path_symlink", "../aside", 3, "link"]])), [0]);
+    assert_refused(&json!({"cache_dir": setup.path("rw/link/cache")}), "cache_dir");
+    assert_refused(&json!({"cache_dir": null, "runtimes_dir": setup.path("rw/link/catalog")}), "runtimes_dir");
+    assert_refused(&granted(&setup.path("rw/link")), "capabilities.dirs[0].host");
+    assert_eq!(fs::read_dir(setup.path("aside")).unwrap().count(), 0);
+    close(&guest);
+}
+
+/// A directory and a link that take each other's name all the time, as a guest can have them do.
+#[test]
+fn a_catalog_that_is_replaced_while_it_is_opened_is_not_one_inside_of_a_grant() {
+    let setup = Setup::new();
+    fs::create_dir_all(setup.path("aside/catalog")).unwrap();
+    let (catalog, other) = (setup.path("rw/catalog"), setup.path("rw/other"));
+    fs::create_dir(&catalog).unwrap();
+    symlink("../aside/catalog", &other).unwrap();
+    let holder = executor(granted(&setup.path("rw")));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let spare = setup.path("rw/spare");
+            while !over.load(Ordering::Relaxed) {
+                for [from, to] in [[&catalog, &spare], [&other, &catalog], [&spare, &other]] {
+                    fs::rename(from, to).unwrap();
+                }
+            }
+        });
+        for round in 0..300 {
+            let config = json!({"id": format!("swapped-{round}"), "cache_dir": null, "runtimes_dir": catalog});
+            let reply = call(arawn_executor_new, &config);
+            if reply["status"] == "ok" {
+                over.store(true, Ordering::Relaxed);
+                panic!("{reply}");
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    close(&holder);
 }
 
 #[test]
@@ -172,12 +250,11 @@ fn the_platforms_cache_is_not_granted_for_writing() {
         assert_error(&replies[0], "invalid_config");
         assert_eq!(replies[0]["details"]["path"], "capabilities.dirs[0].host", "{replies:?}");
         assert_eq!((&replies[1]["status"], &replies[2]["status"]), (&json!("ok"), &json!("ok")), "{replies:?}");
-        // That cache would now be used by an executor of this process, whose guests can read it. Behind the link it cannot be
-        // made, so that there is none.
-        let is_linked = platform == setup.path("link");
-        assert_eq!(replies[3]["status"] == "ok", is_linked, "{replies:?}");
-        assert!(is_linked || replies[3]["details"]["path"] == "cache_dir", "{replies:?}");
-        assert_eq!(replies[4]["status"] == "ok", is_linked, "{replies:?}");
+        // That cache would now be used by an executor of this process, whose guests can read it.
+        for reply in &replies[3..] {
+            assert_error(reply, "invalid_config");
+            assert_eq!(reply["details"]["path"], "cache_dir", "{replies:?}");
+        }
         fs::create_dir_all(home.join(".cache/arawn")).unwrap();
     }
 }
@@ -191,10 +268,35 @@ fn a_grant_is_looked_for_where_it_is_now() {
     let inner = granting(&setup, json!([writable(&setup.path("rw/a/b"))]));
     assert_eq!(errnos(&outer, json!([["path_rename", 3, "a", 3, "z"]])), [0]);
     close(&outer);
-    assert_refused(&json!({"cache_dir": setup.path("rw/z")}), "cache_dir");
-    close(&executor(json!({"cache_dir": setup.path("rw/a")})));
+    assert_refused(&json!({"cache_dir": null, "runtimes_dir": setup.path("rw/z")}), "runtimes_dir");
     assert_eq!(errnos(&inner, json!([["path_create_directory", 3, "still"]])), [0]);
     assert!(setup.path("rw/z/b/still").is_dir());
+    close(&inner);
+    close(&executor(json!({"cache_dir": null, "runtimes_dir": setup.path("rw/z")})));
+}
+
+/// The host moves a granted directory to where a cache has its artifacts.
+#[test]
+fn a_grant_that_the_host_moves_into_a_cache_is_not_used_as_one() {
+    let setup = Setup::new();
+    let cache = setup.path("cache");
+    let catalog = Catalog::new().with("new", &answering(&format!("into {}", std::process::id())));
+    // Finds the name of the directory of artifacts.
+    let id = catalog.executor_with(json!({"cache_dir": cache}));
+    assert_eq!(execute(&json!({"executor": id, "runtime": "new"}))["status"], "ok");
+    close(&id);
+    let artifacts = fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+    fs::remove_dir_all(&artifacts).unwrap();
+    let grant = setup.path("rw/grant");
+    fs::DirBuilder::new().mode(0o700).create(&grant).unwrap();
+    let holder = executor(granted(&grant));
+    fs::rename(&grant, &artifacts).unwrap();
+    let other = Catalog::new().with("other", &answering(&format!("other into {}", std::process::id())));
+    let id = other.executor_with(json!({"cache_dir": cache}));
+    assert_eq!(execute(&json!({"executor": id, "runtime": "other"}))["status"], "ok");
+    close(&id);
+    assert_eq!(fs::read_dir(&artifacts).unwrap().count(), 0);
+    close(&holder);
 }
 
 #[test]
@@ -252,4 +354,38 @@ fn a_bind_mount_of_the_cache_is_the_cache() {
     assert_error(&replies[0], "invalid_config");
     assert_eq!(replies[0]["details"]["path"], "capabilities.dirs[0].host", "{replies:?}");
     assert_eq!(probe(&setup.executor(json!({})), json!([["path_open", 4, "b.txt", {}]]))[0]["errno"], 0);
+}
+
+/// One file system that is mounted twice, as containers have it: what lies in the grant is the cache, by another mount.
+#[test]
+fn a_bind_mount_of_a_part_of_a_grant_is_no_cache() {
+    let setup = Setup::new();
+    let (data, part, mounted) = (setup.path("rw"), setup.path("rw/part"), setup.path("mounted"));
+    fs::create_dir(&mounted).unwrap();
+    fs::DirBuilder::new().mode(0o700).create(&part).unwrap();
+    let mount = format!("mount --bind {} {} && exec \"$0\"", part.display(), mounted.display());
+    let wrapper = ["unshare", "-rm", "sh", "-c", &mount];
+    let may_mount = std::process::Command::new("unshare").args(["-rm", "sh", "-c", &mount, "true"]).status();
+    if !may_mount.is_ok_and(|status| status.success()) {
+        return;
+    }
+    for cache in [mounted.clone(), mounted.join("below")] {
+        let mut grant = granted(&data);
+        grant["id"] = json!("g");
+        let code = json!({"cache_dir": cache});
+        let replies = in_new_process_under(
+            &wrapper,
+            &[
+                ("arawn_executor_new", grant),
+                ("arawn_executor_new", code.clone()),
+                ("arawn_executor_close", json!({"executor": "g"})),
+                // Guests could write there.
+                ("arawn_executor_new", code),
+            ],
+        );
+        for reply in [&replies[1], &replies[3]] {
+            assert_error(reply, "invalid_config");
+            assert_eq!(reply["details"]["path"], "cache_dir", "{replies:?}");
+        }
+    }
 }
