@@ -424,9 +424,39 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Bytes of a guest's name that the library quotes: of a module, a function, an import or an export.
+pub(crate) const MOST_QUOTED: usize = 200;
+
+/// A name that a guest has given, cut to [`MOST_QUOTED`] bytes, with what is not seen or turns text around escaped.
+pub(crate) fn quoted(name: &str) -> Cow<'_, str> {
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
+    if name.len() <= MOST_QUOTED && !name.contains(is_hidden) {
+        return Cow::Borrowed(name);
+    }
+    let mut out = String::new();
+    for c in name[..name.floor_char_boundary(MOST_QUOTED)].chars() {
+        if is_hidden(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    if name.len() > MOST_QUOTED {
+        out.push('…');
+    }
+    Cow::Owned(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_cut_and_cleaned() {
+        assert_eq!(quoted("a\u{202e}b\u{200b}\n"), "a\\u{202e}b\\u{200b}\\n");
+        assert_eq!(quoted(&"ü".repeat(1000)), "ü".repeat(MOST_QUOTED / 2) + "…");
+        assert!(matches!(quoted("$main::{closure#0} ü"), Cow::Borrowed(_)));
+    }
 
     #[test]
     fn printable_escapes_terminal_control() {

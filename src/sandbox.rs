@@ -1,5 +1,6 @@
 //! What one guest has: its input, its captured output, its limits. A sandbox is made for a call and ends with it.
 
+mod backtrace;
 mod clock;
 #[cfg(feature = "components")]
 pub(crate) mod component;

@@ -3,7 +3,7 @@
 use super::Sha;
 use crate::directories::HostDirectory;
 use crate::engine::{Imports, Pool, Stacks, Target};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
 use crate::signals::Loaded;
 use crate::wasm::{Kind, module_invalid};
@@ -153,7 +153,8 @@ fn runnable_module(name: &str, target: &'static Target, module: Module) -> Resul
 }
 
 fn unmet_import(name: &str, error: &wasmtime::Error) -> Error {
-    let import = error.downcast_ref::<UnknownImportError>().map(|e| format!("{}.{}", e.module(), e.name()));
+    let import =
+        error.downcast_ref::<UnknownImportError>().map(|e| format!("{}.{}", quoted(e.module()), quoted(e.name())));
     let message = match &import {
         Some(import) => format!("nobody provides its import `{import}`"),
         None => format!("{error:#}"),
@@ -186,7 +187,11 @@ fn unmet_interface(
 ) -> Error {
     let ty = component.component_type();
     let provided = |import: &str| crate::sandbox::component::provides(import);
-    let import = ty.imports(&target.engine).map(|(import, _)| import.to_owned()).find(|import| !provided(import));
+    let import = ty
+        .imports(&target.engine)
+        .map(|(import, _)| import)
+        .find(|import| !provided(import))
+        .map(|import| quoted(import).into_owned());
     let message = match &import {
         Some(import) => format!("nobody provides its import `{import}`"),
         None => format!("{error:#}"),

@@ -14,6 +14,11 @@ const MODULE: &str = "arawn";
 #[cfg(feature = "components")]
 pub(super) const INTERFACE: &str = "arawn:host/functions";
 
+/// No name that is granted has more.
+const MOST_NAME_BYTES: usize = 128;
+const NAME_TOO_LONG: &str = "its name has more than 128 bytes";
+const REQUEST_TOO_LONG: &str = "the request is longer than `output_bytes`";
+
 /// What `host_reply` answers where no reply waits.
 const NOTHING: i32 = -1;
 
@@ -28,8 +33,11 @@ impl Sandbox {
         let (policy, deadline) = (self.policy.clone(), self.deadline.clone());
         let is_too_long = request.len() > self.host_request_bytes;
         async move {
+            if name.len() > MOST_NAME_BYTES {
+                return Ok(refused("", NAME_TOO_LONG));
+            }
             if is_too_long {
-                return Ok(refused(&name, "the request is longer than `output_bytes`"));
+                return Ok(refused(&name, REQUEST_TOO_LONG));
             }
             policy.functions.call(&name, &request, &deadline).await
         }
@@ -110,12 +118,20 @@ fn asked(
     request: u32,
     request_len: u32,
 ) -> Result<Result<Asked, String>> {
-    let Guest { memory, .. } = Guest::of(caller)?;
+    let Guest { memory, sandbox } = Guest::of(caller)?;
+    let is_too_long = request_len as usize > sandbox.host_request_bytes;
     let bytes = |at: u32, len: u32| memory.get(at as usize..at as usize + len as usize).ok_or(Trap::MemoryOutOfBounds);
     let (name, request) = (bytes(name, name_len)?, bytes(request, request_len)?);
+    // Before anything of it is looked at or copied.
+    if name.len() > MOST_NAME_BYTES {
+        return Ok(Err(refused("", NAME_TOO_LONG)));
+    }
     let Ok(name) = simdutf8::basic::from_utf8(name) else {
         return Ok(Err(refused(&printable(&String::from_utf8_lossy(name)), "its name is not UTF-8")));
     };
+    if is_too_long {
+        return Ok(Err(refused(name, REQUEST_TOO_LONG)));
+    }
     match simdutf8::basic::from_utf8(request) {
         Ok(request) => Ok(Ok((name.to_owned(), request.to_owned()))),
         Err(_) => Ok(Err(refused(name, "the request is not UTF-8"))),

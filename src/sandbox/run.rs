@@ -1,5 +1,6 @@
 //! One instance from its making to its end.
 
+use super::backtrace;
 use super::wasi::Exit;
 use super::{OutputTooLarge, Refused, Sandbox};
 use crate::catalog::RuntimeEntry;
@@ -189,7 +190,7 @@ fn is_out_of_heap(error: &wasmtime::Error) -> bool {
 }
 
 fn trapped(error: &wasmtime::Error) -> Ending {
-    Ending::Trap { trap: trap_name(error), backtrace: backtrace(error) }
+    Ending::Trap { trap: trap_name(error), backtrace: backtrace::lines(error) }
 }
 
 fn trap_name(error: &wasmtime::Error) -> String {
@@ -198,11 +199,4 @@ fn trap_name(error: &wasmtime::Error) -> String {
         None if error.is::<ThrownException>() => "an exception that nothing catches".to_owned(),
         None => printable(&error.root_cause().to_string()).into_owned(),
     }
-}
-
-/// One line a frame, innermost first: number, offset in the module, `module!function`.
-fn backtrace(error: &wasmtime::Error) -> Vec<String> {
-    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
-    let text = printable(&backtrace.to_string()).into_owned();
-    text.lines().skip(1).map(|line| line.trim().to_owned()).collect()
 }

@@ -1,7 +1,7 @@
 //! What a file declares of itself.
 
 use super::{Kind, module_invalid};
-use crate::error::Result;
+use crate::error::{Result, quoted};
 use wasmparser::{BinaryReader, ComponentImportSectionReader, ImportSectionReader};
 
 /// Imports that are listed, and the bytes of their names together: a shared module name of a compact import section would
@@ -73,7 +73,7 @@ impl Surface {
         if self.is_full() {
             return false;
         }
-        self.imports.push(parts.concat());
+        self.imports.push(parts.iter().map(|part| quoted(part)).collect());
         true
     }
 

@@ -57,6 +57,7 @@ pub const GUESTS: &[Guest] = &[
     guest("heap-made-good", Fails("trap", r#"{"trap":"wasm `unreachable` instruction executed"}"#, "unreachable")),
     guest("heap-wide", Timeout("run")),
     guest("host-call-flood", Timeout("run")),
+    guest("host-call-name", Timeout("run")),
     guest("import-memory", Fails("module_invalid", r#"{"import":"env.memory"}"#, "env.memory")),
     guest("import-type", Fails("module_invalid", r#"{"import":null}"#, "fd_write")),
     guest("import-unknown", Fails("module_invalid", r#"{"import":"env.system"}"#, "env.system")),
@@ -76,6 +77,7 @@ pub const GUESTS: &[Guest] = &[
     guest("memory-none", Fails("trap", r#"{"trap":"the module exports no `memory`"}"#, "memory")),
     guest("memory-shared", Fails("module_invalid", r#"{"import":null}"#, "`-pthread`")),
     guest("memory-two", Contained),
+    guest("names-of-functions", Fails("trap", r#"{"trap":"wasm `unreachable` instruction executed"}"#, "unreachable")),
     guest("out-of-bounds", Fails("trap", r#"{"trap":"out of bounds memory access"}"#, "bounds")),
     guest("output-bomb", Fails("output_too_large", r#"{"output_bytes":1048576}"#, "output_bytes")),
     guest(

@@ -5,6 +5,7 @@ use super::findings::Findings;
 use super::limits::Limit;
 use super::problem::Problem;
 use super::provided::Provided;
+use crate::error::quoted;
 use wasmparser::{
     BinaryReader, CanonicalFunction, ComponentExport, ComponentExternalKind, ComponentInstance, Instance, Payload,
 };
@@ -168,7 +169,7 @@ impl Component {
     /// What keeps the component from being run as a WASI command.
     pub fn check(&mut self) -> Result {
         if let Some(import) = self.import.take() {
-            return Err(Problem::Unmet(import));
+            return Err(Problem::Unmet(quoted(&import).into_owned()));
         }
         if !self.runs {
             let message = "it does not export `wasi:cli/run`: it is no WASI command";

@@ -6,6 +6,7 @@ use super::limits::Limit;
 use super::problem::{Place, Problem};
 use super::provided::{Provided, Signature};
 use super::types::Types;
+use crate::error::quoted;
 use wasmparser::{
     BinaryReader, ElementItems, ElementKind, ExternalKind, Import, MemoryType, Payload, TableInit, TableType, TypeRef,
 };
@@ -244,7 +245,7 @@ fn wrong_start() -> Problem {
 
 /// What is wrong with an import. A function is of the type `ty`.
 fn unmet(import: &Import<'_>, ty: Option<Signature>, provided: &dyn Provided) -> Option<Problem> {
-    let name = || format!("{}.{}", import.module, import.name);
+    let name = || format!("{}.{}", quoted(import.module), quoted(import.name));
     let Some(known) = provided.function(import.module, import.name) else {
         return Some(Problem::Unmet(name()));
     };
