@@ -23,7 +23,7 @@ use crate::config::{Deterministic, Limits};
 use crate::directories::Grant;
 use crate::error::Phase;
 use crate::host::HostFunctions;
-use crate::jobs::Deadline;
+use crate::jobs::{Deadline, Stop};
 use crate::origins::HttpGrant;
 use crate::shared::Share;
 use std::collections::BTreeMap;
@@ -50,6 +50,8 @@ pub(crate) struct Sandbox {
     entry: Arc<RuntimeEntry>,
     policy: Share<Policy>,
     fuel: Option<u64>,
+    /// What its host calls have cost since the deadline was looked at, see [`Sandbox::spend`].
+    spent: usize,
 }
 
 /// What an executor grants all its guests.
@@ -94,7 +96,21 @@ impl Sandbox {
             #[cfg(feature = "components")]
             world: None,
             policy,
+            spent: 0,
         }
+    }
+
+    /// Notes that a host call is begun, or works on so many bytes, and looks at the deadline now and then: compiled code does so
+    /// in loops and where functions begin, but not between calls in a row.
+    pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), Stop> {
+        /// A look costs as much as copying some hundred bytes, and 64 calls that do nothing take some microseconds.
+        const BETWEEN_LOOKS: usize = 1 << 20;
+        self.spent = self.spent.saturating_add(bytes);
+        if self.spent >= BETWEEN_LOOKS {
+            self.spent = 0;
+            self.deadline.patience()?;
+        }
+        Ok(())
     }
 
     /// Gives a module the granted directories, if there are any.

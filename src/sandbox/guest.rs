@@ -10,6 +10,9 @@ use wasmtime_wasi::p1::types::Errno;
 /// subscriptions.
 const MAX_VECTOR: u32 = 1024;
 
+/// What a host call costs besides the bytes that it works on, in bytes.
+const CALL: usize = 16 << 10;
+
 /// Why a function did not do what it was asked: an answer to the guest, or the guest's end.
 pub(super) enum Failure {
     Errno(Errno),
@@ -39,6 +42,7 @@ pub(super) struct Guest<'a> {
 impl<'a> Guest<'a> {
     pub(super) fn of(caller: &'a mut Caller<'_, Sandbox>) -> Result<Self> {
         let (memory, sandbox) = memory(caller)?.data_and_store_mut(caller);
+        sandbox.spend(CALL)?;
         Ok(Guest { memory, sandbox })
     }
 

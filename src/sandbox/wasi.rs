@@ -168,6 +168,7 @@ pub(super) fn fd_read(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, r
     for index in 0..bounded(count)? {
         let (at, len) = guest.iovec(iovecs, index)?;
         let buffer = guest.memory.get_mut(at as usize..at as usize + len as usize).ok_or(Errno::Fault)?;
+        guest.sandbox.spend(len as usize)?;
         let got = guest.sandbox.stdio.read(buffer);
         total += got as u32;
         if got < len as usize {
@@ -187,6 +188,7 @@ pub(super) fn fd_write(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, 
         let (at, len) = guest.iovec(iovecs, index)?;
         let bytes = guest.memory.get(at as usize..at as usize + len as usize).ok_or(Errno::Fault)?;
         total = total.checked_add(len).ok_or(Errno::Overflow)?;
+        guest.sandbox.spend(len as usize)?;
         match stream {
             Stream::Stderr => guest.sandbox.stdio.write_stderr(bytes),
             _ => guest.sandbox.stdio.write_stdout(bytes).map_err(|e| Failure::Stop(e.into()))?,

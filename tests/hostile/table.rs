@@ -27,6 +27,7 @@ pub enum Expected {
 }
 
 pub const GUESTS: &[Guest] = &[
+    guest("calls-in-a-row", Timeout("run")),
     guest("deep-recursion", Fails("trap", r#"{"trap":"call stack exhausted"}"#, "stack")),
     guest("deep-recursion-host", Fails("trap", r#"{"trap":"call stack exhausted"}"#, "stack")),
     guest("division-by-zero", Fails("trap", r#"{"trap":"integer divide by zero"}"#, "zero")),
@@ -131,7 +132,20 @@ pub fn catalog() -> Catalog {
     let answer = r#"{"status":"ok","output":"contained"}"#.as_bytes();
     let functions = "(func (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))\n".repeat(50_000);
     let many = crate::common::writer(answer, b"", "").replacen("(func $put", &format!("{functions} (func $put"), 1);
-    files().iter().fold(Catalog::new().with("functions-50000", &many), |catalog, path| {
+    // No loop and no other function, where compiled code would look at the deadline: 5,000 times 1,000 times 64 KiB to stderr.
+    let write = "(drop (call $write (i32.const 2) (i32.const 0) (i32.const 1000) (i32.const 8000)))".repeat(5000);
+    let row = format!(
+        r#"(module
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 16)
+        (func (export "_start") (local $i i32)
+            (loop $more
+                (i32.store offset=4 (i32.mul (local.get $i) (i32.const 8)) (i32.const 65536))
+                (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000))))
+            {write}))"#
+    );
+    let generated = Catalog::new().with("functions-50000", &many).with("calls-in-a-row", &row);
+    files().iter().fold(generated, |catalog, path| {
         let name = path.file_stem().unwrap().to_str().unwrap();
         catalog.with(name, &std::fs::read_to_string(path).unwrap())
     })
