@@ -7,11 +7,13 @@ pub(crate) mod component;
 pub(crate) mod files;
 mod guest;
 pub(crate) mod host;
+mod limiter;
 pub(crate) mod poll;
 mod run;
 pub(crate) mod stack;
 pub(crate) mod wasi;
 
+pub(crate) use limiter::{FIRST_HEAP_BYTES, INSTANCES, Limiter, MEMORIES, Refused, TABLE_ELEMENTS, TABLES};
 pub(crate) use run::{Captured, Ending, Run, run};
 
 use clock::Clock;
@@ -28,7 +30,7 @@ use crate::origins::HttpGrant;
 use crate::shared::Share;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use wasmtime::{Memory, ResourceLimiter};
+use wasmtime::Memory;
 
 /// The state of one call's store.
 pub(crate) struct Sandbox {
@@ -273,214 +275,5 @@ impl Stdio {
         let stderr = if self.stderr_cut { format!("[…]{tail}") } else { tail.into_owned() };
         buffers::give_back(self.stdin);
         (self.stdout, stderr)
-    }
-}
-
-/// Bounds what a guest allocates, and remembers that it was refused.
-pub(crate) struct Limiter {
-    memory_bytes: usize,
-    memory: usize,
-    heap: Option<Heap>,
-    table_elements: usize,
-    pub peak: usize,
-    /// The limit at which it was refused last.
-    pub refused: Option<Refused>,
-}
-
-/// The garbage-collected heap of a guest that has one. wasmtime does not tell which memory grows, but it makes the heap before
-/// all memories, with [`FIRST_HEAP_BYTES`], declares no maximum for it and grows it to at least twice its size.
-#[derive(Default)]
-struct Heap {
-    /// The sizes of all memories and of the heap.
-    sizes: Vec<usize>,
-    /// The sizes that the heap may have: one, unless a memory has had the same size and has grown as a heap does.
-    own: Vec<usize>,
-    /// The limit at which it was refused last. A collection may have made that good.
-    refused: Option<Refused>,
-}
-
-/// What a guest wanted too much of, under the name of its limit, and the limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub limit: &'static str,
-    pub value: u64,
-}
-
-/// The size with which a garbage-collected heap is made, in bytes. It doubles as it grows, so that few memories ever have its
-/// size, by which [`Heap`] knows it.
-pub(crate) const FIRST_HEAP_BYTES: usize = 3 << 16;
-/// The largest such heap, however large `memory_bytes` is: a collection that has begun is finished even when the deadline
-/// passes, and copies up to half of the heap.
-const HEAP_BYTES: usize = FIRST_HEAP_BYTES << 9;
-/// Elements of one guest's tables together, 8 bytes each on the host; the largest known guest (CPython) takes about
-/// 100,000.
-pub(crate) const TABLE_ELEMENTS: usize = 1_000_000;
-/// Tables and memories of one guest; `module_cache` refuses a module that has more.
-pub(crate) const TABLES: usize = 64;
-pub(crate) const MEMORIES: usize = 16;
-/// Core instances of one guest: a module is one, a component has one for each of its parts. The largest known (CPython) has
-/// about 50.
-pub(crate) const INSTANCES: usize = 64;
-
-impl Limiter {
-    fn new(memory_bytes: u64) -> Self {
-        let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
-        Limiter { memory_bytes, memory: 0, heap: None, table_elements: 0, peak: 0, refused: None }
-    }
-
-    /// Expects a garbage-collected heap beside the guest's memories.
-    pub fn expect_heap(&mut self) {
-        self.heap = Some(Heap::default());
-    }
-
-    /// Whether memory has grown to `total` bytes, or why not.
-    fn grown(&mut self, total: usize, refused: Option<Refused>) -> bool {
-        if refused.is_some() {
-            self.refused = refused;
-            return false;
-        }
-        self.memory = total;
-        self.peak = self.peak.max(total);
-        true
-    }
-
-    /// Notes that an object found no room in the heap, which ends the guest.
-    pub fn is_out_of_heap(&mut self) {
-        let refused = self.heap.as_ref().and_then(|heap| heap.refused);
-        self.refused = refused.or(Some(Refused { limit: "memory_bytes", value: self.memory_bytes as u64 }));
-    }
-}
-
-impl Heap {
-    /// Whether it may be the heap that grows. What is taken for it and is not is bounded like it, and is not named as the reason
-    /// if the guest fails later.
-    fn may_grow(&self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
-        const NO_MAXIMUM: usize = 1 << 32;
-        maximum == Some(NO_MAXIMUM) && self.own.contains(&current) && desired >= 2 * current
-    }
-
-    /// Notes a memory that is made or has grown, which may be the heap.
-    fn note(&mut self, current: usize, desired: usize, may_be_heap: bool) {
-        match self.sizes.iter_mut().find(|size| current > 0 && **size == current) {
-            Some(size) => *size = desired,
-            None => self.sizes.push(desired),
-        }
-        if may_be_heap || self.own.is_empty() {
-            self.own.push(desired);
-            self.own.retain(|size| self.sizes.contains(size));
-        }
-    }
-}
-
-impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if is_its_own_maximum(desired, maximum, self.memory_bytes) {
-            return Ok(false);
-        }
-        let total = self.memory.saturating_add(desired.saturating_sub(current));
-        let memory_bytes = self.memory_bytes;
-        let mut refused =
-            (total > memory_bytes).then_some(Refused { limit: "memory_bytes", value: memory_bytes as u64 });
-        let Some(heap) = &mut self.heap else {
-            return Ok(self.grown(total, refused));
-        };
-        let may_be_heap = heap.may_grow(current, desired, maximum);
-        if may_be_heap && desired > HEAP_BYTES && refused.is_none() {
-            refused = Some(Refused { limit: "heap_bytes", value: HEAP_BYTES as u64 });
-        }
-        match refused {
-            None => heap.note(current, desired, may_be_heap),
-            Some(_) if may_be_heap => {
-                heap.refused = refused;
-                return Ok(false);
-            }
-            Some(_) => {}
-        }
-        Ok(self.grown(total, refused))
-    }
-
-    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if is_its_own_maximum(desired, maximum, TABLE_ELEMENTS) {
-            return Ok(false);
-        }
-        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
-        if total > TABLE_ELEMENTS {
-            self.refused = Some(Refused { limit: "table_elements", value: TABLE_ELEMENTS as u64 });
-            return Ok(false);
-        }
-        self.table_elements = total;
-        Ok(true)
-    }
-
-    fn instances(&self) -> usize {
-        INSTANCES
-    }
-
-    fn tables(&self) -> usize {
-        TABLES
-    }
-
-    fn memories(&self) -> usize {
-        MEMORIES
-    }
-}
-
-/// Whether a growth fails by what the module itself declares, below the limit: wasmtime asks the limiter first, and such a
-/// growth must neither be counted nor taken for a refusal of ours.
-fn is_its_own_maximum(desired: usize, maximum: Option<usize>, limit: usize) -> bool {
-    maximum.is_some_and(|maximum| maximum < limit && desired > maximum)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PAGE: usize = 1 << 16;
-    const NO_MAXIMUM: Option<usize> = Some(1 << 32);
-
-    fn grows(limiter: &mut Limiter, current: usize, desired: usize, maximum: Option<usize>) -> bool {
-        limiter.memory_growing(current, desired, maximum).unwrap_or(false)
-    }
-
-    #[test]
-    fn a_heap_that_is_refused_more_is_no_reason_until_the_guest_is_out_of_it() {
-        let mut limiter = Limiter::new(1 << 20);
-        limiter.expect_heap();
-        assert!(grows(&mut limiter, 0, FIRST_HEAP_BYTES, NO_MAXIMUM));
-        // A memory that is made and grows beside it.
-        assert!(grows(&mut limiter, 0, PAGE, NO_MAXIMUM) && grows(&mut limiter, PAGE, 2 * PAGE, NO_MAXIMUM));
-        assert!(grows(&mut limiter, FIRST_HEAP_BYTES, 2 * FIRST_HEAP_BYTES, NO_MAXIMUM));
-        assert!(!grows(&mut limiter, 2 * FIRST_HEAP_BYTES, 8 * FIRST_HEAP_BYTES, NO_MAXIMUM));
-        assert_eq!((limiter.refused, limiter.peak), (None, 2 * FIRST_HEAP_BYTES + 2 * PAGE));
-        limiter.is_out_of_heap();
-        assert_eq!(limiter.refused, Some(Refused { limit: "memory_bytes", value: 1 << 20 }));
-    }
-
-    /// A memory that has the heap's size, and grows as a heap does.
-    #[test]
-    fn no_memory_takes_the_place_of_the_heap() {
-        let mut limiter = Limiter::new(1 << 40);
-        limiter.expect_heap();
-        assert!(grows(&mut limiter, 0, FIRST_HEAP_BYTES, NO_MAXIMUM) && grows(&mut limiter, 0, 3 * PAGE, NO_MAXIMUM));
-        assert!(grows(&mut limiter, 3 * PAGE, 7 * PAGE, NO_MAXIMUM));
-        let mut heap = FIRST_HEAP_BYTES;
-        while grows(&mut limiter, heap, 2 * heap, NO_MAXIMUM) {
-            heap *= 2;
-        }
-        assert_eq!(heap, HEAP_BYTES);
-    }
-
-    #[test]
-    fn a_memory_that_is_refused_more_is_the_reason_at_once() {
-        for expects_heap in [false, true] {
-            let mut limiter = Limiter::new(1 << 20);
-            if expects_heap {
-                limiter.expect_heap();
-                assert!(grows(&mut limiter, 0, FIRST_HEAP_BYTES, NO_MAXIMUM));
-            }
-            assert!(grows(&mut limiter, 0, PAGE, NO_MAXIMUM));
-            assert!(!grows(&mut limiter, PAGE, 100 * PAGE, NO_MAXIMUM));
-            assert_eq!(limiter.refused, Some(Refused { limit: "memory_bytes", value: 1 << 20 }));
-        }
     }
 }
