@@ -32,6 +32,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 /// A directory that is open for as long as this lives. Executors that name the same one share it.
@@ -40,6 +41,8 @@ pub(crate) struct HostDirectory {
     role: Role,
     /// As it was when the directory was opened.
     line: Line,
+    /// Whether an executor has granted it for writing.
+    is_written: AtomicBool,
     /// The same directory for components, once one was given it.
     #[cfg(feature = "components")]
     preopen: once_cell::sync::OnceCell<wasmtime_wasi::filesystem::Dir>,
@@ -68,8 +71,6 @@ pub(crate) struct Registry {
     index: Index,
     /// Granted directories inside of others, which guests may move there.
     nested: Vec<Weak<HostDirectory>>,
-    /// Where guests may write, or could while an executor granted it, by names that no other directory gets.
-    written: HashSet<Place>,
     /// How many there were when those that are closed were forgotten last.
     kept: usize,
 }
@@ -84,6 +85,27 @@ pub(crate) enum Refusal {
 /// `arawn` in the platform's cache directory, as it is named when the process first asks.
 pub(crate) static PLATFORM_CACHE: LazyLock<Option<PathBuf>> =
     LazyLock::new(|| dirs::cache_dir().map(|directory| directory.join("arawn")));
+
+/// Where guests may write, or could while an executor granted it, by names that no other directory gets. Its own lock, since a
+/// directory may be closed under the registry's.
+static WRITTEN: LazyLock<Mutex<HashSet<Place>>> = LazyLock::new(Mutex::default);
+
+fn written() -> MutexGuard<'static, HashSet<Place>> {
+    WRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The place at or above a line where guests could write, if there is one.
+fn written_at(line: &Line) -> Option<Place> {
+    let written = written();
+    line.own.iter().chain(&line.above).find(|place| written.contains(place)).cloned()
+}
+
+/// Notes that guests may write what is at this line, unless that is known.
+fn note_written(line: &Line) {
+    if written_at(line).is_none() {
+        written().extend(line.own.iter().filter(|place| place.is_lasting(&line.own)).cloned());
+    }
+}
 
 /// The right to open directories. Whoever opens several keeps it until the last is open, so that another thread sees all of
 /// them or none.
@@ -112,8 +134,9 @@ impl Registry {
         let mut resolved = self.resolved(path, Role::Code)?;
         let line = Line::of(&resolved)?;
         self.check(Role::Code, &line)?;
-        if let Some(written) = line.own.iter().chain(&line.above).find(|place| self.written.contains(place)) {
-            let message = format!("{} is where guests could write: {written}", line.path.display());
+        if let Some(written) = written_at(&line) {
+            let path = line.path.display();
+            let message = format!("{path} is where guests of this process may write, or could: {written}");
             return Err(Refusal::Overlap(message));
         }
         if !resolved.missing.is_empty() {
@@ -140,21 +163,10 @@ impl Registry {
         }
         if config.write {
             if let Some(platform) = PLATFORM_CACHE.as_deref() {
-                let unknown = |error: io::Error| {
-                    refused(format!("the platform's cache, {}, cannot be looked at: {error}", platform.display()))
-                };
-                let resolved = resolve(platform).map_err(unknown)?;
-                let platform = Line::of(&resolved).map_err(unknown)?;
-                if let Some(relation) = line.relation(&platform) {
-                    return Err(refused(overlap(Role::Granted, line, relation, &platform)));
-                }
-                let id = id_of(&*directory.dir).map_err(failed)?;
-                if resolved.passed.contains(&id) {
-                    let (path, cache) = (line.path.display(), platform.path.display());
-                    return Err(refused(format!("the way to the platform's cache, {cache}, leads by way of {path}")));
-                }
+                check_platform(line, platform).map_err(refused)?;
             }
-            self.written.extend(line.own.iter().filter(|place| place.is_lasting(&line.own)).cloned());
+            note_written(line);
+            directory.is_written.store(true, Ordering::Relaxed);
         }
         let config = GrantedDir { host: line.path.clone(), ..config.clone() };
         Ok(Grant { guest: Arc::from(&*config.guest), config, directory })
@@ -163,29 +175,27 @@ impl Registry {
     /// Follows a path, unless guests decide where it leads.
     fn resolved(&self, path: &Path, role: Role) -> Result<Resolved, Refusal> {
         let resolved = resolve(path)?;
-        let by_way_of = match role {
-            Role::Code => self.granted(&resolved.passed, |_| true),
-            Role::Granted => self.granted(&resolved.linked, |line| {
-                line.own.iter().chain(&line.above).any(|place| self.written.contains(place))
-            }),
-        };
-        match by_way_of {
-            None => Ok(resolved),
-            Some(granted) => {
-                let (path, granted) = (path.display(), granted.path().display().to_string());
-                let what = match role {
-                    Role::Code => "by way of a directory that guests are granted",
-                    Role::Granted => "through a link in a directory that guests may write",
-                };
-                Err(Refusal::Overlap(format!("{path} leads {what}: {granted}")))
+        let path = path.display();
+        if role == Role::Code
+            && let Some(granted) = self.granted(&resolved.passed)
+        {
+            let granted = granted.path().display();
+            let message = format!("{path} leads by way of a directory that guests are granted: {granted}");
+            return Err(Refusal::Overlap(message));
+        }
+        for (dir, at) in &resolved.turns {
+            if let Some(written) = written_at(&Line::of_open(dir, at)?) {
+                let message =
+                    format!("{path} leads through a link, or up, where guests may write, or could: {written}");
+                return Err(Refusal::Overlap(message));
             }
         }
+        Ok(resolved)
     }
 
-    /// A granted directory among these, of those whose line is `relevant`.
-    fn granted(&self, ids: &[Id], relevant: impl Fn(&Line) -> bool) -> Option<Arc<HostDirectory>> {
-        let open = ids.iter().flat_map(|id| self.index.at(&Place::Id(*id)));
-        open.into_iter().find(|open| open.role == Role::Granted && relevant(open.line()))
+    /// A granted directory among these.
+    fn granted(&self, ids: &[Id]) -> Option<Arc<HostDirectory>> {
+        ids.iter().flat_map(|id| self.index.at(&Place::Id(*id))).find(|open| open.role == Role::Granted)
     }
 
     fn admit(&mut self, resolved: Resolved, role: Role) -> Result<Arc<HostDirectory>, Refusal> {
@@ -202,20 +212,16 @@ impl Registry {
             dir: Arc::new(dir),
             role,
             line,
+            is_written: AtomicBool::new(false),
             #[cfg(feature = "components")]
             preopen: once_cell::sync::OnceCell::new(),
         });
         self.open.insert(key, Arc::downgrade(&directory));
-        if role == Role::Granted && self.is_nested(&directory.line) {
+        if role == Role::Granted && is_nested(&directory.line) {
             self.nested.push(Arc::downgrade(&directory));
         }
         self.index.add(&directory);
         Ok(directory)
-    }
-
-    /// Whether guests may move the directory at this line.
-    fn is_nested(&self, line: &Line) -> bool {
-        line.above.iter().any(|place| self.written.contains(place))
     }
 
     /// Forgets directories that are closed, as often as their number has doubled.
@@ -237,7 +243,9 @@ impl Registry {
         }
         if role == Role::Code {
             for granted in self.nested.iter().filter_map(Weak::upgrade) {
-                if ids_of(&*granted.dir)?.iter().any(|id| line.own.contains(&Place::Id(*id))) {
+                // Guests can bury a directory deeper than is looked: what is there is no catalog's.
+                let ids = ids_of(&*granted.dir).unwrap_or_default();
+                if ids.iter().any(|id| line.own.contains(&Place::Id(*id))) {
                     return Err(Refusal::Overlap(overlap(role, line, Relation::Holds, granted.line())));
                 }
             }
@@ -253,13 +261,44 @@ impl Registry {
     /// Looks whether a directory of a cache, open as `dir`, is or lies in a granted one now, wherever the host has moved either.
     pub fn check_use(dir: &impl AsFd) -> Result<(), Refusal> {
         let ids = ids_of(dir)?;
-        match lock().granted(&ids, |_| true) {
+        match lock().granted(&ids) {
             Some(granted) => {
                 let granted = granted.path().display().to_string();
                 Err(Refusal::Overlap(format!("the cache is in a directory that guests are granted: {granted}")))
             }
             None => Ok(()),
         }
+    }
+}
+
+/// Whether guests may move the directory at this line.
+fn is_nested(line: &Line) -> bool {
+    let written = written();
+    line.above.iter().any(|place| written.contains(place))
+}
+
+/// Keeps a directory that guests may write apart from the platform's cache, and from the way there. Where this user may not
+/// look at that way, its name has to do.
+fn check_platform(line: &Line, platform: &Path) -> Result<(), String> {
+    let Ok(resolved) = resolve(platform) else {
+        return match platform.starts_with(&line.path) {
+            true => Err(format!("{} holds the platform's cache: {}", line.path.display(), platform.display())),
+            false => Ok(()),
+        };
+    };
+    let failed = |error: io::Error| format!("the platform's cache, {}: {error}", platform.display());
+    let cache = Line::of(&resolved).map_err(failed)?;
+    if let Some(relation) = line.relation(&cache) {
+        return Err(overlap(Role::Granted, line, relation, &cache));
+    }
+    let mut is_on_the_way = resolved.passed.iter().any(|id| line.own.contains(&Place::Id(*id)));
+    for (dir, at) in &resolved.turns {
+        let turn = Line::of_open(dir, at).map_err(failed)?;
+        is_on_the_way |= matches!(line.relation(&turn), Some(Relation::Is | Relation::Holds));
+    }
+    match is_on_the_way {
+        true => Err(format!("the way to the platform's cache, {}, leads by way of it", platform.display())),
+        false => Ok(()),
     }
 }
 
@@ -284,6 +323,17 @@ impl HostDirectory {
 
     fn line(&self) -> &Line {
         &self.line
+    }
+}
+
+/// The host may have moved it: where it is now guests could write too.
+impl Drop for HostDirectory {
+    fn drop(&mut self) {
+        if self.is_written.load(Ordering::Relaxed)
+            && let Ok(line) = Line::of_open(&*self.dir, &self.line.path)
+        {
+            note_written(&line);
+        }
     }
 }
 

@@ -180,16 +180,22 @@ impl ModuleCache {
         let Job { metering, stacks, module_bytes, pin, .. } = job;
         let errand = Errand { module, metering, stacks, module_bytes, pin };
         let start = |landing| {
-            let fly = move || self.fly(engine, &job, landing);
+            let fly = move || {
+                let writing = self.fly(engine, &job, landing);
+                // So that whoever waits for the write finds the cache closed.
+                drop(job);
+                drop(writing);
+            };
             spawn_with_stack("arawn-load", COMPILE_STACK, fly).map(drop)
         };
         self.flights.flight(errand, start)
     }
 
-    fn fly(&self, engine: &'static Engine, job: &Job, landing: Landing) {
+    /// The guard that it returns is what closing an executor waits for.
+    fn fly(&self, engine: &'static Engine, job: &Job, landing: Landing) -> impl Drop + use<> {
         let result = crate::panics::caught(|| self.obtain(engine, job));
         // Begun before a caller can go on to close its executor, which waits for writes.
-        let _writing = disk_cache::COUNTERS.begin_write();
+        let writing = disk_cache::COUNTERS.begin_write();
         let (prepared, news) = match result {
             Ok(Obtained { prepared, artifact, version }) => {
                 let (sha, heap) = (prepared.compiled.sha, prepared.compiled.heap);
@@ -199,14 +205,17 @@ impl ModuleCache {
         };
         landing.land(prepared);
         // Only now, so that no caller waits for the disk.
-        let (Some((sha, heap, artifact, version)), Some(disk)) = (news, &job.disk) else { return };
-        let Ok(Profile { compatibility: Some(compatibility), .. }) = engine.profile(job.metering) else { return };
+        let (Some((sha, heap, artifact, version)), Some(disk)) = (news, &job.disk) else { return writing };
+        let Ok(Profile { compatibility: Some(compatibility), .. }) = engine.profile(job.metering) else {
+            return writing;
+        };
         if let Some((path, identity)) = version {
             disk.record(compatibility, &path, &identity, &sha);
         }
         if let Some(artifact) = artifact {
             disk.store(compatibility, &sha, heap, &artifact, engine.options.disk_cache_bytes);
         }
+        writing
     }
 
     fn obtain(&self, engine: &'static Engine, job: &Job) -> Result<Obtained> {

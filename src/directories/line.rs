@@ -1,8 +1,8 @@
 //! Where a directory is: itself and all that are above it.
 
 use super::resolve::Resolved;
-use cap_std::fs::Dir;
 use rustix::fs::{Mode, OFlags};
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -90,8 +90,17 @@ pub(super) struct Line {
 impl Line {
     /// Of what a path has led to, which need not exist: where it would be made.
     pub fn of(resolved: &Resolved) -> io::Result<Self> {
-        let Resolved { dir, missing, .. } = resolved;
-        let mut path = path_now(dir).unwrap_or_else(|| resolved.path.clone());
+        Line::below(&resolved.dir, &resolved.path, &resolved.missing)
+    }
+
+    /// Of an open directory that was at that path.
+    pub fn of_open(dir: &impl AsFd, path: &Path) -> io::Result<Self> {
+        Line::below(dir, path, &[])
+    }
+
+    /// Of what is missing, by these names, below an open directory.
+    fn below(dir: &impl AsFd, path: &Path, missing: &[OsString]) -> io::Result<Self> {
+        let mut path = path_now(dir).unwrap_or_else(|| path.to_owned());
         let mut ids = ids_of(dir)?.into_iter().map(Place::Id);
         let own_id = if missing.is_empty() { ids.next() } else { None };
         let inside = inside(dir, &path);
@@ -201,14 +210,14 @@ fn unescaped(mut field: &[u8]) -> PathBuf {
 
 /// Where the kernel says that a directory is, if it says so.
 #[cfg(target_os = "linux")]
-pub(super) fn path_now(dir: &Dir) -> Option<PathBuf> {
+pub(super) fn path_now(dir: &impl AsFd) -> Option<PathBuf> {
     use std::os::fd::AsRawFd;
-    fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok()
+    fs::read_link(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd())).ok()
 }
 
 /// The kernel is not asked.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn path_now(_dir: &Dir) -> Option<PathBuf> {
+pub(super) fn path_now(_dir: &impl AsFd) -> Option<PathBuf> {
     None
 }
 

@@ -26,8 +26,9 @@ pub(super) struct Resolved {
     pub missing: Vec<OsString>,
     /// The directories by way of which the path leads.
     pub passed: Vec<Id>,
-    /// Those of them in which it has met a link.
-    pub linked: Vec<Id>,
+    /// Those of them, with their paths, of which only the moment says where the path goes on: it has met a link there, or goes
+    /// on in what is above.
+    pub turns: Vec<(OwnedFd, PathBuf)>,
 }
 
 enum Step {
@@ -58,7 +59,7 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
     let path = std::path::absolute(path)?;
     let mut left: VecDeque<Step> = steps(&path).collect();
     let (mut dir, mut at) = (root()?, PathBuf::from("/"));
-    let (mut missing, mut passed, mut linked) = (Vec::new(), vec![id_of(&dir)?], Vec::new());
+    let (mut missing, mut passed, mut turns, mut links) = (Vec::new(), vec![id_of(&dir)?], Vec::new(), 0);
     while let Some(step) = left.pop_front() {
         let name = match step {
             Step::Root => {
@@ -67,7 +68,8 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
             }
             Step::Up if missing.pop().is_some() => continue,
             Step::Up => {
-                dir = open(&dir, "..", LOOK_UP | OFlags::DIRECTORY)?;
+                let up = open(&dir, "..", LOOK_UP | OFlags::DIRECTORY)?;
+                turns.push((std::mem::replace(&mut dir, up), at.clone()));
                 at.pop();
                 passed.push(id_of(&dir)?);
                 continue;
@@ -94,10 +96,11 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
         };
         match (kind, next) {
             (FileType::Symlink, _) => {
-                linked.push(id_of(&dir)?);
-                if linked.len() > MOST_LINKS {
+                links += 1;
+                if links > MOST_LINKS {
                     return Err(Errno::LOOP.into());
                 }
+                turns.push((dir.try_clone()?, at.clone()));
                 let target = rustix::fs::readlinkat(&dir, &*name, Vec::new())?;
                 let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
                 steps(&target).rev().for_each(|step| left.push_front(step));
@@ -109,7 +112,7 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
             _ => return Err(Errno::NOTDIR.into()),
         }
     }
-    Ok(Resolved { dir: Dir::from_std_file(File::from(dir)), path: at, missing, passed, linked })
+    Ok(Resolved { dir: Dir::from_std_file(File::from(dir)), path: at, missing, passed, turns })
 }
 
 impl Resolved {

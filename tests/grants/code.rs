@@ -163,8 +163,43 @@ fn a_link_that_a_guest_has_made_leads_neither_to_code_nor_to_a_grant() {
     assert_refused(&json!({"cache_dir": setup.path("rw/link/cache")}), "cache_dir");
     assert_refused(&json!({"cache_dir": null, "runtimes_dir": setup.path("rw/link/catalog")}), "runtimes_dir");
     assert_refused(&granted(&setup.path("rw/link")), "capabilities.dirs[0].host");
+    // Deeper, and by way of what is above.
+    let deeper = json!([["path_create_directory", 3, "a"], ["path_symlink", "../../aside", 3, "a/link"]]);
+    assert_eq!(errnos(&guest, deeper), [0, 0]);
+    let ways = ["rw/link", "rw/a/link", "rw/a/../../aside"];
+    for way in ways {
+        assert_refused(&granted(&setup.path(way)), "capabilities.dirs[0].host");
+    }
     assert_eq!(fs::read_dir(setup.path("aside")).unwrap().count(), 0);
     close(&guest);
+    // The links are still there.
+    for way in ways {
+        assert_refused(&granted(&setup.path(way)), "capabilities.dirs[0].host");
+        assert_refused(&json!({"cache_dir": setup.path(way)}), "cache_dir");
+    }
+    close(&executor(granted(&setup.path("aside"))));
+}
+
+/// The host moves a directory that guests may write, and makes it a cache once nobody is granted it.
+#[test]
+fn a_cache_is_refused_where_guests_could_write_before_it_was_moved() {
+    let setup = Setup::new();
+    let holder = executor(granted(&setup.path("rw")));
+    fs::rename(setup.path("rw"), setup.path("moved")).unwrap();
+    close(&holder);
+    assert_refused(&json!({"cache_dir": setup.path("moved/cache")}), "cache_dir");
+}
+
+/// Where this user may not look at the way to the platform's cache, nobody is kept from granting something else.
+#[test]
+fn a_platforms_cache_that_cannot_be_looked_at_is_in_nobodys_way() {
+    let setup = Setup::new();
+    fs::write(setup.path("file"), "").unwrap();
+    let wrapper = ["env", &format!("XDG_CACHE_HOME={}", setup.path("file/home").display())];
+    let mut grant = granted(&setup.path("rw"));
+    grant["cache_dir"] = Value::Null;
+    let replies = in_new_process_under(&wrapper, &[("arawn_executor_new", grant)]);
+    assert_eq!(replies[0]["status"], "ok", "{replies:?}");
 }
 
 /// A directory and a link that take each other's name all the time, as a guest can have them do.
