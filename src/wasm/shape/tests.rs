@@ -31,7 +31,7 @@ fn problem(wasm: &[u8]) -> String {
 }
 
 /// The builtins, what `make guests` has built, and the files that `ARAWN_GUESTS` names, of which it is printed what they have:
-/// that is where the limits come from. Each has a quarter at most of what it may have.
+/// that is where the limits come from. Each has a quarter at most of what it may have, but for data segments.
 #[test]
 fn real_guests_are_far_from_the_limits() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -62,7 +62,9 @@ fn real_guests_are_far_from_the_limits() {
         assert!(is_known, "{}: {problem:?}", path.display());
         for limit in Limit::ALL {
             let found = findings.tally.of(*limit);
-            assert!(4 * found <= limit.most(), "{}: {found} {}", path.display(), limit.what());
+            // That of data segments is the web's, which Go's linker comes near to and never beyond.
+            let times = if *limit == Limit::DataSegments { 1 } else { 4 };
+            assert!(times * found <= limit.most(), "{}: {found} {}", path.display(), limit.what());
         }
     }
 }
