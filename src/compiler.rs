@@ -29,9 +29,11 @@ mod implementation {
         Some(hex(&hasher.0.finalize()[..16]))
     }
 
-    /// Compiles on the library's own threads. A panic on one of them goes on in the caller.
-    pub fn compile(name: &str, engine: &Engine, kind: Kind, wasm: &[u8]) -> Result<Vec<u8>> {
-        let artifact = pool()?.install(|| match kind {
+    /// Compiles on the library's own threads: a small module on one that no large one uses. A panic on one of them goes on in
+    /// the caller.
+    pub fn compile(name: &str, engine: &Engine, kind: Kind, wasm: &[u8], is_small: bool) -> Result<Vec<u8>> {
+        let pool = if is_small { small_pool()? } else { pool()? };
+        let artifact = pool.install(|| match kind {
             Kind::Module => engine.precompile_module(wasm),
             Kind::Component => engine.precompile_component(wasm),
         });
@@ -41,17 +43,22 @@ mod implementation {
     /// One thread for each processor. rayon's own pool would print what panics say on the host's stderr.
     fn pool() -> Result<&'static ThreadPool> {
         static POOL: OnceCell<ThreadPool> = OnceCell::new();
-        POOL.get_or_try_init(|| {
-            // As many as there are processors, whatever the host's environment tells rayon.
-            let processors = thread::available_parallelism().map_or(1, NonZero::get);
-            let builder =
-                ThreadPoolBuilder::new().num_threads(processors).thread_name(|index| format!("arawn-compile-{index}"));
-            let builder = builder.stack_size(COMPILE_STACK).start_handler(|_| {
-                threads::block_signals();
-                silence_panics();
-            });
-            threads::inherited_by(|| builder.build()).map_err(Error::internal)
-        })
+        // As many as there are processors, whatever the host's environment tells rayon.
+        POOL.get_or_try_init(|| pool_of(thread::available_parallelism().map_or(1, NonZero::get)))
+    }
+
+    fn small_pool() -> Result<&'static ThreadPool> {
+        static POOL: OnceCell<ThreadPool> = OnceCell::new();
+        POOL.get_or_try_init(|| pool_of(1))
+    }
+
+    fn pool_of(count: usize) -> Result<ThreadPool> {
+        let builder = ThreadPoolBuilder::new().num_threads(count).thread_name(|index| format!("arawn-code-{index}"));
+        let builder = builder.stack_size(COMPILE_STACK).start_handler(|_| {
+            threads::block_signals();
+            silence_panics();
+        });
+        threads::inherited_by(|| builder.build()).map_err(Error::internal)
     }
 
     struct Sha256Hasher(Sha256);
@@ -114,7 +121,7 @@ mod implementation {
         None
     }
 
-    pub fn compile(name: &str, _engine: &Engine, _kind: Kind, _wasm: &[u8]) -> Result<Vec<u8>> {
+    pub fn compile(name: &str, _engine: &Engine, _kind: Kind, _wasm: &[u8], _is_small: bool) -> Result<Vec<u8>> {
         Err(Error::Unsupported {
             message: format!(
                 "this build of libarawn has no compiler: it runs what a full build of the same version has compiled \

@@ -18,7 +18,7 @@ pub struct ExecutorConfig {
     /// Where compiled modules are kept between processes.
     #[serde(deserialize_with = "cache_dir")]
     pub cache_dir: CacheDir,
-    /// What one call may use.
+    /// What one call may use, and all calls together.
     #[serde(deserialize_with = "object")]
     pub limits: Limits,
     /// What guests may reach beyond their own memory.
@@ -63,7 +63,7 @@ fn cache_dir<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheDir, D::
     })
 }
 
-/// What one call may use. Each value is at least 1.
+/// What one call may use, and what the calls of an executor may use together. Each value is at least 1, but where 0 is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -79,6 +79,15 @@ pub struct Limits {
     pub module_bytes: u64,
     /// Wasmtime's fuel, about one unit an instruction; `null` does not count it.
     pub fuel: Option<u64>,
+    /// How many calls of the executor run at once; `null` stands for half of `pool_slots`. More wait within their deadline.
+    pub calls: Option<u64>,
+    /// Processor time of all guests together, in milliseconds for each second, counted by ticks of 2 ms; at most 1,000,000.
+    /// Once it is used up, a submitted call waits for its guest to begin, and a direct one is refused. `null` does not count it.
+    pub cpu_ms_per_s: Option<u64>,
+    /// The memories of all guests that run at once, in bytes; `null` sets no limit.
+    pub memory_total_bytes: Option<u64>,
+    /// Replies of submitted calls that were not polled, in bytes. Beyond it no call can be submitted.
+    pub reply_bytes: u64,
 }
 
 impl Default for Limits {
@@ -90,17 +99,23 @@ impl Default for Limits {
             stderr_bytes: 64 << 10,
             module_bytes: 256 << 20,
             fuel: None,
+            calls: None,
+            cpu_ms_per_s: None,
+            memory_total_bytes: None,
+            reply_bytes: 256 << 20,
         }
     }
 }
 
 /// A day: longer deadlines are a mistake in the unit.
 pub(crate) const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
+/// A thousand processors: more is a mistake in the unit.
+const MAX_CPU_MS_PER_S: u64 = 1_000_000;
 
 /// The limits that a request names; it may tighten the executor's, not widen them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[allow(missing_docs, reason = "the fields are those of `Limits`")]
+#[allow(missing_docs, reason = "the fields are those of `Limits` that are about one call")]
 pub struct RequestLimits {
     pub timeout_ms: Option<u64>,
     pub memory_bytes: Option<u64>,
@@ -119,9 +134,16 @@ impl Limits {
             ("limits.output_bytes", self.output_bytes),
             ("limits.module_bytes", self.module_bytes),
             ("limits.fuel", self.fuel.unwrap_or(1)),
+            ("limits.calls", self.calls.unwrap_or(1)),
+            ("limits.cpu_ms_per_s", self.cpu_ms_per_s.unwrap_or(1)),
+            ("limits.memory_total_bytes", self.memory_total_bytes.unwrap_or(1)),
+            ("limits.reply_bytes", self.reply_bytes),
         ];
         if let Some((path, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Some((path, "must be at least 1".to_owned()));
+        }
+        if self.cpu_ms_per_s.is_some_and(|ms| ms > MAX_CPU_MS_PER_S) {
+            return Some(("limits.cpu_ms_per_s", format!("must be at most {MAX_CPU_MS_PER_S}")));
         }
         (self.timeout_ms > MAX_TIMEOUT_MS)
             .then(|| ("limits.timeout_ms", format!("{} is more than a day ({MAX_TIMEOUT_MS})", self.timeout_ms)))
@@ -149,6 +171,7 @@ impl Limits {
                 None => self.fuel,
                 Some(_) => Some(tighten("limits.fuel", request.fuel, self.fuel.unwrap_or(u64::MAX))?),
             },
+            ..*self
         };
         match limits.out_of_range() {
             Some((path, message)) => Err(Error::InvalidRequest { path: path.to_owned(), message }),

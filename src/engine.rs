@@ -1,26 +1,28 @@
 //! The process-global engine: the pools of instances, one ticker for all deadlines, one set of slots.
 
 mod profile;
-mod slots;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod spec;
+mod ticker;
 
 pub(crate) use profile::{Demands, Imports, Metering, Pool, Profile, Stacks, Target};
-pub(crate) use slots::Slot;
+pub(crate) use ticker::TICK;
 
 use crate::config::Options;
 use crate::error::{Error, Phase, Result};
+use crate::fair::Tenant;
 use crate::jobs::{Deadline, Stop};
 use crate::module_cache::Kind;
 use crate::sandbox::stack;
 use crate::shared::Shard;
 use crate::signals;
+use crate::slots::{Slot, Slots};
 use crate::threads;
 use once_cell::sync::OnceCell;
-use slots::{Slots, Ticker};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use ticker::Ticker;
 
 static OPTIONS: Mutex<Option<Options>> = Mutex::new(None);
 static ENGINE: OnceCell<Engine> = OnceCell::new();
@@ -95,7 +97,7 @@ impl Engine {
         stack::is_large_enough();
         let made = || Profile::new(Metering::Off, &options, stacks);
         let plain = if options.signal_handlers { signals::install(made)? } else { made()? };
-        let slots = Slots::new(options.pool_slots);
+        let slots = Slots::new(options.pool_slots as usize);
         Ok(Engine {
             options,
             plain,
@@ -123,12 +125,12 @@ impl Engine {
 
     /// Takes a slot for one call, if one is free and nobody waits for it.
     pub fn free_slot(&'static self, shard: Shard) -> Result<Option<Slot>> {
-        self.slots.take_free(shard).map(|slot| self.ticker.wake(self).map(|()| slot)).transpose()
+        Slots::take_free(&self.slots, shard).map(|slot| self.ticker.wake(self).map(|()| slot)).transpose()
     }
 
     /// Takes a slot for one call, waiting for it until the deadline.
-    pub async fn slot(&'static self, deadline: &Deadline) -> Result<Slot> {
-        let slot = self.slots.take(deadline).await.map_err(|stop| self.not_begun(stop, deadline))?;
+    pub async fn slot(&'static self, tenant: Tenant, deadline: &Deadline) -> Result<Slot> {
+        let slot = Slots::take(&self.slots, tenant, deadline).await.map_err(|stop| self.not_begun(stop, deadline))?;
         self.ticker.wake(self)?;
         Ok(slot)
     }
@@ -137,7 +139,8 @@ impl Engine {
     pub fn not_begun(&self, stop: Stop, deadline: &Deadline) -> Error {
         match stop {
             Stop::Deadline => {
-                Error::Overloaded { timeout_ms: deadline.timeout_ms, pool_slots: self.options.pool_slots }
+                let (timeout_ms, value) = (deadline.timeout_ms, self.options.pool_slots.into());
+                Error::Overloaded { timeout_ms, limit: "pool_slots", value }
             }
             Stop::Cancelled => deadline.error(stop, Phase::Queue),
         }

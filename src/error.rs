@@ -66,9 +66,9 @@ pub enum Error {
     /// Somebody cancelled the call in `phase`.
     Cancelled { job: String, phase: Phase },
     /// No slot became free within the deadline.
-    Overloaded { timeout_ms: u64, pool_slots: u32 },
+    Overloaded { timeout_ms: u64, limit: &'static str, value: u64 },
     /// The executor has as many submitted calls as it may have.
-    QueueFull { queue: u32 },
+    QueueFull { limit: &'static str, value: u64 },
     /// No call of that name is under way.
     UnknownJob { job: String },
     /// A call of that name is under way.
@@ -251,10 +251,8 @@ impl Error {
             Error::Timeout { phase, timeout_ms } => json!({"phase": phase.as_str(), "timeout_ms": timeout_ms}),
             Error::MemoryExceeded { limit, value } => json!({*limit: value}),
             Error::FuelExhausted { fuel } => json!({"fuel": fuel}),
-            Error::Overloaded { timeout_ms, pool_slots } => {
-                json!({"timeout_ms": timeout_ms, "pool_slots": pool_slots})
-            }
-            Error::QueueFull { queue } => json!({"queue": queue}),
+            Error::Overloaded { timeout_ms, limit, value } => json!({"timeout_ms": timeout_ms, *limit: value}),
+            Error::QueueFull { limit, value } => json!({*limit: value}),
             Error::Cancelled { job, phase } => json!({"job": job, "phase": phase.as_str()}),
             Error::UnknownJob { job } | Error::JobExists { job } => json!({"job": job}),
             Error::HostFunctionFailed { name, .. } => json!({"name": name}),
@@ -374,14 +372,25 @@ impl fmt::Display for Error {
                 write!(f, "the runtime needed more memory than `{limit}` ({value}) allows, and failed")
             }
             Error::FuelExhausted { fuel } => write!(f, "the runtime used up its fuel ({fuel})"),
-            Error::Overloaded { timeout_ms, pool_slots } => {
-                write!(f, "nothing could run the call within its deadline of {timeout_ms} ms: ")?;
-                write!(f, "all {pool_slots} slots were busy, or all workers")
+            Error::Overloaded { limit: "cpu_ms_per_s", value, .. } => {
+                write!(f, "the executor's guests have used up their processor time: `cpu_ms_per_s` is {value}")
             }
-            Error::QueueFull { queue } => {
+            Error::Overloaded { timeout_ms, limit, value } => {
+                write!(f, "nothing could run the call within its deadline of {timeout_ms} ms: ")?;
+                match *limit {
+                    "calls" => {
+                        write!(f, "the executor's other calls were running, of which `calls` allows {value} at once")
+                    }
+                    _ => write!(f, "all {value} slots were busy, or all workers"),
+                }
+            }
+            Error::QueueFull { limit: "reply_bytes", value } => {
+                write!(f, "replies of the executor that were not polled have more than `reply_bytes` ({value})")
+            }
+            Error::QueueFull { value, .. } => {
                 write!(
                     f,
-                    "the executor has {queue} submitted calls that run, wait or were not polled: that is its `queue`"
+                    "the executor has {value} submitted calls that run, wait or were not polled: that is its `queue`"
                 )
             }
             Error::Cancelled { job, phase } => {

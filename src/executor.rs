@@ -9,17 +9,20 @@ use crate::config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, Limit
 use crate::directories::{self, Grant, HostDirectory, Refusal};
 use crate::disk_cache::{self, DiskCache};
 use crate::engine::{self, Engine, Metering, Stacks};
-use crate::error::{Error, Result};
+use crate::error::{Error, Phase, Result};
+use crate::fair::Tenant;
 use crate::host::{HostCallback, HostFunctions, On};
-use crate::jobs::{Deadline, Jobs, Polled};
+use crate::jobs::{Deadline, Jobs, Polled, Stop};
 use crate::json::RawJson;
 use crate::module_cache::{self, Prepared, Tier, Wanted};
 use crate::origins::HttpGrant;
 use crate::protocol::{ExecuteRequest, HostFunctionRequest, Meta, RuntimeInput, RuntimeOutput, error_reply};
 use crate::sandbox::{self, Captured, Ending, Policy, Refused, Run, Sandbox};
 use crate::shared::{Shard, Share, Shared};
+use crate::slots::{Slot, Slots};
 use crate::stats::STATS;
-use crate::waiting::{Bell, block_on};
+use crate::totals::{CpuTime, TotalMemory};
+use crate::waiting::{Bell, block_on, sleep_until, until};
 use crate::workers::{self, Task};
 use crossbeam_utils::sync::ShardedLock;
 use foldhash::fast::RandomState;
@@ -43,6 +46,8 @@ pub struct ScriptExecutor {
     _runtimes_dir: Option<Arc<HostDirectory>>,
     disk: Option<Arc<DiskCache>>,
     limits: Limits,
+    /// For its calls that run at once.
+    calls: Slots,
     policy: Shared<Policy>,
     jobs: Arc<Jobs>,
     /// Rings for whoever polls.
@@ -93,9 +98,22 @@ impl ScriptExecutor {
         let id = config.id.unwrap_or_else(made);
         let bell = Arc::<Bell>::default();
         let Capabilities { env, http, host_functions, .. } = config.capabilities;
-        let functions = Arc::new(HostFunctions::new(&id, &host_functions, bell.clone()));
-        let policy = Policy { dirs, env, http, deterministic: config.deterministic, functions };
+        let tenant = Tenant::new();
+        let functions = Arc::new(HostFunctions::new(tenant, &id, &host_functions, bell.clone()));
+        let mut limits = config.limits;
+        let policy = Policy {
+            tenant,
+            dirs,
+            env,
+            http,
+            deterministic: config.deterministic,
+            functions,
+            cpu: limits.cpu_ms_per_s.map(|ms_per_s| CpuTime::new(ms_per_s, Instant::now())),
+            memory: limits.memory_total_bytes.map(|bytes| Arc::new(TotalMemory::new(bytes))),
+        };
         let engine = engine::engine(if policy.lets_wait() { Stacks::Own } else { Stacks::None })?;
+        let pool_slots = u64::from(engine.options.pool_slots);
+        let calls = *limits.calls.get_or_insert(pool_slots.div_ceil(2));
         let policy = Shared::new(policy);
         let jobs = Arc::new(Jobs::new(&id, bell.clone()));
         Ok(ScriptExecutor {
@@ -104,7 +122,8 @@ impl ScriptExecutor {
             catalog,
             _runtimes_dir: runtimes_dir,
             disk,
-            limits: config.limits,
+            limits,
+            calls: Slots::new(usize::try_from(calls.min(pool_slots)).unwrap_or(usize::MAX)),
             policy,
             jobs,
             bell,
@@ -166,14 +185,15 @@ impl ScriptExecutor {
         let begun = Instant::now();
         let reserve = |limits| {
             workers::start(executor.engine.options.workers)?;
-            Ok((executor.jobs.reserve(request.job.as_deref(), executor.engine.options.queue)?, limits))
+            let (queue, reply_bytes) = (executor.engine.options.queue, executor.limits.reply_bytes);
+            Ok((executor.jobs.reserve(request.job.as_deref(), queue, reply_bytes)?, limits))
         };
         let reserved = executor.limits.tightened(&request.limits).and_then(reserve);
         let (ticket, limits) = reserved.inspect_err(|error| STATS.count_error(error))?;
         let (name, deadline) = (ticket.name().clone(), ticket.deadline(begun, limits.timeout_ms));
         let (runtime, meta, jobs) = (request.runtime.clone().into_owned(), request.meta, executor.jobs.clone());
         let [config, context] = [request.input.config, request.input.context].map(|json| json.get().to_owned());
-        let task = Task::new(async move {
+        let task = Task::new(executor.policy.tenant, async move {
             let input = RuntimeInput { config: RawJson::checked(&config), context: RawJson::checked(&context) };
             let shard = Shard::current();
             let result = executor.call(shard, &runtime, &input, &limits, deadline).await;
@@ -240,19 +260,19 @@ impl ScriptExecutor {
         };
         // A clock is not free: one time will do where nothing waits, and none where there is no file to look at either.
         let is_at_hand = prepared.tier == Tier::Memory && entry.path().is_none();
-        let (slot, loaded, queued) = match self.engine.free_slot(shard)? {
-            Some(slot) => {
+        let (slots, loaded, queued) = match self.free_slots(shard)? {
+            Some(slots) => {
                 let now = if is_at_hand { taken_up } else { Instant::now() };
-                (slot, now, now)
+                (slots, now, now)
             }
             None => {
                 let loaded = Instant::now();
-                (self.engine.slot(&deadline).await?, loaded, Instant::now())
+                (self.slots(&deadline).await?, loaded, Instant::now())
             }
         };
         deadline.begin().map_err(|stop| self.engine.not_begun(stop, &deadline))?;
         let sandbox = || Sandbox::new(entry, self.policy.share(shard), input.to_stdin(), limits, deadline);
-        let captured = match sandbox::run(&prepared.compiled, stacks, sandbox, slot) {
+        let captured = match sandbox::run(&prepared.compiled, stacks, sandbox, slots) {
             Ok(Run::Ended(captured)) => Ok(captured),
             Ok(Run::Waits(run)) => run.await,
             Err(error) => Err(error),
@@ -281,8 +301,55 @@ impl ScriptExecutor {
     ) -> Result<Prepared> {
         entry.check_config(input.config, deadline)?;
         let (metering, module_bytes, disk) = (self.metering(limits), limits.module_bytes, self.disk.as_ref());
-        let wanted = Wanted { entry, metering, stacks, module_bytes, disk, deadline, shard };
+        let tenant = self.policy.tenant;
+        let wanted = Wanted { tenant, entry, metering, stacks, module_bytes, disk, deadline, shard };
         module_cache::cache().prepared(self.engine, &wanted).await
+    }
+
+    /// The right to an instance, if the call need not wait for it.
+    fn free_slots(&self, shard: Shard) -> Result<Option<CallSlots<'_>>> {
+        if self.policy.cpu.is_some() {
+            return Ok(None);
+        }
+        let Some(own) = Slots::take_free(&self.calls, shard) else { return Ok(None) };
+        Ok(self.engine.free_slot(shard)?.map(|pooled| (pooled, own)))
+    }
+
+    /// The same within the deadline. A call of an executor that has used up its processor time waits where it keeps none but
+    /// others of that executor waiting.
+    async fn slots(&self, deadline: &Deadline) -> Result<CallSlots<'_>> {
+        self.has_cpu_time(deadline)?;
+        let own = Slots::take(&self.calls, self.policy.tenant, deadline).await;
+        let own = own.map_err(|stop| {
+            let pool_slots = u64::from(self.engine.options.pool_slots);
+            let (limit, calls) = (["pool_slots", "calls"], self.calls.total() as u64);
+            self.overloaded(stop, deadline, limit[usize::from(calls < pool_slots)], calls)
+        })?;
+        while let Some(next) = self.has_cpu_time(deadline)? {
+            let waited = until(deadline, sleep_until(next)).await;
+            let ms_per_s = self.limits.cpu_ms_per_s.unwrap_or_default();
+            waited.map_err(|stop| self.overloaded(stop, deadline, "cpu_ms_per_s", ms_per_s))?;
+        }
+        Ok((self.engine.slot(self.policy.tenant, deadline).await?, own))
+    }
+
+    /// When a guest may begin, if the processor time is used up; a call that somebody waits for is refused then.
+    fn has_cpu_time(&self, deadline: &Deadline) -> Result<Option<Instant>> {
+        let Some(cpu) = &self.policy.cpu else { return Ok(None) };
+        match cpu.next(Instant::now()) {
+            Some(_) if !deadline.is_submitted() => {
+                Err(self.overloaded(Stop::Deadline, deadline, "cpu_ms_per_s", cpu.ms_per_s()))
+            }
+            next => Ok(next),
+        }
+    }
+
+    /// What a call is answered that a limit of the executor has kept from beginning.
+    fn overloaded(&self, stop: Stop, deadline: &Deadline, limit: &'static str, value: u64) -> Error {
+        match stop {
+            Stop::Deadline => Error::Overloaded { timeout_ms: deadline.timeout_ms, limit, value },
+            Stop::Cancelled => deadline.error(stop, Phase::Queue),
+        }
     }
 
     /// What a call's guest needs: where it cannot wait, the caller's stack will do.
@@ -340,7 +407,7 @@ impl ScriptExecutor {
             http: &'a HttpGrant,
             host_functions: &'a BTreeSet<String>,
         }
-        let Policy { dirs, env, http, deterministic, functions } = &*self.policy;
+        let Policy { dirs, env, http, deterministic, functions, .. } = &*self.policy;
         InForce {
             executor: &self.id,
             runtimes_dir: self.catalog.directory().map(Path::to_string_lossy),
@@ -360,6 +427,9 @@ fn unusable(path: &Path, refusal: Refusal) -> Error {
     };
     Error::InvalidConfig { path: "runtimes_dir".to_owned(), message }
 }
+
+/// A call's slot in the pool, and its place among the calls of its executor.
+type CallSlots<'a> = (Slot, Slot<&'a Slots>);
 
 /// How long a call took to each of its steps.
 struct Times {

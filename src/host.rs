@@ -4,16 +4,17 @@
 //! else may.
 
 use crate::error::{Error, Result, printable};
+use crate::fair::Tenant;
 use crate::jobs::{Deadline, Stop};
+use crate::lanes::Lane;
 use crate::protocol::{check_request, error_reply, is_reply};
-use crate::threads;
 use crate::waiting::{self, Bell};
 use crate::warnings::{self, LOG};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -42,6 +43,7 @@ thread_local! {
 
 /// The host functions of one executor.
 pub(crate) struct HostFunctions {
+    tenant: Tenant,
     executor: String,
     granted: BTreeSet<String>,
     table: Mutex<Table>,
@@ -92,9 +94,9 @@ fn failed(name: &str, message: impl Into<String>) -> Error {
 }
 
 impl HostFunctions {
-    pub fn new(executor: &str, granted: &[String], bell: Arc<Bell>) -> Self {
+    pub fn new(tenant: Tenant, executor: &str, granted: &[String], bell: Arc<Bell>) -> Self {
         let granted = granted.iter().cloned().collect();
-        HostFunctions { executor: executor.to_owned(), granted, table: Mutex::default(), bell }
+        HostFunctions { tenant, executor: executor.to_owned(), granted, table: Mutex::default(), bell }
     }
 
     pub fn granted(&self) -> &BTreeSet<String> {
@@ -211,8 +213,10 @@ impl HostFunctions {
 
     /// Tells the host's [`LOG`] of something, if it is set. Nobody waits for that.
     pub fn tell(&self, request: &str) {
-        /// Warnings that wait for a poll. Beyond them they are only counted.
+        /// Warnings that wait for a poll or a thread. Beyond them they are only counted.
         const MOST: usize = 1000;
+        /// A callback that hangs keeps the warnings of its own executor waiting, in whose order they are told.
+        static TELLING: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-log", 2 << 20, 4, 1));
         let mut table = self.table();
         let Some(function) = table.functions.get(LOG).cloned() else { return };
         match function.on {
@@ -228,8 +232,10 @@ impl HostFunctions {
             On::Call => {
                 drop(table);
                 let request = request.to_owned();
-                // Without a thread it is only counted.
-                let _ = threads::spawn("arawn-log", move || drop(function.enter(&request)));
+                if TELLING.waiting(self.tenant) < MOST {
+                    // Without a thread it is only counted.
+                    let _ = TELLING.submit(self.tenant, move || drop(function.enter(&request)));
+                }
             }
         }
     }

@@ -113,6 +113,8 @@ struct State {
     submitted: usize,
     /// Those whose reply waits, in the order in which they ended.
     finished: BTreeMap<u64, Arc<str>>,
+    /// Of those replies.
+    reply_bytes: u64,
     is_closed: bool,
 }
 

@@ -26,11 +26,13 @@ mod disk_cache;
 mod engine;
 mod error;
 mod executor;
+mod fair;
 pub mod ffi;
 mod files;
 mod host;
 mod jobs;
 mod json;
+mod lanes;
 mod module_cache;
 #[cfg_attr(
     not(feature = "http"),
@@ -42,8 +44,10 @@ mod protocol;
 mod sandbox;
 mod shared;
 mod signals;
+mod slots;
 mod stats;
 mod threads;
+mod totals;
 mod waiting;
 mod warnings;
 mod wasm;

@@ -1,8 +1,8 @@
 //! Compiled modules, shared by the whole process: memory first, then disk, then the compiler.
 
 mod compiled;
-mod flights;
 mod hashes;
+mod loads;
 mod memory;
 #[cfg(feature = "compiler")]
 mod provided;
@@ -18,22 +18,21 @@ use crate::compiler;
 use crate::disk_cache::{self, DiskCache};
 use crate::engine::{Demands, Engine, Metering, Profile, Stacks, hex};
 use crate::error::{Error, Result};
+use crate::fair::Tenant;
 use crate::files::{Contained, Identity, RegularFile};
 use crate::jobs::Deadline;
 use crate::shared::{Shard, Share, Shared};
-use crate::threads::spawn_with_stack;
-use crate::wasm::COMPILE_STACK;
 use bytes::Bytes;
 use compiled::ready;
-use flights::{Errand, Flight, Flights, Landing, Module};
 use hashes::{Hashed, Hashes};
+use loads::{LOOKUPS, Load, LoadKey, Loads, Module, Outcome, Size};
 use memory::Memory;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Weak};
 
 /// SHA-256 of a module's bytes.
 pub(crate) type Sha = [u8; 32];
@@ -81,7 +80,7 @@ pub(crate) struct Prepared {
 #[derive(Default)]
 pub(crate) struct ModuleCache {
     memory: Memory,
-    flights: Flights,
+    loads: Loads,
     hashes: Hashes,
     pub counters: Counters,
 }
@@ -102,6 +101,7 @@ pub(crate) fn cache() -> &'static ModuleCache {
 
 /// What a call asks of the cache.
 pub(crate) struct Wanted<'a> {
+    pub tenant: Tenant,
     pub entry: &'a RuntimeEntry,
     pub metering: Metering,
     pub stacks: Stacks,
@@ -111,8 +111,9 @@ pub(crate) struct Wanted<'a> {
     pub shard: Shard,
 }
 
-/// A load as its own thread needs it.
-pub(crate) struct Job {
+/// A load as the threads that do it need it.
+pub(crate) struct LoadRequest {
+    pub tenant: Tenant,
     pub name: String,
     pub supply: Supply,
     /// The only hash that the bytes may have.
@@ -126,7 +127,9 @@ pub(crate) struct Job {
 
 /// Where a load's bytes are.
 pub(crate) enum Supply {
-    Bytes(Sha, Bytes),
+    Builtin(Sha, &'static [u8]),
+    /// Kept by whoever waits for the load: what nobody waits for need not be compiled, and takes no memory until its turn.
+    Lent(Sha, Weak<Bytes>),
     /// And what it was when the call began.
     File(Contained, Identity),
 }
@@ -134,7 +137,7 @@ pub(crate) enum Supply {
 impl ModuleCache {
     /// Finds or makes the compiled module, in memory, on disk or by compiling, until the deadline.
     pub async fn prepared(&'static self, engine: &'static Engine, wanted: &Wanted<'_>) -> Result<Prepared> {
-        let &Wanted { entry, metering, stacks, module_bytes, disk, deadline, shard } = wanted;
+        let &Wanted { tenant, entry, metering, stacks, module_bytes, disk, deadline, shard } = wanted;
         let (known, identity, bytes) = match &entry.source {
             Source::Embedded(builtin) => {
                 let bytes = builtin.wasm.len() as u64;
@@ -157,106 +160,152 @@ impl ModuleCache {
         let supply = match (&entry.source, identity) {
             (Source::File(path), Some(identity)) => Supply::File(path.clone(), identity),
             (Source::File(_), None) => return Err(Error::internal("a file that was not looked at")),
-            (Source::Embedded(builtin), _) => Supply::Bytes(builtin.sha256(), Bytes::from_static(builtin.wasm)),
+            (Source::Embedded(builtin), _) => Supply::Builtin(builtin.sha256(), builtin.wasm),
         };
         let (name, pin) = (entry.name.clone(), entry.sha256);
         let disk = disk.cloned();
-        let flight = self.flight(engine, Job { name, supply, pin, metering, stacks, module_bytes, disk })?;
+        let request = LoadRequest { tenant, name, supply, pin, metering, stacks, module_bytes, disk };
+        let outcome = self.begin(engine, request)?;
         engine.get_ready(metering, bytes, stacks);
-        flight.landed(deadline).await.map_err(|error| error.of_runtime(&entry.name))
+        outcome.wait(deadline).await.map_err(|error| error.of_runtime(&entry.name))
     }
 
-    /// Has the module loaded by a thread of its own, which goes on by itself if the deadline passes first.
-    pub async fn load(&'static self, engine: &'static Engine, job: Job, deadline: &Deadline) -> Result<Prepared> {
-        let name = job.name.clone();
-        self.flight(engine, job)?.landed(deadline).await.map_err(|error| error.of_runtime(&name))
+    /// Has the module loaded. The load goes on by itself if the deadline passes first.
+    pub async fn load(
+        &'static self,
+        engine: &'static Engine,
+        request: LoadRequest,
+        deadline: &Deadline,
+    ) -> Result<Prepared> {
+        let name = request.name.clone();
+        self.begin(engine, request)?.wait(deadline).await.map_err(|error| error.of_runtime(&name))
     }
 
-    fn flight(&'static self, engine: &'static Engine, job: Job) -> Result<Arc<Flight>> {
-        let module = match &job.supply {
-            Supply::Bytes(sha, _) => Module::Bytes(*sha),
+    fn begin(&'static self, engine: &'static Engine, request: LoadRequest) -> Result<Arc<Outcome>> {
+        let module = match &request.supply {
+            Supply::Builtin(sha, _) => Module::Builtin(*sha),
+            // Its bytes go with their own call.
+            Supply::Lent(..) => Module::unshared(),
             Supply::File(path, identity) => Module::file(path.full(), *identity),
         };
-        let Job { metering, stacks, module_bytes, pin, .. } = job;
-        let errand = Errand { module, metering, stacks, module_bytes, pin };
-        let start = |landing| {
-            let fly = move || {
-                let writing = self.fly(engine, &job, landing);
-                // So that whoever waits for the write finds the cache closed.
-                drop(job);
-                drop(writing);
-            };
-            spawn_with_stack("arawn-load", COMPILE_STACK, fly).map(drop)
-        };
-        self.flights.flight(errand, start)
+        let LoadRequest { tenant, metering, stacks, module_bytes, pin, .. } = request;
+        let key = LoadKey { tenant, module, metering, stacks, module_bytes, pin };
+        self.loads.begin(key, engine, request, |load| {
+            LOOKUPS.submit(tenant, move || take_up(load)).map_err(|(error, _)| error)
+        })
     }
 
-    /// The guard that it returns is what closing an executor waits for.
-    fn fly(&self, engine: &'static Engine, job: &Job, landing: Landing) -> impl Drop + use<> {
-        let result = crate::panics::caught(|| self.obtain(engine, job));
+    /// Goes on with a load: looks the module up, or compiles it.
+    fn proceed(&'static self, mut load: Load, compiler: Option<Size>) {
+        let tenant = load.tenant();
+        match crate::panics::caught(|| self.obtain(load.engine, &load.request, compiler)) {
+            Ok(Step::Obtained(obtained)) => self.finish(load, obtained, compiler),
+            Ok(Step::Busy(content)) => {
+                if let Some(load) = self.loads.wait_for(content, load) {
+                    take_up_later(load);
+                }
+            }
+            Ok(Step::NotCompiled(size)) => {
+                let submitted = size.lane().submit(tenant, move || self.proceed(load, Some(size)));
+                // Without a thread of its own it is compiled on this one.
+                submitted.unwrap_or_else(|(_, proceed)| proceed());
+            }
+            Err(error) => load.end(Err(error)),
+        }
+    }
+
+    /// Tells those who wait for a load, and then keeps its artifact, so that nobody waits for the disk.
+    fn finish(&'static self, mut load: Load, obtained: Obtained, compiler: Option<Size>) {
         // Begun before a caller can go on to close its executor, which waits for writes.
         let writing = disk_cache::COUNTERS.begin_write();
-        let (prepared, news) = match result {
-            Ok(Obtained { prepared, artifact, version }) => {
-                let (sha, heap) = (prepared.compiled.sha, prepared.compiled.heap);
-                (Ok(prepared), Some((sha, heap, artifact, version)))
+        let Obtained { prepared, artifact, version } = obtained;
+        let (sha, heap) = (prepared.compiled.sha, prepared.compiled.heap);
+        load.end(Ok(prepared));
+        let tenant = load.tenant();
+        let write = move || {
+            let request = &load.request;
+            let profile = load.engine.profile(request.metering);
+            if let (Some(disk), Ok(Profile { compatibility: Some(compatibility), .. })) = (&request.disk, profile) {
+                if let Some((path, identity)) = version {
+                    disk.record(compatibility, &path, &identity, &sha);
+                }
+                if let Some(artifact) = artifact {
+                    disk.store(compatibility, &sha, heap, &artifact, load.engine.options.disk_cache_bytes);
+                }
             }
-            Err(error) => (Err(error), None),
+            // So that whoever waits for the write finds the cache closed.
+            drop(load);
+            drop(writing);
         };
-        landing.land(prepared);
-        // Only now, so that no caller waits for the disk.
-        let (Some((sha, heap, artifact, version)), Some(disk)) = (news, &job.disk) else { return writing };
-        let Ok(Profile { compatibility: Some(compatibility), .. }) = engine.profile(job.metering) else {
-            return writing;
-        };
-        if let Some((path, identity)) = version {
-            disk.record(compatibility, &path, &identity, &sha);
-        }
-        if let Some(artifact) = artifact {
-            disk.store(compatibility, &sha, heap, &artifact, engine.options.disk_cache_bytes);
-        }
-        writing
-    }
-
-    fn obtain(&self, engine: &'static Engine, job: &Job) -> Result<Obtained> {
-        let profile = engine.profile(job.metering)?;
-        let path = match &job.supply {
-            Supply::Bytes(sha, bytes) => {
-                let found = self.find(engine, job, *sha, &mut Wasm::Read(Cow::Borrowed(&**bytes)))?;
-                return found.ok_or_else(|| Error::internal("bytes that are not what they are"));
-            }
-            Supply::File(path, _) => path,
-        };
-        let records = job.disk.as_deref().zip(profile.compatibility.as_deref());
-        let Hashed { file, sha, bytes, is_new } = self.hashes.hashed(&job.name, path, job.module_bytes, records)?;
-        let version = is_new.then(|| (path.full().to_owned(), file.identity));
-        let mut wasm = bytes.map_or(Wasm::Unread(path, file), |bytes| Wasm::Read(Cow::Owned(bytes)));
-        match self.find(engine, job, sha, &mut wasm)? {
-            Some(found) => Ok(Obtained { version, ..found }),
-            None => {
-                self.hashes.forget(path.full(), records);
-                self.obtain(engine, job)
-            }
+        match compiler {
+            // Compilers do not wait for the disk either.
+            Some(_) => LOOKUPS.submit(tenant, write).unwrap_or_else(|(_, write)| write()),
+            None => write(),
         }
     }
 
-    /// Finds the module of this hash or compiles it from bytes that have it. `None` where they have another one.
-    fn find(&self, engine: &'static Engine, job: &Job, sha: Sha, wasm: &mut Wasm<'_>) -> Result<Option<Obtained>> {
-        check_pin(&job.name, job.pin, sha)?;
-        let (profile, key) = (engine.profile(job.metering)?, Key { sha, metering: job.metering });
-        let _held = self.flights.hold(key);
+    fn obtain(&'static self, engine: &'static Engine, request: &LoadRequest, compiler: Option<Size>) -> Result<Step> {
+        let profile = engine.profile(request.metering)?;
+        let (sha, bytes) = match &request.supply {
+            Supply::Builtin(sha, bytes) => (*sha, Bytes::from_static(bytes)),
+            Supply::Lent(sha, bytes) => {
+                let bytes = bytes.upgrade().ok_or_else(|| Error::internal("nobody waits for this load"))?;
+                (*sha, Bytes::clone(&bytes))
+            }
+            Supply::File(path, _) => return self.obtain_file(engine, profile, request, path, compiler),
+        };
+        let found = self.find(engine, request, sha, &mut Wasm::Read(Cow::Borrowed(&bytes)), compiler)?;
+        found.ok_or_else(|| Error::internal("bytes that are not what they are"))
+    }
+
+    fn obtain_file(
+        &'static self,
+        engine: &'static Engine,
+        profile: &Profile,
+        request: &LoadRequest,
+        path: &Contained,
+        compiler: Option<Size>,
+    ) -> Result<Step> {
+        let records = request.disk.as_deref().zip(profile.compatibility.as_deref());
+        loop {
+            let Hashed { file, sha, bytes, is_new } =
+                self.hashes.hashed(&request.name, path, request.module_bytes, records)?;
+            let version = is_new.then(|| (path.full().to_owned(), file.identity));
+            let mut wasm = bytes.map_or(Wasm::Unread(path, file), |bytes| Wasm::Read(Cow::Owned(bytes)));
+            match self.find(engine, request, sha, &mut wasm, compiler)? {
+                Some(Step::Obtained(obtained)) => return Ok(Step::Obtained(Obtained { version, ..obtained })),
+                Some(step) => return Ok(step),
+                None => self.hashes.forget(path.full(), records),
+            }
+        }
+    }
+
+    /// Finds the module of this hash, or compiles it from bytes that have it where this thread is a compiler's. `None` where
+    /// they have another one.
+    fn find(
+        &'static self,
+        engine: &'static Engine,
+        request: &LoadRequest,
+        sha: Sha,
+        wasm: &mut Wasm<'_>,
+        compiler: Option<Size>,
+    ) -> Result<Option<Step>> {
+        check_pin(&request.name, request.pin, sha)?;
+        let (profile, key) = (engine.profile(request.metering)?, Key { sha, metering: request.metering });
+        let Some(_held) = self.loads.hold(key, take_up_later) else { return Ok(Some(Step::Busy(key))) };
         let obtained = |compiled, tier, artifact| {
-            Ok(Some(Obtained { prepared: Prepared { compiled, tier }, artifact, version: None }))
+            Ok(Some(Step::Obtained(Obtained { prepared: Prepared { compiled, tier }, artifact, version: None })))
         };
-        if let Some(compiled) = self.memory.get(Shard::current(), &key, job.stacks) {
+        if let Some(compiled) = self.memory.get(Shard::current(), &key, request.stacks) {
             return obtained(compiled, Tier::Memory, None);
         }
-        if let Some(disk) = &job.disk
+        // A compiler has its load from a thread that has looked there.
+        if let (Some(disk), None) = (&request.disk, compiler)
             && let Some(compiled) = disk.load(profile.compatibility.as_deref(), &sha, |artifact| {
                 let (kind, heap) = (artifact.kind()?, artifact.heap);
-                let pool = profile.pool(Demands { kind, bytes: wasm.len(), stacks: job.stacks, heap }).ok()?;
+                let pool = profile.pool(Demands { kind, bytes: wasm.len(), stacks: request.stacks, heap }).ok()?;
                 let deserialize = |engine: &wasmtime::Engine| artifact.deserialize(engine, kind);
-                let compiled = ready(&job.name, pool, sha, artifact.bytes, deserialize).ok()?;
+                let compiled = ready(&request.name, pool, sha, artifact.bytes, deserialize).ok()?;
                 Some(compiled.mapped_from(artifact.directory))
             })
         {
@@ -266,33 +315,35 @@ impl ModuleCache {
         // Not compiled again for a guest that needs a stack where others need none.
         if let Some(other) = self.memory.get(Shard::current(), &key, Stacks::None) {
             let (kind, artifact) = other.artifact();
-            let pool = profile.pool(Demands { kind, bytes: wasm.len(), stacks: job.stacks, heap: false })?;
+            let pool = profile.pool(Demands { kind, bytes: wasm.len(), stacks: request.stacks, heap: false })?;
             let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, artifact);
-            let compiled = ready(&job.name, pool, sha, other.bytes, deserialize)?;
+            let compiled = ready(&request.name, pool, sha, other.bytes, deserialize)?;
             return obtained(self.keep(engine, key, compiled), Tier::Memory, None);
         }
+        let Some(compiler) = compiler else { return Ok(Some(Step::NotCompiled(Size::of(wasm.len())))) };
         let bytes = match wasm {
             Wasm::Read(bytes) => bytes,
             Wasm::Unread(path, file) => {
-                let bytes = file.read_all().map_err(|error| unavailable(&job.name, path, &error))?;
+                let bytes = file.read_all().map_err(|error| unavailable(&request.name, path, &error))?;
                 if <Sha>::from(Sha256::digest(&bytes)) != sha {
                     return Ok(None);
                 }
                 &Cow::Owned(bytes)
             }
         };
-        let (compiled, artifact) = self.compile(job, profile, sha, bytes)?;
+        let (compiled, artifact) = self.compile(request, profile, sha, bytes, compiler)?;
         obtained(self.keep(engine, key, compiled), Tier::Compiled, Some(artifact))
     }
 
     fn compile(
         &self,
-        job: &Job,
+        request: &LoadRequest,
         profile: &'static Profile,
         sha: Sha,
         wasm: &[u8],
+        size: Size,
     ) -> Result<(CompiledRuntime, Vec<u8>)> {
-        let name = &job.name;
+        let name = &request.name;
         let kind = Kind::of(name, wasm)?;
         #[cfg(feature = "compiler")]
         let heap = shape(name, profile, wasm)?.needs_gc_heap;
@@ -300,8 +351,8 @@ impl ModuleCache {
         #[cfg(not(feature = "compiler"))]
         let heap = false;
         self.counters.compiles.fetch_add(u64::from(cfg!(feature = "compiler")), Ordering::Relaxed);
-        let pool = profile.pool(Demands { kind, bytes: wasm.len() as u64, stacks: job.stacks, heap })?;
-        let artifact = compiler::compile(name, &pool.target.engine, kind, wasm)?;
+        let pool = profile.pool(Demands { kind, bytes: wasm.len() as u64, stacks: request.stacks, heap })?;
+        let artifact = compiler::compile(name, &pool.target.engine, kind, wasm, size == Size::Small)?;
         let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
         let compiled = ready(name, pool, sha, artifact.len() as u64, deserialize)?;
         Ok((compiled, artifact))
@@ -336,6 +387,25 @@ impl ModuleCache {
     pub fn size(&self) -> (usize, u64) {
         self.memory.size()
     }
+}
+
+/// Looks for the module of a load.
+fn take_up(load: Load) {
+    cache().proceed(load, None);
+}
+
+/// The same in another thread, in its turn.
+fn take_up_later(load: Load) {
+    LOOKUPS.submit(load.tenant(), move || take_up(load)).unwrap_or_else(|(_, take_up)| take_up());
+}
+
+/// How far a load comes on one thread.
+enum Step {
+    Obtained(Obtained),
+    /// Another load works on the same content.
+    Busy(Key),
+    /// It is neither in memory nor on disk, and this is no compiler's thread.
+    NotCompiled(Size),
 }
 
 /// What a load has found, its artifact if it is new, and the version of the file that it was if that is new.

@@ -24,10 +24,12 @@ use crate::catalog::RuntimeEntry;
 use crate::config::{Deterministic, Limits};
 use crate::directories::Grant;
 use crate::error::Phase;
+use crate::fair::Tenant;
 use crate::host::HostFunctions;
 use crate::jobs::{Deadline, Stop};
 use crate::origins::HttpGrant;
 use crate::shared::Share;
+use crate::totals::{CpuTime, TotalMemory};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wasmtime::Memory;
@@ -56,14 +58,18 @@ pub(crate) struct Sandbox {
     spent: usize,
 }
 
-/// What an executor grants all its guests.
+/// What an executor grants all its guests, and what they share.
 #[derive(Debug)]
 pub(crate) struct Policy {
+    pub tenant: Tenant,
     pub dirs: Vec<Grant>,
     pub env: BTreeMap<String, String>,
     pub http: HttpGrant,
     pub deterministic: Option<Deterministic>,
     pub functions: Arc<HostFunctions>,
+    /// What its guests may use together.
+    pub cpu: Option<CpuTime>,
+    pub memory: Option<Arc<TotalMemory>>,
 }
 
 impl Policy {
@@ -87,7 +93,7 @@ impl Sandbox {
             phase: Phase::Start,
             memory: None,
             stdio: Stdio::new(stdin, limits),
-            limiter: Limiter::new(limits.memory_bytes),
+            limiter: Limiter::new(limits.memory_bytes, policy.memory.clone()),
             clock: Clock::new(policy.deterministic.as_ref()),
             // Fuel tells two deterministic runs apart, so that it is counted even where it is not limited.
             fuel: limits.fuel.or(policy.deterministic.map(|_| u64::MAX)),

@@ -1,9 +1,10 @@
 //! The threads that run submitted calls, a slice of each at a time, so that long ones do not keep short ones waiting.
 //!
-//! A call that computes gives way at every tick while others want to run; one that sleeps, or waits for a file, a slot or
+//! The executors take turns. A call that computes gives way at every tick while others want to run; one that sleeps, or waits for a file, a slot or
 //! the host, holds no thread.
 
 use crate::error::{Error, Result};
+use crate::fair::{FairQueue, Tenant};
 use crate::threads;
 use crate::waiting::{self, Polled};
 use crate::warnings::{About, warn};
@@ -25,6 +26,7 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// One submitted call on its way.
 pub(crate) struct Task {
     id: u64,
+    tenant: Tenant,
     place: Mutex<Place>,
     /// `None` while a worker has it, and when it has ended.
     work: Mutex<Option<Work>>,
@@ -41,14 +43,21 @@ enum Place {
     Ended,
 }
 
-#[derive(Default)]
 struct Queues {
+    /// Whose turn it is: an item for each task that is ready.
+    turns: FairQueue<()>,
+    ready: BTreeMap<Tenant, Ready>,
+    alarms: BTreeMap<(Instant, u64), Arc<Task>>,
+}
+
+/// The tasks of one executor that are ready.
+#[derive(Default)]
+struct Ready {
     /// Those that have not run yet, or were waiting.
     fresh: VecDeque<Arc<Task>>,
     /// Those that have used up a slice. The two take turns.
     used: VecDeque<Arc<Task>>,
     is_turn_of_used: bool,
-    alarms: BTreeMap<(Instant, u64), Arc<Task>>,
 }
 
 struct Workers {
@@ -94,10 +103,11 @@ pub(crate) fn others_wait() -> bool {
 
 impl Task {
     /// It runs when it is woken.
-    pub fn new(work: impl Future<Output = ()> + Send + 'static) -> Arc<Self> {
+    pub fn new(tenant: Tenant, work: impl Future<Output = ()> + Send + 'static) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Task { id, place: Mutex::new(Place::Asleep(None)), work: Mutex::new(Some(Box::pin(work))) })
+        let (place, work) = (Mutex::new(Place::Asleep(None)), Mutex::new(Some(Box::pin(work) as Work)));
+        Arc::new(Task { id, tenant, place, work })
     }
 
     fn place(&self) -> MutexGuard<'_, Place> {
@@ -116,7 +126,7 @@ impl Wake for Task {
                 }
                 *place = Place::Ready;
                 drop(place);
-                queues.fresh.push_back(self);
+                queues.push(self, false);
                 WORKERS.tell(&queues);
                 // Not under the lock: on a busy machine the woken thread may take this one's processor, and everybody
                 // who submits would wait for it.
@@ -131,7 +141,24 @@ impl Wake for Task {
 
 impl Queues {
     const fn new() -> Self {
-        Queues { fresh: VecDeque::new(), used: VecDeque::new(), is_turn_of_used: false, alarms: BTreeMap::new() }
+        Queues { turns: FairQueue::new(), ready: BTreeMap::new(), alarms: BTreeMap::new() }
+    }
+
+    /// Adds a task that is ready.
+    fn push(&mut self, task: Arc<Task>, is_used: bool) {
+        self.turns.push(task.tenant, ());
+        let ready = self.ready.entry(task.tenant).or_default();
+        if is_used { ready.used.push_back(task) } else { ready.fresh.push_back(task) }
+    }
+
+    fn pop(&mut self) -> Option<Arc<Task>> {
+        let (tenant, ()) = self.turns.pop()?;
+        let ready = self.ready.get_mut(&tenant)?;
+        let task = ready.pop();
+        if ready.fresh.is_empty() && ready.used.is_empty() {
+            self.ready.remove(&tenant);
+        }
+        task
     }
 
     /// The next task to run, or when there will be one.
@@ -142,15 +169,20 @@ impl Queues {
             }
             let task = alarm.remove();
             *task.place() = Place::Ready;
-            self.fresh.push_back(task);
+            self.push(task, false);
         }
+        self.pop().ok_or_else(|| self.alarms.first_key_value().map(|((alarm, _), _)| *alarm))
+    }
+}
+
+impl Ready {
+    fn pop(&mut self) -> Option<Arc<Task>> {
         self.is_turn_of_used = !self.is_turn_of_used;
         let (first, second) = match self.is_turn_of_used {
             true => (&mut self.used, &mut self.fresh),
             false => (&mut self.fresh, &mut self.used),
         };
-        let task = first.pop_front().or_else(|| second.pop_front());
-        task.ok_or_else(|| self.alarms.first_key_value().map(|((alarm, _), _)| *alarm))
+        first.pop_front().or_else(|| second.pop_front())
     }
 }
 
@@ -160,7 +192,7 @@ impl Workers {
     }
 
     fn tell(&self, queues: &Queues) {
-        self.others.store(queues.fresh.len() + queues.used.len() + queues.alarms.len(), Ordering::Relaxed);
+        self.others.store(queues.turns.len() + queues.alarms.len(), Ordering::Relaxed);
     }
 
     fn work(&self) {
@@ -203,7 +235,7 @@ impl Workers {
             *place = Place::Ready;
             drop(place);
             // No other worker need be told: this one comes back for a task right away.
-            queues.used.push_back(task);
+            queues.push(task, true);
         } else {
             *place = Place::Asleep(alarm);
             drop(place);
@@ -237,5 +269,29 @@ fn run(task: &Arc<Task>) -> Option<(Work, Option<Instant>)> {
             }
             Polled::Asleep(alarm) => return Some((work, alarm)),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn between_two_tasks_of_an_executor_each_other_one_has_a_turn() {
+        let (one, other) = (Tenant::new(), Tenant::new());
+        let mut queues = Queues::new();
+        let mut push = |queues: &mut Queues, tenant, is_used| {
+            let task = Task::new(tenant, async {});
+            queues.push(task.clone(), is_used);
+            task.id
+        };
+        let used: Vec<_> = (0..3).map(|_| push(&mut queues, one, true)).collect();
+        let fresh: Vec<_> = (0..3).map(|_| push(&mut queues, one, false)).collect();
+        let others = [push(&mut queues, other, true), push(&mut queues, other, false)];
+        let order: Vec<_> = std::iter::from_fn(|| queues.pop()).map(|task| task.id).collect();
+        // Of each executor, tasks that have run and those that have not take turns too.
+        assert_eq!(order, [used[0], others[0], fresh[0], others[1], used[1], fresh[1], used[2], fresh[2]]);
+        assert!(queues.ready.is_empty() && queues.turns.is_empty());
     }
 }

@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
+const SLOTS: usize = 6;
 const LOOP: &str = "(loop $forever (br $forever))";
 
 /// Few slots, so that a call can be made to wait for one; and one test at a time, since they count the slots in use.
 fn alone() -> MutexGuard<'static, ()> {
     static CONFIGURED: Mutex<()> = Mutex::new(());
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| drop(ok(arawn_configure, &json!({"pool_slots": 6}))));
+    ONCE.call_once(|| drop(ok(arawn_configure, &json!({"pool_slots": SLOTS}))));
     CONFIGURED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -31,6 +32,11 @@ fn catalog() -> Catalog {
         .with("loop", &writer(b"", b"", LOOP))
         .with("start", &format!("(module (func $s {LOOP}) (start $s) (func (export \"_start\")))"))
         .with("sleep", &sleeper.replacen("(func (export \"_start\")", sleep, 1))
+}
+
+/// Whose calls may take all slots.
+fn executor_of(catalog: &Catalog) -> String {
+    catalog.executor_with(json!({"limits": {"calls": SLOTS}}))
 }
 
 fn cancel(executor: &str, job: &str) -> Value {
@@ -67,7 +73,7 @@ fn cancelled(executor: &str, runtime: &str, wait: impl FnOnce()) -> (Value, Dura
 fn a_call_is_cancelled_whatever_it_does() {
     let _alone = alone();
     let catalog = catalog();
-    let id = catalog.executor();
+    let id = executor_of(&catalog);
     for (runtime, phase) in [("loop", "run"), ("sleep", "run"), ("start", "start")] {
         load(&id, runtime);
         assert_within(50, runtime, || {
@@ -86,17 +92,17 @@ fn a_call_is_cancelled_whatever_it_does() {
 fn a_call_that_waits_for_a_slot_is_cancelled_and_the_others_go_on() {
     let _alone = alone();
     let catalog = catalog();
-    let id = catalog.executor();
+    let id = executor_of(&catalog);
     ["loop", "passthrough"].iter().for_each(|runtime| load(&id, runtime));
     std::thread::scope(|scope| {
         let id = &id;
-        let busy: Vec<_> = (0..6)
+        let busy: Vec<_> = (0..SLOTS)
             .map(|n| {
                 let request = json!({"executor": id, "runtime": "loop", "job": format!("busy-{n}")});
                 scope.spawn(move || execute(&request))
             })
             .collect();
-        while ok(arawn_stats, &json!({}))["engine"]["slots_in_use"] != 6 {
+        while ok(arawn_stats, &json!({}))["engine"]["slots_in_use"] != SLOTS {
             std::thread::sleep(Duration::from_millis(1));
         }
         assert_within(50, "a call in the queue", || {
@@ -106,7 +112,7 @@ fn a_call_that_waits_for_a_slot_is_cancelled_and_the_others_go_on() {
             took
         });
         assert!(busy.iter().all(|thread| !thread.is_finished()), "no other call was touched");
-        for n in 0..6 {
+        for n in 0..SLOTS {
             assert_eq!(cancel(id, &format!("busy-{n}"))["status"], "ok");
         }
         busy.into_iter().for_each(|thread| assert_error(&thread.join().unwrap(), "cancelled"));
@@ -118,7 +124,7 @@ fn a_call_that_waits_for_a_slot_is_cancelled_and_the_others_go_on() {
 fn a_call_whose_module_loads_is_cancelled_and_the_load_goes_on() {
     let _alone = alone();
     let catalog = Catalog::new().with("slow", &slow_to_compile(br#"{"status":"ok","output":"compiled"}"#));
-    let id = catalog.executor();
+    let id = executor_of(&catalog);
     // Modules that are compiled, and compiles that were begun.
     let figures = || {
         let stats = ok(arawn_stats, &json!({}));
@@ -142,7 +148,7 @@ fn a_call_whose_module_loads_is_cancelled_and_the_load_goes_on() {
     assert_eq!(figures(), (modules + 1, compiles + 1));
     // Alone it is the same: nobody waits any more, and the module is there all the same.
     let catalog = Catalog::new().with("slow", &slow_to_compile(br#"{"status":"ok","output":"alone"}"#));
-    let id = catalog.executor();
+    let id = executor_of(&catalog);
     let (reply, _) = cancelled(&id, "slow", || begins(compiles + 2));
     assert_error(&reply, "cancelled");
     assert_eq!((&reply["details"]["phase"], figures()), (&json!("load"), (modules + 1, compiles + 2)));
@@ -155,7 +161,7 @@ fn a_call_whose_module_loads_is_cancelled_and_the_load_goes_on() {
 fn a_name_is_for_one_call_of_one_executor() {
     let _alone = alone();
     let catalog = catalog();
-    let (one, other) = (catalog.executor(), catalog.executor());
+    let (one, other) = (executor_of(&catalog), executor_of(&catalog));
     std::thread::scope(|scope| {
         let request = |executor: &str| json!({"executor": executor, "runtime": "sleep", "job": "same"});
         let (first, second) = (request(&one), request(&other));

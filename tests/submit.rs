@@ -27,6 +27,11 @@ fn alone() -> MutexGuard<'static, ()> {
     alone
 }
 
+/// Whose calls may take all slots.
+fn executor_of(catalog: &Catalog) -> String {
+    catalog.executor_with(json!({"limits": {"calls": SLOTS}}))
+}
+
 fn queue() -> Value {
     ok(arawn_stats, &json!({}))["queue"].clone()
 }
@@ -62,7 +67,7 @@ fn catalog() -> Catalog {
 /// the clock's granularity is hashed anew for each.
 fn warm(catalog: &Catalog) -> String {
     static ONCE: Once = Once::new();
-    let id = catalog.executor();
+    let id = executor_of(&catalog);
     std::thread::sleep(Duration::from_millis(60));
     ONCE.call_once(|| {
         for runtime in ["loop", "start", "sleep", "nap", "passthrough"] {
@@ -109,7 +114,7 @@ fn until(what: &str, condition: impl Fn() -> bool) {
 fn a_reply_is_the_one_of_the_blocking_call_byte_for_byte() {
     let _alone = alone();
     let catalog = catalog();
-    let id = catalog.executor();
+    let id = executor_of(&catalog);
     for (request, code) in [
         (json!({"runtime": "passthrough", "input": {"config": {"a": 1.50}, "context": [1, "\u{e9}\n"]}}), None),
         (json!({"runtime": "says-no"}), Some("runtime_error")),
@@ -266,7 +271,7 @@ fn calls_that_compute_share_the_workers_fairly() {
     let counter = writer(br#"{"status":"ok","output":"counted"}"#, b"", "");
     let counter = counter.replacen("(func (export \"_start\")", &format!("(func (export \"_start\") {count}"), 1);
     let catalog = Catalog::new().with("count", &counter);
-    let id = catalog.executor();
+    let id = executor_of(&catalog);
     call(arawn_execute_runtime, &json!({"executor": id, "runtime": "count"}));
     let begun = Instant::now();
     (0..6).for_each(|n| drop(submit(&id, "count", &format!("c{n}"))));

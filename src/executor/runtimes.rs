@@ -10,7 +10,7 @@ use crate::engine::hex;
 use crate::error::{Error, Failure, Result};
 use crate::files::RegularFile;
 use crate::jobs::Deadline;
-use crate::module_cache::{self, Job, Records, Sha, Supply, check_size};
+use crate::module_cache::{self, LoadRequest, Records, Sha, Supply, check_size};
 use crate::waiting::block_on;
 use crate::wasm::Surface;
 use bytes::Bytes;
@@ -52,6 +52,17 @@ pub enum ModuleSource {
     Of(String),
 }
 
+/// The module of a registration.
+struct Supplied {
+    sha: Sha,
+    /// How it is loaded.
+    supply: Supply,
+    /// What becomes of it in the catalog.
+    module: Module,
+    /// What the supply is lent.
+    _lent: Option<Arc<Bytes>>,
+}
+
 /// A runtime's file, as far as it can be looked into.
 struct Look {
     sha: Sha,
@@ -88,8 +99,9 @@ impl ScriptExecutor {
             return Err(Error::BuiltinRuntime { runtime: name });
         }
         self.catalog.may_add(&name, replace)?;
-        let (sha, supply, module) = self.supply(&name, module)?;
-        let job = Job {
+        let Supplied { sha, supply, module, _lent } = self.supply(&name, module)?;
+        let request = LoadRequest {
+            tenant: self.policy.tenant,
             name: name.clone(),
             supply,
             pin: Some(sha),
@@ -98,7 +110,7 @@ impl ScriptExecutor {
             module_bytes: self.limits.module_bytes,
             disk: self.disk.clone(),
         };
-        block_on(module_cache::cache().load(self.engine, job, &deadline))?;
+        block_on(module_cache::cache().load(self.engine, request, &deadline))?;
         let (path, sha256, category) = (String::new(), None, Category::Custom);
         let entry = CatalogEntry { path, category, description, sha256, args, env, config_schema };
         let (entry, placed) = self.catalog.add(&name, entry, (sha, module), replace, &deadline)?;
@@ -110,8 +122,7 @@ impl ScriptExecutor {
         Ok(entry)
     }
 
-    /// The module of a registration: its hash, how it is loaded, and what becomes of it in the catalog.
-    fn supply(&self, name: &str, module: ModuleSource) -> Result<(Sha, Supply, Module)> {
+    fn supply(&self, name: &str, module: ModuleSource) -> Result<Supplied> {
         let most = self.limits.module_bytes;
         let bytes = match module {
             ModuleSource::Bytes(bytes) => Bytes::from(bytes),
@@ -133,15 +144,18 @@ impl ScriptExecutor {
                         let hashed = module_cache::cache().hashed(&other, path, most, self.records()?)?;
                         module_cache::check_pin(&other, entry.sha256, hashed.sha)?;
                         let identity = hashed.file.identity;
-                        let shared = Module::Shared(path.clone(), identity);
-                        return Ok((hashed.sha, Supply::File(path.clone(), identity), shared));
+                        let (supply, module) =
+                            (Supply::File(path.clone(), identity), Module::Shared(path.clone(), identity));
+                        return Ok(Supplied { sha: hashed.sha, supply, module, _lent: None });
                     }
                 }
             }
         };
         check_size(name, bytes.len() as u64, most)?;
         let sha = Sha256::digest(&bytes).into();
-        Ok((sha, Supply::Bytes(sha, bytes.clone()), Module::Bytes(bytes)))
+        let lent = Arc::new(bytes.clone());
+        let supply = Supply::Lent(sha, Arc::downgrade(&lent));
+        Ok(Supplied { sha, supply, module: Module::Bytes(bytes), _lent: Some(lent) })
     }
 
     /// Where hashes of files are recorded for other processes.

@@ -85,12 +85,15 @@ impl Drop for Ticket {
 
 impl Jobs {
     /// Takes a place in the queue, under the given name or one that is made.
-    pub fn reserve(self: &Arc<Self>, name: Option<&str>, queue: u32) -> Result<Ticket> {
+    pub fn reserve(self: &Arc<Self>, name: Option<&str>, queue: u32, reply_bytes: u64) -> Result<Ticket> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut state = self.lock();
         self.refuse_if_closed(&state)?;
         if state.submitted >= queue as usize {
-            return Err(Error::QueueFull { queue });
+            return Err(Error::QueueFull { limit: "queue", value: queue.into() });
+        }
+        if state.reply_bytes > reply_bytes {
+            return Err(Error::QueueFull { limit: "reply_bytes", value: reply_bytes });
         }
         let mark = match name {
             Some(name) => state.add(name, true)?,
@@ -124,10 +127,11 @@ impl Jobs {
         let mut state = self.lock();
         // Gone where the executor was closed: nobody can ask for the reply.
         let Some(job) = state.named.get_mut(&mark.name).filter(|job| Arc::ptr_eq(&job.mark, mark)) else { return };
-        let order = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (order, bytes) = (NEXT.fetch_add(1, Ordering::Relaxed), reply.len() as u64);
         job.reply = Some((order, reply));
         let task = job.task.take();
         state.finished.insert(order, mark.name.clone());
+        state.reply_bytes += bytes;
         GAUGES.unpolled.fetch_add(1, Ordering::Relaxed);
         drop(state);
         drop(task);
@@ -159,6 +163,7 @@ impl Jobs {
         let (submitted, blocking) = state.named.drain().partition(|(_, job): &(_, Job)| job.mark.is_submitted);
         state.named = blocking;
         state.submitted = 0;
+        state.reply_bytes = 0;
         drop(state);
         self.bell.ring();
         for (_, job) in submitted {
@@ -180,6 +185,7 @@ impl State {
         let (order, reply) = job.reply?;
         self.finished.remove(&order);
         self.submitted -= 1;
+        self.reply_bytes -= reply.len() as u64;
         GAUGES.unpolled.fetch_sub(1, Ordering::Relaxed);
         Some((name, reply))
     }

@@ -4,6 +4,7 @@ use crate::catalog::RuntimeCatalog;
 use crate::config::Limits;
 use crate::engine::{Demands, Imports, Profile, Stacks, Target};
 use crate::error::Result;
+use crate::fair::Tenant;
 use crate::host::HostFunctions;
 use crate::jobs::Deadline;
 use crate::origins::HttpGrant;
@@ -86,9 +87,11 @@ fn signature(ty: &FuncType) -> Signature {
 /// The state of a store in which no guest ever runs.
 fn nobody() -> Result<Sandbox> {
     let entry = RuntimeCatalog::embedded().resolve("passthrough")?;
-    let functions = Arc::new(HostFunctions::new("", &[], Arc::default()));
+    let tenant = Tenant::new();
+    let functions = Arc::new(HostFunctions::new(tenant, "", &[], Arc::default()));
     let (dirs, env, http) = (Vec::new(), BTreeMap::new(), HttpGrant::default());
-    let policy = Shared::new(Policy { dirs, env, http, deterministic: None, functions });
+    let policy =
+        Shared::new(Policy { tenant, dirs, env, http, deterministic: None, functions, cpu: None, memory: None });
     let limits = Limits::default();
     let deadline = Deadline::after(Instant::now(), limits.timeout_ms);
     Ok(Sandbox::new(entry, policy.share(Shard::current()), Vec::new(), &limits, deadline))

@@ -1,5 +1,7 @@
 //! How much memory a guest may have: its memories, its tables and its garbage-collected heap.
 
+use crate::totals::TotalMemory;
+use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
 /// Bounds what a guest allocates, and remembers that it was refused.
@@ -8,6 +10,8 @@ pub(crate) struct Limiter {
     memory: usize,
     heap: Option<Heap>,
     table_elements: usize,
+    /// Of all guests of the executor, if that is limited.
+    all_guests: Option<Arc<TotalMemory>>,
     pub peak: usize,
     /// The limit at which it was refused last.
     pub refused: Option<Refused>,
@@ -49,9 +53,9 @@ pub(crate) const MEMORIES: usize = 16;
 pub(crate) const INSTANCES: usize = 64;
 
 impl Limiter {
-    pub fn new(memory_bytes: u64) -> Self {
+    pub fn new(memory_bytes: u64, all_guests: Option<Arc<TotalMemory>>) -> Self {
         let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
-        Limiter { memory_bytes, memory: 0, heap: None, table_elements: 0, peak: 0, refused: None }
+        Limiter { memory_bytes, memory: 0, heap: None, table_elements: 0, all_guests, peak: 0, refused: None }
     }
 
     /// Expects a garbage-collected heap beside the guest's memories.
@@ -70,10 +74,24 @@ impl Limiter {
         true
     }
 
+    /// Takes so much of what all guests of the executor may have, or tells that limit.
+    fn all_guests_refuse(&self, bytes: usize) -> Option<Refused> {
+        let all = self.all_guests.as_ref().filter(|all| !all.take(bytes))?;
+        Some(Refused { limit: "memory_total_bytes", value: all.bytes as u64 })
+    }
+
     /// Notes that an object found no room in the heap, which ends the guest.
     pub fn is_out_of_heap(&mut self) {
         let refused = self.heap.as_ref().and_then(|heap| heap.refused);
         self.refused = refused.or(Some(Refused { limit: "memory_bytes", value: self.memory_bytes as u64 }));
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        if let Some(all) = &self.all_guests {
+            all.give_back(self.memory);
+        }
     }
 }
 
@@ -107,20 +125,21 @@ impl ResourceLimiter for Limiter {
         let memory_bytes = self.memory_bytes;
         let mut refused =
             (total > memory_bytes).then_some(Refused { limit: "memory_bytes", value: memory_bytes as u64 });
-        let Some(heap) = &mut self.heap else {
-            return Ok(self.grown(total, refused));
-        };
-        let may_be_heap = heap.may_grow(current, desired, maximum);
+        let heap = self.heap.as_ref();
+        let may_be_heap = heap.is_some_and(|heap| heap.may_grow(current, desired, maximum));
         if may_be_heap && desired > HEAP_BYTES && refused.is_none() {
             refused = Some(Refused { limit: "heap_bytes", value: HEAP_BYTES as u64 });
         }
-        match refused {
-            None => heap.note(current, desired, may_be_heap),
-            Some(_) if may_be_heap => {
-                heap.refused = refused;
-                return Ok(false);
+        refused = refused.or_else(|| self.all_guests_refuse(total - self.memory));
+        if let Some(heap) = &mut self.heap {
+            match refused {
+                None => heap.note(current, desired, may_be_heap),
+                Some(_) if may_be_heap => {
+                    heap.refused = refused;
+                    return Ok(false);
+                }
+                Some(_) => {}
             }
-            Some(_) => {}
         }
         Ok(self.grown(total, refused))
     }
@@ -170,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_heap_that_is_refused_more_is_no_reason_until_the_guest_is_out_of_it() {
-        let mut limiter = Limiter::new(1 << 20);
+        let mut limiter = Limiter::new(1 << 20, None);
         limiter.expect_heap();
         assert!(grows(&mut limiter, 0, FIRST_HEAP_BYTES, NO_MAXIMUM));
         // A memory that is made and grows beside it.
@@ -185,7 +204,7 @@ mod tests {
     /// A memory that has the heap's size, and grows as a heap does.
     #[test]
     fn no_memory_takes_the_place_of_the_heap() {
-        let mut limiter = Limiter::new(1 << 40);
+        let mut limiter = Limiter::new(1 << 40, None);
         limiter.expect_heap();
         assert!(grows(&mut limiter, 0, FIRST_HEAP_BYTES, NO_MAXIMUM) && grows(&mut limiter, 0, 3 * PAGE, NO_MAXIMUM));
         assert!(grows(&mut limiter, 3 * PAGE, 7 * PAGE, NO_MAXIMUM));
@@ -199,7 +218,7 @@ mod tests {
     #[test]
     fn a_memory_that_is_refused_more_is_the_reason_at_once() {
         for expects_heap in [false, true] {
-            let mut limiter = Limiter::new(1 << 20);
+            let mut limiter = Limiter::new(1 << 20, None);
             if expects_heap {
                 limiter.expect_heap();
                 assert!(grows(&mut limiter, 0, FIRST_HEAP_BYTES, NO_MAXIMUM));

@@ -4,7 +4,7 @@ use super::backtrace;
 use super::wasi::Exit;
 use super::{OutputTooLarge, Refused, Sandbox};
 use crate::catalog::RuntimeEntry;
-use crate::engine::{self, Engine, Imports, Slot, Stacks};
+use crate::engine::{self, Engine, Imports, Stacks, TICK};
 use crate::error::{Error, Phase, Result, printable};
 use crate::jobs::Stop;
 use crate::module_cache::{CompiledRuntime, Runnable, RunnableModule};
@@ -13,6 +13,7 @@ use crate::workers;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Instant;
 use wasmtime::{
     Extern, Func, GcHeapOutOfMemory, Instance, Store, ThrownException, Trap, UpdateDeadline, WasmBacktrace,
 };
@@ -43,14 +44,14 @@ pub(crate) enum Run<'a> {
     Waits(Pin<Box<dyn Future<Output = Result<Captured>> + Send + 'a>>),
 }
 
-/// Runs a fresh instance: a module that needs no stack of its own to its end, right here on the caller's. The slot is the
+/// Runs a fresh instance: a module that needs no stack of its own to its end, right here on the caller's. The slots are the
 /// right to an instance.
-pub(crate) fn run(
-    compiled: &CompiledRuntime,
+pub(crate) fn run<'a>(
+    compiled: &'a CompiledRuntime,
     stacks: Stacks,
     sandbox: impl FnOnce() -> Sandbox,
-    slot: Slot,
-) -> Result<Run<'_>> {
+    slots: impl Send + 'a,
+) -> Result<Run<'a>> {
     let mut store = store_for(compiled, sandbox)?;
     match &compiled.runnable {
         // A collection gives way on a stack of its own alone.
@@ -58,11 +59,15 @@ pub(crate) fn run(
             let ended = guest(module, &mut store);
             captured(store, Ok(ended)).map(Run::Ended)
         }
-        _ => Ok(Run::Waits(Box::pin(run_on_its_own_stack(compiled, store, slot)))),
+        _ => Ok(Run::Waits(Box::pin(run_on_its_own_stack(compiled, store, slots)))),
     }
 }
 
-async fn run_on_its_own_stack(compiled: &CompiledRuntime, mut store: Store<Sandbox>, _slot: Slot) -> Result<Captured> {
+async fn run_on_its_own_stack(
+    compiled: &CompiledRuntime,
+    mut store: Store<Sandbox>,
+    _slots: impl Send,
+) -> Result<Captured> {
     let deadline = store.data().deadline.clone();
     let waits = compiled.is_component() || store.data().has_files();
     let threads = engine::existing().filter(|_| waits).map(Engine::io_threads).transpose()?;
@@ -93,10 +98,16 @@ fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> R
     }
     store.limiter(|sandbox| &mut sandbox.limiter);
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|store| match store.data().deadline.patience() {
-        Ok(_) if store.data().deadline.is_submitted() && workers::others_wait() => Ok(UpdateDeadline::Yield(1)),
-        Ok(_) => Ok(UpdateDeadline::Continue(1)),
-        Err(stop) => Err(stop.into()),
+    store.epoch_deadline_callback(|store| {
+        let Sandbox { deadline, policy, .. } = store.data();
+        if let Some(cpu) = &policy.cpu {
+            cpu.charge(TICK, Instant::now());
+        }
+        match deadline.patience() {
+            Ok(_) if deadline.is_submitted() && workers::others_wait() => Ok(UpdateDeadline::Yield(1)),
+            Ok(_) => Ok(UpdateDeadline::Continue(1)),
+            Err(stop) => Err(stop.into()),
+        }
     });
     if let Some(fuel) = store.data().fuel {
         store.set_fuel(fuel).map_err(Error::internal)?;

@@ -197,7 +197,8 @@ int main(int argc, char **argv)
         }
     }
     CHECK(entries("/proc/self/fd") == descriptors);
-    CHECK(entries("/proc/self/task") == threads);
+    /* Threads for loading modules end when they have had nothing to do. */
+    CHECK(entries("/proc/self/task") <= threads);
 #ifdef COUNT_MEMORY
     /* A worker may still release what it last had. Of large buffers, 8 MiB are kept for later calls. */
     fprintf(stderr, "after two rounds %ld blocks of %ld bytes and %d mappings, ", blocks, bytes, maps);

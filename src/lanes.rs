@@ -1,0 +1,174 @@
+//! Threads for work that calls wait for and that cannot be stopped: looking modules up, compiling them. A lane has so many
+//! threads at most, of which one executor's work takes no more than its share, and the executors take turns.
+
+use crate::error::Error;
+use crate::fair::{FairQueue, Tenant};
+use crate::panics::caught;
+use crate::threads;
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// A thread that has had nothing to do for so long ends.
+const IDLE: Duration = Duration::from_secs(10);
+
+pub(crate) struct Lane {
+    /// Of its threads.
+    name: &'static str,
+    stack_bytes: usize,
+    most: usize,
+    share: usize,
+    state: Mutex<State>,
+    news: Condvar,
+}
+
+struct State {
+    waiting: FairQueue<Work>,
+    /// How much of each executor's work is being done.
+    running: BTreeMap<Tenant, usize>,
+    threads: usize,
+    idle: usize,
+}
+
+impl Lane {
+    /// A lane of `most` threads, which are started when they are needed; work of one executor takes up to `share` of them.
+    pub fn new(name: &'static str, stack_bytes: usize, most: usize, share: usize) -> Self {
+        let state = State { waiting: FairQueue::new(), running: BTreeMap::new(), threads: 0, idle: 0 };
+        Lane { name, stack_bytes, most, share, state: Mutex::new(state), news: Condvar::new() }
+    }
+
+    /// Has something done for an executor, in its turn; gives it back where there is no thread and none can be started.
+    pub fn submit<F: FnOnce() + Send + 'static>(&'static self, tenant: Tenant, work: F) -> Result<(), (Error, F)> {
+        let mut state = self.state();
+        if state.idle == 0 && state.threads < self.most {
+            match threads::spawn_with_stack(self.name, self.stack_bytes, || self.work()) {
+                Ok(_) => state.threads += 1,
+                // Fewer will do.
+                Err(_) if state.threads > 0 => {}
+                Err(error) => return Err((Error::internal(error), work)),
+            }
+        }
+        state.waiting.push(tenant, Box::new(work));
+        drop(state);
+        self.news.notify_one();
+        Ok(())
+    }
+
+    /// How much of an executor's work waits.
+    pub fn waiting(&self, tenant: Tenant) -> usize {
+        self.state().waiting.len_of(tenant)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        while let Some((tenant, work)) = self.next() {
+            // A defect must not take the thread with it.
+            let _ = caught(|| {
+                work();
+                Ok(())
+            });
+            self.state().leave(tenant);
+            // Whoever waited for its share may have it now.
+            self.news.notify_one();
+        }
+    }
+
+    /// The next piece of work; none where the thread is to end.
+    fn next(&self) -> Option<(Tenant, Work)> {
+        let mut state = self.state();
+        loop {
+            if let Some(next) = state.enter(self.share) {
+                return Some(next);
+            }
+            state.idle += 1;
+            let (woken, waited) = self.news.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if waited.timed_out() && state.waiting.is_empty() {
+                state.threads -= 1;
+                return None;
+            }
+        }
+    }
+}
+
+impl State {
+    fn enter(&mut self, share: usize) -> Option<(Tenant, Work)> {
+        let running = &self.running;
+        let next = self.waiting.pop_where(|tenant| running.get(&tenant).is_none_or(|running| *running < share))?;
+        *self.running.entry(next.0).or_default() += 1;
+        Some(next)
+    }
+
+    fn leave(&mut self, tenant: Tenant) {
+        if let Some(running) = self.running.get_mut(&tenant) {
+            *running -= 1;
+            if *running == 0 {
+                self.running.remove(&tenant);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn lane(most: usize, share: usize) -> &'static Lane {
+        Box::leak(Box::new(Lane::new("arawn-test", 256 << 10, most, share)))
+    }
+
+    fn submit(lane: &'static Lane, tenant: Tenant, work: impl FnOnce() + Send + 'static) {
+        assert!(lane.submit(tenant, work).is_ok());
+    }
+
+    #[test]
+    fn executors_take_turns() {
+        let (one, other) = (Tenant::new(), Tenant::new());
+        let lane = lane(1, 1);
+        let (go, gate) = mpsc::channel::<()>();
+        let (done, order) = mpsc::channel();
+        submit(lane, one, move || gate.recv().unwrap());
+        for (tenant, name) in [(one, "one"), (one, "one"), (one, "one"), (other, "other")] {
+            let done = done.clone();
+            submit(lane, tenant, move || done.send(name).unwrap());
+        }
+        go.send(()).unwrap();
+        let order: Vec<_> = order.iter().take(4).collect();
+        // Both came after the first piece of work, so that it is one turn each.
+        assert_eq!(order[..2].iter().filter(|name| **name == "other").count(), 1, "{order:?}");
+    }
+
+    #[test]
+    fn an_executor_whose_work_hangs_keeps_its_share_alone() {
+        let (hanging, other) = (Tenant::new(), Tenant::new());
+        let lane = lane(3, 2);
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = std::sync::Arc::new(Mutex::new(gate));
+        for _ in 0..10 {
+            let gate = gate.clone();
+            submit(lane, hanging, move || gate.lock().unwrap().recv().unwrap());
+        }
+        let (done, told) = mpsc::channel();
+        submit(lane, other, move || done.send(()).unwrap());
+        told.recv().unwrap();
+        (0..10).for_each(|_| go.send(()).unwrap());
+    }
+
+    #[test]
+    fn a_panic_ends_its_work_and_no_thread() {
+        let (lane, tenant) = (lane(1, 1), Tenant::new());
+        submit(lane, tenant, || panic!("as a defect does"));
+        let (done, told) = mpsc::channel();
+        submit(lane, tenant, move || done.send(()).unwrap());
+        told.recv().unwrap();
+        assert_eq!(lane.state().threads, 1);
+    }
+}

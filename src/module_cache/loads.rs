@@ -1,0 +1,229 @@
+//! Loads under way. Calls wait for them, each until its own deadline, and no content is worked on twice at once. A few threads
+//! do them, in turns of the executors: one lane looks modules up in memory and on disk, and two compile what is not there, of
+//! which one is for small modules, so that no large one keeps them waiting.
+
+use super::{Key, Prepared, Sha};
+use crate::engine::{Engine, Metering, Stacks};
+use crate::error::{Error, Phase, Result};
+use crate::fair::Tenant;
+use crate::files::Identity;
+use crate::jobs::Deadline;
+use crate::lanes::Lane;
+use crate::waiting::until;
+use crate::wasm::COMPILE_STACK;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::SystemTime;
+
+/// Looks modules up and writes artifacts. What waits there waits for disks, of which one that hangs keeps a half of the threads.
+pub(super) static LOOKUPS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-load", 4 << 20, 16, 8));
+
+/// Compiles as many modules at once as there are processors: each takes memory of its own.
+static COMPILES: LazyLock<Lane> = LazyLock::new(|| {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    Lane::new("arawn-compile", COMPILE_STACK, processors, processors)
+});
+
+static SMALL_COMPILES: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-compile", COMPILE_STACK, 1, 1));
+
+/// What compiles a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    Small,
+    Large,
+}
+
+impl Size {
+    /// By the bytes of the wasm: the largest that compiles within a second, whatever is in it.
+    pub fn of(bytes: u64) -> Self {
+        const SMALL: u64 = 16 << 10;
+        if bytes <= SMALL { Size::Small } else { Size::Large }
+    }
+
+    pub(super) fn lane(self) -> &'static Lane {
+        match self {
+            Size::Small => &SMALL_COMPILES,
+            Size::Large => &COMPILES,
+        }
+    }
+}
+
+/// All that a load's result depends on, so that whoever wants the same may wait for the same; and the executor, since its load
+/// waits for its turns.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct LoadKey {
+    pub tenant: Tenant,
+    pub module: Module,
+    pub metering: Metering,
+    pub stacks: Stacks,
+    pub module_bytes: u64,
+    pub pin: Option<Sha>,
+}
+
+/// What is to be loaded: a module of the library's, or a file in the version in which the call has found it. A load that has
+/// read an older one is not for a call that began after the change.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Module {
+    Builtin(Sha),
+    File(PathBuf, Identity),
+    /// What no other call waits for, by its number.
+    Unshared(u64),
+}
+
+impl Module {
+    pub fn file(path: &Path, identity: Identity) -> Self {
+        match identity.settled(SystemTime::now()) {
+            true => Module::File(path.to_owned(), identity),
+            // It may change again and look the same.
+            false => Module::unshared(),
+        }
+    }
+
+    pub fn unshared() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Module::Unshared(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Loads {
+    under_way: Mutex<HashMap<LoadKey, Arc<Outcome>>>,
+    /// The contents that are worked on, and the loads that wait for each.
+    contents: Mutex<HashMap<Key, Vec<Load>>>,
+}
+
+/// What a load comes to.
+#[derive(Default)]
+pub(super) struct Outcome(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    result: Option<Result<Prepared, Arc<Error>>>,
+    waiting: Vec<Waker>,
+}
+
+impl Outcome {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the load, which goes on by itself if the deadline passes first.
+    pub async fn wait(&self, deadline: &Deadline) -> Result<Prepared> {
+        let ended = poll_fn(|context| {
+            let mut state = self.lock();
+            if let Some(result) = &state.result {
+                return Poll::Ready(result.clone().map_err(Error::from));
+            }
+            if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                state.waiting.push(context.waker().clone());
+            }
+            Poll::Pending
+        });
+        until(deadline, ended).await.map_err(|stop| deadline.error(stop, Phase::Load))?
+    }
+}
+
+/// A load under way, and the duty to tell how it has ended.
+pub(super) struct Load {
+    pub engine: &'static Engine,
+    pub request: super::LoadRequest,
+    loads: &'static Loads,
+    key: LoadKey,
+    outcome: Arc<Outcome>,
+    is_ended: bool,
+}
+
+impl Load {
+    pub fn tenant(&self) -> Tenant {
+        self.key.tenant
+    }
+
+    /// Tells those who wait for it.
+    pub fn end(&mut self, result: Result<Prepared>) {
+        self.is_ended = true;
+        // Before the result is there, so that the next call after it finds what the cache has now.
+        self.loads.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        let mut state = self.outcome.lock();
+        state.result = Some(result.map_err(Arc::new));
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// A load that ends without a result is a defect, and must not be waited for in vain.
+impl Drop for Load {
+    fn drop(&mut self) {
+        if !self.is_ended {
+            self.end(Err(Error::internal("a load was lost")));
+        }
+    }
+}
+
+/// A content that no other load works on meanwhile.
+pub(super) struct Held<'a> {
+    loads: &'a Loads,
+    key: Key,
+    /// Takes up a load that has waited.
+    again: fn(Load),
+}
+
+impl Loads {
+    /// The one load of this key. `start` starts it where there is none.
+    pub fn begin(
+        &'static self,
+        key: LoadKey,
+        engine: &'static Engine,
+        request: super::LoadRequest,
+        start: impl FnOnce(Load) -> Result<()>,
+    ) -> Result<Arc<Outcome>> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(outcome) = under_way.get(&key) {
+            return Ok(outcome.clone());
+        }
+        let outcome = Arc::<Outcome>::default();
+        under_way.insert(key.clone(), outcome.clone());
+        // What starts it may end it at once.
+        drop(under_way);
+        start(Load { engine, request, loads: self, key, outcome: outcome.clone(), is_ended: false })?;
+        Ok(outcome)
+    }
+
+    /// Keeps others from working on a content, unless one does already.
+    pub fn hold(&self, key: Key, again: fn(Load)) -> Option<Held<'_>> {
+        let mut contents = self.contents();
+        if contents.contains_key(&key) {
+            return None;
+        }
+        contents.insert(key, Vec::new());
+        Some(Held { loads: self, key, again })
+    }
+
+    /// Has a load wait until nobody works on a content; gives it back where that is so already.
+    pub fn wait_for(&self, key: Key, load: Load) -> Option<Load> {
+        match self.contents().get_mut(&key) {
+            Some(waiting) => {
+                waiting.push(load);
+                None
+            }
+            None => Some(load),
+        }
+    }
+
+    fn contents(&self) -> MutexGuard<'_, HashMap<Key, Vec<Load>>> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let waiting = self.loads.contents().remove(&self.key);
+        waiting.into_iter().flatten().for_each(self.again);
+    }
+}

@@ -1,0 +1,119 @@
+//! What all guests of one executor may use together: processor time and memory.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The processor time of an executor's guests, as a token bucket: it fills by `cpu_ms_per_s` each second, holds what a second
+/// brings, and guests that are running may empty it below zero. The next guest begins once it is above.
+#[derive(Debug)]
+pub(crate) struct CpuTime {
+    ms_per_s: u64,
+    bucket: Mutex<Bucket>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    left_ns: i64,
+    filled: Instant,
+}
+
+impl CpuTime {
+    pub fn new(ms_per_s: u64, now: Instant) -> Self {
+        let bucket = Bucket { left_ns: in_ns(Duration::from_millis(ms_per_s)), filled: now };
+        CpuTime { ms_per_s, bucket: Mutex::new(bucket) }
+    }
+
+    pub fn ms_per_s(&self) -> u64 {
+        self.ms_per_s
+    }
+
+    /// Notes what a guest has used.
+    pub fn charge(&self, used: Duration, now: Instant) {
+        let mut bucket = self.filled(now);
+        bucket.left_ns = bucket.left_ns.saturating_sub(in_ns(used));
+    }
+
+    /// When the next guest may begin, if it may not now.
+    pub fn next(&self, now: Instant) -> Option<Instant> {
+        let lacking = 1 - self.filled(now).left_ns;
+        let lacking = u64::try_from(lacking).ok().filter(|lacking| *lacking > 0)?;
+        let wait = u128::from(lacking) * 1000 / u128::from(self.ms_per_s) + 1;
+        Some(now + Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX)))
+    }
+
+    fn filled(&self, now: Instant) -> MutexGuard<'_, Bucket> {
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = now.saturating_duration_since(bucket.filled);
+        let more = since.as_nanos() * u128::from(self.ms_per_s) / 1000;
+        let most = in_ns(Duration::from_millis(self.ms_per_s));
+        bucket.left_ns = bucket.left_ns.saturating_add(i64::try_from(more).unwrap_or(i64::MAX)).min(most);
+        bucket.filled = bucket.filled.max(now);
+        bucket
+    }
+}
+
+fn in_ns(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// The memory of an executor's guests that are running.
+#[derive(Debug)]
+pub(crate) struct TotalMemory {
+    pub bytes: usize,
+    used: AtomicUsize,
+}
+
+impl TotalMemory {
+    pub fn new(bytes: u64) -> Self {
+        TotalMemory { bytes: usize::try_from(bytes).unwrap_or(usize::MAX), used: AtomicUsize::new(0) }
+    }
+
+    /// Takes so many bytes, if they are left.
+    pub fn take(&self, bytes: usize) -> bool {
+        let take = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.bytes);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    pub fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_guest_begins_once_what_was_used_has_come_back() {
+        let now = Instant::now();
+        let cpu = CpuTime::new(100, now);
+        assert_eq!(cpu.next(now), None);
+        cpu.charge(90 * MS, now);
+        assert_eq!(cpu.next(now), None, "10 ms are left");
+        // A guest that runs on takes more than there is: 50 ms too much take half a second.
+        cpu.charge(60 * MS, now);
+        let next = cpu.next(now).map(|next| next.duration_since(now));
+        assert!(next.is_some_and(|wait| wait > 500 * MS && wait < 501 * MS), "{next:?}");
+        assert!(cpu.next(now + 499 * MS).is_some() && cpu.next(now + 501 * MS).is_none());
+    }
+
+    #[test]
+    fn no_more_is_saved_than_a_second_brings() {
+        let now = Instant::now();
+        let cpu = CpuTime::new(100, now);
+        let later = now + Duration::from_secs(86_400);
+        cpu.charge(101 * MS, later);
+        assert!(cpu.next(later).is_some());
+    }
+
+    #[test]
+    fn memory_is_taken_up_to_the_limit_and_given_back() {
+        let memory = TotalMemory::new(100);
+        assert!(memory.take(60) && !memory.take(41) && memory.take(40) && !memory.take(usize::MAX));
+        memory.give_back(60);
+        assert!(memory.take(60));
+    }
+}
