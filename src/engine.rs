@@ -139,8 +139,8 @@ impl Engine {
     pub fn not_begun(&self, stop: Stop, deadline: &Deadline) -> Error {
         match stop {
             Stop::Deadline => {
-                let (timeout_ms, value) = (deadline.timeout_ms, self.options.pool_slots.into());
-                Error::Overloaded { timeout_ms, limit: "pool_slots", value }
+                let (value, timeout_ms) = (self.options.pool_slots.into(), Some(deadline.timeout_ms));
+                Error::Overloaded { limit: "pool_slots", value, timeout_ms }
             }
             Stop::Cancelled => deadline.error(stop, Phase::Queue),
         }

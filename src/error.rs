@@ -59,16 +59,14 @@ pub enum Error {
     OutputTooLarge { output_bytes: u64 },
     /// The deadline passed in `phase`.
     Timeout { phase: Phase, timeout_ms: u64 },
-    /// The guest was refused memory or table elements, and failed; `limit` is `memory_bytes` or `table_elements`.
+    /// The guest was refused memory or table elements, and failed; `limit` is the name of the limit.
     MemoryExceeded { limit: &'static str, value: u64 },
     /// The guest used up its fuel.
     FuelExhausted { fuel: u64 },
     /// Somebody cancelled the call in `phase`.
     Cancelled { job: String, phase: Phase },
-    /// No slot became free within the deadline.
-    Overloaded { timeout_ms: u64, limit: &'static str, value: u64 },
-    /// The executor has as many submitted calls as it may have.
-    QueueFull { limit: &'static str, value: u64 },
+    /// Nothing could run the call within its deadline, or, without one, the executor has used up what `limit` allows.
+    Overloaded { limit: &'static str, value: u64, timeout_ms: Option<u64> },
     /// No call of that name is under way.
     UnknownJob { job: String },
     /// A call of that name is under way.
@@ -203,7 +201,7 @@ impl Error {
             Error::MemoryExceeded { .. } => 21,
             Error::FuelExhausted { .. } => 22,
             Error::Cancelled { .. } => 23,
-            Error::Overloaded { .. } | Error::QueueFull { .. } => 24,
+            Error::Overloaded { .. } => 24,
             Error::UnknownJob { .. } => 25,
             Error::JobExists { .. } => 26,
             Error::HostFunctionFailed { .. } => 27,
@@ -251,8 +249,8 @@ impl Error {
             Error::Timeout { phase, timeout_ms } => json!({"phase": phase.as_str(), "timeout_ms": timeout_ms}),
             Error::MemoryExceeded { limit, value } => json!({*limit: value}),
             Error::FuelExhausted { fuel } => json!({"fuel": fuel}),
-            Error::Overloaded { timeout_ms, limit, value } => json!({"timeout_ms": timeout_ms, *limit: value}),
-            Error::QueueFull { limit, value } => json!({*limit: value}),
+            Error::Overloaded { limit, value, timeout_ms: None } => json!({*limit: value}),
+            Error::Overloaded { limit, value, timeout_ms } => json!({"timeout_ms": timeout_ms, *limit: value}),
             Error::Cancelled { job, phase } => json!({"job": job, "phase": phase.as_str()}),
             Error::UnknownJob { job } | Error::JobExists { job } => json!({"job": job}),
             Error::HostFunctionFailed { name, .. } => json!({"name": name}),
@@ -372,26 +370,24 @@ impl fmt::Display for Error {
                 write!(f, "the runtime needed more memory than `{limit}` ({value}) allows, and failed")
             }
             Error::FuelExhausted { fuel } => write!(f, "the runtime used up its fuel ({fuel})"),
-            Error::Overloaded { limit: "cpu_ms_per_s", value, .. } => {
-                write!(f, "the executor's guests have used up their processor time: `cpu_ms_per_s` is {value}")
-            }
-            Error::Overloaded { timeout_ms, limit, value } => {
-                write!(f, "nothing could run the call within its deadline of {timeout_ms} ms: ")?;
+            Error::Overloaded { limit, value, timeout_ms } => {
+                if let Some(timeout_ms) = timeout_ms {
+                    write!(f, "nothing could run the call within its deadline of {timeout_ms} ms: ")?;
+                }
                 match *limit {
-                    "calls" => {
-                        write!(f, "the executor's other calls were running, of which `calls` allows {value} at once")
+                    "calls" => write!(f, "{value} other calls of the executor were running, as many as its `calls`"),
+                    "cpu_ms_per_s" => {
+                        write!(f, "the executor's guests have used up its `cpu_ms_per_s` ({value}) for some time")
+                    }
+                    "queue" => write!(
+                        f,
+                        "the executor has {value} submitted calls that run, wait or were not polled: that is its `queue`"
+                    ),
+                    "reply_bytes" => {
+                        write!(f, "the replies of the executor that were not polled have its `reply_bytes` ({value})")
                     }
                     _ => write!(f, "all {value} slots were busy, or all workers"),
                 }
-            }
-            Error::QueueFull { limit: "reply_bytes", value } => {
-                write!(f, "replies of the executor that were not polled have more than `reply_bytes` ({value})")
-            }
-            Error::QueueFull { value, .. } => {
-                write!(
-                    f,
-                    "the executor has {value} submitted calls that run, wait or were not polled: that is its `queue`"
-                )
             }
             Error::Cancelled { job, phase } => {
                 write!(f, "the call `{}` was cancelled {}", printable(job), phase.during())

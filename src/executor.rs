@@ -338,7 +338,7 @@ impl ScriptExecutor {
         let Some(cpu) = &self.policy.cpu else { return Ok(None) };
         match cpu.next(Instant::now()) {
             Some(_) if !deadline.is_submitted() => {
-                Err(self.overloaded(Stop::Deadline, deadline, "cpu_ms_per_s", cpu.ms_per_s()))
+                Err(Error::Overloaded { limit: "cpu_ms_per_s", value: cpu.ms_per_s(), timeout_ms: None })
             }
             next => Ok(next),
         }
@@ -347,7 +347,7 @@ impl ScriptExecutor {
     /// What a call is answered that a limit of the executor has kept from beginning.
     fn overloaded(&self, stop: Stop, deadline: &Deadline, limit: &'static str, value: u64) -> Error {
         match stop {
-            Stop::Deadline => Error::Overloaded { timeout_ms: deadline.timeout_ms, limit, value },
+            Stop::Deadline => Error::Overloaded { limit, value, timeout_ms: Some(deadline.timeout_ms) },
             Stop::Cancelled => deadline.error(stop, Phase::Queue),
         }
     }

@@ -75,7 +75,16 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 ///    "output_bytes": 16777216,      the guest's stdout
 ///    "stderr_bytes": 65536,         how much of the end of its stderr is kept
 ///    "module_bytes": 268435456,     the .wasm file
-///    "fuel": null},                 instructions, about; null: not counted, which is faster
+///    "fuel": null,                  instructions, about; null: not counted, which is faster
+///                                   those above may be tighter in a request, the others are the executor's alone:
+///    "calls": 64,                   calls that run at once; more wait within their deadline; without it, half of
+///                                   pool_slots, so that calls of other executors find a slot
+///    "cpu_ms_per_s": null,          processor time of all guests together, in ms for each second, 1 to 1000000, counted
+///                                   by ticks of 2 ms; what a second brings can be saved. Once it is used up, a submitted
+///                                   call waits and another one is refused as "overloaded", both before their guest
+///                                   begins; no guest is stopped for it; null: not counted
+///    "memory_total_bytes": null,    the memories of all guests that run at once; null: no limit but each guest's own
+///    "reply_bytes": 268435456},     replies that were not polled; beyond, arawn_submit answers "overloaded"
 ///  "capabilities": {                what guests may reach; nothing is granted that does not stand here
 ///    "dirs": [{"host": "data",      a directory that exists; guests see the one that is there now, whatever takes its
 ///                                   place later; not /, nor one that is, holds or lies in a catalog or a cache that
@@ -136,7 +145,8 @@ pub unsafe extern "C" fn arawn_executor_close(request_json: *const c_char) -> *m
 }
 
 /// Runs a runtime in a fresh sandbox and waits for it. No state of a guest is left when it returns. Any number of threads
-/// may call it, for one executor or many; calls beyond `pool_slots` wait for a slot within their deadline.
+/// may call it, for one executor or many; calls beyond `pool_slots`, or beyond the executor's `calls`, wait within their
+/// deadline. Executors that wait take turns.
 ///
 /// `request_json`; `executor` and `runtime` must be there:
 ///

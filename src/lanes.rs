@@ -12,7 +12,7 @@ use std::time::Duration;
 type Work = Box<dyn FnOnce() + Send>;
 
 /// A thread that has had nothing to do for so long ends.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Lane {
     /// Of its threads.

@@ -281,7 +281,7 @@ mod tests {
     fn between_two_tasks_of_an_executor_each_other_one_has_a_turn() {
         let (one, other) = (Tenant::new(), Tenant::new());
         let mut queues = Queues::new();
-        let mut push = |queues: &mut Queues, tenant, is_used| {
+        let push = |queues: &mut Queues, tenant, is_used| {
             let task = Task::new(tenant, async {});
             queues.push(task.clone(), is_used);
             task.id

@@ -38,12 +38,14 @@ impl Figures {
 
 /// The figures once the threads that loaded modules have ended and each slot is free.
 fn settled() -> Figures {
-    let mut threads = usize::MAX;
-    for _ in 0..100 {
+    // They end when they have had nothing to do for two seconds.
+    let (mut threads, mut looks) = (usize::MAX, 0);
+    for _ in 0..400 {
         std::thread::sleep(Duration::from_millis(50));
         let figures = Figures::now();
         let stats: Value = common::ok(arawn::ffi::arawn_stats, &json!({}));
-        if stats["engine"]["slots_in_use"] == 0 && figures.threads == threads {
+        looks = if figures.threads == threads { looks + 1 } else { 0 };
+        if stats["engine"]["slots_in_use"] == 0 && looks > 60 {
             return figures;
         }
         threads = figures.threads;

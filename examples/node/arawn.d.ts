@@ -3,9 +3,9 @@ export interface Config {
   id?: string;
   runtimes_dir?: string;
   cache_dir?: string | null;
-  limits?: Limits;
+  limits?: ExecutorLimits;
   capabilities?: {
-    dirs?: { host: string; guest: string; write?: boolean }[];
+    dirs?: { host: string; guest: string; write?: boolean; bytes?: number | null }[];
     env?: Record<string, string>;
     http?: { allow: string[]; allow_private?: boolean };
   };
@@ -19,6 +19,14 @@ export interface Limits {
   stderr_bytes?: number;
   module_bytes?: number;
   fuel?: number | null;
+}
+
+/** What one call may use, and what all calls of an executor may use together. */
+export interface ExecutorLimits extends Limits {
+  calls?: number | null;
+  cpu_ms_per_s?: number | null;
+  memory_total_bytes?: number | null;
+  reply_bytes?: number;
 }
 
 /** What can be written as JSON. */

@@ -90,10 +90,10 @@ impl Jobs {
         let mut state = self.lock();
         self.refuse_if_closed(&state)?;
         if state.submitted >= queue as usize {
-            return Err(Error::QueueFull { limit: "queue", value: queue.into() });
+            return Err(Error::Overloaded { limit: "queue", value: queue.into(), timeout_ms: None });
         }
         if state.reply_bytes > reply_bytes {
-            return Err(Error::QueueFull { limit: "reply_bytes", value: reply_bytes });
+            return Err(Error::Overloaded { limit: "reply_bytes", value: reply_bytes, timeout_ms: None });
         }
         let mark = match name {
             Some(name) => state.add(name, true)?,

@@ -27,7 +27,7 @@ func (e *Error) Is(target error) bool {
 	case "timeout":
 		return target == context.DeadlineExceeded
 	case "overloaded":
-		// Without a deadline in the details it is the queue that is full.
+		// Without a deadline in the details it is a limit of the executor that is used up.
 		var details struct {
 			TimeoutMS int64 `json:"timeout_ms"`
 		}

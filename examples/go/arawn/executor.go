@@ -27,7 +27,7 @@ type Config struct {
 	Deterministic *Deterministic
 }
 
-// Limits of an executor, or tighter ones of a call; 0 leaves one as it is.
+// Limits of an executor, or tighter ones of a call; 0 leaves one as it is. The last four are the executor's alone.
 type Limits struct {
 	TimeoutMS   int64 `json:"timeout_ms,omitempty"`
 	MemoryBytes int64 `json:"memory_bytes,omitempty"`
@@ -35,6 +35,14 @@ type Limits struct {
 	StderrBytes int64 `json:"stderr_bytes,omitempty"`
 	ModuleBytes int64 `json:"module_bytes,omitempty"`
 	Fuel        int64 `json:"fuel,omitempty"`
+	// Calls is how many run at once.
+	Calls int64 `json:"calls,omitempty"`
+	// CPUMSPerS is the processor time of all guests together, in milliseconds for each second.
+	CPUMSPerS int64 `json:"cpu_ms_per_s,omitempty"`
+	// MemoryTotalBytes is of all guests that run at once.
+	MemoryTotalBytes int64 `json:"memory_total_bytes,omitempty"`
+	// ReplyBytes is of replies that were not polled.
+	ReplyBytes int64 `json:"reply_bytes,omitempty"`
 }
 
 // Dir grants a directory of the host, under the guest's name for it.
@@ -42,6 +50,8 @@ type Dir struct {
 	Host  string `json:"host"`
 	Guest string `json:"guest"`
 	Write bool   `json:"write"`
+	// Bytes is how much guests may add to a writable directory; nil sets no limit.
+	Bytes *int64 `json:"bytes,omitempty"`
 }
 
 // HTTP grants requests to the origins that Allow lists.
