@@ -31,7 +31,7 @@ PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/
 
 EXAMPLES := example-c example-cpp example-go example-love2d example-lua example-node example-python
 
-.PHONY: all slim run $(EXAMPLES) node-modules test lint header counts profile bench bench-quick guests builtins clean tools
+.PHONY: all slim run $(EXAMPLES) node-modules test lint header counts profile bench bench-quick bench-tenants guests builtins clean tools
 
 all: $(LIB)/libarawn.so.0
 
@@ -143,6 +143,10 @@ bench: $(LIB)/libarawn.so.0 slim guests
 	$(BENCH) --bench table -- --save
 	$(BENCH) --bench calls
 	$(BENCH) --bench guests
+
+bench-tenants: $(LIB)/libarawn.so.0
+	$(call needs,$(PYTHON),python3)
+	ARAWN_LIBRARY=$< $(PYTHON) benches/tenants.py
 
 # What has changed is compiled and measured within two minutes; what is of the library that ships is left out.
 bench-quick: | tools

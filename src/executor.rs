@@ -207,12 +207,12 @@ impl ScriptExecutor {
     /// What became of a submitted call, or of all that have ended; waits until there is an end to tell.
     pub(crate) fn poll(&self, job: Option<&str>, wait: Duration) -> Result<Polled> {
         let until = Instant::now() + wait;
+        let listening = (!wait.is_zero()).then(|| self.bell.listen(job));
         loop {
-            let rings = self.bell.rings();
             self.policy.functions.serve(until);
             let polled = self.jobs.look(job)?;
             let is_news = matches!(&polled, Polled::Finished(finished) if !finished.is_empty());
-            if is_news || !self.bell.wait(rings, until) {
+            if is_news || !listening.as_ref().is_some_and(|listening| listening.wait(until)) {
                 return Ok(polled);
             }
         }

@@ -8,7 +8,7 @@ use crate::fair::Tenant;
 use crate::jobs::{Deadline, Stop};
 use crate::lanes::Lane;
 use crate::protocol::{check_request, error_reply, is_reply};
-use crate::waiting::{self, Bell};
+use crate::waiting::{self, Bell, Ring};
 use crate::warnings::{self, LOG};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
@@ -205,7 +205,7 @@ impl HostFunctions {
             table.asked.insert(order, Asked { name: name.to_owned(), request: request.to_owned(), answer });
             Place(self, order)
         };
-        self.bell.ring();
+        self.bell.ring(Ring::Asked);
         let answer = answered.await;
         drop(place);
         answer.ok()
@@ -227,7 +227,7 @@ impl HostFunctions {
                     table.asked.insert(order, Asked { name: LOG.to_owned(), request: request.to_owned(), answer });
                 }
                 drop(table);
-                self.bell.ring();
+                self.bell.ring(Ring::Asked);
             }
             On::Call => {
                 drop(table);

@@ -9,7 +9,8 @@ use crate::signals::BlockedTraps;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
@@ -139,35 +140,152 @@ pub(crate) async fn outside<T: Send + 'static>(work: impl FnOnce() -> T + Send +
     .await
 }
 
-/// Tells any number of threads that there is something to look at.
-#[derive(Default)]
-pub(crate) struct Bell {
-    rings: Mutex<u64>,
-    ringing: Condvar,
+/// Wakes the threads that poll an executor, and no more of them than have something to look at.
+#[derive(Debug, Default)]
+pub(crate) struct Bell(Mutex<Vec<Arc<Listener>>>);
+
+/// What there is to look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ring<'a> {
+    /// A job has ended: for who waits for it, and for who waits for any.
+    Ended(&'a str),
+    /// A host function is to be run, by whichever thread.
+    Asked,
+    Closed,
+}
+
+/// A thread that polls.
+#[derive(Debug)]
+struct Listener {
+    /// The one job that it waits for, if it does.
+    job: Option<String>,
+    thread: Thread,
+    is_waiting: AtomicBool,
+    is_rung: AtomicBool,
+}
+
+/// A thread's place among those that poll: made before it looks, so that nothing is missed.
+pub(crate) struct Listening<'a> {
+    bell: &'a Bell,
+    listener: Arc<Listener>,
 }
 
 impl Bell {
-    pub fn ring(&self) {
-        *self.lock() += 1;
-        self.ringing.notify_all();
-    }
-
-    /// How often it rang: asked before looking, and given to [`wait`](Self::wait) after.
-    pub fn rings(&self) -> u64 {
-        *self.lock()
-    }
-
-    /// Waits until it has rung since; `false` if it is too late.
-    pub fn wait(&self, since: u64, until: Instant) -> bool {
-        let patience = until.saturating_duration_since(Instant::now());
-        if patience.is_zero() {
-            return false;
+    pub fn ring(&self, ring: Ring<'_>) {
+        let listeners = self.lock();
+        match ring {
+            Ring::Ended(job) => {
+                let waits = |listener: &&Arc<Listener>| listener.job.as_deref().is_none_or(|own| own == job);
+                listeners.iter().filter(waits).for_each(|listener| listener.ring());
+            }
+            Ring::Asked => match listeners.iter().find(|listener| listener.is_idle()) {
+                Some(idle) => idle.ring(),
+                // Whichever is done first with what it does.
+                None => listeners.iter().for_each(|listener| listener.ring()),
+            },
+            Ring::Closed => listeners.iter().for_each(|listener| listener.ring()),
         }
-        let waited = self.ringing.wait_timeout_while(self.lock(), patience, |rings| *rings == since);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 != since
     }
 
-    fn lock(&self) -> MutexGuard<'_, u64> {
-        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn listen(&self, job: Option<&str>) -> Listening<'_> {
+        let (job, thread) = (job.map(str::to_owned), thread::current());
+        let listener =
+            Arc::new(Listener { job, thread, is_waiting: AtomicBool::new(false), is_rung: AtomicBool::new(false) });
+        self.lock().push(listener.clone());
+        Listening { bell: self, listener }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Listener>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener {
+    /// Whether it has nothing to do.
+    fn is_idle(&self) -> bool {
+        self.is_waiting.load(Ordering::SeqCst) && !self.is_rung.load(Ordering::SeqCst)
+    }
+
+    fn ring(&self) {
+        if !self.is_rung.swap(true, Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+    }
+}
+
+impl Listening<'_> {
+    /// Waits until it has rung since the last wait; `false` if it is too late.
+    pub fn wait(&self, until: Instant) -> bool {
+        // Before it looks whether it was rung: who rings does it the other way round, so that one of the two sees the other.
+        self.listener.is_waiting.store(true, Ordering::SeqCst);
+        let is_rung = loop {
+            if self.listener.is_rung.swap(false, Ordering::SeqCst) {
+                break true;
+            }
+            let patience = until.saturating_duration_since(Instant::now());
+            if patience.is_zero() {
+                break false;
+            }
+            thread::park_timeout(patience);
+        };
+        self.listener.is_waiting.store(false, Ordering::SeqCst);
+        is_rung
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.bell.lock().retain(|listener| !Arc::ptr_eq(listener, &self.listener));
+        // It may have been rung for what it has not looked at any more.
+        if self.listener.is_rung.load(Ordering::SeqCst) {
+            self.bell.ring(Ring::Asked);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn rung(listening: &Listening<'_>) -> bool {
+        listening.wait(Instant::now())
+    }
+
+    #[test]
+    fn the_end_of_a_job_wakes_who_waits_for_it_and_who_waits_for_any() {
+        let bell = Bell::default();
+        let (one, other, any) = (bell.listen(Some("one")), bell.listen(Some("other")), bell.listen(None));
+        bell.ring(Ring::Ended("one"));
+        assert_eq!([&one, &other, &any].map(rung), [true, false, true]);
+        assert_eq!([&one, &other, &any].map(rung), [false; 3]);
+        bell.ring(Ring::Closed);
+        assert_eq!([&one, &other, &any].map(rung), [true; 3]);
+    }
+
+    #[test]
+    fn a_question_wakes_one_thread_and_the_next_where_that_leaves() {
+        let bell = Bell::default();
+        let (one, other) = (bell.listen(None), bell.listen(Some("job")));
+        one.listener.is_waiting.store(true, Ordering::SeqCst);
+        bell.ring(Ring::Asked);
+        assert!(!rung(&other));
+        // It leaves without having looked.
+        drop(one);
+        assert!(rung(&other));
+        // Two that are busy: the one that is done first looks.
+        let third = bell.listen(None);
+        bell.ring(Ring::Asked);
+        assert_eq!([&other, &third].map(rung), [true; 2]);
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_woken() {
+        let bell = Bell::default();
+        let listening = bell.listen(None);
+        thread::scope(|scope| {
+            scope.spawn(|| bell.ring(Ring::Ended("job")));
+            assert!(listening.wait(Instant::now() + Duration::from_secs(60)));
+        });
     }
 }

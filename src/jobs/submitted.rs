@@ -2,6 +2,7 @@
 
 use super::{DROPPED, Deadline, Job, Jobs, Mark, QUEUED, RUNNING, State, Stop};
 use crate::error::{Error, Result};
+use crate::waiting::Ring;
 use crate::workers::Task;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -135,7 +136,7 @@ impl Jobs {
         GAUGES.unpolled.fetch_add(1, Ordering::Relaxed);
         drop(state);
         drop(task);
-        self.bell.ring();
+        self.bell.ring(Ring::Ended(&mark.name));
     }
 
     /// What became of one job, or the replies of all that have ended.
@@ -165,7 +166,7 @@ impl Jobs {
         state.submitted = 0;
         state.reply_bytes = 0;
         drop(state);
-        self.bell.ring();
+        self.bell.ring(Ring::Closed);
         for (_, job) in submitted {
             if job.reply.is_some() {
                 GAUGES.unpolled.fetch_sub(1, Ordering::Relaxed);
