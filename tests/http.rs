@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod common;
+mod interfaces;
 #[path = "http/server.rs"]
 mod server;
 
 use arawn::ffi::{arawn_cancel, arawn_executor_new, arawn_stats};
-use common::{assert_error, call, execute, executor, in_new_process_under, ok};
+use common::{Catalog, assert_error, call, execute, executor, in_new_process_under, ok};
 use serde_json::{Value, json};
 use server::{LARGE, Server};
 use std::net::TcpListener;
@@ -267,4 +268,120 @@ fn what_is_granted_is_checked_when_the_executor_is_made() {
     let granted = json!({"allow": ["HTTPS://API.Example.com:443/"]});
     let id = executor(json!({"capabilities": {"http": granted}}));
     assert!(!id.is_empty());
+}
+
+/// A component that sends requests to a server that is named at 1024, with a path that is named at 1536.
+fn sender(authority: &str, path: &str, body: &str) -> Vec<u8> {
+    let (authority_len, path_len) = (authority.len(), path.len());
+    let functions = format!(
+        r#"(global $options (mut i32) (i32.const 0))
+        (global $has_options (mut i32) (i32.const 0))
+        (func $send (result i32) (local $request i32)
+            (local.set $request (call $request (call $fields)))
+            (drop (call $scheme (local.get $request) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+            (drop (call $authority (local.get $request) (i32.const 1) (i32.const 1024) (i32.const {authority_len})))
+            (drop (call $path (local.get $request) (i32.const 1) (i32.const 1536) (i32.const {path_len})))
+            (call $handle (local.get $request) (global.get $has_options) (global.get $options) (i32.const 16))
+            (if (i32.load8_u (i32.const 16)) (then unreachable))
+            (i32.load (i32.const 24)))
+        ;; The status, or 1000 and the number of the error's code.
+        (func $answered (param $response i32) (result i32)
+            (call $block (call $answer (local.get $response)))
+            (call $get (local.get $response) (i32.const 32))
+            (if (i32.load8_u (i32.const 48))
+                (then (return (i32.add (i32.const 1000) (i32.load8_u (i32.const 56))))))
+            (call $status (i32.load (i32.const 56))))"#
+    );
+    interfaces::guest(4, &[(1024, authority), (1536, path)], &functions, body)
+}
+
+/// What one request is answered.
+fn sent(server: &Server, authority: &str, path: &str) -> Value {
+    let catalog =
+        Catalog::new().with_bytes("sender", &sender(authority, path, "(call $output (call $answered (call $send)))"));
+    let http = json!({"allow": [origin(server)], "allow_private": true});
+    let id = catalog.executor_with(json!({"capabilities": {"http": http}}));
+    let reply = execute(&json!({"executor": id, "runtime": "sender"}));
+    assert_eq!(reply["status"], "ok", "{reply}");
+    reply["output"].clone()
+}
+
+const CONNECTION_LIMIT_REACHED: &str = "1011";
+const REQUEST_URI_INVALID: &str = "1019";
+const RESPONSE_HEADER_SECTION_SIZE: &str = "1026";
+
+/// `user:pass@` went out in the `Host` header.
+#[test]
+fn a_user_and_a_password_do_not_leave() {
+    let server = Server::new();
+    assert_eq!(sent(&server, &format!("user:pass@{}", server.address), "/hello"), REQUEST_URI_INVALID);
+    assert!(server.received().is_empty());
+}
+
+/// A path of nothing was sent as nothing.
+#[test]
+fn a_path_begins_with_a_slash() {
+    let server = Server::new();
+    for (path, target) in [("", "/"), ("?q=1", "/?q=1"), ("/a?b", "/a?b"), ("/", "/")] {
+        assert_eq!(sent(&server, &server.address.to_string(), path), "0404");
+        assert_eq!(server.received().last().unwrap().path, target);
+    }
+}
+
+/// More than 100 fields of a response were "not HTTP".
+#[test]
+fn responses_have_many_headers_and_not_too_many() {
+    let server = Server::new();
+    for (path, answer) in [
+        ("/headers?1900x8", "0200"),
+        ("/headers?2100x8", RESPONSE_HEADER_SECTION_SIZE),
+        ("/headers?10x10000", "0200"),
+        ("/headers?20x10000", RESPONSE_HEADER_SECTION_SIZE),
+        ("/headers?1x1000000", RESPONSE_HEADER_SECTION_SIZE),
+    ] {
+        assert_eq!(sent(&server, &server.address.to_string(), path), answer, "{path}");
+    }
+}
+
+/// Headers of responses that a guest keeps are held by the host.
+#[test]
+fn headers_of_responses_are_bounded() {
+    let server = Server::new();
+    let keep = interfaces::times(
+        200,
+        "(drop (call $answered (call $send))) (drop (call $clone (call $headers (i32.load (i32.const 56)))))
+        (call $drop_response (i32.load (i32.const 56)))",
+    );
+    let catalog = Catalog::new().with_bytes("keep", &sender(&server.address.to_string(), "/headers?10x10000", &keep));
+    let http = json!({"allow": [origin(&server)], "allow_private": true});
+    let id = catalog.executor_with(json!({"capabilities": {"http": http}}));
+    let reply = execute(&json!({"executor": id, "runtime": "keep"}));
+    assert_error(&reply, "memory_exceeded");
+    assert_eq!(reply["details"], json!({"host_bytes": 16 << 20}), "{reply}");
+}
+
+/// Nothing bounded the sockets of a guest.
+#[test]
+fn a_guest_has_so_many_connections_at_once() {
+    let server = Server::new();
+    let options = "(global.set $options (call $options)) (global.set $has_options (i32.const 1))
+        (drop (call $connect_timeout (global.get $options) (i32.const 1) (i64.const 200000000)))";
+    let body = format!(
+        "{} {options} (call $output (call $answered (call $send)))",
+        interfaces::times(16, "(drop (call $send))")
+    );
+    let catalog = Catalog::new().with_bytes("many", &sender(&server.address.to_string(), "/silent", &body));
+    let http = json!({"allow": [origin(&server)], "allow_private": true});
+    let id = catalog.executor_with(json!({"capabilities": {"http": http}}));
+    let reply = execute(&json!({"executor": id, "runtime": "many"}));
+    assert_eq!((&reply["output"], server.received().len()), (&json!(CONNECTION_LIMIT_REACHED), 16), "{reply}");
+    // One that ends makes room.
+    let body = format!(
+        "{} (call $output (call $answered (call $send)))",
+        interfaces::times(40, "(drop (call $answered (call $send))) (call $drop_response (i32.load (i32.const 56)))")
+    );
+    let catalog = Catalog::new().with_bytes("row", &sender(&server.address.to_string(), "/hello", &body));
+    let id =
+        catalog.executor_with(json!({"capabilities": {"http": {"allow": [origin(&server)], "allow_private": true}}}));
+    assert_eq!(execute(&json!({"executor": id, "runtime": "row"}))["output"], "0200");
 }

@@ -7,8 +7,10 @@ use chacha20::rand_core::{Rng, SeedableRng};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Filled in pieces, between which the deadline is looked at.
-const CHUNK: usize = 1 << 20;
+/// Filled in pieces, after each of which the deadline is looked at: one takes about a millisecond. Guests that ask for a few
+/// bytes, as they do for a seed, have nothing to look at.
+const CHUNK: usize = 256 << 10;
+const LITTLE: usize = 4 << 10;
 
 #[derive(Default)]
 pub(crate) enum Clock {
@@ -95,7 +97,7 @@ impl Clock {
 
     /// Fills a buffer with chance; `None` where the system has none to give.
     pub fn fill(&mut self, deadline: &Deadline, buffer: &mut [u8]) -> Result<Option<()>, Stop> {
-        let is_long = buffer.len() > CHUNK;
+        let is_long = buffer.len() > LITTLE;
         for chunk in buffer.chunks_mut(CHUNK) {
             match self {
                 Clock::Real if getrandom::fill(chunk).is_err() => return Ok(None),

@@ -27,20 +27,18 @@ impl Sandbox {
     /// thread is held, and errs only where the call must end.
     pub(crate) fn host_call(
         &self,
-        name: String,
-        request: String,
+        (name, request): Asked,
     ) -> impl Future<Output = Result<String, Stop>> + Send + 'static {
         let (policy, deadline) = (self.policy.clone(), self.deadline.clone());
-        let is_too_long = request.len() > self.host_request_bytes;
-        async move {
-            if name.len() > MOST_NAME_BYTES {
-                return Ok(refused("", NAME_TOO_LONG));
-            }
-            if is_too_long {
-                return Ok(refused(&name, REQUEST_TOO_LONG));
-            }
-            policy.functions.call(&name, &request, &deadline).await
+        async move { policy.functions.call(&name, &request, &deadline).await }
+    }
+
+    /// Why a name and a request of these lengths are not looked at, or copied.
+    fn too_long(&self, name: &[u8], request: &[u8]) -> Option<&'static str> {
+        if name.len() > MOST_NAME_BYTES {
+            return Some(NAME_TOO_LONG);
         }
+        (request.len() > self.host_request_bytes).then_some(REQUEST_TOO_LONG)
     }
 
     /// Keeps a reply for the guest to copy out.
@@ -90,7 +88,7 @@ pub(crate) fn let_wait(linker: &mut Linker<Sandbox>) -> Result<()> {
         |mut caller: Caller<'_, Sandbox>, (name, name_len, request, request_len): (u32, u32, u32, u32)| {
             Box::new(async move {
                 let reply = match asked(&mut caller, name, name_len, request, request_len)? {
-                    Ok((name, request)) => caller.data().host_call(name, request).await?,
+                    Ok(asked) => caller.data().host_call(asked).await?,
                     Err(reply) => reply,
                 };
                 Ok(caller.data_mut().keep_reply(reply))
@@ -103,8 +101,23 @@ pub(crate) fn let_wait(linker: &mut Linker<Sandbox>) -> Result<()> {
 /// For components.
 #[cfg(feature = "components")]
 pub(super) fn add_to_component_linker(linker: &mut wasmtime::component::Linker<Sandbox>) -> Result<()> {
-    linker.instance(INTERFACE)?.func_wrap_async("call", |store, (name, request): Asked| {
-        Box::new(async move { Ok((store.data().host_call(name, request).await?,)) })
+    use wasmtime::component::WasmStr;
+    linker.instance(INTERFACE)?.func_wrap_async("call", |mut store, (name, request): (WasmStr, WasmStr)| {
+        Box::new(async move {
+            store.data_mut().begin_host_call()?;
+            let asked = {
+                let (name, request) = (name.to_str(&store)?, request.to_str(&store)?);
+                match store.data().too_long(name.as_bytes(), request.as_bytes()) {
+                    Some(NAME_TOO_LONG) => Err(refused("", NAME_TOO_LONG)),
+                    Some(why) => Err(refused(&name, why)),
+                    None => Ok((name.into_owned(), request.into_owned())),
+                }
+            };
+            match asked {
+                Ok(asked) => Ok((store.data().host_call(asked).await?,)),
+                Err(reply) => Ok((reply,)),
+            }
+        })
     })
 }
 
@@ -119,19 +132,19 @@ fn asked(
     request_len: u32,
 ) -> Result<Result<Asked, String>> {
     let Guest { memory, sandbox } = Guest::of(caller)?;
-    let is_too_long = request_len as usize > sandbox.host_request_bytes;
     let bytes = |at: u32, len: u32| memory.get(at as usize..at as usize + len as usize).ok_or(Trap::MemoryOutOfBounds);
     let (name, request) = (bytes(name, name_len)?, bytes(request, request_len)?);
-    // Before anything of it is looked at or copied.
-    if name.len() > MOST_NAME_BYTES {
+    let too_long = sandbox.too_long(name, request);
+    if too_long == Some(NAME_TOO_LONG) {
         return Ok(Err(refused("", NAME_TOO_LONG)));
     }
     let Ok(name) = simdutf8::basic::from_utf8(name) else {
         return Ok(Err(refused(&printable(&String::from_utf8_lossy(name)), "its name is not UTF-8")));
     };
-    if is_too_long {
-        return Ok(Err(refused(name, REQUEST_TOO_LONG)));
+    if let Some(why) = too_long {
+        return Ok(Err(refused(name, why)));
     }
+    sandbox.spend(request.len())?;
     match simdutf8::basic::from_utf8(request) {
         Ok(request) => Ok(Ok((name.to_owned(), request.to_owned()))),
         Err(_) => Ok(Err(refused(name, "the request is not UTF-8"))),
@@ -141,12 +154,11 @@ fn asked(
 /// Copies the reply out and forgets it, if it fits; its length in any case.
 fn host_reply(mut caller: Caller<'_, Sandbox>, buffer: u32, capacity: u32) -> Result<i32> {
     let Guest { memory, sandbox } = Guest::of(&mut caller)?;
-    let Some(reply) = &sandbox.host_reply else { return Ok(NOTHING) };
-    let len = reply.len();
+    let Some(len) = sandbox.host_reply.as_ref().map(String::len) else { return Ok(NOTHING) };
     if len <= capacity as usize {
+        sandbox.spend(len)?;
         let place = memory.get_mut(buffer as usize..buffer as usize + len).ok_or(Trap::MemoryOutOfBounds)?;
-        place.copy_from_slice(reply.as_bytes());
-        sandbox.host_reply = None;
+        place.copy_from_slice(sandbox.host_reply.take().unwrap_or_default().as_bytes());
     }
     Ok(len as i32)
 }

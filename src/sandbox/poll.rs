@@ -6,6 +6,7 @@ use super::wasi::{MODULE, clock_now};
 use super::{Sandbox, Stream};
 use crate::waiting::sleep_until;
 use rustix::event::PollFlags;
+use std::collections::HashMap;
 use std::time::Duration;
 use wasmtime::{Caller, Linker};
 use wasmtime_wasi::p1::types::{Errno, Eventrwflags, Eventtype, Subclockflags};
@@ -16,8 +17,10 @@ struct Wait {
     happened: Vec<[u8; 32]>,
     /// The time left to each in nanoseconds, the least first.
     clocks: Vec<(u64, [u8; 32])>,
+    /// Each once, however often it is waited for: the wait takes a descriptor of the host's for each.
     fifos: Vec<Waiting>,
-    fifo_events: Vec<[u8; 32]>,
+    /// The events of FIFOs, with the place of each in `fifos`.
+    fifo_events: Vec<(usize, [u8; 32])>,
     /// How long to wait at most, if there is anything to end it.
     longest: Option<Duration>,
 }
@@ -90,6 +93,7 @@ fn subscribe(guest: &mut Guest<'_>, subscriptions: u32, count: u32) -> Answer<Wa
     let mut clocks = Vec::new();
     let mut happened = Vec::new();
     let (mut fifos, mut fifo_events) = (Vec::new(), Vec::new());
+    let mut places = HashMap::new();
     for index in 0..bounded(count)? {
         let at = u64::from(subscriptions) + u64::from(index) * 48;
         let subscription: [u8; 48] = guest.read(u32::try_from(at).map_err(|_| Errno::Fault)?)?;
@@ -116,11 +120,15 @@ fn subscribe(guest: &mut Guest<'_>, subscriptions: u32, count: u32) -> Answer<Wa
             }
             Ok(Stream::Stdout | Stream::Stderr) => {}
             Err(_) => {
-                let wanted = if subscription[8] == READ { PollFlags::IN } else { PollFlags::OUT };
+                let is_read = subscription[8] == READ;
+                let wanted = if is_read { PollFlags::IN } else { PollFlags::OUT };
                 match guest.waiting(u32_at(16), wanted) {
                     Ok(Some(fifo)) => {
-                        fifos.push(fifo);
-                        fifo_events.push(event);
+                        let place = *places.entry((u32_at(16), is_read)).or_insert(fifos.len());
+                        if place == fifos.len() {
+                            fifos.push(fifo);
+                        }
+                        fifo_events.push((place, event));
                         continue;
                     }
                     // A regular file is always ready.
@@ -141,8 +149,12 @@ fn subscribe(guest: &mut Guest<'_>, subscriptions: u32, count: u32) -> Answer<Wa
 /// Writes the events of what has happened, with what became of each FIFO.
 fn report(guest: &mut Guest<'_>, wait: Wait, states: Vec<PollFlags>, events: u32, ready: u32) -> Answer {
     let Wait { mut happened, clocks, fifos, fifo_events, longest } = wait;
-    for ((fifo, mut event), state) in fifos.iter().zip(fifo_events).zip(states).filter(|(_, state)| !state.is_empty()) {
-        event[16..24].copy_from_slice(&fifo.bytes().to_le_bytes());
+    for (place, mut event) in fifo_events {
+        let state = states.get(place).copied().unwrap_or(PollFlags::empty());
+        if state.is_empty() {
+            continue;
+        }
+        event[16..24].copy_from_slice(&fifos[place].bytes().to_le_bytes());
         if state.intersects(PollFlags::HUP | PollFlags::ERR) {
             event[24..26].copy_from_slice(&Eventrwflags::FD_READWRITE_HANGUP.bits().to_le_bytes());
         }

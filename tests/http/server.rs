@@ -107,6 +107,13 @@ fn serve(stream: impl Stream, received: &Mutex<Vec<Received>>) -> std::io::Resul
             stream.write_all(b"\x00\x01\x02 this is no HTTP\r\n\r\n")?;
             stream.flush()
         }
+        "/headers" => {
+            let (count, len) = query.split_once('x').unwrap();
+            let value = "v".repeat(len.parse().unwrap());
+            let headers: String = (0..count.parse().unwrap()).map(|n| format!("x-{n}: {value}\r\n")).collect();
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{headers}\r\n")?;
+            stream.flush()
+        }
         "/large" => {
             write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\n")?;
             let piece = vec![b'x'; 1 << 20];

@@ -9,8 +9,8 @@ use wasmtime_wasi::WasiView;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-/// What a component may write in one go.
-const WRITE: usize = 1 << 20;
+/// What a component may read or write in one go: it is copied on our side.
+const PIECE: usize = 1 << 20;
 
 /// As wasmtime-wasi names the instance of which one function is replaced here.
 const ERROR: &str = "wasi:io/error@0.2.12";
@@ -74,7 +74,7 @@ impl InputStream for Pipe {
         if left.is_empty() {
             return Err(StreamError::Closed);
         }
-        let mut bytes = vec![0; size.min(left.len())];
+        let mut bytes = vec![0; size.min(left.len()).min(PIECE)];
         stdio.read(&mut bytes);
         Ok(bytes.into())
     }
@@ -95,6 +95,6 @@ impl OutputStream for Pipe {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE)
+        Ok(PIECE)
     }
 }

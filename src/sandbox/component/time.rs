@@ -43,6 +43,8 @@ impl HostWallClock for SharedClock {
 struct Clocks;
 
 struct ClocksView<'a> {
+    /// Why the call that is asked for is not done.
+    over: Option<wasmtime::Error>,
     clock: SharedClock,
     table: &'a mut ResourceTable,
 }
@@ -53,21 +55,31 @@ impl HasData for Clocks {
 
 pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
     monotonic_clock::add_to_linker::<Sandbox, Clocks>(linker, |sandbox| {
+        let over = sandbox.begin_host_call().err();
         let world = sandbox.world();
-        ClocksView { clock: world.clock.clone(), table: &mut world.table }
+        ClocksView { over, clock: world.clock.clone(), table: &mut world.table }
     })
+}
+
+impl ClocksView<'_> {
+    fn begun(&mut self) -> wasmtime::Result<()> {
+        self.over.take().map_or(Ok(()), Err)
+    }
 }
 
 impl Host for ClocksView<'_> {
     fn now(&mut self) -> wasmtime::Result<Instant> {
+        self.begun()?;
         Ok(nanoseconds(self.clock.lock().clock.monotonic()))
     }
 
     fn resolution(&mut self) -> wasmtime::Result<Instant> {
+        self.begun()?;
         Ok(1)
     }
 
     fn subscribe_instant(&mut self, when: Instant) -> wasmtime::Result<Resource<DynPollable>> {
+        self.begun()?;
         let timer = Timer { at: Duration::from_nanos(when), clock: self.clock.clone() };
         let timer = self.table.push(timer)?;
         subscribe(self.table, timer)
