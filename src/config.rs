@@ -207,6 +207,10 @@ pub struct GrantedDir {
     /// Whether the guest may change what is in it.
     #[serde(default)]
     pub write: bool,
+    /// How many bytes the executor's guests may have added to it, beyond which a write fails as on a full disk; `null` does
+    /// not bound it. Files count by their size, and each entry counts 4,096 bytes more. What is taken away is given back.
+    #[serde(default)]
+    pub bytes: Option<u64>,
 }
 
 /// JSON is Unicode, and the path that a link leads to need not be.

@@ -18,6 +18,7 @@
 
 mod index;
 mod line;
+pub(crate) mod quota;
 mod resolve;
 
 use crate::config::GrantedDir;
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 use cap_std::fs::Dir;
 use index::Index;
 use line::{Id, Line, Place, Relation, id_of, ids_of};
+use quota::Quota;
 use resolve::{Resolved, resolve};
 use serde::{Serialize, Serializer};
 use std::collections::{HashMap, HashSet};
@@ -43,9 +45,6 @@ pub(crate) struct HostDirectory {
     line: Line,
     /// Whether an executor has granted it for writing.
     is_written: AtomicBool,
-    /// The same directory for components, once one was given it.
-    #[cfg(feature = "components")]
-    preopen: once_cell::sync::OnceCell<wasmtime_wasi::filesystem::Dir>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +59,8 @@ pub(crate) struct Grant {
     /// As the host has configured it, with the path resolved.
     config: GrantedDir,
     guest: Arc<str>,
+    /// What bounds how much guests add to it.
+    quota: Option<Arc<Quota>>,
     directory: Arc<HostDirectory>,
 }
 
@@ -145,8 +146,18 @@ impl Registry {
         self.admit(resolved, Role::Code)
     }
 
+    /// Opens what an executor's `capabilities.dirs` name.
+    pub fn grants(&mut self, dirs: &[GrantedDir]) -> Result<Vec<Grant>> {
+        let changes = Arc::default();
+        dirs.iter().enumerate().map(|(index, config)| self.grant(index, config, &changes)).collect()
+    }
+
     /// Opens what stands at `capabilities.dirs[index]`.
-    pub fn grant(&mut self, index: usize, config: &GrantedDir) -> Result<Grant> {
+    fn grant(&mut self, index: usize, config: &GrantedDir, changes: &Arc<Mutex<()>>) -> Result<Grant> {
+        if config.bytes.is_some() && !config.write {
+            let path = format!("capabilities.dirs[{index}].bytes");
+            return Err(Error::InvalidConfig { path, message: "bounds what is written: needs `write`".to_owned() });
+        }
         let refused = |message| Error::InvalidConfig { path: format!("capabilities.dirs[{index}].host"), message };
         let failed = |error: io::Error| refused(format!("{}: {error}", config.host.display()));
         let directory = self.resolved(&config.host, Role::Granted).and_then(|resolved| match resolved.missing[..] {
@@ -169,7 +180,8 @@ impl Registry {
             directory.is_written.store(true, Ordering::Relaxed);
         }
         let config = GrantedDir { host: line.path.clone(), ..config.clone() };
-        Ok(Grant { guest: Arc::from(&*config.guest), config, directory })
+        let quota = config.bytes.map(|bytes| Arc::new(Quota::new(bytes, changes.clone())));
+        Ok(Grant { guest: Arc::from(&*config.guest), config, quota, directory })
     }
 
     /// Follows a path, unless guests decide where it leads.
@@ -208,14 +220,7 @@ impl Registry {
         }
         self.forget_closed();
         self.check(role, &line)?;
-        let directory = Arc::new(HostDirectory {
-            dir: Arc::new(dir),
-            role,
-            line,
-            is_written: AtomicBool::new(false),
-            #[cfg(feature = "components")]
-            preopen: once_cell::sync::OnceCell::new(),
-        });
+        let directory = Arc::new(HostDirectory { dir: Arc::new(dir), role, line, is_written: AtomicBool::new(false) });
         self.open.insert(key, Arc::downgrade(&directory));
         if role == Role::Granted && is_nested(&directory.line) {
             self.nested.push(Arc::downgrade(&directory));
@@ -358,19 +363,9 @@ impl Grant {
         self.config.write
     }
 
-    /// The directory as wasmtime-wasi takes it: one more descriptor, which all components share.
-    #[cfg(feature = "components")]
-    pub fn preopen(&self) -> Result<wasmtime_wasi::filesystem::Dir> {
-        use wasmtime_wasi::{FsPerms, OpenMode, filesystem};
-        let (read_only, read) = (FsPerms::ReadOnly, OpenMode::READ);
-        let made = || Ok(filesystem::Dir::new(self.directory.dir.try_clone()?.into_std_file(), read_only, read, false));
-        let made: io::Result<_> = self.directory.preopen.get_or_try_init(made);
-        let mut dir =
-            made.map_err(|error| Error::internal(format!("{}: {error}", self.config.host.display())))?.clone();
-        if self.config.write {
-            (dir.perms, dir.open_mode) = (FsPerms::ReadWrite, OpenMode::READ | OpenMode::WRITE);
-        }
-        Ok(dir)
+    /// What bounds how much the executor's guests add to it, if anything does.
+    pub fn quota(&self) -> Option<&Arc<Quota>> {
+        self.quota.as_ref()
     }
 }
 

@@ -140,8 +140,7 @@ impl ScriptExecutor {
         let opened = |path| registry.catalog(path).map_err(|refusal| unusable(path, refusal));
         let runtimes_dir = catalog.directory().map(opened).transpose()?;
         let disk = DiskCache::open(&config.cache_dir, &mut registry)?;
-        let grants = dirs.iter().enumerate().map(|(index, dir)| registry.grant(index, dir));
-        Ok((runtimes_dir, disk, grants.collect::<Result<_>>()?))
+        Ok((runtimes_dir, disk, registry.grants(dirs)?))
     }
 
     /// The name by which requests find it.

@@ -13,6 +13,11 @@ impl Tenant {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Tenant(NEXT.fetch_add(1, Ordering::Relaxed))
     }
+
+    #[cfg(test)]
+    pub const fn numbered(number: u64) -> Self {
+        Tenant(number)
+    }
 }
 
 #[derive(Debug)]

@@ -93,7 +93,12 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 ///                                   could write code that it runs; FIFOs in it are for modules alone, sockets and
 ///                                   devices for nobody
 ///              "guest": "/data",    its path for the guest
-///              "write": false}],    true: the guest may change what is in it
+///              "write": false,      true: the guest may change what is in it
+///              "bytes": null}],     with "write": how many bytes this executor's guests may have added to it; a write
+///                                   is cut to what fits and then fails as on a full disk, and 0 lets files be
+///                                   overwritten in place; a file counts its size, written or not, and each entry 4096
+///                                   more; what guests take away is given back; the count begins with the executor;
+///                                   directories and open files do not move between directories that count apart
 ///    "env": {},                     the guest's environment; nothing of the host's is passed on
 ///    "http": {                      requests that components may make (a module has no way to)
 ///      "allow": ["https://api.example.com", "https://*.example.org:8443"],

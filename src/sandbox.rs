@@ -7,6 +7,7 @@ pub(crate) mod component;
 pub(crate) mod files;
 mod guest;
 pub(crate) mod host;
+mod host_io;
 mod limiter;
 pub(crate) mod poll;
 mod run;

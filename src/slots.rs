@@ -82,8 +82,7 @@ impl Slots {
         tenant: Tenant,
         deadline: &Deadline,
     ) -> Result<Slot<S>, Stop> {
-        until(deadline, Taking { slots: &slots, tenant, ticket: None }).await?;
-        Ok(Slot(slots, Shard::current()))
+        until(deadline, Self::turn(slots, tenant)).await
     }
 
     /// Takes a slot, waiting for it until the future is dropped.

@@ -12,6 +12,7 @@ use arawn::ffi::arawn_executor_new;
 use common::{assert_error, call, ok};
 use serde_json::json;
 use setup::{Setup, errnos, probe};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -59,6 +60,31 @@ fn what_is_granted_can_be_used() {
     );
     assert_eq!(answers[17]["names"], json!([".", "..", "a.txt"]));
     assert_eq!(fs::read_to_string(setup.path("rw/d/renamed.txt")).unwrap(), "written");
+}
+
+/// A granted directory is open as a path alone.
+#[test]
+fn a_directory_can_be_synced() {
+    let setup = Setup::new();
+    let id = setup.executor(json!({}));
+    let calls = json!([["fd_sync", 3], ["fd_datasync", 4], ["path_open", 4, ".", {"directory": true}], ["fd_sync", 5]]);
+    assert_eq!(errnos(&id, calls), [0; 4]);
+}
+
+#[test]
+fn a_listing_goes_on_where_the_buffer_ended() {
+    for (setup, fixed) in [Setup::new, Setup::of_component]
+        .into_iter()
+        .flat_map(|new| [json!({}), json!({"deterministic": {"seed": 1, "unix_time": 0}})].map(|fixed| (new(), fixed)))
+    {
+        let names: BTreeSet<String> = (0..300).map(|n| format!("{n:050}")).collect();
+        names.iter().for_each(|name| fs::write(setup.path("ro").join(name), "").unwrap());
+        let id = setup.executor(fixed);
+        let listed = probe(&id, json!([["fd_readdir", 3, 200]]))[0]["names"].clone();
+        let listed: Vec<String> = serde_json::from_value(listed).unwrap();
+        let of_it: BTreeSet<String> = listed.iter().filter(|name| name.starts_with('0')).cloned().collect();
+        assert_eq!((listed.len(), of_it), (303, names), "300, `a.txt` and two more");
+    }
 }
 
 /// The check: `Guest::bytes` and `Guest::vectors`, by which the functions here reach the guest's memory.

@@ -22,7 +22,6 @@ use crate::error::{Phase, Result};
 use budget::{Budget, RESOURCE};
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::SeedableRng;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use stdio::Pipe;
 use time::SharedClock;
@@ -57,8 +56,7 @@ pub(super) struct World {
     _resources: Option<Charge>,
     stdio: Arc<Mutex<Stdio>>,
     clock: SharedClock,
-    preopens: files::Preopens,
-    listings: files::Listings,
+    files: files::Held,
     #[cfg(feature = "http")]
     http: http::Hooks,
 }
@@ -75,8 +73,7 @@ impl World {
             _resources: None,
             stdio: Arc::default(),
             clock: SharedClock::default(),
-            preopens: Vec::new(),
-            listings: HashMap::new(),
+            files: files::Held::default(),
             #[cfg(feature = "http")]
             http: http::Hooks::default(),
         }
@@ -104,8 +101,6 @@ impl World {
             };
             builder.secure_random(chance(0)).insecure_random(chance(1)).insecure_random_seed(fixed.seed.into());
         }
-        let preopens = policy.dirs.iter().map(|grant| Ok((grant.preopen()?, grant.guest().clone())));
-        let preopens = preopens.collect::<Result<_>>()?;
         let (mut table, mut closed) = (ResourceTable::new(), ResourceTable::new());
         table.set_max_capacity(RESOURCES);
         closed.set_max_capacity(0);
@@ -119,8 +114,7 @@ impl World {
             budget: budget.clone(),
             stdio,
             clock,
-            preopens,
-            listings: HashMap::new(),
+            files: files::Held::new(budget.clone()),
             #[cfg(feature = "http")]
             http: http::Hooks::new(policy, budget),
         })

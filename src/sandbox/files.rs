@@ -2,8 +2,8 @@
 //! here. cap-std keeps paths inside their directory, and [`Guest::changeable`] keeps read-only ones read-only.
 //!
 //! It is written out here rather than taken from wasmtime-wasi because that opens files so that a FIFO blocks a thread which
-//! nothing can stop, and reads none. System calls that may take long run in threads of the library's, so that the deadline
-//! need not wait for them.
+//! nothing can stop, and reads none. System calls that may take long run in threads of the library's, see [`host_io`], so that
+//! the deadline need not wait for them.
 
 /// Defines functions that may wait: their parameters, and what each does with the guest.
 macro_rules! define {
@@ -19,59 +19,60 @@ macro_rules! define {
 }
 
 mod descriptors;
+pub(super) mod directory;
 mod fifo;
+pub(super) mod host_file;
 mod io;
-mod listing;
+pub(super) mod listing;
 pub(super) mod open;
 mod paths;
 pub(super) mod stat;
 
 pub(super) use fifo::{Waiting, ready, ready_until};
 
-use super::Sandbox;
 use super::guest::{Answer, Failure, Guest};
 use super::wasi;
+use super::{Sandbox, host_io};
 use crate::directories::Grant;
-use cap_std::fs::Dir;
+use directory::Directory;
+use host_file::HostFile;
+use listing::Listing;
+use open::Found;
 use rustix::event::PollFlags;
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::future::Future;
 use std::sync::Arc;
 use wasmtime::Linker;
 use wasmtime_wasi::p1::types::{Errno, Fdflags};
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
-use wasmtime_wasi::runtime::spawn_blocking;
 
 /// Descriptors of one guest beside its streams: each is one of the host's too, of which many have a thousand.
-const MOST: usize = 128;
+pub(super) const MOST: usize = 128;
+/// The longest path that Linux takes.
+pub(super) const PATH_MAX: usize = 4096;
 /// Granted directories have the numbers from here on.
 const FIRST: u32 = 3;
 
 /// What a guest has open beside its streams.
-pub(crate) struct Files(BTreeMap<u32, Descriptor>);
+pub(crate) struct Files {
+    open: BTreeMap<u32, Descriptor>,
+    /// The listing that it reads, at most one: what it lists next may go on where that ended.
+    listing: Option<Listing>,
+}
 
 #[derive(Clone)]
-enum Descriptor {
+pub(super) enum Descriptor {
     Directory(Directory),
     File(OpenFile),
 }
 
-#[derive(Clone)]
-struct Directory {
-    dir: Arc<Dir>,
-    /// Whether the grant lets the guest change what is in it.
-    write: bool,
-    /// The guest's path of a granted one.
-    granted_as: Option<Arc<str>>,
-}
-
 /// A regular file or a FIFO.
 #[derive(Clone)]
-struct OpenFile {
-    file: Arc<File>,
+pub(super) struct OpenFile {
+    pub file: Arc<HostFile>,
     is_fifo: bool,
     /// Whether the grant lets the guest change it.
-    write: bool,
+    pub write: bool,
     /// `APPEND` and `NONBLOCK`, as the guest has set them.
     flags: Fdflags,
 }
@@ -79,17 +80,36 @@ struct OpenFile {
 impl Files {
     /// The granted directories and nothing else. No system call: they are open.
     pub fn granted(grants: &[Grant]) -> Self {
-        let directory = |grant: &Grant| {
-            let (dir, granted_as) = (grant.dir().clone(), Some(grant.guest().clone()));
-            Descriptor::Directory(Directory { dir, write: grant.write(), granted_as })
-        };
-        Files((FIRST..).zip(grants.iter().map(directory)).collect())
+        Files { open: (FIRST..).zip(grants.iter().map(Descriptor::granted)).collect(), listing: None }
+    }
+}
+
+impl Descriptor {
+    pub(super) fn granted(grant: &Grant) -> Self {
+        Descriptor::Directory(Directory {
+            dir: grant.dir().clone(),
+            write: grant.write(),
+            quota: grant.quota().cloned(),
+            granted_as: Some(grant.guest().clone()),
+        })
+    }
+
+    /// What was found in a directory, under its grant.
+    pub(super) fn found(found: Found, directory: &Directory, flags: Fdflags) -> Self {
+        let file = |file, is_fifo| OpenFile { file: Arc::new(file), is_fifo, write: directory.write, flags };
+        match found {
+            Found::Directory(dir) => {
+                Descriptor::Directory(Directory { dir: Arc::new(dir), granted_as: None, ..directory.clone() })
+            }
+            Found::File(found) => Descriptor::File(file(found, false)),
+            Found::Fifo(found) => Descriptor::File(file(found, true)),
+        }
     }
 }
 
 impl Guest<'_> {
     fn files(&mut self) -> Answer<&mut BTreeMap<u32, Descriptor>> {
-        self.sandbox.files.as_mut().map(|files| &mut files.0).ok_or(Failure::Errno(Errno::Badf))
+        self.sandbox.files.as_mut().map(|files| &mut files.open).ok_or(Failure::Errno(Errno::Badf))
     }
 
     fn descriptor(&mut self, fd: u32) -> Answer<&mut Descriptor> {
@@ -104,9 +124,9 @@ impl Guest<'_> {
     }
 
     /// A directory in which the guest may change something.
-    fn changeable(&mut self, fd: u32) -> Answer<Arc<Dir>> {
+    fn changeable(&mut self, fd: u32) -> Answer<Directory> {
         let directory = self.directory(fd)?;
-        if directory.write { Ok(directory.dir) } else { Err(Errno::Perm.into()) }
+        if directory.write { Ok(directory) } else { Err(Errno::Perm.into()) }
     }
 
     fn file(&mut self, fd: u32) -> Answer<&mut OpenFile> {
@@ -117,7 +137,7 @@ impl Guest<'_> {
     }
 
     /// A file that has a position.
-    fn seekable(&mut self, fd: u32) -> Answer<Arc<File>> {
+    fn seekable(&mut self, fd: u32) -> Answer<Arc<HostFile>> {
         let open = self.file(fd)?;
         if open.is_fifo { Err(Errno::Spipe.into()) } else { Ok(open.file.clone()) }
     }
@@ -133,27 +153,30 @@ impl Guest<'_> {
     /// Gives a descriptor the lowest number that is free.
     fn insert(&mut self, descriptor: Descriptor) -> Answer<u32> {
         let Sandbox { files, stdio, .. } = &mut *self.sandbox;
-        let files = &mut files.as_mut().ok_or(Errno::Badf)?.0;
+        let files = &mut files.as_mut().ok_or(Errno::Badf)?.open;
         let is_free = |fd: &u32| !files.contains_key(fd) && stdio.stream(*fd).is_none();
         let fd = (0..).find(is_free).ok_or(Errno::Mfile)?;
         files.insert(fd, descriptor);
         Ok(fd)
     }
 
+    /// Makes system calls that may take long.
+    fn blocking<T, F>(&self, calls: F) -> impl Future<Output = Answer<T>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> std::io::Result<T> + Send + 'static,
+    {
+        let policy = self.sandbox.policy.clone();
+        async { Ok(host_io::blocking(policy, calls).await?) }
+    }
+
     fn path(&mut self, at: u32, len: u32) -> Answer<String> {
-        /// The longest path that Linux takes.
-        const PATH_MAX: u32 = 4096;
-        if len > PATH_MAX {
+        if len as usize > PATH_MAX {
             return Err(Errno::Nametoolong.into());
         }
         let path = str::from_utf8(self.bytes(at, len)?).map_err(|_| Errno::Ilseq)?;
         Ok(path.to_owned())
     }
-}
-
-/// Makes system calls in a thread of the library's.
-async fn blocking<T: Send + 'static>(calls: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Answer<T> {
-    Ok(spawn_blocking(calls).await?)
 }
 
 impl From<std::io::Error> for Failure {
@@ -175,3 +198,6 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
     descriptors::add_to_linker(linker)?;
     paths::add_to_linker(linker)
 }
+
+#[cfg(test)]
+mod tests;

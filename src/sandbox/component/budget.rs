@@ -62,6 +62,11 @@ impl Budget {
         }
     }
 
+    /// What may still be charged.
+    pub fn left(&self) -> usize {
+        HOST_BYTES - self.0.bytes.load(Ordering::Relaxed)
+    }
+
     /// Whether a charge was refused.
     pub fn is_exceeded(&self) -> bool {
         self.0.is_exceeded.load(Ordering::Relaxed)

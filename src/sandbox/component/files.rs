@@ -1,196 +1,176 @@
-//! What of `wasi:filesystem` is not left to wasmtime-wasi: granted directories are those that the executor has open, while
-//! wasmtime-wasi would open paths; nothing is opened so that it could block, no FIFO or device is opened at all, and a
-//! deterministic executor's directories are listed in order.
+//! `wasi:filesystem`, over the descriptors that modules have: paths stay inside their directory, nothing is opened so that it
+//! could block, no FIFO or device is opened at all, quotas hold, and system calls wait for their place in [`host_io`].
+//!
+//! The bindings name wasmtime-wasi's types as those of the resources. The handles' table has [`Opened`] and [`listing::Listing`] in
+//! their place, see [`here`].
 
-use super::super::Sandbox;
-use super::super::files::open::{self, Found, Wanted};
-use super::super::files::stat;
-use cap_std::fs::Dir;
-use rustix::fs::{Timespec, Timestamps};
-use std::collections::{HashMap, VecDeque};
+mod convert;
+mod descriptor;
+mod listing;
+mod streams;
+
+use super::super::files::directory::Directory;
+use super::super::files::{Descriptor, MOST, OpenFile, PATH_MAX};
+use super::super::{Policy, Sandbox, host_io};
+use super::budget::Budget;
+use crate::directories::Grant;
+use crate::shared::Share;
+use convert::code;
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource};
-use wasmtime_wasi::OpenMode;
-use wasmtime_wasi::filesystem::{self, Descriptor, WasiFilesystemView};
-use wasmtime_wasi::p1::types::Oflags;
-use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, DirectoryEntry, ErrorCode, Host, HostDescriptor, HostDirectoryEntryStream, NewTimestamp,
-    OpenFlags, PathFlags,
-};
-use wasmtime_wasi::p2::{FsResult, ReaddirIterator};
-use wasmtime_wasi::runtime::spawn_blocking;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime_wasi::filesystem;
+use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
+use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
+use wasmtime_wasi::p2::{FsError, FsResult};
 
-/// As wasmtime-wasi names the instances whose functions are replaced here.
-const TYPES: &str = "wasi:filesystem/types@0.2.12";
-const PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
+/// What a component holds of the host beside its handles.
+#[derive(Default)]
+pub(super) struct Held {
+    /// How many [`OpenOnHost`]s there are.
+    descriptors: Arc<AtomicUsize>,
+    budget: Budget,
+}
 
-/// The granted directories, and the guest's path of each.
-pub(super) type Preopens = Vec<(filesystem::Dir, Arc<str>)>;
+impl Held {
+    /// Nothing yet. What it will hold is charged to the budget.
+    pub fn new(budget: Budget) -> Self {
+        Held { descriptors: Arc::default(), budget }
+    }
+}
 
-/// What is left of the sorted listings, by the number of their stream's handle.
-pub(super) type Listings = HashMap<u32, VecDeque<DirectoryEntry>>;
+/// A descriptor of the host's that a component has opened, or a listing: counted until all handles and streams to it are gone.
+struct OpenOnHost(Arc<AtomicUsize>);
 
-type Answer<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
+impl Drop for OpenOnHost {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a handle of the guest's stands for.
+struct Opened {
+    descriptor: Descriptor,
+    /// None for a granted directory, which is open without the guest.
+    host: Option<Arc<OpenOnHost>>,
+}
+
+struct Files;
+
+/// What the functions see of the sandbox.
+struct FilesView<'a> {
+    policy: Share<Policy>,
+    table: &'a mut ResourceTable,
+    held: &'a mut Held,
+}
+
+impl HasData for Files {
+    type Data<'a> = FilesView<'a>;
+}
 
 pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
-    linker.instance(PREOPENS)?.func_wrap("get-directories", |mut store, ()| Ok((get_directories(&mut store)?,)))?;
-    let mut types = linker.instance(TYPES)?;
-    types.func_wrap_async("[method]descriptor.open-at", |mut store, parameters| {
-        Box::new(async move {
-            let opened = open_at(&mut store, parameters).await;
-            answer(&mut store, opened)
-        })
-    })?;
-    types.func_wrap_async("[method]descriptor.set-times-at", |mut store, parameters| {
-        Box::new(async move {
-            let set = set_times_at(&mut store, parameters).await;
-            answer(&mut store, set)
-        })
-    })?;
-    types.func_wrap_async("[method]descriptor.read-directory", |mut store, (directory,): (_,)| {
-        Box::new(async move {
-            let stream = read_directory(&mut store, directory).await;
-            answer(&mut store, stream)
-        })
-    })?;
-    types.func_wrap_async("[method]directory-entry-stream.read-directory-entry", |mut store, (stream,): (_,)| {
-        Box::new(async move {
-            let entry = read_directory_entry(&mut store, stream).await;
-            answer(&mut store, entry)
-        })
-    })
+    types::add_to_linker::<Sandbox, Files>(linker, view)?;
+    preopens::add_to_linker::<Sandbox, Files>(linker, view)
 }
 
-/// An error code is the guest's; anything else ends the call.
-fn answer<T>(store: &mut StoreContextMut<'_, Sandbox>, result: FsResult<T>) -> Answer<T> {
-    Ok((match result {
-        Ok(value) => Ok(value),
-        Err(error) => Err(store.data_mut().filesystem().convert_error_code(error)?),
-    },))
+fn view(sandbox: &mut Sandbox) -> FilesView<'_> {
+    let policy = sandbox.policy.clone();
+    let world = sandbox.begun_world();
+    let table = if world.is_closed { &mut world.closed } else { &mut world.table };
+    FilesView { policy, table, held: &mut world.files }
 }
 
-/// The handles of one more call have the descriptors of the first.
-fn get_directories(store: &mut StoreContextMut<'_, Sandbox>) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
-    let world = store.data_mut().world();
-    let handle = |(dir, guest): &(filesystem::Dir, Arc<str>)| {
-        Ok((world.table.push(Descriptor::Dir(dir.clone()))?, guest.to_string()))
-    };
-    world.preopens.iter().map(handle).collect()
+/// A handle by the type that the table has under its number.
+fn here<There: 'static, Here: 'static>(handle: &Resource<There>) -> Resource<Here> {
+    Resource::new_borrow(handle.rep())
 }
 
-type OpenAt = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
-type SetTimesAt = (Resource<Descriptor>, PathFlags, String, NewTimestamp, NewTimestamp);
+/// A handle for the guest to something new in the table.
+fn there<Here: 'static, There: 'static>(handle: Resource<Here>) -> Resource<There> {
+    Resource::new_own(handle.rep())
+}
 
-async fn open_at(
-    store: &mut StoreContextMut<'_, Sandbox>,
-    (directory, follow, path, create, flags): OpenAt,
-) -> FsResult<Resource<Descriptor>> {
-    let directory = directory_of(store, &directory)?;
-    let integrity = DescriptorFlags::FILE_INTEGRITY_SYNC | DescriptorFlags::DATA_INTEGRITY_SYNC;
-    if flags.intersects(integrity | DescriptorFlags::REQUESTED_WRITE_SYNC) {
-        return Err(ErrorCode::Unsupported.into());
+impl FilesView<'_> {
+    fn opened(&self, handle: &Resource<filesystem::Descriptor>) -> FsResult<&Opened> {
+        Ok(self.table.get(&here::<_, Opened>(handle))?)
     }
-    let (read, write) = (flags.contains(DescriptorFlags::READ), flags.contains(DescriptorFlags::WRITE));
-    let mut wanted = Wanted::new(follows(follow), oflags(create), read, write).ok_or(ErrorCode::Invalid)?;
-    wanted.fifos = false;
-    if wanted.write && directory.perms.write_not_permitted() {
-        return Err(ErrorCode::NotPermitted.into());
-    }
-    let dir = directory.dir.clone();
-    let found = spawn_blocking(move || open::open(&handle(&dir)?, &path, wanted)).await?;
-    let mut mode = OpenMode::empty();
-    mode.set(OpenMode::READ, wanted.read);
-    mode.set(OpenMode::WRITE, wanted.write);
-    let perms = directory.perms;
-    let opened = match found {
-        Some(Found::Directory(dir)) => Descriptor::Dir(filesystem::Dir::new(dir.into_std_file(), perms, mode, false)),
-        Some(Found::File(file)) => Descriptor::File(filesystem::File::new(file, perms, mode, false)),
-        Some(Found::Fifo(_)) | None => return Err(ErrorCode::NotPermitted.into()),
-    };
-    Ok(store.data_mut().filesystem().table.push(opened)?)
-}
 
-async fn set_times_at(
-    store: &mut StoreContextMut<'_, Sandbox>,
-    (directory, follow, path, access, modification): SetTimesAt,
-) -> FsResult<()> {
-    let directory = directory_of(store, &directory)?;
-    if directory.perms.write_not_permitted() {
-        return Err(ErrorCode::NotPermitted.into());
+    fn descriptor(&self, handle: &Resource<filesystem::Descriptor>) -> FsResult<&Descriptor> {
+        Ok(&self.opened(handle)?.descriptor)
     }
-    let time = |time| match time {
-        NewTimestamp::NoChange => Ok(stat::AS_IT_IS),
-        NewTimestamp::Now => Ok(stat::NOW),
-        NewTimestamp::Timestamp(time) => match time.seconds.try_into() {
-            Ok(tv_sec) => Ok(Timespec { tv_sec, tv_nsec: time.nanoseconds.into() }),
-            Err(_) => Err(ErrorCode::Overflow),
-        },
-    };
-    let times = Timestamps { last_access: time(access)?, last_modification: time(modification)? };
-    let follow = follows(follow);
-    let set = move || stat::set_times(open::unread(&handle(&directory.dir)?, &path, follow)?, &times);
-    Ok(spawn_blocking(set).await?)
-}
 
-fn directory_of(
-    store: &mut StoreContextMut<'_, Sandbox>,
-    directory: &Resource<Descriptor>,
-) -> FsResult<filesystem::Dir> {
-    match store.data_mut().filesystem().table.get(directory)? {
-        Descriptor::Dir(directory) => Ok(directory.clone()),
-        Descriptor::File(_) => Err(ErrorCode::NotDirectory.into()),
+    fn directory(&self, handle: &Resource<filesystem::Descriptor>) -> FsResult<Directory> {
+        match self.descriptor(handle)? {
+            Descriptor::Directory(directory) => Ok(directory.clone()),
+            Descriptor::File(_) => Err(ErrorCode::NotDirectory.into()),
+        }
+    }
+
+    /// A directory in which the guest may change something.
+    fn changeable(&self, handle: &Resource<filesystem::Descriptor>) -> FsResult<Directory> {
+        let directory = self.directory(handle)?;
+        if directory.write { Ok(directory) } else { Err(ErrorCode::NotPermitted.into()) }
+    }
+
+    fn file(&self, handle: &Resource<filesystem::Descriptor>) -> FsResult<&OpenFile> {
+        match self.descriptor(handle)? {
+            Descriptor::File(file) => Ok(file),
+            Descriptor::Directory(_) => Err(ErrorCode::BadDescriptor.into()),
+        }
+    }
+
+    /// A file that the guest may change.
+    fn changeable_file(&self, handle: &Resource<filesystem::Descriptor>) -> FsResult<&OpenFile> {
+        let file = self.file(handle)?;
+        if file.write { Ok(file) } else { Err(ErrorCode::NotPermitted.into()) }
+    }
+
+    /// Makes system calls that may take long.
+    fn blocking<T, F>(&self, calls: F) -> impl Future<Output = FsResult<T>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> io::Result<T> + Send + 'static,
+    {
+        let policy = self.policy.clone();
+        async { host_io::blocking(policy, calls).await.map_err(|error| code(&error).into()) }
+    }
+
+    /// The right to one more descriptor of the host's.
+    fn open_one_more(&self) -> FsResult<OpenOnHost> {
+        let before = self.held.descriptors.fetch_add(1, Ordering::Relaxed);
+        let one = OpenOnHost(self.held.descriptors.clone());
+        if self.policy.dirs.len() + before < MOST { Ok(one) } else { Err(ErrorCode::InsufficientMemory.into()) }
     }
 }
 
-fn handle(directory: &std::fs::File) -> io::Result<Dir> {
-    Ok(Dir::from_std_file(directory.try_clone()?))
+/// A path that the guest names, if it is one.
+fn path(path: String) -> FsResult<String> {
+    if path.len() <= PATH_MAX { Ok(path) } else { Err(ErrorCode::NameTooLong.into()) }
 }
 
-fn follows(flags: PathFlags) -> bool {
-    flags.contains(PathFlags::SYMLINK_FOLLOW)
-}
-
-fn oflags(flags: OpenFlags) -> Oflags {
-    let mut create = Oflags::empty();
-    for (flag, oflag) in [
-        (OpenFlags::CREATE, Oflags::CREAT),
-        (OpenFlags::DIRECTORY, Oflags::DIRECTORY),
-        (OpenFlags::EXCLUSIVE, Oflags::EXCL),
-        (OpenFlags::TRUNCATE, Oflags::TRUNC),
-    ] {
-        create.set(oflag, flags.contains(flag));
+impl preopens::Host for FilesView<'_> {
+    /// The handles of one more call have the descriptors of the first.
+    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<filesystem::Descriptor>, String)>> {
+        let FilesView { policy, table, .. } = self;
+        let handle = |grant: &Grant| {
+            let opened = Opened { descriptor: Descriptor::granted(grant), host: None };
+            Ok((there(table.push(opened)?), grant.guest().to_string()))
+        };
+        policy.dirs.iter().map(handle).collect()
     }
-    create
 }
 
-async fn read_directory(
-    store: &mut StoreContextMut<'_, Sandbox>,
-    directory: Resource<Descriptor>,
-) -> FsResult<Resource<ReaddirIterator>> {
-    let is_sorted = store.data().policy.deterministic.is_some();
-    let mut files = store.data_mut().filesystem();
-    let again = Resource::new_borrow(directory.rep());
-    let stream = files.read_directory(directory).await?;
-    if !is_sorted {
-        return Ok(stream);
+impl types::Host for FilesView<'_> {
+    fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<ErrorCode> {
+        error.downcast()
     }
-    let mut entries = files.table.delete(stream)?.into_iter().collect::<FsResult<Vec<_>>>()?;
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
-    // A second one, which is never read, for the guest to hold.
-    let stream = files.read_directory(again).await?;
-    store.data_mut().world().listings.insert(stream.rep(), entries.into());
-    Ok(stream)
+
+    fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+        Ok(self.table.get(&error)?.downcast_ref::<io::Error>().map(code))
+    }
 }
 
-async fn read_directory_entry(
-    store: &mut StoreContextMut<'_, Sandbox>,
-    stream: Resource<ReaddirIterator>,
-) -> FsResult<Option<DirectoryEntry>> {
-    if store.data().policy.deterministic.is_some() {
-        let listing = store.data_mut().world().listings.get_mut(&stream.rep());
-        return Ok(listing.and_then(VecDeque::pop_front));
-    }
-    store.data_mut().filesystem().read_directory_entry(stream).await
-}
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,7 @@ use super::super::Sandbox;
 use super::super::guest::{Answer, Guest, seen};
 use super::super::wasi::{self, MODULE};
 use super::stat::{self, filestat};
-use super::{Descriptor, blocking, io, listing};
-use cap_std::fs::Metadata;
+use super::{Descriptor, io, listing};
 use std::sync::Arc;
 use wasmtime::{Caller, Linker};
 use wasmtime_wasi::p1::types::{Errno, Fdflags, Filetype, Rights};
@@ -24,12 +23,16 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
         fd_readdir(guest, fd: u32, at: u32, len: u32, cookie: u64, used: u32)
             listing::fd_readdir(guest, fd, at, len, cookie, used).await;
         fd_sync(guest, fd: u32) {
-            let file = guest.file(fd)?.file.clone();
-            blocking(move || file.sync_all()).await
+            match guest.descriptor(fd)?.clone() {
+                Descriptor::Directory(open) => guest.blocking(move || open.sync(true)).await,
+                Descriptor::File(open) => guest.blocking(move || open.file.sync_all()).await,
+            }
         };
         fd_datasync(guest, fd: u32) {
-            let file = guest.file(fd)?.file.clone();
-            blocking(move || file.sync_data()).await
+            match guest.descriptor(fd)?.clone() {
+                Descriptor::Directory(open) => guest.blocking(move || open.sync(false)).await,
+                Descriptor::File(open) => guest.blocking(move || open.file.sync_data()).await,
+            }
         };
         fd_advise(guest, fd: u32, _offset: u64, _len: u64, _advice: u32) guest.seekable(fd).map(|_| ());
         fd_allocate(guest, fd: u32, _offset: u64, _len: u64) guest.file(fd).and(Err(Errno::Notsup.into()));
@@ -42,13 +45,17 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
         fd_filestat_get(guest, fd: u32, at: u32) fd_filestat_get(guest, fd, at).await;
         fd_filestat_set_size(guest, fd: u32, size: u64) {
             let file = guest.file(fd)?.file.clone();
-            blocking(move || file.set_len(size)).await
+            guest.blocking(move || file.set_len(size)).await
         };
         fd_filestat_set_times(guest, fd: u32, atim: u64, mtim: u64, flags: u32) {
             let times = stat::times(atim, mtim, flags)?;
             match guest.descriptor(fd)?.clone() {
-                Descriptor::Directory(open) if open.write => blocking(move || stat::set_times(&open.dir, &times)).await,
-                Descriptor::File(open) if open.write => blocking(move || stat::set_times(&open.file, &times)).await,
+                Descriptor::Directory(open) if open.write => {
+                    guest.blocking(move || stat::set_times(&open.dir, &times)).await
+                }
+                Descriptor::File(open) if open.write => {
+                    guest.blocking(move || stat::set_times(&open.file, &times)).await
+                }
                 _ => Err(Errno::Perm.into()),
             }
         };
@@ -176,8 +183,8 @@ async fn fd_filestat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> Answer {
         return wasi::fd_filestat_get(guest, fd, at);
     }
     let metadata = match guest.descriptor(fd)?.clone() {
-        Descriptor::Directory(open) => blocking(move || open.dir.dir_metadata()).await?,
-        Descriptor::File(open) => blocking(move || Metadata::from_file(&open.file)).await?,
+        Descriptor::Directory(open) => guest.blocking(move || open.dir.dir_metadata()).await?,
+        Descriptor::File(open) => guest.blocking(move || open.file.metadata()).await?,
     };
     guest.write(at, &filestat(&metadata))
 }

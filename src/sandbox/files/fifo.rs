@@ -1,18 +1,19 @@
 //! FIFOs. The host's descriptor never blocks: what waits is `poll`, for as long as the deadline and a cancel allow.
 
-use super::super::guest::{Answer, Failure};
-use super::{OpenFile, blocking};
+use super::super::guest::{Answer, Failure, Guest};
+use super::OpenFile;
+use super::host_file::HostFile;
 use crate::waiting::sleep_until;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::fs::File;
+use std::collections::HashMap;
 use std::future::{Future, pending, poll_fn};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
-use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::io::unix::AsyncFd;
 use wasmtime_wasi::p1::types::{Errno, Fdflags};
 
 /// What a pipe of Linux holds.
@@ -23,7 +24,7 @@ const AGAIN: Duration = Duration::from_millis(1);
 /// A FIFO, and what a guest waits for in it.
 #[derive(Clone)]
 pub(in crate::sandbox) struct Waiting {
-    file: Arc<File>,
+    file: Arc<HostFile>,
     wanted: PollFlags,
 }
 
@@ -39,24 +40,54 @@ impl Waiting {
     pub(in crate::sandbox) fn bytes(&self) -> u64 {
         if self.wanted == PollFlags::IN { rustix::io::ioctl_fionread(&self.file).unwrap_or(0) } else { 0 }
     }
+}
 
-    /// By a descriptor of its own, since a guest may wait for the same one twice.
+/// A FIFO whose news wake a future.
+struct Watched {
+    fifo: AsyncFd<Arc<HostFile>>,
+    wanted: PollFlags,
+}
+
+/// Watches each FIFO once, by the descriptor that it has, however often the guest waits for it: epoll takes no descriptor
+/// twice.
+fn watch(waiting: &[Waiting]) -> io::Result<Vec<Watched>> {
+    let mut wanted: HashMap<*const HostFile, (&Arc<HostFile>, PollFlags)> = HashMap::new();
+    for waiting in waiting {
+        let of_it = wanted.entry(Arc::as_ptr(&waiting.file)).or_insert((&waiting.file, PollFlags::empty()));
+        of_it.1 |= waiting.wanted;
+    }
+    wanted.into_values().map(|(file, wanted)| Watched::new(file.clone(), wanted)).collect()
+}
+
+impl Watched {
     #[allow(unsafe_code, reason = "the safe way is deprecated, since it takes what may give its descriptor away")]
-    fn watch(&self) -> io::Result<AsyncFd<File>> {
-        let interest = if self.wanted == PollFlags::IN { Interest::READABLE } else { Interest::WRITABLE };
-        // SAFETY: a `File` keeps its descriptor, open, for as long as it lives.
-        Ok(unsafe { AsyncFd::register_with_interest(self.file.try_clone()?, interest) }?)
+    fn new(file: Arc<HostFile>, wanted: PollFlags) -> io::Result<Self> {
+        let interest = match (wanted.contains(PollFlags::IN), wanted.contains(PollFlags::OUT)) {
+            (true, true) => Interest::READABLE | Interest::WRITABLE,
+            (true, false) => Interest::READABLE,
+            (false, _) => Interest::WRITABLE,
+        };
+        // SAFETY: a `HostFile` keeps its descriptor, open, for as long as it lives.
+        let fifo = unsafe { AsyncFd::register_with_interest(file, interest) }?;
+        Ok(Watched { fifo, wanted })
     }
 
-    fn poll<'a>(
-        &self,
-        watched: &'a AsyncFd<File>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<AsyncFdReadyGuard<'a, File>>> {
-        match self.wanted {
-            PollFlags::IN => watched.poll_read_ready(context),
-            _ => watched.poll_write_ready(context),
+    /// Whether there was news since it was asked last. It wakes the context when there is more.
+    fn has_news(&self, context: &mut Context<'_>) -> io::Result<bool> {
+        let mut has_news = false;
+        if self.wanted.contains(PollFlags::IN)
+            && let Poll::Ready(news) = self.fifo.poll_read_ready(context)
+        {
+            news?.clear_ready();
+            has_news = true;
         }
+        if self.wanted.contains(PollFlags::OUT)
+            && let Poll::Ready(news) = self.fifo.poll_write_ready(context)
+        {
+            news?.clear_ready();
+            has_news = true;
+        }
+        Ok(has_news)
     }
 }
 
@@ -79,7 +110,7 @@ pub(in crate::sandbox) fn ready(waiting: &[Waiting], patience: Duration) -> Vec<
 
 /// The same for a call that holds no thread meanwhile.
 pub(in crate::sandbox) async fn ready_until(waiting: &[Waiting], until: Option<Instant>) -> Answer<Vec<PollFlags>> {
-    let watched = waiting.iter().map(Waiting::watch).collect::<io::Result<Vec<_>>>()?;
+    let watched = watch(waiting)?;
     let mut sleep = pin!(async {
         match until {
             Some(until) => sleep_until(until).await,
@@ -88,11 +119,8 @@ pub(in crate::sandbox) async fn ready_until(waiting: &[Waiting], until: Option<I
     });
     poll_fn(|context| {
         let mut has_news = false;
-        for (watched, waiting) in watched.iter().zip(waiting) {
-            if let Poll::Ready(news) = waiting.poll(watched, context) {
-                news?.clear_ready();
-                has_news = true;
-            }
+        for watched in &watched {
+            has_news |= watched.has_news(context)?;
         }
         let states = ready(waiting, Duration::ZERO);
         if states.iter().any(|state| !state.is_empty()) || sleep.as_mut().poll(context).is_ready() {
@@ -125,11 +153,11 @@ pub(super) async fn read(open: &OpenFile, room: usize) -> Answer<Vec<u8>> {
     let mut bytes = vec![0; room.min(CAPACITY)];
     while !bytes.is_empty() {
         wait(open, PollFlags::IN).await?;
-        match (&*open.file).read(&mut bytes) {
+        match rustix::io::read(&open.file, &mut bytes) {
             // Another reader was faster.
-            Err(error) if error.kind() == ErrorKind::WouldBlock && waits(open) => {}
+            Err(rustix::io::Errno::AGAIN) if waits(open) => {}
             count => {
-                bytes.truncate(count?);
+                bytes.truncate(count.map_err(io::Error::from)?);
                 break;
             }
         }
@@ -138,14 +166,14 @@ pub(super) async fn read(open: &OpenFile, room: usize) -> Answer<Vec<u8>> {
 }
 
 /// Writes what fits, and waits until something does.
-pub(super) async fn write(open: &OpenFile, bytes: Vec<u8>) -> Answer<usize> {
+pub(super) async fn write(guest: &mut Guest<'_>, open: &OpenFile, bytes: Vec<u8>) -> Answer<usize> {
     let bytes = Arc::new(bytes);
     loop {
         wait(open, PollFlags::OUT).await?;
         let (file, bytes) = (open.file.clone(), bytes.clone());
         // Not that it could block: without a reader it raises SIGPIPE, which the library's threads block and the host's
         // may not.
-        match blocking(move || (&*file).write(&bytes)).await {
+        match guest.blocking(move || file.write(&bytes)).await {
             Err(Failure::Errno(Errno::Again)) if waits(open) => {}
             written => return written,
         }

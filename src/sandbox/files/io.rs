@@ -2,13 +2,10 @@
 
 use super::super::guest::{Answer, Guest};
 use super::super::wasi;
-use super::{blocking, fifo};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use super::fifo;
+use super::host_file::MOST_BYTES;
+use std::io::SeekFrom;
 use wasmtime_wasi::p1::types::{Errno, Whence};
-
-/// Bytes of one call at most, which bounds what it takes of the host's memory. A guest that wanted more asks again.
-const MOST: usize = 1 << 20;
 
 pub(super) const CURRENT: u32 = Whence::Cur as u32;
 
@@ -17,12 +14,12 @@ pub(super) async fn fd_read(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: 
         return wasi::fd_read(guest, fd, iovecs, count, at);
     }
     let open = guest.file(fd)?.clone();
-    let parts = guest.vectors(iovecs, count, MOST)?;
+    let parts = guest.vectors(iovecs, count, MOST_BYTES)?;
     let room = parts.iter().map(|part| part.len()).sum();
     let bytes = if open.is_fifo {
         fifo::read(&open, room).await?
     } else {
-        blocking(move || filled(room, |buffer| (&*open.file).read(buffer))).await?
+        guest.blocking(move || open.file.read(room)).await?
     };
     guest.scatter(&parts, &bytes);
     guest.write(at, &(bytes.len() as u32).to_le_bytes())
@@ -33,18 +30,11 @@ pub(super) async fn fd_pread(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count:
         return wasi::unseekable(guest, fd);
     }
     let file = guest.seekable(fd)?;
-    let parts = guest.vectors(iovecs, count, MOST)?;
+    let parts = guest.vectors(iovecs, count, MOST_BYTES)?;
     let room = parts.iter().map(|part| part.len()).sum();
-    let bytes = blocking(move || filled(room, |buffer| file.read_at(buffer, offset))).await?;
+    let bytes = guest.blocking(move || file.read_at(room, offset)).await?;
     guest.scatter(&parts, &bytes);
     guest.write(at, &(bytes.len() as u32).to_le_bytes())
-}
-
-fn filled(room: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; room];
-    let count = read(&mut bytes)?;
-    bytes.truncate(count);
-    Ok(bytes)
 }
 
 pub(super) async fn fd_write(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, at: u32) -> Answer {
@@ -52,11 +42,11 @@ pub(super) async fn fd_write(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count:
         return wasi::fd_write(guest, fd, iovecs, count, at);
     }
     let open = guest.file(fd)?.clone();
-    let bytes = guest.gather(&guest.vectors(iovecs, count, MOST)?);
+    let bytes = guest.gather(&guest.vectors(iovecs, count, MOST_BYTES)?);
     let written = if open.is_fifo {
-        fifo::write(&open, bytes).await?
+        fifo::write(guest, &open, bytes).await?
     } else {
-        blocking(move || (&*open.file).write(&bytes)).await?
+        guest.blocking(move || open.file.write(&bytes)).await?
     };
     guest.write(at, &(written as u32).to_le_bytes())
 }
@@ -66,8 +56,8 @@ pub(super) async fn fd_pwrite(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count
         return wasi::unseekable(guest, fd);
     }
     let file = guest.seekable(fd)?;
-    let bytes = guest.gather(&guest.vectors(iovecs, count, MOST)?);
-    let written = blocking(move || file.write_at(&bytes, offset)).await?;
+    let bytes = guest.gather(&guest.vectors(iovecs, count, MOST_BYTES)?);
+    let written = guest.blocking(move || file.write_at(&bytes, offset)).await?;
     guest.write(at, &(written as u32).to_le_bytes())
 }
 
@@ -84,6 +74,6 @@ pub(super) async fn fd_seek(guest: &mut Guest<'_>, fd: u32, offset: i64, whence:
         END => SeekFrom::End(offset),
         _ => return Err(Errno::Inval.into()),
     };
-    let position = blocking(move || (&*file).seek(to)).await?;
+    let position = guest.blocking(move || file.seek(to)).await?;
     guest.write(at, &position.to_le_bytes())
 }

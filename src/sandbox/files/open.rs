@@ -2,14 +2,13 @@
 //! nothing can stop.
 
 use super::super::guest::{Answer, Failure, Guest};
-use super::{Descriptor, Directory, MOST, OpenFile, blocking};
+use super::host_file::HostFile;
+use super::{Descriptor, MOST, OpenFile};
 use crate::waiting::sleep_until;
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, FileTypeExt, Metadata, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
-use std::fs::File;
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime_wasi::p1::types::{Errno, Fdflags, Oflags};
 
@@ -29,9 +28,9 @@ pub(in crate::sandbox) struct Wanted {
 
 pub(in crate::sandbox) enum Found {
     Directory(Dir),
-    File(File),
+    File(HostFile),
     /// Its descriptor does not block.
-    Fifo(File),
+    Fifo(HostFile),
 }
 
 impl Wanted {
@@ -41,6 +40,11 @@ impl Wanted {
         let read = read || !write;
         let write = write || create.intersects(Oflags::CREAT | Oflags::TRUNC);
         (!is_contradiction).then_some(Wanted { follow, read, write, create, fifos: true })
+    }
+
+    /// Whether a file is made where there is none.
+    pub fn makes_files(&self) -> bool {
+        self.create.contains(Oflags::CREAT)
     }
 
     fn options(&self) -> OpenOptions {
@@ -78,9 +82,9 @@ pub(in crate::sandbox) fn open(dir: &Dir, path: &str, wanted: Wanted) -> io::Res
         () if metadata.is_dir() => Some(Found::Directory(Dir::from_std_file(file))),
         () if metadata.is_file() => {
             rustix::fs::fcntl_setfl(&file, OFlags::empty())?;
-            Some(Found::File(file))
+            Some(Found::File(HostFile::new(file)))
         }
-        () => Some(Found::Fifo(file)),
+        () => Some(Found::Fifo(HostFile::new(file))),
     })
 }
 
@@ -95,6 +99,13 @@ pub(in crate::sandbox) fn unread(dir: &Dir, path: &str, follows: bool) -> io::Re
     dir.open_with(path, &options)
 }
 
+/// Opens a directory once more, for what one that is open as a path alone does not do.
+pub(super) fn again(dir: &Dir) -> io::Result<cap_std::fs::File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_DIRECTORY);
+    dir.open_with(".", &options)
+}
+
 pub(super) async fn path_open(
     guest: &mut Guest<'_>,
     fd: u32,
@@ -103,18 +114,18 @@ pub(super) async fn path_open(
     flags: Fdflags,
     opened: u32,
 ) -> Answer {
-    let Directory { dir, write, .. } = guest.directory(fd)?;
+    let directory = guest.directory(fd)?;
     let path = guest.path(path, len)?;
     guest.bytes(opened, 4)?;
-    if wanted.write && !write {
+    if wanted.write && !directory.write {
         return Err(Errno::Perm.into());
     }
     if guest.files()?.len() >= MOST {
         return Err(Errno::Mfile.into());
     }
     let found = loop {
-        let (dir, path) = (dir.clone(), path.clone());
-        match blocking(move || open(&dir, &path, wanted)).await {
+        let (directory, path) = (directory.clone(), path.clone());
+        match guest.blocking(move || directory.open(&path, wanted)).await {
             Ok(found) => break found.ok_or(Errno::Notcapable)?,
             Err(Failure::Errno(Errno::Nxio)) if !flags.contains(Fdflags::NONBLOCK) => {
                 sleep_until(Instant::now() + LOOK).await;
@@ -122,12 +133,7 @@ pub(super) async fn path_open(
             Err(failure) => return Err(failure),
         }
     };
-    let file = |file, is_fifo| OpenFile { file: Arc::new(file), is_fifo, write, flags };
-    let open = match found {
-        Found::Directory(dir) => Descriptor::Directory(Directory { dir: Arc::new(dir), write, granted_as: None }),
-        Found::File(found) => Descriptor::File(file(found, false)),
-        Found::Fifo(found) => Descriptor::File(file(found, true)),
-    };
+    let open = Descriptor::found(found, &directory, flags);
     if let Descriptor::File(open) = &open {
         open.apply_flags()?;
     }
@@ -137,7 +143,7 @@ pub(super) async fn path_open(
 
 impl OpenFile {
     /// Whether it was opened for reading, and whether for writing.
-    pub(super) fn mode(&self) -> io::Result<(bool, bool)> {
+    pub(in crate::sandbox) fn mode(&self) -> io::Result<(bool, bool)> {
         let mode = rustix::fs::fcntl_getfl(&self.file)? & OFlags::RWMODE;
         Ok((mode != OFlags::WRONLY, mode != OFlags::RDONLY))
     }

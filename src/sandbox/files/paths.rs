@@ -3,7 +3,6 @@
 use super::super::Sandbox;
 use super::super::guest::{Answer, Guest, seen};
 use super::super::wasi::MODULE;
-use super::blocking;
 use super::open::{self, Wanted};
 use super::stat::{self, filestat};
 use std::os::unix::ffi::OsStrExt;
@@ -18,19 +17,18 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
             open::path_open(guest, fd, (path, len), wanted, flags, opened).await
         };
         path_create_directory(guest, fd: u32, path: u32, len: u32) {
-            let (dir, path) = (guest.changeable(fd)?, guest.path(path, len)?);
-            blocking(move || dir.create_dir(path)).await
+            let (directory, path) = (guest.changeable(fd)?, guest.path(path, len)?);
+            guest.blocking(move || directory.create_dir(&path)).await
         };
         path_filestat_get(guest, fd: u32, lookup: u32, path: u32, len: u32, at: u32) {
-            let (dir, path, follow) = (guest.directory(fd)?.dir, guest.path(path, len)?, follows(lookup)?);
-            let metadata = blocking(move || if follow { dir.metadata(path) } else { dir.symlink_metadata(path) });
-            let metadata = metadata.await?;
+            let (directory, path, follow) = (guest.directory(fd)?, guest.path(path, len)?, follows(lookup)?);
+            let metadata = guest.blocking(move || directory.metadata_of(&path, follow)).await?;
             guest.write(at, &filestat(&metadata))
         };
         path_filestat_set_times(guest, fd: u32, lookup: u32, path: u32, len: u32, atim: u64, mtim: u64, flags: u32) {
-            let (dir, path, follow) = (guest.changeable(fd)?, guest.path(path, len)?, follows(lookup)?);
+            let (directory, path, follow) = (guest.changeable(fd)?, guest.path(path, len)?, follows(lookup)?);
             let times = stat::times(atim, mtim, flags)?;
-            blocking(move || stat::set_times(open::unread(&dir, &path, follow)?, &times)).await
+            guest.blocking(move || stat::set_times(open::unread(&directory.dir, &path, follow)?, &times)).await
         };
         path_link(guest, from_fd: u32, lookup: u32, from: u32, from_len: u32, to_fd: u32, to: u32, to_len: u32) {
             let (from_dir, from) = (guest.changeable(from_fd)?, guest.path(from, from_len)?);
@@ -38,33 +36,33 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
             if follows(lookup)? {
                 return Err(Errno::Inval.into());
             }
-            blocking(move || from_dir.hard_link(from, &to_dir, to)).await
+            guest.blocking(move || from_dir.hard_link(&from, &to_dir, &to)).await
         };
         path_readlink(guest, fd: u32, path: u32, len: u32, buffer: u32, room: u32, used: u32) {
             let (dir, path) = (guest.directory(fd)?.dir, guest.path(path, len)?);
-            let target = blocking(move || dir.read_link(path)).await?;
+            let target = guest.blocking(move || dir.read_link(path)).await?;
             let target = target.as_os_str().as_bytes();
             let target = &target[..target.len().min(room as usize)];
             guest.write(buffer, target)?;
             guest.write(used, &(target.len() as u32).to_le_bytes())
         };
         path_remove_directory(guest, fd: u32, path: u32, len: u32) {
-            let (dir, path) = (guest.changeable(fd)?, guest.path(path, len)?);
-            blocking(move || dir.remove_dir(path)).await
+            let (directory, path) = (guest.changeable(fd)?, guest.path(path, len)?);
+            guest.blocking(move || directory.remove_dir(&path)).await
         };
         path_rename(guest, from_fd: u32, from: u32, from_len: u32, to_fd: u32, to: u32, to_len: u32) {
             let (from_dir, from) = (guest.changeable(from_fd)?, guest.path(from, from_len)?);
             let (to_dir, to) = (guest.changeable(to_fd)?, guest.path(to, to_len)?);
-            blocking(move || from_dir.rename(from, &to_dir, to)).await
+            guest.blocking(move || from_dir.rename(&from, &to_dir, &to)).await
         };
         path_symlink(guest, target: u32, target_len: u32, fd: u32, path: u32, len: u32) {
-            let (dir, path) = (guest.changeable(fd)?, guest.path(path, len)?);
+            let (directory, path) = (guest.changeable(fd)?, guest.path(path, len)?);
             let target = guest.path(target, target_len)?;
-            blocking(move || dir.symlink(target, path)).await
+            guest.blocking(move || directory.symlink(&target, &path)).await
         };
         path_unlink_file(guest, fd: u32, path: u32, len: u32) {
-            let (dir, path) = (guest.changeable(fd)?, guest.path(path, len)?);
-            blocking(move || dir.remove_file(path)).await
+            let (directory, path) = (guest.changeable(fd)?, guest.path(path, len)?);
+            guest.blocking(move || directory.remove_file(&path)).await
         };
     }
     Ok(())

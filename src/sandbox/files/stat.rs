@@ -35,7 +35,7 @@ pub(super) fn filestat(metadata: &Metadata) -> [u8; 64] {
 }
 
 /// One number for a file of any device.
-pub(super) fn inode(metadata: &Metadata) -> u64 {
+pub(in crate::sandbox) fn inode(metadata: &Metadata) -> u64 {
     let mut hasher = DefaultHasher::new();
     (metadata.dev(), metadata.ino()).hash(&mut hasher);
     hasher.finish()

@@ -1,0 +1,215 @@
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use super::super::super::files::host_file::MOST_BYTES;
+use super::super::super::files::listing::bytes_of;
+use super::listing::{Listing, PIECE};
+use super::*;
+use crate::config::{Deterministic, GrantedDir};
+use crate::directories;
+use crate::fair::Tenant;
+use crate::host::HostFunctions;
+use crate::origins::HttpGrant;
+use crate::shared::{Shard, Shared};
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+use types::{DescriptorFlags, HostDescriptor, HostDirectoryEntryStream, OpenFlags, PathFlags};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
+
+type Handle = Resource<filesystem::Descriptor>;
+
+/// What a component has whose executor grants one directory for writing.
+struct Component {
+    directory: tempfile::TempDir,
+    policy: Share<Policy>,
+    table: ResourceTable,
+    held: Held,
+    threads: tokio::runtime::Runtime,
+}
+
+impl Component {
+    fn new(bytes: Option<u64>, deterministic: Option<Deterministic>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let host = directory.path().to_owned();
+        let config = GrantedDir { host, guest: "/d".to_owned(), write: true, bytes };
+        let dirs = directories::lock().grants(&[config]).unwrap();
+        let tenant = Tenant::new();
+        let functions = Arc::new(HostFunctions::new(tenant, "", &[], Arc::default()));
+        let (env, http) = (BTreeMap::new(), HttpGrant::default());
+        let policy = Shared::new(Policy { tenant, dirs, env, http, deterministic, functions, cpu: None, memory: None });
+        Component {
+            directory,
+            policy: policy.share(Shard::current()),
+            table: ResourceTable::new(),
+            held: Held::default(),
+            threads: tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap(),
+        }
+    }
+
+    /// Does something with the functions, and the granted directory's number.
+    fn with<T>(&mut self, act: impl AsyncFnOnce(&mut FilesView<'_>, u32) -> T) -> T {
+        let Component { policy, table, held, threads, .. } = self;
+        let mut view = FilesView { policy: policy.clone(), table, held };
+        let granted = preopens::Host::get_directories(&mut view).unwrap().remove(0).0;
+        threads.block_on(act(&mut view, granted.rep()))
+    }
+}
+
+fn handle(rep: u32) -> Handle {
+    Resource::new_borrow(rep)
+}
+
+async fn open(view: &mut FilesView<'_>, directory: u32, name: &str) -> FsResult<Handle> {
+    let flags = DescriptorFlags::READ | DescriptorFlags::WRITE;
+    view.open_at(handle(directory), PathFlags::empty(), name.to_owned(), OpenFlags::CREATE, flags).await
+}
+
+fn assert_refused<T>(result: FsResult<T>, expected: ErrorCode) {
+    assert_eq!(result.err().unwrap().downcast().unwrap(), expected);
+}
+
+#[test]
+fn a_component_holds_128_descriptors_and_no_more() {
+    Component::new(None, None).with(async |view, granted| {
+        let mut opened = Vec::new();
+        for n in 0..MOST - 2 {
+            opened.push(open(view, granted, &n.to_string()).await.unwrap());
+        }
+        let listing = view.read_directory(handle(granted)).await.unwrap();
+        assert_refused(open(view, granted, "more").await, ErrorCode::InsufficientMemory);
+        assert_refused(view.read_directory(handle(granted)).await, ErrorCode::InsufficientMemory);
+        HostDirectoryEntryStream::drop(view, listing).unwrap();
+        let more = open(view, granted, "more").await.unwrap();
+        assert_refused(open(view, granted, "yet more").await, ErrorCode::InsufficientMemory);
+        HostDescriptor::drop(view, more).unwrap();
+        open(view, granted, "yet more").await.unwrap();
+    });
+}
+
+/// A stream has the file open although its descriptor is gone.
+#[test]
+fn a_descriptor_counts_until_its_streams_are_gone() {
+    Component::new(None, None).with(async |view, granted| {
+        let mut streams = Vec::new();
+        for n in 0..MOST - 1 {
+            let file = open(view, granted, &n.to_string()).await.unwrap();
+            streams.push(view.read_via_stream(handle(file.rep()), 0).unwrap());
+            HostDescriptor::drop(view, file).unwrap();
+        }
+        assert_refused(open(view, granted, "more").await, ErrorCode::InsufficientMemory);
+        drop(view.table.delete(streams.remove(0)).unwrap());
+        open(view, granted, "more").await.unwrap();
+    });
+}
+
+#[test]
+fn a_path_is_no_longer_than_the_longest_that_linux_takes() {
+    Component::new(None, None).with(async |view, granted| {
+        let long = "x/".repeat(PATH_MAX / 2) + "x";
+        assert_refused(open(view, granted, &long).await, ErrorCode::NameTooLong);
+        let (from, to) = (handle(granted), long.clone());
+        assert_refused(view.symlink_at(from, to, "link".to_owned()).await, ErrorCode::NameTooLong);
+        assert_refused(view.readlink_at(handle(granted), long).await, ErrorCode::NameTooLong);
+    });
+}
+
+#[test]
+fn a_read_or_write_is_no_longer_than_a_mebibyte() {
+    Component::new(None, None).with(async |view, granted| {
+        let file = open(view, granted, "file").await.unwrap().rep();
+        assert_eq!(view.write(handle(file), vec![1; 3 << 20], 0).await.unwrap(), MOST_BYTES as u64);
+        view.set_size(handle(file), 3 << 20).await.unwrap();
+        let (bytes, is_end) = view.read(handle(file), u64::MAX, 0).await.unwrap();
+        assert_eq!((bytes.len(), bytes.capacity(), is_end), (MOST_BYTES, MOST_BYTES, false));
+        assert_eq!(view.read(handle(file), u64::MAX, 3 << 20).await.unwrap(), (Vec::new(), true));
+    });
+}
+
+/// A granted directory is open as a path alone.
+#[test]
+fn a_directory_can_be_synced_and_its_times_set() {
+    Component::new(None, None).with(async |view, granted| {
+        view.sync(handle(granted)).await.unwrap();
+        view.sync_data(handle(granted)).await.unwrap();
+        let second = types::NewTimestamp::Timestamp(types::Datetime { seconds: 0, nanoseconds: 1_000_000_000 });
+        view.set_times(handle(granted), types::NewTimestamp::NoChange, second).await.unwrap();
+        let modified = view.stat(handle(granted)).await.unwrap().data_modification_timestamp.unwrap();
+        assert_eq!((modified.seconds, modified.nanoseconds), (1, 0));
+    });
+}
+
+#[test]
+fn a_listing_is_read_in_pieces() {
+    let mut component = Component::new(None, None);
+    let name = |n: usize| format!("{n:0100}");
+    (0..1000).for_each(|n| fs::write(component.directory.path().join(name(n)), "").unwrap());
+    component.with(async |view, granted| {
+        let listing = view.read_directory(handle(granted)).await.unwrap().rep();
+        let (mut names, mut most) = (Vec::new(), 0);
+        while let Some(entry) = view.read_directory_entry(Resource::new_borrow(listing)).await.unwrap() {
+            names.push(entry.name);
+            most = most.max(view.table.get(&Resource::<Listing>::new_borrow(listing)).unwrap().read.len());
+        }
+        names.sort();
+        assert_eq!(names, (0..1000).map(name).collect::<Vec<_>>());
+        assert_eq!(most, PIECE / bytes_of(&name(0)));
+    });
+}
+
+#[test]
+fn listings_in_order_are_bounded_together() {
+    let mut component = Component::new(None, Some(Deterministic::default()));
+    ["c", "a", "b"].iter().for_each(|name| fs::write(component.directory.path().join(name), "").unwrap());
+    let budget = component.held.budget.clone();
+    let _others = budget.charge(budget.left() - 5 * bytes_of("a")).unwrap();
+    component.with(async |view, granted| {
+        let listing = view.read_directory(handle(granted)).await.unwrap();
+        assert_refused(view.read_directory(handle(granted)).await, ErrorCode::InsufficientMemory);
+        let mut names = String::new();
+        while let Some(entry) = view.read_directory_entry(Resource::new_borrow(listing.rep())).await.unwrap() {
+            names += &entry.name;
+        }
+        assert_eq!(names, "abc");
+        HostDirectoryEntryStream::drop(view, listing).unwrap();
+        view.read_directory(handle(granted)).await.unwrap();
+    });
+}
+
+#[test]
+fn a_stream_takes_no_more_than_it_has_said_and_tells_that_there_is_no_room() {
+    Component::new(Some(5000), None).with(async |view, granted| {
+        let file = open(view, granted, "file").await.unwrap().rep();
+        let source = view.source(&handle(file)).unwrap();
+        let mut stream = streams::Output::new(source.clone(), Some(0));
+        let allowed = stream.check_write().unwrap();
+        for refused in [stream.write(vec![0; allowed + 1].into()), stream.write_zeroes(usize::MAX)] {
+            assert!(matches!(refused, Err(StreamError::Trap(_))), "{refused:?}");
+        }
+        // 904 bytes have room beside the entry.
+        stream.write(vec![1; 900].into()).unwrap();
+        assert_eq!(stream.check_write().unwrap(), 0);
+        stream.ready().await;
+        stream.write(vec![1; 900].into()).unwrap();
+        stream.ready().await;
+        let Err(StreamError::LastOperationFailed(error)) = stream.flush() else { panic!("there was room") };
+        let error = view.table.push(error).unwrap();
+        assert_eq!(types::Host::filesystem_error_code(view, error).unwrap(), Some(ErrorCode::InsufficientSpace));
+        assert_eq!(source.file.metadata().unwrap().len(), 904);
+        assert!(matches!(stream.check_write(), Err(StreamError::Closed)));
+    });
+}
+
+/// What a guest has written is in the file when it has dropped the stream.
+#[test]
+fn what_was_written_is_written_before_its_stream_is_gone() {
+    Component::new(None, None).with(async |view, granted| {
+        let file = open(view, granted, "file").await.unwrap().rep();
+        let source = view.source(&handle(file)).unwrap();
+        for _ in 0..100 {
+            let mut stream = streams::Output::new(source.clone(), None);
+            stream.write(vec![1; 10].into()).unwrap();
+            stream.cancel().await;
+        }
+        assert_eq!(source.file.metadata().unwrap().len(), 1000);
+    });
+}

@@ -1,0 +1,161 @@
+//! A file of the host's that guests have open, whose size their grant may bound. Every function here may block.
+
+use crate::directories::quota::{FileId, Quota, no_space};
+use cap_std::fs::{Metadata, MetadataExt};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// Bytes of one read or write at most, which bounds what it takes of the host's memory. A guest that wanted more asks again.
+pub(in crate::sandbox) const MOST_BYTES: usize = 1 << 20;
+
+pub(in crate::sandbox) struct HostFile {
+    file: File,
+    counted: Option<Counted>,
+}
+
+/// What bounds a regular file's size, and as what the file is known there.
+pub(super) struct Counted {
+    pub quota: Arc<Quota>,
+    pub id: FileId,
+}
+
+pub(in crate::sandbox) fn id_of(metadata: &Metadata) -> FileId {
+    (metadata.dev(), metadata.ino())
+}
+
+impl HostFile {
+    pub(super) fn new(file: File) -> Self {
+        HostFile { file, counted: None }
+    }
+
+    /// Bounded from now on; `counted` was noted as opened.
+    pub(super) fn counted(mut self, counted: Counted) -> Self {
+        self.counted = Some(counted);
+        self
+    }
+
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        Metadata::from_file(&self.file)
+    }
+
+    /// Reads into a buffer of `room` bytes at most.
+    pub fn read(&self, room: usize) -> io::Result<Vec<u8>> {
+        filled(room, |buffer| (&self.file).read(buffer))
+    }
+
+    /// The same from `offset` on.
+    pub fn read_at(&self, room: usize, offset: u64) -> io::Result<Vec<u8>> {
+        filled(room, |buffer| self.file.read_at(buffer, offset))
+    }
+
+    pub fn seek(&self, to: SeekFrom) -> io::Result<u64> {
+        (&self.file).seek(to)
+    }
+
+    pub fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    pub fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Writes at the file's position, or at its end if it appends.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let position = |size| if self.appends()? { Ok(size) } else { (&self.file).stream_position() };
+        self.grow(bytes, position, |bytes| (&self.file).write(bytes))
+    }
+
+    /// Writes at `offset`. A file that appends does so all the same on Linux.
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let position = |size| Ok(if self.appends()? { size } else { offset });
+        self.grow(bytes, position, |bytes| self.file.write_at(bytes, offset))
+    }
+
+    /// Writes at the end, wherever the position is.
+    #[cfg(feature = "components")]
+    pub fn append(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.grow(bytes, Ok, |bytes| append(&self.file, bytes))
+    }
+
+    pub fn set_len(&self, size: u64) -> io::Result<()> {
+        let Some(Counted { quota, .. }) = &self.counted else { return self.file.set_len(size) };
+        let _alone = quota.alone();
+        let before = self.len()?;
+        quota.check(size.saturating_sub(before))?;
+        self.file.set_len(size)?;
+        quota.resized(before, size);
+        Ok(())
+    }
+
+    /// Writes as much as the quota has room for, as a disk that is nearly full does. `position` is where, given the size.
+    fn grow(
+        &self,
+        bytes: &[u8],
+        position: impl FnOnce(u64) -> io::Result<u64>,
+        write: impl FnOnce(&[u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let Some(Counted { quota, .. }) = &self.counted else { return write(bytes) };
+        let _alone = quota.alone();
+        let before = self.len()?;
+        let room = before.saturating_add(quota.room()).saturating_sub(position(before)?);
+        let fits = usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len()));
+        if fits == 0 && !bytes.is_empty() {
+            return Err(no_space());
+        }
+        let written = write(&bytes[..fits]);
+        // Whatever was said to be written.
+        quota.resized(before, self.len()?);
+        written
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn appends(&self) -> io::Result<bool> {
+        Ok(rustix::fs::fcntl_getfl(&self.file)?.contains(rustix::fs::OFlags::APPEND))
+    }
+}
+
+fn filled(room: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; room];
+    let count = read(&mut bytes)?;
+    bytes.truncate(count);
+    Ok(bytes)
+}
+
+#[cfg(all(feature = "components", target_os = "linux"))]
+fn append(file: &File, bytes: &[u8]) -> io::Result<usize> {
+    use rustix::io::{ReadWriteFlags, pwritev2};
+    Ok(pwritev2(file, &[io::IoSlice::new(bytes)], 0, ReadWriteFlags::APPEND)?)
+}
+
+#[cfg(all(feature = "components", not(target_os = "linux")))]
+fn append(file: &File, bytes: &[u8]) -> io::Result<usize> {
+    file.write_at(bytes, file.metadata()?.len())
+}
+
+impl AsRawFd for HostFile {
+    fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+}
+
+impl AsFd for HostFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// A file without a name is gone with its last descriptor.
+impl Drop for HostFile {
+    fn drop(&mut self) {
+        if let Some(counted) = &self.counted {
+            counted.quota.closed(counted.id, || self.len().unwrap_or(0));
+        }
+    }
+}
