@@ -40,7 +40,10 @@
 //             arawn_host_function.
 // Stacks.     A guest runs on the calling thread's stack where that is large (1 MiB), else on one of the library's own: a
 //             calling thread needs 64 KiB. A coroutine's stack must not lie within a thread's own stack.
-// Panics.     No function unwinds into the host, aborts it or calls exit. A defect is the reply "internal".
+// Panics.     No function unwinds into the host or calls exit. A defect is the reply "internal".
+// Memory.     What a request or a module makes large is asked for first: where the system refuses it, as under RLIMIT_AS,
+//             the reply is "no_resources". Where the system refuses less than that, such as some KiB for the compiler, the
+//             process is aborted, as any program that cannot go on without them: leave it some room.
 // Process.    The library never writes to the host's stdout or stderr, and never changes its working directory or
 //             environment. Threads are started by the first call that needs one, and block every signal but those of
 //             faults. The first arawn_executor_new installs handlers for SIGSEGV, SIGILL and SIGFPE, which pass on every
@@ -118,13 +121,20 @@
 //     output_too_large     stdout is larger than output_bytes        details: output_bytes
 //     timeout              the deadline passed                       details: phase (config, load, start, run, lock),
 //                                                                    timeout_ms
-//     memory_exceeded      the guest was refused memory, and failed  details: memory_bytes; or heap_bytes (100663296, of
-//                                                                    its objects); or table_elements (1000000, of one
-//                                                                    table)
+//     memory_exceeded      the guest was refused memory, and failed  details: memory_bytes; or memory_total_bytes (of all
+//                                                                    guests of the executor); or heap_bytes (100663296,
+//                                                                    of its objects); or table_elements (1000000, of one
+//                                                                    table); or host_bytes (16777216, of what the host
+//                                                                    holds for a component: requests, fields, handles)
 //     fuel_exhausted       the guest used up its fuel                details: fuel
 //     cancelled            arawn_cancel stopped the call             details: job, phase (queue, config, load, start, run)
-//     overloaded           no slot or worker was free within the deadline, or the executor's queue is full
-//                                                                    details: timeout_ms, pool_slots; or queue
+//     overloaded           no slot or worker was free within the deadline, or the executor has used up a limit of its own
+//                                                                    details: the limit (pool_slots, calls, queue,
+//                                                                    reply_bytes or cpu_ms_per_s) with its value; and
+//                                                                    timeout_ms where the call has waited
+//     no_resources         the system refused what the library itself needs
+//                                                                    details: resource (memory, address_space,
+//                                                                    descriptor, thread, permission)
 //     unknown_job          no call has that name, or it has ended    details: job
 //     job_exists           a call has that name already              details: job
 //     host_function_failed a guest called a host function that is not granted, is not set, or gave no reply; it is the
@@ -203,7 +213,16 @@ char *arawn_configure(const char *options_json);
 //    "output_bytes": 16777216,      the guest's stdout
 //    "stderr_bytes": 65536,         how much of the end of its stderr is kept
 //    "module_bytes": 268435456,     the .wasm file
-//    "fuel": null},                 instructions, about; null: not counted, which is faster
+//    "fuel": null,                  instructions, about; null: not counted, which is faster
+//                                   those above may be tighter in a request, the others are the executor's alone:
+//    "calls": 64,                   calls that run at once; more wait within their deadline; without it, half of
+//                                   pool_slots, so that calls of other executors find a slot
+//    "cpu_ms_per_s": null,          processor time of all guests together, in ms for each second, 1 to 1000000, counted
+//                                   by ticks of 2 ms; what a second brings can be saved. Once it is used up, a submitted
+//                                   call waits and another one is refused as "overloaded", both before their guest
+//                                   begins; no guest is stopped for it; null: not counted
+//    "memory_total_bytes": null,    the memories of all guests that run at once; null: no limit but each guest's own
+//    "reply_bytes": 268435456},     replies that were not polled; beyond, arawn_submit answers "overloaded"
 //  "capabilities": {                what guests may reach; nothing is granted that does not stand here
 //    "dirs": [{"host": "data",      a directory that exists; guests see the one that is there now, whatever takes its
 //                                   place later; not /, nor one that is, holds or lies in a catalog or a cache that
@@ -212,7 +231,12 @@ char *arawn_configure(const char *options_json);
 //                                   could write code that it runs; FIFOs in it are for modules alone, sockets and
 //                                   devices for nobody
 //              "guest": "/data",    its path for the guest
-//              "write": false}],    true: the guest may change what is in it
+//              "write": false,      true: the guest may change what is in it
+//              "bytes": null}],     with "write": how many bytes this executor's guests may have added to it; a write
+//                                   is cut to what fits and then fails as on a full disk, and 0 lets files be
+//                                   overwritten in place; a file counts its size, written or not, and each entry 4096
+//                                   more; what guests take away is given back; the count begins with the executor;
+//                                   directories and open files do not move between directories that count apart
 //    "env": {},                     the guest's environment; nothing of the host's is passed on
 //    "http": {                      requests that components may make (a module has no way to)
 //      "allow": ["https://api.example.com", "https://*.example.org:8443"],
@@ -227,7 +251,7 @@ char *arawn_configure(const char *options_json);
 //
 // Reply: `{"status":"ok","output":{"executor":"main",…the policy in force…}}`. Release it with `arawn_free`.
 //
-// Errors: `invalid_config`, `executor_exists`, `catalog_invalid`; `invalid_argument`, `invalid_json`.
+// Errors: `invalid_config`, `executor_exists`, `catalog_invalid`, `no_resources`; `invalid_argument`, `invalid_json`.
 char *arawn_executor_new(const char *config_json);
 
 // Closes an executor. Its calls in flight finish; later ones get `unknown_executor`, and the name is free again. Of its
@@ -244,7 +268,8 @@ char *arawn_executor_new(const char *config_json);
 char *arawn_executor_close(const char *request_json);
 
 // Runs a runtime in a fresh sandbox and waits for it. No state of a guest is left when it returns. Any number of threads
-// may call it, for one executor or many; calls beyond `pool_slots` wait for a slot within their deadline.
+// may call it, for one executor or many; calls beyond `pool_slots`, or beyond the executor's `calls`, wait within their
+// deadline. Executors that wait take turns.
 //
 // `request_json`; `executor` and `runtime` must be there:
 //
@@ -277,12 +302,13 @@ char *arawn_execute_runtime(const char *request_json);
 //
 // The deadline counts from here. Any number of calls are under way at once, in turns: one that computes gives way to
 // others every few milliseconds, and one that sleeps, waits for a file, for its module to compile or for a slot, holds no
-// worker. What does hold one is a callback of the host's own, and reading a module's file for the first time.
+// worker. What does hold one is a callback of the host's own, checking a config against a schema, and reading a module's
+// file for the first time.
 //
 // Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`. What is wrong with the call itself,
 // such as `unknown_runtime`, is told by `arawn_poll`.
 //
-// Errors: `unknown_executor`, `job_exists`, `overloaded` (see `queue` at `arawn_configure`), `invalid_request`;
+// Errors: `unknown_executor`, `job_exists`, `overloaded` (see `queue` at `arawn_configure`), `invalid_request`, `no_resources`;
 // `invalid_argument`, `invalid_json`.
 char *arawn_submit(const char *request_json);
 
@@ -431,8 +457,8 @@ char *arawn_catalog_inspect(const char *request_json);
 //
 // Errors: `runtime_exists`, `builtin_runtime`, `runtime_unavailable` (the file at `path` cannot be read), `unknown_runtime`
 // (that of `module_of`), `module_invalid`, `module_too_large`, `hash_mismatch`, `catalog_invalid`, `catalog_unwritable`,
-// `timeout`, `unsupported` (there is no `runtimes_dir`, or this build of the library lacks what the runtime takes),
-// `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
+// `timeout`, `no_resources`, `unsupported` (there is no `runtimes_dir`, or this build of the library lacks what the runtime
+// takes), `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_register(const char *request_json);
 
 // Removes a runtime from the catalog in the executor's `runtimes_dir`, and its file, unless another entry has that or it
@@ -444,7 +470,7 @@ char *arawn_catalog_register(const char *request_json);
 // Reply: `{"status":"ok","output":{"name":"csv"}}`. Release it with `arawn_free`.
 //
 // Errors: `unknown_executor`, `unknown_runtime`, `builtin_runtime`, `catalog_invalid`, `catalog_unwritable`, `timeout`
-// (other writers had the catalog for longer than `timeout_ms`), `unsupported` (there is no `runtimes_dir`);
+// (other writers had the catalog for longer than `timeout_ms`), `no_resources`, `unsupported` (there is no `runtimes_dir`);
 // `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_remove(const char *request_json);
 

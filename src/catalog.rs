@@ -45,9 +45,13 @@ impl RuntimeCatalog {
     /// The embedded runtimes and those of `directory`, which is made, with its `builtin` and `custom` directories, where
     /// it is missing. A directory that cannot be made or read is an error; a missing `catalog.toml` is an empty one.
     pub fn load(directory: &Path) -> Result<Self> {
-        let unusable = |error: io::Error| Error::InvalidConfig {
-            path: "runtimes_dir".to_owned(),
-            message: format!("{}: {error}", directory.display()),
+        let unusable = |error: io::Error| {
+            Error::exhausted(&format!("to open {}", directory.display()), &error).unwrap_or_else(|| {
+                Error::InvalidConfig {
+                    path: "runtimes_dir".to_owned(),
+                    message: format!("{}: {error}", directory.display()),
+                }
+            })
         };
         if directory.as_os_str().is_empty() {
             return Err(unusable(io::Error::other("must be a path")));

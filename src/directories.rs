@@ -22,6 +22,7 @@ pub(crate) mod quota;
 mod resolve;
 
 use crate::config::GrantedDir;
+use crate::disk_cache::platform;
 use crate::error::{Error, Result};
 use cap_std::fs::Dir;
 use index::Index;
@@ -84,8 +85,7 @@ pub(crate) enum Refusal {
 }
 
 /// `arawn` in the platform's cache directory, as it is named when the process first asks.
-pub(crate) static PLATFORM_CACHE: LazyLock<Option<PathBuf>> =
-    LazyLock::new(|| dirs::cache_dir().map(|directory| directory.join("arawn")));
+pub(crate) static PLATFORM_CACHE: LazyLock<Option<PathBuf>> = LazyLock::new(platform::directory);
 
 /// Where guests may write, or could while an executor granted it, by names that no other directory gets. Its own lock, since a
 /// directory may be closed under the registry's.

@@ -6,6 +6,7 @@
 
 mod counters;
 mod eviction;
+pub(crate) mod platform;
 mod records;
 mod trusted;
 
@@ -116,7 +117,7 @@ impl DiskCache {
     /// everything is a miss.
     ///
     /// # Errors
-    /// `invalid_config` where the directory overlaps with one that guests are granted.
+    /// `invalid_config` where the directory overlaps with one that guests are granted; `no_resources`.
     pub fn open(config: &CacheDir, registry: &mut Registry) -> Result<Option<Arc<Self>>> {
         /// Shared, so that whoever asks for no other cache opens nothing.
         static PLATFORM: Mutex<Weak<DiskCache>> = Mutex::new(Weak::new());
@@ -140,7 +141,11 @@ impl DiskCache {
         let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         let (directory, open) = match registry.cache(&absolute) {
             Ok(open) => (open.path().to_owned(), Some(open)),
-            Err(Refusal::Io(_)) => (absolute, None),
+            // An executor that begins where the system has nothing left would go without a cache ever after.
+            Err(Refusal::Io(error)) => match Error::exhausted(&format!("to open {}", absolute.display()), &error) {
+                Some(error) => return Err(error),
+                None => (absolute, None),
+            },
             Err(Refusal::Overlap(message)) => {
                 return Err(Error::InvalidConfig { path: "cache_dir".to_owned(), message });
             }
@@ -149,8 +154,9 @@ impl DiskCache {
     }
 
     fn held(&self) -> io::Result<Arc<HostDirectory>> {
-        let held = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(held.ok_or(io::ErrorKind::NotFound)?)
+        let held = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(io::ErrorKind::NotFound)?;
+        trusted::check_owner(&**held.dir())?;
+        Ok(held)
     }
 
     /// The directory of artifacts of that kind, in the cache's, unless it is where guests may be by now.
@@ -170,6 +176,7 @@ impl DiskCache {
         let directory = match self.held().and_then(make) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let open = directories::lock().cache(&self.directory)?;
+                trusted::check_owner(&**open.dir())?;
                 *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(open.clone());
                 make(open)?
             }

@@ -1,5 +1,9 @@
 //! Every failure a caller can meet, with the code and the details it is reported under.
 
+mod resource;
+
+pub use resource::Resource;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
@@ -67,6 +71,8 @@ pub enum Error {
     Cancelled { job: String, phase: Phase },
     /// Nothing could run the call within its deadline, or, without one, the executor has used up what `limit` allows.
     Overloaded { limit: &'static str, value: u64, timeout_ms: Option<u64> },
+    /// The system refused what the library itself needs.
+    NoResources { resource: Resource, message: String },
     /// No call of that name is under way.
     UnknownJob { job: String },
     /// A call of that name is under way.
@@ -135,7 +141,7 @@ impl Phase {
 
 impl Error {
     /// Every code, in the order of the table in `arawn.h`.
-    pub const CODES: [&str; 31] = [
+    pub const CODES: [&str; 32] = [
         "invalid_argument",
         "invalid_json",
         "invalid_request",
@@ -161,6 +167,7 @@ impl Error {
         "fuel_exhausted",
         "cancelled",
         "overloaded",
+        "no_resources",
         "unknown_job",
         "job_exists",
         "host_function_failed",
@@ -202,12 +209,13 @@ impl Error {
             Error::FuelExhausted { .. } => 22,
             Error::Cancelled { .. } => 23,
             Error::Overloaded { .. } => 24,
-            Error::UnknownJob { .. } => 25,
-            Error::JobExists { .. } => 26,
-            Error::HostFunctionFailed { .. } => 27,
-            Error::Forked => 28,
-            Error::Unsupported { .. } => 29,
-            Error::Internal { .. } => 30,
+            Error::NoResources { .. } => 25,
+            Error::UnknownJob { .. } => 26,
+            Error::JobExists { .. } => 27,
+            Error::HostFunctionFailed { .. } => 28,
+            Error::Forked => 29,
+            Error::Unsupported { .. } => 30,
+            Error::Internal { .. } => 31,
         }
     }
 
@@ -251,6 +259,7 @@ impl Error {
             Error::FuelExhausted { fuel } => json!({"fuel": fuel}),
             Error::Overloaded { limit, value, timeout_ms: None } => json!({*limit: value}),
             Error::Overloaded { limit, value, timeout_ms } => json!({"timeout_ms": timeout_ms, *limit: value}),
+            Error::NoResources { resource, .. } => json!({"resource": resource.as_str()}),
             Error::Cancelled { job, phase } => json!({"job": job, "phase": phase.as_str()}),
             Error::UnknownJob { job } | Error::JobExists { job } => json!({"job": job}),
             Error::HostFunctionFailed { name, .. } => json!({"name": name}),
@@ -392,6 +401,7 @@ impl fmt::Display for Error {
             Error::Cancelled { job, phase } => {
                 write!(f, "the call `{}` was cancelled {}", printable(job), phase.during())
             }
+            Error::NoResources { message, .. } => f.write_str(message),
             Error::UnknownJob { job } => write!(f, "there is no call named `{}`, or it has ended", printable(job)),
             Error::JobExists { job } => write!(f, "a call named `{}` is under way already", printable(job)),
             Error::HostFunctionFailed { name, message } => {

@@ -298,9 +298,9 @@ impl ScriptExecutor {
         deadline: &Deadline,
         stacks: Stacks,
     ) -> Result<Prepared> {
-        entry.check_config(input.config, deadline)?;
-        let (metering, module_bytes, disk) = (self.metering(limits), limits.module_bytes, self.disk.as_ref());
         let tenant = self.policy.tenant;
+        entry.check_config(tenant, input.config, deadline).await?;
+        let (metering, module_bytes, disk) = (self.metering(limits), limits.module_bytes, self.disk.as_ref());
         let wanted = Wanted { tenant, entry, metering, stacks, module_bytes, disk, deadline, shard };
         module_cache::cache().prepared(self.engine, &wanted).await
     }
@@ -421,6 +421,7 @@ impl ScriptExecutor {
 /// Why a catalog's directory is not opened.
 fn unusable(path: &Path, refusal: Refusal) -> Error {
     let message = match refusal {
+        Refusal::Io(error) if let Some(error) = Error::exhausted("to open `runtimes_dir`", &error) => return error,
         Refusal::Io(error) => format!("{}: {error}", path.display()),
         Refusal::Overlap(message) => message,
     };

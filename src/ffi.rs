@@ -114,7 +114,7 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 ///
 /// Reply: `{"status":"ok","output":{"executor":"main",…the policy in force…}}`. Release it with `arawn_free`.
 ///
-/// Errors: `invalid_config`, `executor_exists`, `catalog_invalid`; `invalid_argument`, `invalid_json`.
+/// Errors: `invalid_config`, `executor_exists`, `catalog_invalid`, `no_resources`; `invalid_argument`, `invalid_json`.
 ///
 /// # Safety
 /// `config_json` is NULL or a string that ends with a NUL.
@@ -200,12 +200,13 @@ pub unsafe extern "C" fn arawn_execute_runtime(request_json: *const c_char) -> *
 ///
 /// The deadline counts from here. Any number of calls are under way at once, in turns: one that computes gives way to
 /// others every few milliseconds, and one that sleeps, waits for a file, for its module to compile or for a slot, holds no
-/// worker. What does hold one is a callback of the host's own, and reading a module's file for the first time.
+/// worker. What does hold one is a callback of the host's own, checking a config against a schema, and reading a module's
+/// file for the first time.
 ///
 /// Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`. What is wrong with the call itself,
 /// such as `unknown_runtime`, is told by `arawn_poll`.
 ///
-/// Errors: `unknown_executor`, `job_exists`, `overloaded` (see `queue` at `arawn_configure`), `invalid_request`;
+/// Errors: `unknown_executor`, `job_exists`, `overloaded` (see `queue` at `arawn_configure`), `invalid_request`, `no_resources`;
 /// `invalid_argument`, `invalid_json`.
 ///
 /// # Safety
@@ -448,8 +449,8 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
 ///
 /// Errors: `runtime_exists`, `builtin_runtime`, `runtime_unavailable` (the file at `path` cannot be read), `unknown_runtime`
 /// (that of `module_of`), `module_invalid`, `module_too_large`, `hash_mismatch`, `catalog_invalid`, `catalog_unwritable`,
-/// `timeout`, `unsupported` (there is no `runtimes_dir`, or this build of the library lacks what the runtime takes),
-/// `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
+/// `timeout`, `no_resources`, `unsupported` (there is no `runtimes_dir`, or this build of the library lacks what the runtime
+/// takes), `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
 ///
 /// # Safety
 /// `request_json` is NULL or a string that ends with a NUL.
@@ -474,7 +475,7 @@ pub unsafe extern "C" fn arawn_catalog_register(request_json: *const c_char) -> 
 /// Reply: `{"status":"ok","output":{"name":"csv"}}`. Release it with `arawn_free`.
 ///
 /// Errors: `unknown_executor`, `unknown_runtime`, `builtin_runtime`, `catalog_invalid`, `catalog_unwritable`, `timeout`
-/// (other writers had the catalog for longer than `timeout_ms`), `unsupported` (there is no `runtimes_dir`);
+/// (other writers had the catalog for longer than `timeout_ms`), `no_resources`, `unsupported` (there is no `runtimes_dir`);
 /// `invalid_argument`, `invalid_json`, `invalid_request`.
 ///
 /// # Safety

@@ -122,7 +122,8 @@ impl RegularFile {
     /// The whole file, in a buffer that fits; an error if it grew meanwhile.
     pub fn read_all(&mut self) -> io::Result<Vec<u8>> {
         let size = usize::try_from(self.identity.size).map_err(io::Error::other)?;
-        let mut bytes = Vec::with_capacity(size);
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(size)?;
         (&mut self.file).take(self.identity.size + 1).read_to_end(&mut bytes)?;
         if bytes.len() == size { Ok(bytes) } else { Err(io::Error::other("the file changed while it was read")) }
     }

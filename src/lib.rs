@@ -33,6 +33,7 @@ mod host;
 mod jobs;
 mod json;
 mod lanes;
+mod memory;
 mod module_cache;
 #[cfg_attr(
     not(feature = "http"),
@@ -56,7 +57,7 @@ mod workers;
 pub use catalog::{CatalogEntry, Category, RuntimeCatalog, RuntimeEntry};
 pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, RequestLimits};
 pub use engine::configure;
-pub use error::{Error, Failure, Phase, Result};
+pub use error::{Error, Failure, Phase, Resource, Result};
 pub use executor::{CallOptions, ModuleSource, Registration, ScriptExecutor};
 pub use host::{HostCallback, On};
 pub use json::RawJson;

@@ -13,6 +13,7 @@ use crate::error::{Error, Result, printable};
 use crate::host::On;
 use crate::jobs::Polled;
 use crate::json::{self, RawJson};
+use crate::memory;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -138,6 +139,9 @@ pub struct StatsRequest {
 
 /// Parses a request; its errors name the JSON path.
 pub fn parse_request<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T> {
+    /// Copies of a request that are there at once, at most: what is decoded, what the guest reads, what it may echo.
+    const COPIES: usize = 4;
+    memory::ensure("the request", json.len().saturating_mul(COPIES))?;
     match json::object(json) {
         Some(request) => Ok(request),
         None => parse(json, |path, message| Error::InvalidRequest { path, message }),

@@ -26,16 +26,19 @@ pub(crate) fn spawn_with_stack<T: Send + 'static>(
 /// Does something that goes deep, such as parsing, right here or, where the thread's stack is small, on another one.
 pub(crate) fn with_room<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     const ROOM: usize = 4 << 20;
-    if stack::is_large_enough() {
-        return work();
-    }
+    if stack::is_large_enough() { work() } else { with_stack("arawn-room", ROOM, work) }
+}
+
+/// Does something on another thread, with a stack of this many bytes, while the calling one waits.
+pub(crate) fn with_stack<T: Send>(name: &str, bytes: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| {
-        let thread = thread::Builder::new().name("arawn-room".to_owned()).stack_size(ROOM);
+        let thread = thread::Builder::new().name(name.to_owned()).stack_size(bytes);
         let body = || {
             block_signals();
             caught(work)
         };
-        let started = inherited_by(|| thread.spawn_scoped(scope, body)).map_err(Error::internal)?;
+        let started = inherited_by(|| thread.spawn_scoped(scope, body))
+            .map_err(|error| Error::system("to start a thread", &error))?;
         started.join().unwrap_or_else(|_| Err(Error::internal("a panic")))
     })
 }

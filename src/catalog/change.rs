@@ -1,5 +1,6 @@
 //! What a program may change in a catalog.
 
+use super::schema::Steps;
 use super::writer::Writer;
 use super::{CatalogEntry, Category, Directory, RuntimeCatalog, RuntimeEntry, is_embedded};
 use crate::config::Limits;
@@ -28,8 +29,9 @@ impl RuntimeCatalog {
     /// longer than a call may by default.
     pub fn save(&self, entries: &BTreeMap<String, CatalogEntry>) -> Result<()> {
         let directory = self.writable()?;
+        let mut steps = Steps::of_a_catalog();
         for (name, entry) in entries {
-            let checked = entry.clone().checked(name, &directory.path);
+            let checked = entry.clone().checked(name, &directory.path, &mut steps);
             checked.map_err(|message| directory.invalid(None, Some(name), message))?;
         }
         let deadline = Deadline::after(Instant::now(), Limits::default().timeout_ms);

@@ -1,5 +1,6 @@
 //! The directory behind a catalog: `catalog.toml`, read again when it changes.
 
+use super::schema::Steps;
 use super::{CatalogEntry, RuntimeEntry};
 use crate::error::{Error, Result};
 use crate::files::{Contained, Identity};
@@ -85,9 +86,11 @@ impl Directory {
             Ok((identity, text)) => (Some(identity), self.parse(&text)),
             // No file is an empty catalog.
             Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Ok(HashMap::new())),
-            Err(error) => (None, Err(self.invalid(None, None, error.to_string()))),
+            Err(error) => (None, Err(self.unreadable(&error))),
         };
-        Reading { number, identity: identity.filter(|identity| identity.settled(begun)), parsed }
+        // What the system refused now it may give later.
+        let is_settled = !matches!(parsed, Err(Error::NoResources { .. }));
+        Reading { number, identity: identity.filter(|identity| is_settled && identity.settled(begun)), parsed }
     }
 
     /// Serves what was read, unless a reading that began later was faster: that one is new enough for whoever waits for this
@@ -132,15 +135,20 @@ impl Directory {
         let catalog: Catalog = toml::from_str(text).map_err(|error| {
             self.invalid(error.span().map(|span| line_of(span.start)), None, error.message().to_owned())
         })?;
-        let mut entries = HashMap::with_capacity(catalog.runtimes.len());
+        let (mut entries, mut steps) = (HashMap::with_capacity(catalog.runtimes.len()), Steps::of_a_catalog());
         for (name, value) in catalog.runtimes {
             let (at, name) = (name.span().start, name.into_inner());
             let entry = CatalogEntry::deserialize(value).map_err(|error| error.message().to_owned());
-            let entry = entry.and_then(|entry| entry.checked(&name, &self.path));
+            let entry = entry.and_then(|entry| entry.checked(&name, &self.path, &mut steps));
             let entry = entry.map_err(|message| self.invalid(Some(line_of(at)), Some(&name), message))?;
             entries.insert(name, Arc::new(entry));
         }
         Ok(entries)
+    }
+
+    pub fn unreadable(&self, error: &io::Error) -> Error {
+        Error::exhausted(&format!("to read {}", self.file.display()), error)
+            .unwrap_or_else(|| self.invalid(None, None, error.to_string()))
     }
 
     pub fn invalid(&self, line: Option<usize>, entry: Option<&str>, message: String) -> Error {

@@ -1,10 +1,11 @@
 //! An entry: what `catalog.toml` says of a runtime, and what of it may be served.
 
-use super::schema::{self, ConfigSchema};
+use super::schema::{self, ConfigSchema, Steps};
 use crate::builtins::{BUILTINS, Builtin, parse_sha256};
 use crate::config::validate_env;
 use crate::engine::hex;
 use crate::error::{Failure, Result};
+use crate::fair::Tenant;
 use crate::files::Contained;
 use crate::jobs::Deadline;
 use crate::json::RawJson;
@@ -78,7 +79,7 @@ pub struct CatalogEntry {
 
 impl CatalogEntry {
     /// The entry as it may be served from a directory, or why it is refused.
-    pub(super) fn checked(self, name: &str, directory: &Path) -> Result<RuntimeEntry, String> {
+    pub(super) fn checked(self, name: &str, directory: &Path, steps: &mut Steps) -> Result<RuntimeEntry, String> {
         check_name(name)?;
         if is_embedded(name) {
             return Err("the name belongs to an embedded runtime".to_owned());
@@ -98,7 +99,7 @@ impl CatalogEntry {
         };
         let config_schema = match self.config_schema {
             None => None,
-            Some(written) => Some(compile_schema(written).map_err(|Failure { path, message }| {
+            Some(written) => Some(compile_within(written, steps).map_err(|Failure { path, message }| {
                 format!("`config_schema` is not a JSON Schema: {message} (at `config_schema{path}`)")
             })?),
         };
@@ -152,8 +153,11 @@ impl RuntimeEntry {
     }
 
     /// Refuses a config that does not fit the schema, where there is one.
-    pub(crate) fn check_config(&self, config: RawJson<'_>, deadline: &Deadline) -> Result<()> {
-        self.config_schema.as_ref().map_or(Ok(()), |schema| schema.check(&self.name, config.get(), deadline))
+    pub(crate) async fn check_config(&self, tenant: Tenant, config: RawJson<'_>, deadline: &Deadline) -> Result<()> {
+        match &self.config_schema {
+            Some(schema) => schema.check(tenant, &self.name, config.get(), deadline).await,
+            None => Ok(()),
+        }
     }
 
     /// What a list shows.
@@ -173,7 +177,12 @@ pub(crate) fn is_embedded(name: &str) -> bool {
 
 /// Compiles the schema of an entry; the path of a failure is that inside the schema.
 pub(crate) fn compile_schema(written: Value) -> Result<Arc<ConfigSchema>, Failure> {
-    schema::read(written).and_then(ConfigSchema::compile)
+    compile_within(written, &mut Steps::of_an_entry())
+}
+
+/// The same of one of several entries.
+fn compile_within(written: Value, steps: &mut Steps) -> Result<Arc<ConfigSchema>, Failure> {
+    ConfigSchema::compile(schema::read(written)?, steps)
 }
 
 /// `[a-z0-9][a-z0-9._-]{0,63}`

@@ -4,36 +4,60 @@
 mod compiled;
 #[cfg(feature = "schema")]
 mod failures;
+#[cfg(feature = "schema")]
+mod limited;
+#[cfg(feature = "schema")]
+mod shape;
 
 use crate::error::{Error, Failure, printable};
 use crate::protocol::unique;
 #[cfg(feature = "schema")]
-pub(crate) use compiled::ConfigSchema;
+pub(crate) use compiled::{ConfigSchema, Steps};
 use serde::ser::{Serialize, Serializer};
 use serde_json::Value;
 use std::fmt;
 #[cfg(not(feature = "schema"))]
-pub(crate) use unchecked::ConfigSchema;
+pub(crate) use unchecked::{ConfigSchema, Steps};
 
 /// Configs cannot be checked, and so the runtime is not called.
 #[cfg(not(feature = "schema"))]
 mod unchecked {
     use super::unsupported;
     use crate::error::{Failure, Result};
+    use crate::fair::Tenant;
     use crate::jobs::Deadline;
     use serde_json::Value;
     use std::sync::Arc;
+
+    /// Nothing is compiled.
+    pub(crate) struct Steps;
+
+    impl Steps {
+        pub fn of_a_catalog() -> Self {
+            Steps
+        }
+
+        pub fn of_an_entry() -> Self {
+            Steps
+        }
+    }
 
     /// As it was written.
     #[derive(Debug)]
     pub(crate) struct ConfigSchema(Value);
 
     impl ConfigSchema {
-        pub fn compile(json: Value) -> Result<Arc<Self>, Failure> {
+        pub fn compile(json: Value, _steps: &mut Steps) -> Result<Arc<Self>, Failure> {
             Ok(Arc::new(ConfigSchema(json)))
         }
 
-        pub fn check(self: &Arc<Self>, runtime: &str, _config: &str, _deadline: &Deadline) -> Result<()> {
+        pub async fn check(
+            self: &Arc<Self>,
+            _tenant: Tenant,
+            runtime: &str,
+            _config: &str,
+            _deadline: &Deadline,
+        ) -> Result<()> {
             Err(unsupported(runtime))
         }
 

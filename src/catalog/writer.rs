@@ -8,10 +8,12 @@ use crate::files::Identity;
 use crate::jobs::Deadline;
 use crate::module_cache::Sha;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
+use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
+use rustix::fs::{Gid, Uid};
 use std::collections::HashMap;
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +69,7 @@ impl<'a> Writer<'a> {
         match read(&self.directory.file) {
             Ok((_, text)) => Ok(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => Err(self.directory.invalid(None, None, error.to_string())),
+            Err(error) => Err(self.directory.unreadable(&error)),
         }
     }
 
@@ -125,11 +127,20 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes a file under a temporary name, syncs it and renames it.
+    /// Writes a file under a temporary name, syncs it and renames it. One that it replaces gives it its mode and owner.
     fn put(&self, temporary: &str, path: &str, bytes: &[u8]) -> io::Result<File> {
+        let replaced = self.root.metadata(path).ok();
         let mut options = OpenOptions::new();
-        let mut file = self.root.open_with(temporary, options.write(true).create_new(true))?.into_std();
+        options.write(true).create_new(true);
+        if replaced.is_some() {
+            // Nobody reads it who could not read the other.
+            options.mode(0o600);
+        }
+        let mut file = self.root.open_with(temporary, &options)?.into_std();
         file.write_all(bytes)?;
+        if let Some(replaced) = replaced {
+            take_after(&file, &replaced)?;
+        }
         file.sync_all()?;
         self.root.rename(temporary, &self.root, path)?;
         let parent = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -177,6 +188,15 @@ impl Drop for Writer<'_> {
     }
 }
 
+/// Gives a file the mode of another one and, where this user may, its owner and group.
+fn take_after(file: &File, other: &Metadata) -> io::Result<()> {
+    let (owner, group) = (Uid::from_raw(other.uid()), Gid::from_raw(other.gid()));
+    if rustix::fs::fchown(file, Some(owner), Some(group)).is_err() {
+        let _ = rustix::fs::fchown(file, None, Some(group));
+    }
+    file.set_permissions(Permissions::from_mode(other.mode() & 0o777))
+}
+
 /// A path as it is noted; none for a file that is not the catalog's to remove.
 fn in_custom(path: &Path) -> Option<String> {
     let path: PathBuf = path.components().filter(|component| *component != Component::CurDir).collect();
@@ -186,5 +206,6 @@ fn in_custom(path: &Path) -> Option<String> {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Error {
-    Error::CatalogUnwritable { path: path.display().to_string(), reason: error.to_string() }
+    Error::exhausted(&format!("to write {}", path.display()), error)
+        .unwrap_or_else(|| Error::CatalogUnwritable { path: path.display().to_string(), reason: error.to_string() })
 }

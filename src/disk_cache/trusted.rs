@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 /// A directory that is ours alone. Nobody else can have put a file into it.
 pub(super) struct TrustedDirectory(OwnedFd);
@@ -93,6 +94,20 @@ impl TrustedDirectory {
         Ok(TrustedFile { file, identity })
     }
 
+    /// The names of what is in it.
+    pub fn names(&self) -> io::Result<impl Iterator<Item = String>> {
+        let entries = rustix::fs::Dir::read_from(&self.0)?;
+        Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned)))
+    }
+
+    /// The size of a regular file, and when it was changed; nothing of what a link leads to.
+    pub fn look(&self, name: &str) -> Option<(u64, SystemTime)> {
+        let stat = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let since_1970 = Duration::new(u64::try_from(stat.st_mtime).ok()?, u32::try_from(stat.st_mtime_nsec).ok()?);
+        is_file.then_some((u64::try_from(stat.st_size).ok()?, SystemTime::UNIX_EPOCH + since_1970))
+    }
+
     /// Removes a file.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
@@ -102,6 +117,14 @@ impl TrustedDirectory {
     pub fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.0)?)
     }
+}
+
+/// Refuses a cache of another user where this one is root, who could write there nonetheless, and whose doings its owner
+/// could turn elsewhere.
+pub(super) fn check_owner(cache: &impl AsFd) -> io::Result<()> {
+    let is_root = rustix::process::geteuid().is_root();
+    let is_fine = !is_root || is_ours(&rustix::fs::fstat(cache)?);
+    require(is_fine, "the cache directory belongs to another user")
 }
 
 fn is_ours(stat: &Stat) -> bool {

@@ -6,9 +6,14 @@ const NEEDED: usize = 1 << 20;
 /// Whether a guest may run right here. If not, or if that cannot be told, it runs on a stack of the pool, which costs a
 /// few hundred nanoseconds more.
 pub(crate) fn is_large_enough() -> bool {
+    room().is_some_and(|bytes| bytes >= NEEDED)
+}
+
+/// Bytes of the thread's stack below the calling frame, where that can be told.
+pub(crate) fn room() -> Option<usize> {
     let local = 0u8;
     let at = (&raw const local).addr();
-    bounds().is_some_and(|(low, high)| (low..high).contains(&at) && at - low >= NEEDED)
+    bounds().filter(|(low, high)| (*low..*high).contains(&at)).map(|(low, _)| at - low)
 }
 
 /// The lowest and the highest address of the thread's stack. A host's coroutine that has a stack of its own is outside.

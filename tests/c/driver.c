@@ -50,7 +50,7 @@ static void bytes_read(void)
 
 int main(void)
 {
-    static char line[1 << 20];
+    static char line[1 << 24];
     while (fgets(line, sizeof line, stdin)) {
         char *argument = strchr(line, ' ');
         size_t i;

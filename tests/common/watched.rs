@@ -15,7 +15,9 @@ const LOOK: Duration = Duration::from_millis(1);
 pub struct Watched {
     pub replies: Vec<Value>,
     pub took: Duration,
-    /// The most memory that it had resident.
+    /// The processor time of all its threads.
+    pub cpu: Duration,
+    /// The most memory that it was seen to have had resident.
     pub peak_mib: u64,
     /// The most descriptors that it was seen with.
     pub descriptors: usize,
@@ -41,13 +43,14 @@ pub fn watched_under(wrapper: &[&str], calls: &[(&str, Value)]) -> Watched {
         })
     };
     let (stdout, stderr) = (read(Box::new(child.stdout.take().unwrap())), read(Box::new(child.stderr.take().unwrap())));
-    let directory = format!("/proc/{}/fd", child.id());
-    let mut descriptors = 0;
+    let directory = format!("/proc/{}", child.id());
+    let (mut descriptors, mut peak_mib) = (0, 0);
     let (status, usage) = loop {
         if let Some(ended) = ended(child.id()) {
             break ended;
         }
-        descriptors = descriptors.max(std::fs::read_dir(&directory).map_or(0, Iterator::count));
+        descriptors = descriptors.max(std::fs::read_dir(format!("{directory}/fd")).map_or(0, Iterator::count));
+        peak_mib = peak_mib.max(resident_peak_mib(&directory).unwrap_or(0));
         std::thread::sleep(LOOK);
     };
     let took = begun.elapsed();
@@ -55,7 +58,16 @@ pub fn watched_under(wrapper: &[&str], calls: &[(&str, Value)]) -> Watched {
     assert!(status.success() && stderr.is_empty(), "{status}, stderr {stderr:?}, stdout {stdout:.500}");
     let replies: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(replies.len(), calls.len(), "{stdout:.500}");
-    Watched { replies, took, peak_mib: usage.ru_maxrss as u64 >> 10, descriptors }
+    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    let cpu = time(usage.ru_utime) + time(usage.ru_stime);
+    Watched { replies, took, cpu, peak_mib, descriptors }
+}
+
+/// Not what `wait4` tells, which begins with the memory of the process that has started it.
+fn resident_peak_mib(process: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib >> 10)
 }
 
 /// How a child has ended and what it used, once it has.

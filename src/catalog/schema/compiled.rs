@@ -1,51 +1,79 @@
-//! A schema as boon compiles it, and how a config is checked against it in time and within a stack.
+//! A schema as boon compiles it, and how a config is checked against it.
 
 use super::failures::failures;
+use super::limited::{Budget, Unfinished, limited, limited_anywhere};
+use super::shape::{DEEPEST, Shape, values_of};
 use super::whole;
 use crate::error::{Error, Failure, Phase, Result};
+use crate::fair::Tenant;
 use crate::jobs::Deadline;
+use crate::lanes::Lane;
+use crate::memory;
 use crate::protocol::unique;
-use crate::sandbox::stack;
-use crate::threads;
+use crate::waiting::until;
 use boon::{Compiler, SchemaIndex, Schemas, UrlLoader};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use tokio::sync::oneshot;
 
 /// A JSON Schema, ready to be asked.
 pub(crate) struct ConfigSchema {
     json: Value,
     schemas: Schemas,
     root: SchemaIndex,
-    /// Whether it refers to parts of itself, so that its own depth does not bound that of a validation.
-    refers: bool,
 }
 
 /// The schema's own address. Nothing is ever fetched from it.
 const URL: &str = "arawn:///config_schema";
-/// Compiling takes time with the square of it.
 const MOST_OBJECTS: usize = 5000;
-/// serde_json reads no deeper.
-const DEEPEST: usize = 128;
-/// Twice what a level of a validation takes of the stack, and what the deepest may have.
+/// Twice what a level of a check takes of the stack.
 const LEVEL: usize = 8 << 10;
-const LARGEST_STACK: usize = 512 << 20;
-/// A validation of no more than this, bytes of the config times subschemas, is sooner done than a thread is started.
-const AT_ONCE: usize = 1 << 18;
+/// What a check may have of its caller's stack, and of that of a thread for checks that go deeper.
+const OF_THE_CALLER: usize = 4 << 20;
+const LARGEST_STACK: usize = 128 << 20;
+/// What a worker does of a check at once, about a millisecond: it has other calls to run.
+const BRIEF: u64 = 100_000;
+/// Values of a config, whose reading nothing ends: a tenth of a second.
+const MOST_VALUES: usize = 2 << 20;
+/// Bytes of a value that is read, with its key, while its list grows.
+const VALUE: usize = 216;
+/// What may be held of the failures of a check, most of which are in branches that do not count in the end.
+const HELD_MIB: usize = 64;
+/// Compiling knows no deadline, since a catalog is read for all calls at once: it is bounded in steps. So many take a tenth
+/// of a second at worst; a schema of as many objects as there may be takes a quarter of them.
+const COMPILE: Budget = Budget { stack_bytes: LEVEL * DEEPEST * 16, held_bytes: 16 << 20, steps: 12_000_000 };
+
+/// The steps that may still be taken to compile the schemas of one catalog.
+pub(crate) struct Steps(u64);
+
+impl Steps {
+    /// Those of all the schemas of a catalog.
+    pub fn of_a_catalog() -> Self {
+        Steps(120_000_000)
+    }
+
+    /// Those of one schema.
+    pub fn of_an_entry() -> Self {
+        Steps(COMPILE.steps)
+    }
+}
+
+/// What a check has found, or why it came to no end.
+type Checked = Result<Vec<Failure>, Unfinished>;
 
 impl ConfigSchema {
     /// Compiles a schema, or says what is wrong with it and where. One that is in use, such as by the catalog before its
     /// latest change, is not compiled again.
-    pub fn compile(json: Value) -> Result<Arc<Self>, Failure> {
+    pub fn compile(json: Value, steps: &mut Steps) -> Result<Arc<Self>, Failure> {
         static IN_USE: LazyLock<Mutex<HashMap<String, Weak<ConfigSchema>>>> = LazyLock::new(Mutex::default);
         let in_use = || IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
         let text = json.to_string();
         if let Some(schema) = in_use().get(&text).and_then(Weak::upgrade) {
             return Ok(schema);
         }
-        let schema = Arc::new(Self::compiled_elsewhere(json)?);
+        let schema = Arc::new(Self::compiled(json, steps)?);
         let mut in_use = in_use();
         if in_use.len().is_power_of_two() {
             in_use.retain(|_, schema| schema.strong_count() > 0);
@@ -54,19 +82,8 @@ impl ConfigSchema {
         Ok(schema)
     }
 
-    fn compiled_elsewhere(json: Value) -> Result<Self, Failure> {
-        // Checking a schema against its metaschema takes several levels for each of its own.
-        let compiling = threads::spawn_with_stack("arawn-schema", LEVEL * DEEPEST * 16, move || {
-            crate::panics::caught(|| Ok(Self::compiled(json)))
-        });
-        let compiled = compiling.map_err(whole)?.join();
-        compiled.unwrap_or_else(|_| Err(Error::internal("a panic"))).unwrap_or_else(|error| Err(whole(error)))
-    }
-
-    fn compiled(json: Value) -> Result<Self, Failure> {
-        let mut shape = Shape::default();
-        shape.measure(&json, 0);
-        let Shape { objects, depth, refers } = shape;
+    fn compiled(json: Value, left: &mut Steps) -> Result<Self, Failure> {
+        let Shape { objects, depth } = Shape::of(&json);
         match &json {
             Value::Object(_) | Value::Bool(_) => {}
             _ => return Err(whole("it is neither an object nor a boolean")),
@@ -75,39 +92,60 @@ impl ConfigSchema {
             let most = format!("{MOST_OBJECTS} objects and {DEEPEST} levels");
             return Err(whole(format!("it has {objects} objects in {depth} levels; at most {most} are taken")));
         }
-        let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
-        compiler.use_loader(Box::new(Nothing));
-        let refused = |error: boon::CompileError| match &error {
-            boon::CompileError::ValidationError { src, .. } => {
-                failures(src).into_iter().next().unwrap_or_else(|| whole(format!("{error:#}")))
-            }
-            _ => whole(format!("{error:#}").replace(URL, "config_schema")),
-        };
-        compiler.add_resource(URL, json.clone()).map_err(refused)?;
-        let root = compiler.compile(URL, &mut schemas).map_err(refused)?;
-        Ok(ConfigSchema { json, schemas, root, refers })
+        let budget = Budget { steps: left.0.min(COMPILE.steps), ..COMPILE };
+        let compiled = limited_anywhere(budget, || (compile(&json), boon::steps_taken())).map_err(whole)?;
+        let (compiled, taken) = compiled.map_err(|unfinished| whole(unfinished.of_a_schema(budget)))?;
+        left.0 = left.0.saturating_sub(taken);
+        let (schemas, root) = compiled?;
+        Ok(ConfigSchema { json, schemas, root })
     }
 
-    /// Refuses a config of a runtime that does not fit the schema.
-    pub fn check(self: &Arc<Self>, runtime: &str, config: &str, deadline: &Deadline) -> Result<()> {
-        let failures = self.failures(config, deadline)?;
+    /// Refuses a config of a runtime that does not fit the schema, within the deadline.
+    pub async fn check(
+        self: &Arc<Self>,
+        tenant: Tenant,
+        runtime: &str,
+        config: &str,
+        deadline: &Deadline,
+    ) -> Result<()> {
+        let steps = if deadline.is_submitted() { BRIEF } else { u64::MAX };
+        let failures = match self.failures(config, deadline, OF_THE_CALLER, steps)? {
+            Err(Unfinished::TooDeep | Unfinished::TooManySteps) => self.elsewhere(tenant, config, deadline).await?,
+            done => done,
+        };
+        let failures = failures.unwrap_or_else(|unfinished| vec![whole(unfinished.of_a_config())]);
         if failures.is_empty() { Ok(()) } else { Err(Error::ConfigInvalid { runtime: runtime.to_owned(), failures }) }
     }
 
-    /// Tells everything in a config that the schema does not allow, until the deadline.
-    fn failures(self: &Arc<Self>, config: &str, deadline: &Deadline) -> Result<Vec<Failure>> {
-        let is_small = config.len().saturating_mul(self.schemas.size()) <= AT_ONCE;
-        if is_small && !self.refers && stack::is_large_enough() {
-            return Ok(self.validate(config));
+    /// The same check on a thread that has the stack and the time for it, in the executor's turn.
+    async fn elsewhere(self: &Arc<Self>, tenant: Tenant, config: &str, deadline: &Deadline) -> Result<Checked> {
+        static CHECKS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-schema", LARGEST_STACK, 4, 2));
+        let (answer, answered) = oneshot::channel();
+        let (schema, config, its_deadline) = (self.clone(), config.to_owned(), deadline.clone());
+        let work = move || {
+            if !answer.is_closed() {
+                // Unless the call ends meanwhile.
+                let _ = answer.send(schema.failures(&config, &its_deadline, LARGEST_STACK, u64::MAX));
+            }
+        };
+        CHECKS.submit(tenant, work).map_err(|(error, _)| error)?;
+        let checked = until(deadline, answered).await.map_err(|stop| deadline.error(stop, Phase::Config))?;
+        checked.unwrap_or_else(|_| Err(Error::internal("a check was lost")))
+    }
+
+    /// Tells everything in a config that the schema does not allow.
+    fn failures(&self, config: &str, deadline: &Deadline, stack_bytes: usize, steps: u64) -> Result<Checked> {
+        let values = values_of(config);
+        if values > MOST_VALUES {
+            return Ok(Ok(vec![whole(format!("has more than {MOST_VALUES} values, which are not checked"))]));
         }
-        // A subschema is at work at most once for each value on the way to the innermost.
-        let levels = if self.refers { self.schemas.size().saturating_mul(depth_of(config) + 1) } else { DEEPEST };
-        let needed = levels.saturating_mul(LEVEL).saturating_add(DEEPEST * LEVEL);
-        if needed > LARGEST_STACK {
-            return Ok(vec![whole("is nested too deeply for this schema")]);
+        memory::ensure("the config", values * VALUE + config.len())?;
+        let budget = Budget { stack_bytes, held_bytes: HELD_MIB << 20, steps };
+        match limited(budget, Some(deadline), || self.validate(config)) {
+            Err(Unfinished::Stopped(stop)) => Err(deadline.error(stop, Phase::Config)),
+            Err(Unfinished::Refused) => Err(Error::no_memory("the check of the config")),
+            done => Ok(done),
         }
-        let (schema, config) = (self.clone(), config.to_owned());
-        on_time("arawn-config", needed, deadline, move || schema.validate(&config))
     }
 
     fn validate(&self, config: &str) -> Vec<Failure> {
@@ -125,43 +163,42 @@ impl ConfigSchema {
     }
 }
 
-/// How deep JSON text is nested, as far as it is read at all.
-fn depth_of(json: &str) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut is_escaped) = (0usize, 0, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
-            b'{' | b'[' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
+fn compile(json: &Value) -> Result<(Schemas, SchemaIndex), Failure> {
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    compiler.use_loader(Box::new(Nothing));
+    let refused = |error: boon::CompileError| match &error {
+        boon::CompileError::ValidationError { src, .. } => {
+            failures(src).into_iter().next().unwrap_or_else(|| whole(format!("{error:#}")))
         }
-    }
-    deepest.min(DEEPEST)
+        _ => whole(format!("{error:#}").replace(URL, "config_schema")),
+    };
+    compiler.add_resource(URL, json.clone()).map_err(refused)?;
+    let root = compiler.compile(URL, &mut schemas).map_err(refused)?;
+    Ok((schemas, root))
 }
 
-/// Does something on a thread of its own, and waits for it until the deadline. What has not ended by then goes on, and
-/// its result is dropped.
-fn on_time<T: Send + 'static>(
-    name: &str,
-    stack_bytes: usize,
-    deadline: &Deadline,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T> {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    let body = move || drop(sender.send(crate::panics::caught(|| Ok(work()))));
-    threads::spawn_with_stack(name, stack_bytes, body).map_err(Error::internal)?;
-    loop {
-        let left = deadline.patience().map_err(|stop| deadline.error(stop, Phase::Config))?;
-        match receiver.recv_timeout(left) {
-            Ok(done) => return done,
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Err(Error::internal("a thread has died")),
+impl Unfinished {
+    fn of_a_config(self) -> String {
+        match self {
+            Unfinished::TooDeep => "is nested too deeply for this schema".to_owned(),
+            Unfinished::TooMuchMemory => format!("takes more than {HELD_MIB} MiB to check: so much of it does not fit"),
+            Unfinished::TooLong => "has a string that is too long for a pattern of this schema".to_owned(),
+            Unfinished::TooManySteps | Unfinished::Stopped(_) | Unfinished::Refused => {
+                "takes too long to check".to_owned()
+            }
+        }
+    }
+
+    fn of_a_schema(self, Budget { steps, held_bytes, .. }: Budget) -> String {
+        match self {
+            Unfinished::TooDeep => "it is nested too deeply".to_owned(),
+            Unfinished::TooMuchMemory => format!("it takes more than {} MiB to compile", held_bytes >> 20),
+            Unfinished::TooLong => "it has a text that is too long".to_owned(),
+            Unfinished::Refused => "the system has no memory left for it".to_owned(),
+            Unfinished::TooManySteps if steps < COMPILE.steps => {
+                "the schemas of this catalog take too long to compile".to_owned()
+            }
+            Unfinished::TooManySteps | Unfinished::Stopped(_) => format!("it takes more than {steps} steps to compile"),
         }
     }
 }
@@ -172,30 +209,6 @@ struct Nothing;
 impl UrlLoader for Nothing {
     fn load(&self, _url: &str) -> Result<Value, Box<dyn std::error::Error>> {
         Err("schemas are not fetched; what is referred to stands under `$defs`".into())
-    }
-}
-
-#[derive(Default)]
-struct Shape {
-    objects: usize,
-    depth: usize,
-    refers: bool,
-}
-
-impl Shape {
-    fn measure(&mut self, json: &Value, depth: usize) {
-        self.depth = self.depth.max(depth);
-        match json {
-            Value::Object(map) => {
-                self.objects += 1;
-                for (key, value) in map {
-                    self.refers |= matches!(key.as_str(), "$ref" | "$dynamicRef" | "$recursiveRef");
-                    self.measure(value, depth + 1);
-                }
-            }
-            Value::Array(values) => values.iter().for_each(|value| self.measure(value, depth + 1)),
-            _ => {}
-        }
     }
 }
 
@@ -212,24 +225,16 @@ mod tests {
 
     #[test]
     fn a_schema_in_use_is_compiled_once() -> Result<(), Failure> {
-        let compile = || ConfigSchema::compile(json!({"type": "object", "title": "compiled once"}));
+        let compiled =
+            |title: &str| ConfigSchema::compile(json!({"type": "object", "title": title}), &mut Steps::of_an_entry());
+        let compile = || compiled("compiled once");
         let (one, two) = (compile()?, compile()?);
         assert!(Arc::ptr_eq(&one, &two));
-        let other = ConfigSchema::compile(json!({"type": "object", "title": "another one"}))?;
+        let other = compiled("another one")?;
         assert!(!Arc::ptr_eq(&one, &other));
         let unused = Arc::downgrade(&one);
         drop((one, two));
         assert!(unused.upgrade().is_none(), "it goes with the last catalog that has it");
         compile().map(drop)
-    }
-
-    #[test]
-    fn text_is_as_deep_as_its_brackets_and_not_its_strings() {
-        for (json, depth) in
-            [("1", 0), ("{}", 1), ("[[],[[]]]", 3), (r#"{"[[[[\"[[":[{}]}"#, 3), (r#"["\\",["["]]"#, 2)]
-        {
-            assert_eq!(depth_of(json), depth, "{json}");
-        }
-        assert_eq!(depth_of(&"[".repeat(1000)), DEEPEST);
     }
 }

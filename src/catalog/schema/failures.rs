@@ -24,6 +24,7 @@ struct Failures {
 
 impl Failures {
     fn collect(&mut self, error: &ValidationError<'_, '_>) {
+        boon::spend(4);
         let mut message = match &error.kind {
             // What no single item is to blame for.
             ErrorKind::Contains | ErrorKind::MinContains { .. } => error.kind.to_string(),
@@ -42,6 +43,7 @@ impl Failures {
             message.truncate(end);
             message.push('…');
         }
+        boon::spend(200);
         let failure = Failure { path: path_of(&error.instance_location), message: printable(&message).into_owned() };
         if self.seen.insert(failure.clone()) {
             self.all.push(failure);

@@ -1,0 +1,61 @@
+//! How large and how deep a schema or a config is, before anything is done with it.
+
+use serde_json::Value;
+
+/// serde_json reads no deeper.
+pub(super) const DEEPEST: usize = 128;
+
+#[derive(Default)]
+pub(super) struct Shape {
+    pub objects: usize,
+    pub depth: usize,
+}
+
+impl Shape {
+    pub fn of(json: &Value) -> Self {
+        let mut shape = Shape::default();
+        shape.measure(json, 0);
+        shape
+    }
+
+    fn measure(&mut self, json: &Value, depth: usize) {
+        self.depth = self.depth.max(depth);
+        match json {
+            Value::Object(map) => {
+                self.objects += 1;
+                map.values().for_each(|value| self.measure(value, depth + 1));
+            }
+            Value::Array(values) => values.iter().for_each(|value| self.measure(value, depth + 1)),
+            _ => {}
+        }
+    }
+}
+
+/// How many values JSON text has, or a few more, before it is read.
+pub(super) fn values_of(json: &str) -> usize {
+    let (mut values, mut in_string, mut is_escaped) = (1, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' | b',' if !in_string => values += 1,
+            _ => {}
+        }
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_as_large_as_its_brackets_and_commas_and_not_its_strings() {
+        for (json, values) in
+            [("1", 1), ("{}", 2), ("[[],[[]]]", 6), (r#"{"[[,[[\"[[":[{}]}"#, 4), (r#"["\\",["[,"]]"#, 4)]
+        {
+            assert_eq!(values_of(json), values, "{json}");
+        }
+    }
+}
