@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod common;
+#[path = "shape/costs.rs"]
+mod costs;
 #[allow(dead_code, reason = "each of its users needs a part")]
 #[path = "../src/wasm/shape/tests/encode.rs"]
 mod encode;
@@ -86,8 +88,10 @@ fn shapes() -> Vec<Shape> {
                 .wasm()
         }),
         shape("function-types", "function_types", {
-            let ty = |n: usize| [vec![0x60], list((0..17).map(|bit| [0x7f - (n >> bit & 1) as u8])), vec![0]].concat();
-            Module { types: (0..100_000).map(ty).collect(), ..Module::default() }.wasm()
+            let ty = |n: usize| {
+                [vec![0x60], list((0..8).map(|digit| [0x7f - (n >> (2 * digit) & 3) as u8])), vec![0]].concat()
+            };
+            Module { types: (0..60_000).map(ty).collect(), ..Module::default() }.wasm()
         }),
         shape("element-expressions", "element_expressions", {
             let elements = vec![[&[5, 0x70][..], &times(1_000_000, &[0xd0, 0x70, 0x0b])].concat()];
@@ -128,7 +132,7 @@ fn calls<'a>(catalog: &Path, file: &Path, name: &str) -> Vec<(&'a str, Value)> {
 
 #[test]
 fn a_shape_that_the_compiler_could_not_bear_is_refused_whoever_asks() {
-    for Shape { name, limit, wasm } in shapes() {
+    for Shape { name, limit, wasm } in shapes().into_iter().chain(costs::shapes()) {
         let catalog = Catalog::new().with_bytes(name, &wasm);
         let replies = replies(&calls(catalog.path(), &catalog.module(name), name));
         let problem = &replies[1]["output"]["problem"];

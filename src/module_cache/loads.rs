@@ -24,10 +24,11 @@ use std::time::SystemTime;
 /// Looks modules up and writes artifacts. What waits there waits for disks, of which one that hangs keeps a half of the threads.
 pub(super) static LOOKUPS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-load", 4 << 20, 16, 8));
 
-/// Compiles as many modules at once as there are processors: each takes memory of its own.
+/// Compiles as many modules at once as there are processors: each takes memory of its own. One executor's leave a place for
+/// another's, and use the processors all the same, since the functions of a module are compiled in parallel.
 static COMPILES: LazyLock<Lane> = LazyLock::new(|| {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    Lane::new("arawn-compile", COMPILE_STACK, processors, processors)
+    Lane::new("arawn-compile", COMPILE_STACK, processors, (processors - 1).max(1))
 });
 
 static SMALL_COMPILES: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-compile", COMPILE_STACK, 1, 1));

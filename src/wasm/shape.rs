@@ -1,12 +1,17 @@
 //! The pass before the compiler: one walk over a file that counts what the compiler's cost depends on.
 
+mod arity;
 mod code;
 mod component;
 mod component_types;
+mod costs;
+mod expansion;
 mod extent;
 mod findings;
 mod limits;
+mod liveness;
 mod module;
+mod operators;
 mod problem;
 mod provided;
 #[cfg(test)]
@@ -39,10 +44,21 @@ impl Shape {
     /// `module_invalid`, and `unsupported` for a component in a build without them.
     pub fn of(name: &str, wasm: &[u8], provided: &dyn Provided) -> Result<Self> {
         super::Kind::of(name, wasm)?;
-        let mut findings = Findings::new();
+        let mut findings = Findings::new(code_bytes(wasm));
         walk(wasm, provided, &mut findings).map_err(|problem| problem.into_error(name))?;
         Ok(Shape { needs_gc_heap: findings.needs_gc_heap })
     }
+}
+
+/// The bytes of all functions, by which limits grow: what else is in a file, such as data, costs the compiler nothing. Of a file
+/// that is not valid, those before the fault.
+fn code_bytes(wasm: &[u8]) -> usize {
+    let sections = Parser::new(0).parse_all(wasm).map_while(std::result::Result::ok);
+    let code = sections.filter_map(|section| match section {
+        Payload::CodeSectionStart { range, .. } => Some(range.len()),
+        _ => None,
+    });
+    code.sum::<usize>().min(wasm.len())
 }
 
 /// Goes through the file's sections, and through those of the modules and components in it.

@@ -48,7 +48,7 @@ pub const GUESTS: &[Guest] = &[
     guest("fd-pointers", Contained),
     guest("fd-renumbered", Contained),
     guest("fd-wrong-way", Contained),
-    guest("functions-50000", Contained),
+    guest("functions-30000", Contained),
     guest("heap-array-bomb", Fails("memory_exceeded", r#"{"memory_bytes":16777216}"#, "memory_bytes")),
     guest("heap-array-too-large", Fails("memory_exceeded", r#"{"memory_bytes":16777216}"#, "memory_bytes")),
     guest("heap-beside-memory", Fails("memory_exceeded", r#"{"memory_bytes":16777216}"#, "memory_bytes")),
@@ -130,7 +130,7 @@ pub fn files() -> Vec<PathBuf> {
 
 pub fn catalog() -> Catalog {
     let answer = r#"{"status":"ok","output":"contained"}"#.as_bytes();
-    let functions = "(func (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))\n".repeat(50_000);
+    let functions = "(func (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))\n".repeat(30_000);
     let many = crate::common::writer(answer, b"", "").replacen("(func $put", &format!("{functions} (func $put"), 1);
     // No loop and no other function, where compiled code would look at the deadline: 5,000 times 1,000 times 64 KiB to stderr.
     let write = "(drop (call $write (i32.const 2) (i32.const 0) (i32.const 1000) (i32.const 8000)))".repeat(5000);
@@ -144,7 +144,7 @@ pub fn catalog() -> Catalog {
                 (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000))))
             {write}))"#
     );
-    let generated = Catalog::new().with("functions-50000", &many).with("calls-in-a-row", &row);
+    let generated = Catalog::new().with("functions-30000", &many).with("calls-in-a-row", &row);
     files().iter().fold(generated, |catalog, path| {
         let name = path.file_stem().unwrap().to_str().unwrap();
         catalog.with(name, &std::fs::read_to_string(path).unwrap())

@@ -1,41 +1,54 @@
 //! One function's body, or one constant expression.
 
+use super::arity;
+use super::costs::{self, Costs};
+use super::expansion;
 use super::findings::Findings;
 use super::limits::Limit;
+use super::liveness::{Event, Liveness};
 use super::module::Module;
 use super::problem::Problem;
 use wasmparser::{
-    BinaryReader, BlockType, Catch, ConstExpr, FunctionBody, Operator, OperatorsReader, OperatorsReaderAllocations,
+    BinaryReader, BlockType, ConstExpr, FunctionBody, Operator, OperatorsReader, OperatorsReaderAllocations,
 };
 
-type Result<T = ()> = std::result::Result<T, Problem>;
+pub(super) type Result<T = ()> = std::result::Result<T, Problem>;
 
 /// What the functions of a file share, so that it is allocated once.
 #[derive(Default)]
 pub(super) struct Scratch {
-    frames: Vec<Frame>,
+    pub frames: Vec<Frame>,
+    /// The labels of the clauses that catch what a call throws here, as indices of frames.
+    pub catches: Vec<usize>,
+    liveness: Liveness,
     allocations: OperatorsReaderAllocations,
 }
 
 /// A block that has begun.
 #[derive(Clone, Copy)]
-struct Frame {
+pub(super) struct Frame {
+    is_loop: bool,
+    params: u64,
+    pub results: u64,
+    /// Values on the operand stack below those that the block takes.
+    below: u64,
+    /// How many clauses catch what a call around it throws.
+    catches: usize,
+}
+
+impl Frame {
     /// How many values a branch to it takes.
-    label: u64,
-    /// How many clauses catch what a call inside throws.
-    catches: u64,
+    fn label(self) -> u64 {
+        if self.is_loop { self.params } else { self.results }
+    }
 }
 
 /// The instructions of threads, and those of structs, arrays and casts, begin with these bytes.
 const THREADS_PREFIX: u8 = 0xfe;
-const GC_PREFIX: u8 = 0xfb;
+pub(super) const GC_PREFIX: u8 = 0xfb;
 
 const THREADS: &str = "it uses threads (atomic instructions or a shared memory), which this library does not run: build it \
      without `-pthread` and `-matomics`, for `wasm32-wasip1` rather than `wasm32-wasip1-threads`";
-
-const LEGACY: &str = "it has exceptions in their old encoding (`try` and `catch`), which this library does not run: build it \
-     with `-mllvm -wasm-use-legacy-eh=false` (clang 20 or later) or `-sWASM_LEGACY_EXCEPTIONS=0` (Emscripten), or convert it \
-     with Binaryen's `wasm-opt --translate-to-exnref`";
 
 pub(super) fn uses_threads() -> Problem {
     Problem::Other(THREADS.to_owned())
@@ -45,24 +58,20 @@ pub(super) fn uses_threads() -> Problem {
 pub(super) fn function(body: &FunctionBody<'_>, ty: u32, module: &Module, findings: &mut Findings) -> Result {
     findings.tally.reach(Limit::FunctionBytes, body.range().len() as u64)?;
     let (params, results) = module.types.arity(ty);
-    let mut locals = body.get_locals_reader()?;
-    let mut count = u64::from(params);
-    for _ in 0..locals.get_count() {
-        let (more, ty) = locals.read()?;
-        count += u64::from(more);
+    let mut reader = body.get_locals_reader()?;
+    let (mut locals, mut references) = (u64::from(params), u64::from(module.types.references(ty)));
+    for _ in 0..reader.get_count() {
+        let (more, ty) = reader.read()?;
+        locals += u64::from(more);
+        references += if ty.is_reference_type() { u64::from(more) } else { 0 };
         findings.value(ty);
     }
-    findings.tally.reach(Limit::Locals, count)?;
-    findings.tally.add(Limit::AllLocals, count)?;
+    findings.tally.reach(Limit::Locals, locals)?;
+    findings.tally.add(Limit::AllLocals, locals)?;
     let mut walk = Walk::new(module, std::mem::take(&mut findings.scratch), results);
-    walk.all(locals.get_binary_reader(), findings)?;
-    findings.tally.reach(Limit::Calls, walk.calls)?;
-    findings.tally.reach(Limit::Loops, walk.loops)?;
-    findings.tally.add(Limit::LoopPairs, walk.loops.saturating_mul(walk.loops))?;
-    findings.tally.add(Limit::LoopLocals, walk.loops.saturating_mul(count))?;
-    findings.tally.reach(Limit::Blocks, walk.blocks)?;
-    findings.tally.add(Limit::BlockPairs, walk.blocks.saturating_mul(walk.blocks))?;
-    findings.tally.add(Limit::WideValues, walk.wide)?;
+    (walk.locals, walk.references) = (locals, references);
+    walk.all(reader.get_binary_reader(), findings)?;
+    walk.costs.note(locals, &mut walk.scratch.liveness, &mut findings.tally)?;
     findings.scratch = walk.scratch;
     Ok(())
 }
@@ -71,35 +80,38 @@ pub(super) fn function(body: &FunctionBody<'_>, ty: u32, module: &Module, findin
 pub(super) fn expression(expression: &ConstExpr<'_>, module: &Module, findings: &mut Findings) -> Result {
     let mut walk = Walk::new(module, std::mem::take(&mut findings.scratch), 1);
     walk.all(expression.get_binary_reader(), findings)?;
-    findings.tally.reach(Limit::ExpressionSize, walk.instructions)?;
-    findings.tally.add(Limit::WideValues, walk.wide)?;
+    findings.tally.reach(Limit::ExpressionSize, walk.costs.instructions)?;
+    walk.costs.note(0, &mut walk.scratch.liveness, &mut findings.tally)?;
     findings.scratch = walk.scratch;
     Ok(())
 }
 
-struct Walk<'a> {
-    module: &'a Module,
-    scratch: Scratch,
-    instructions: u64,
-    calls: u64,
-    loops: u64,
-    /// The blocks of the compiled code, roughly: those of the function and those that instructions are compiled into.
-    blocks: u64,
-    /// Values beyond [`PLAIN`] that one instruction passes on.
-    wide: u64,
+/// The walk over one body.
+pub(super) struct Walk<'a> {
+    pub module: &'a Module,
+    pub scratch: Scratch,
+    /// Parameters and locals, and how many of them are references.
+    locals: u64,
+    references: u64,
+    /// Values on the operand stack; where control does not come, at most as many as there are.
+    pub height: u64,
+    costs: Costs,
 }
 
-/// So many values cost no more than the instruction itself.
-const PLAIN: u64 = 8;
+/// So many clauses around a call are counted as branches; more of them cost the square.
+const PLAIN_CATCHES: usize = 8;
 
-/// So many clauses around a call cost no more than the call.
-const PLAIN_CATCHES: u64 = 8;
+/// The check of the epoch at the head of a loop, beside its block.
+const LOOP_PARTS: u64 = 3;
 
 impl<'a> Walk<'a> {
     fn new(module: &'a Module, mut scratch: Scratch, results: u16) -> Self {
         scratch.frames.clear();
-        scratch.frames.push(Frame { label: u64::from(results), catches: 0 });
-        Walk { module, scratch, instructions: 0, calls: 0, loops: 0, blocks: 0, wide: 0 }
+        scratch.catches.clear();
+        scratch.liveness.events.clear();
+        let results = u64::from(results);
+        scratch.frames.push(Frame { is_loop: false, params: 0, results, below: 0, catches: 0 });
+        Walk { module, scratch, locals: 0, references: 0, height: 0, costs: Costs::default() }
     }
 
     fn all(&mut self, reader: BinaryReader<'_>, findings: &mut Findings) -> Result {
@@ -113,116 +125,34 @@ impl<'a> Walk<'a> {
             if prefix == THREADS_PREFIX {
                 return Err(uses_threads());
             }
-            self.operator(prefix, &reader.read()?, findings)?;
-            self.instructions += 1;
+            let operator = reader.read()?;
+            self.operator(prefix, &operator, findings)?;
+            if let Some((taken, put)) = arity::of(&operator) {
+                self.height = self.height.saturating_sub(taken) + put;
+            }
+            self.costs.instructions += 1;
         }
         self.scratch.allocations = reader.into_allocations();
         Ok(())
     }
 
-    fn operator(&mut self, prefix: u8, operator: &Operator<'_>, findings: &mut Findings) -> Result {
-        if prefix == GC_PREFIX {
-            return self.of_gc(operator, findings);
-        }
-        match operator {
-            Operator::Block { blockty } | Operator::If { blockty } => self.begin(blockty, false, 0, findings)?,
-            Operator::Loop { blockty } => self.begin(blockty, true, 0, findings)?,
-            Operator::TryTable { try_table } => {
-                findings.needs_gc_heap = true;
-                for catch in &try_table.catches {
-                    let (Catch::One { label, .. }
-                    | Catch::OneRef { label, .. }
-                    | Catch::All { label }
-                    | Catch::AllRef { label }) = catch;
-                    self.branch(*label);
-                }
-                self.begin(&try_table.ty, false, try_table.catches.len() as u64, findings)?;
-            }
-            Operator::End => {
-                self.scratch.frames.pop();
-            }
-            Operator::Try { .. }
-            | Operator::Catch { .. }
-            | Operator::CatchAll
-            | Operator::Rethrow { .. }
-            | Operator::Delegate { .. } => return Err(Problem::Other(LEGACY.to_owned())),
-            Operator::Br { relative_depth }
-            | Operator::BrIf { relative_depth }
-            | Operator::BrOnNull { relative_depth }
-            | Operator::BrOnNonNull { relative_depth } => self.branch(*relative_depth),
-            Operator::BrTable { targets } => {
-                self.branch(targets.default());
-                for target in targets.targets() {
-                    self.branch(target?);
-                }
-            }
-            Operator::Return => self.wide(self.scratch.frames.first().map_or(0, |frame| frame.label)),
-            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
-                self.call(self.module.function(*function_index));
-            }
-            Operator::CallRef { type_index } | Operator::ReturnCallRef { type_index } => self.call(*type_index),
-            Operator::CallIndirect { type_index, .. } | Operator::ReturnCallIndirect { type_index, .. } => {
-                // The table's bounds, an element that is not there yet, and its type are looked at.
-                self.blocks += 6;
-                self.call(*type_index);
-            }
-            Operator::TableGet { .. } | Operator::TableSet { .. } => self.blocks += 3,
-            Operator::TableInit { .. }
-            | Operator::TableCopy { .. }
-            | Operator::TableFill { .. }
-            | Operator::TableGrow { .. } => self.blocks += 6,
-            Operator::Throw { .. } | Operator::ThrowRef => {
-                findings.needs_gc_heap = true;
-                self.blocks += 7;
-            }
-            Operator::RefNull { hty } => findings.heap(*hty),
-            Operator::TypedSelect { ty } => findings.value(*ty),
-            Operator::TypedSelectMulti { tys } => tys.iter().for_each(|ty| findings.value(*ty)),
-            _ => {}
-        }
-        Ok(())
+    pub fn event(&mut self, event: Event) {
+        self.scratch.liveness.events.push(event);
     }
 
-    /// Structs, arrays, `i31` and casts, which alone may be of functions.
-    fn of_gc(&mut self, operator: &Operator<'_>, findings: &mut Findings) -> Result {
-        match operator {
-            Operator::RefTestNonNull { hty }
-            | Operator::RefTestNullable { hty }
-            | Operator::RefCastNonNull { hty }
-            | Operator::RefCastNullable { hty } => {
-                self.blocks += 3;
-                findings.heap(*hty);
-            }
-            Operator::BrOnCast { relative_depth, from_ref_type, to_ref_type }
-            | Operator::BrOnCastFail { relative_depth, from_ref_type, to_ref_type } => {
-                self.blocks += 3;
-                self.branch(*relative_depth);
-                findings.reference(*from_ref_type);
-                findings.reference(*to_ref_type);
-            }
-            Operator::StructNew { struct_type_index } | Operator::StructNewDefault { struct_type_index } => {
-                findings.needs_gc_heap = true;
-                self.blocks += 7;
-                self.wide(u64::from(self.module.types.arity(*struct_type_index).0) / 4);
-            }
-            Operator::StructGet { .. }
-            | Operator::StructGetS { .. }
-            | Operator::StructGetU { .. }
-            | Operator::StructSet { .. }
-            | Operator::ArrayGet { .. }
-            | Operator::ArrayGetS { .. }
-            | Operator::ArrayGetU { .. }
-            | Operator::ArraySet { .. }
-            | Operator::ArrayLen => findings.needs_gc_heap = true,
-            _ => {
-                findings.needs_gc_heap = true;
-                self.blocks += 7;
-            }
+    /// A local is read or set; one that there is not is left to the validator.
+    pub fn local(&mut self, local: u32, event: fn(u32) -> Event) {
+        if u64::from(local) < self.locals {
+            self.event(event(local));
         }
-        Ok(())
     }
 
-    fn begin(&mut self, ty: &BlockType, is_loop: bool, catches: u64, findings: &mut Findings) -> Result {
+    /// Takes values off the operand stack.
+    pub fn take(&mut self, values: u64) {
+        self.height = self.height.saturating_sub(values);
+    }
+
+    pub fn begin(&mut self, ty: &BlockType, event: Event, catches: usize, findings: &mut Findings) -> Result {
         let (params, results) = match ty {
             BlockType::Empty => (0, 0),
             BlockType::Type(ty) => {
@@ -233,29 +163,108 @@ impl<'a> Walk<'a> {
         };
         let (params, results) = (u64::from(params), u64::from(results));
         self.wide(params + results);
-        self.blocks += 1;
-        self.loops += u64::from(is_loop);
-        let outer = self.scratch.frames.last().map_or(0, |frame| frame.catches);
-        let label = if is_loop { params } else { results };
-        self.scratch.frames.push(Frame { label, catches: outer + catches });
+        self.event(event);
+        self.blocks(1);
+        let is_loop = matches!(event, Event::Loop);
+        if is_loop {
+            self.costs.loops += 1;
+            self.costs.parts += LOOP_PARTS;
+            self.hold();
+        }
+        let below = self.height.saturating_sub(params);
+        self.scratch.frames.push(Frame { is_loop, params, results, below, catches });
         findings.tally.reach(Limit::BlockDepth, self.scratch.frames.len() as u64 - 1)
     }
 
-    fn branch(&mut self, depth: u32) {
-        let last = self.scratch.frames.len().checked_sub(1);
-        let index = last.and_then(|last| last.checked_sub(depth as usize));
-        self.wide(index.map_or(0, |index| self.scratch.frames[index].label));
+    pub fn turn(&mut self) {
+        self.event(Event::Else);
+        self.blocks(1);
+        if let Some(frame) = self.scratch.frames.last() {
+            self.height = frame.below + frame.params;
+        }
     }
 
-    fn call(&mut self, ty: u32) {
+    pub fn end(&mut self) {
+        let Some(frame) = self.scratch.frames.pop() else { return };
+        self.height = frame.below + frame.results;
+        self.scratch.catches.truncate(frame.catches);
+        if !self.scratch.frames.is_empty() {
+            self.event(Event::End { is_loop: frame.is_loop, values: frame.label() as u32 });
+        }
+    }
+
+    /// The index of a label's frame.
+    pub fn frame(&self, depth: u32) -> Option<usize> {
+        self.scratch.frames.len().checked_sub(1)?.checked_sub(depth as usize)
+    }
+
+    pub fn branch(&mut self, depth: u32) {
+        let Some(index) = self.frame(depth) else { return };
+        self.wide(self.scratch.frames[index].label());
+        // The function's own label is its end.
+        if index > 0 {
+            self.event(Event::Branch(depth));
+        }
+    }
+
+    /// A branch of a table, which has a block of its own if it hands values over.
+    pub fn entry(&mut self, depth: u32) {
+        self.branch(depth);
+        match self.frame(depth).map(|index| self.scratch.frames[index].label()) {
+            None | Some(0) => {
+                self.costs.parts += 1;
+                self.event(Event::Blocks(1));
+            }
+            Some(_) => self.blocks(1),
+        }
+    }
+
+    /// So many blocks begin here.
+    pub fn blocks(&mut self, count: u64) {
+        self.costs.blocks += count;
+        self.costs.parts += count;
+        self.costs.stacked += count.saturating_mul(self.height);
+        self.event(Event::Blocks(count as u32));
+    }
+
+    /// Counts what the instruction is compiled into.
+    pub fn expand(&mut self, operator: &Operator<'_>) {
+        let Some(expansion) = expansion::of(operator) else { return };
+        self.blocks(expansion.blocks);
+        self.costs.parts = self.costs.parts.saturating_add(expansion.parts - expansion.blocks);
+        self.hold();
+    }
+
+    pub fn call(&mut self, ty: u32) {
         let (params, results) = self.module.types.arity(ty);
-        self.calls += 1;
-        self.wide(u64::from(params) + u64::from(results));
-        let catches = self.scratch.frames.last().map_or(0, |frame| frame.catches).saturating_sub(PLAIN_CATCHES);
-        self.wide = self.wide.saturating_add(catches.saturating_mul(catches));
+        let (params, results) = (u64::from(params), u64::from(results));
+        self.costs.calls += 1;
+        self.take(params);
+        self.hold();
+        self.height += results;
+        self.wide(params + results);
+        self.throw();
     }
 
-    fn wide(&mut self, values: u64) {
-        self.wide = self.wide.saturating_add(values.saturating_sub(PLAIN));
+    /// A call goes on to each clause that catches here.
+    fn throw(&mut self) {
+        let catches = self.scratch.catches.len();
+        let plain = catches.min(PLAIN_CATCHES);
+        let more = (catches - plain) as u64;
+        self.costs.wide = self.costs.wide.saturating_add(more.saturating_mul(more));
+        for index in catches - plain..catches {
+            let depth = self.scratch.frames.len() - 1 - self.scratch.catches[index];
+            self.branch(depth as u32);
+            self.blocks(1);
+        }
+    }
+
+    /// Here may be collected: what is a reference and read later is listed.
+    fn hold(&mut self) {
+        self.costs.held = self.costs.held.saturating_add(self.references + self.height);
+    }
+
+    pub fn wide(&mut self, values: u64) {
+        self.costs.wide = self.costs.wide.saturating_add(costs::wide(values));
     }
 }

@@ -42,7 +42,6 @@ impl Component {
         provided: &dyn Provided,
         findings: &mut Findings,
     ) -> Result {
-        let mut count = |count: u32| findings.tally.add(Limit::ComponentItems, u64::from(count));
         match payload {
             Payload::ComponentTypeSection(section) => {
                 let range = section.range();
@@ -80,10 +79,10 @@ impl Component {
                 for instance in section {
                     match instance? {
                         Instance::Instantiate { args, .. } => {
-                            count(1 + args.len() as u32)?;
+                            self.items(1 + args.len() as u64, findings)?;
                             self.scope().core_instances += 1;
                         }
-                        Instance::FromExports(exports) => count(1 + exports.len() as u32)?,
+                        Instance::FromExports(exports) => self.items(1 + exports.len() as u64, findings)?,
                     }
                 }
                 let found = self.scope().core_instances;
@@ -136,15 +135,15 @@ impl Component {
     fn instance(&mut self, instance: &ComponentInstance<'_>, findings: &mut Findings) -> Result {
         match instance {
             ComponentInstance::Instantiate { component_index, args } => {
-                findings.tally.add(Limit::ComponentItems, args.len() as u64)?;
-                let scope = self.scope();
-                let Part { extent, instances } =
-                    scope.components.get(*component_index as usize).copied().unwrap_or_default();
+                let part = self.scope().components.get(*component_index as usize).copied().unwrap_or_default();
+                let Part { extent, instances, items } = part;
                 let Some((core, component)) = instances else {
                     let message = "it instantiates a component that it imports or takes out of an instance, which this \
                                    library does not run: put the component into it";
                     return Err(Problem::Other(message.to_owned()));
                 };
+                self.items(items.saturating_add(args.len() as u64), findings)?;
+                let scope = self.scope();
                 scope.core_instances = scope.core_instances.saturating_add(core);
                 scope.component_instances = scope.component_instances.saturating_add(component + 1);
                 scope.instances.push(extent);
@@ -154,7 +153,7 @@ impl Component {
                 self.note(extent, findings)
             }
             ComponentInstance::FromExports(exports) => {
-                findings.tally.add(Limit::ComponentItems, exports.len() as u64)?;
+                self.items(exports.len() as u64, findings)?;
                 let mut own = Extent::default();
                 for export in exports {
                     own.contain(self.scope().item(export.kind, export.index));

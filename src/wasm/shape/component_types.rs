@@ -26,9 +26,16 @@ impl Component {
         &mut self.scopes[last]
     }
 
+    /// Counts items, and the instances of what they are in have them too.
+    pub fn items(&mut self, count: u64, findings: &mut Findings) -> Result {
+        let scope = self.scope();
+        scope.items = scope.items.saturating_add(count);
+        findings.tally.add(Limit::ComponentItems, count)
+    }
+
     /// Counts an item of this extent.
-    pub fn note(&self, extent: Extent, findings: &mut Findings) -> Result {
-        findings.tally.add(Limit::ComponentItems, 1)?;
+    pub fn note(&mut self, extent: Extent, findings: &mut Findings) -> Result {
+        self.items(1, findings)?;
         findings.tally.reach(Limit::TypeDepth, u64::from(extent.depth))?;
         findings.tally.reach(Limit::TypeSize, u64::from(extent.size))?;
         findings.tally.add(Limit::AllTypeSizes, u64::from(extent.size))
@@ -61,8 +68,10 @@ impl Component {
         for _ in 0..reader.read_var_u32()? {
             self.declaration(reader, findings)?;
         }
-        let scope = self.scopes.pop().unwrap_or_default();
-        Ok(scope.own.enclosed())
+        let inner = self.scopes.pop().unwrap_or_default();
+        let scope = self.scope();
+        scope.items = scope.items.saturating_add(inner.items);
+        Ok(inner.own.enclosed())
     }
 
     fn declaration(&mut self, reader: &mut BinaryReader<'_>, findings: &mut Findings) -> Result {
@@ -84,7 +93,7 @@ impl Component {
             CoreType::Rec(group) => group.types().len(),
             CoreType::Module(declarations) => 1 + declarations.len(),
         };
-        findings.tally.add(Limit::ComponentItems, parts as u64)
+        self.items(parts as u64, findings)
     }
 
     fn function(&mut self, ty: &ComponentFuncType<'_>, findings: &mut Findings) -> Result<Extent> {
@@ -97,13 +106,13 @@ impl Component {
         match ty {
             Ty::Primitive(_) | Ty::Own(_) | Ty::Borrow(_) => Ok(Extent::LEAF),
             Ty::Flags(names) | Ty::Enum(names) => {
-                findings.tally.add(Limit::ComponentItems, names.len() as u64)?;
+                self.items(names.len() as u64, findings)?;
                 Ok(Extent { size: 1 + names.len() as u32, ..Extent::LEAF })
             }
             Ty::Record(fields) => self.of(fields.iter().map(|(_, ty)| *ty), findings),
             Ty::Variant(cases) => {
                 let bare = cases.iter().filter(|case| case.ty.is_none()).count();
-                findings.tally.add(Limit::ComponentItems, bare as u64)?;
+                self.items(bare as u64, findings)?;
                 let extent = self.of(cases.iter().filter_map(|case| case.ty), findings)?;
                 Ok(Extent { size: extent.size.saturating_add(bare as u32), ..extent })
             }
@@ -119,7 +128,7 @@ impl Component {
     fn of(&mut self, types: impl IntoIterator<Item = ComponentValType>, findings: &mut Findings) -> Result<Extent> {
         let mut extent = Extent::LEAF;
         for ty in types {
-            findings.tally.add(Limit::ComponentItems, 1)?;
+            self.items(1, findings)?;
             extent.size = extent.size.saturating_add(match ty {
                 ComponentValType::Primitive(_) => 1,
                 ComponentValType::Type(index) => self.scope().ty(index).size,
@@ -160,7 +169,7 @@ impl Component {
             }
             ComponentTypeRef::Component(ty) => {
                 let extent = demanded(scope.ty(*ty));
-                scope.components.push(Part { extent, instances: None });
+                scope.components.push(Part { extent, instances: None, items: 0 });
                 extent
             }
         }
@@ -174,7 +183,7 @@ impl Component {
                     ComponentExternalKind::Type => self.scope().types.push(extent),
                     ComponentExternalKind::Instance => self.scope().instances.push(extent),
                     ComponentExternalKind::Component => {
-                        self.scope().components.push(Part { extent, instances: None });
+                        self.scope().components.push(Part { extent, instances: None, items: 0 });
                     }
                     ComponentExternalKind::Module | ComponentExternalKind::Func | ComponentExternalKind::Value => {}
                 }

@@ -21,6 +21,8 @@ pub(super) struct Part {
     pub extent: Extent,
     /// Core and component instances that one instance of it takes; unknown of one that comes from elsewhere.
     pub instances: Option<(u64, u64)>,
+    /// Items that one instance of it has, with those of the instances in it.
+    pub items: u64,
 }
 
 /// The index spaces of a component or of a type's declarations.
@@ -33,6 +35,8 @@ pub(super) struct Scope {
     pub own: Extent,
     pub core_instances: u64,
     pub component_instances: u64,
+    /// Items, of each instance of a component in it too.
+    pub items: u64,
 }
 
 impl Extent {
@@ -74,6 +78,10 @@ impl Scope {
     }
 
     pub fn into_part(self) -> Part {
-        Part { extent: self.own.enclosed(), instances: Some((self.core_instances, self.component_instances)) }
+        Part {
+            extent: self.own.enclosed(),
+            instances: Some((self.core_instances, self.component_instances)),
+            items: self.items,
+        }
     }
 }

@@ -12,8 +12,9 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    pub fn new() -> Self {
-        Findings { tally: Tally::new(), needs_gc_heap: false, scratch: Scratch::default() }
+    /// Of a file of this size.
+    pub fn new(code_bytes: usize) -> Self {
+        Findings { tally: Tally::new(code_bytes), needs_gc_heap: false, scratch: Scratch::default() }
     }
 
     /// Notes a type that may be of references that wasmtime's collector follows.

@@ -1,6 +1,7 @@
 //! The sections of a core module.
 
 use super::code;
+use super::costs::wide;
 use super::findings::Findings;
 use super::limits::Limit;
 use super::problem::{Place, Problem};
@@ -31,11 +32,8 @@ pub(super) struct Module {
 /// What is counted by module.
 #[derive(Default)]
 struct Counts {
-    imports: u64,
     tables: u64,
     memories: u64,
-    globals: u64,
-    tags: u64,
 }
 
 impl Module {
@@ -88,9 +86,12 @@ impl Module {
             }
             Payload::FunctionSection(section) => {
                 self.imported = self.functions.len() as u32;
-                findings.tally.reach(Limit::Functions, u64::from(self.imported) + u64::from(section.count()))?;
+                findings.tally.add(Limit::Functions, u64::from(section.count()))?;
                 for ty in section {
-                    self.functions.push(ty?);
+                    let ty = ty?;
+                    let (params, results) = self.types.arity(ty);
+                    findings.tally.add(Limit::WideValues, wide(u64::from(params) + u64::from(results)))?;
+                    self.functions.push(ty);
                 }
             }
             Payload::TableSection(section) => {
@@ -115,22 +116,22 @@ impl Module {
                 }
             }
             Payload::TagSection(section) => {
-                findings.tally.reach(Limit::Tags, self.counts.tags + u64::from(section.count()))?;
+                findings.tally.add(Limit::Tags, u64::from(section.count()))?;
                 for tag in section {
                     tag?;
-                    self.tag(findings)?;
+                    findings.needs_gc_heap = true;
                 }
             }
             Payload::GlobalSection(section) => {
-                findings.tally.reach(Limit::Globals, self.counts.globals + u64::from(section.count()))?;
+                findings.tally.add(Limit::Globals, u64::from(section.count()))?;
                 for global in section {
                     let global = global?;
-                    self.global(global.ty.content_type, findings)?;
+                    findings.value(global.ty.content_type);
                     code::expression(&global.init_expr, self, findings)?;
                 }
             }
             Payload::ExportSection(section) => {
-                findings.tally.reach(Limit::Exports, u64::from(section.count()))?;
+                findings.tally.add(Limit::Exports, u64::from(section.count()))?;
                 for export in section {
                     let export = export?;
                     if export.name == "_start" {
@@ -139,7 +140,7 @@ impl Module {
                 }
             }
             Payload::ElementSection(section) => {
-                findings.tally.reach(Limit::ElementSegments, u64::from(section.count()))?;
+                findings.tally.add(Limit::ElementSegments, u64::from(section.count()))?;
                 for segment in section {
                     self.elements(segment?, findings)?;
                 }
@@ -163,19 +164,23 @@ impl Module {
     }
 
     fn import(&mut self, import: &Import<'_>, provided: Option<&dyn Provided>, findings: &mut Findings) -> Result {
-        self.counts.imports += 1;
-        findings.tally.reach(Limit::Imports, self.counts.imports)?;
+        findings.tally.add(Limit::Imports, 1)?;
         let ty = match import.ty {
             TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
-                findings.tally.reach(Limit::Functions, self.functions.len() as u64 + 1)?;
                 self.functions.push(ty);
                 self.imported += 1;
                 self.types.signature(ty)
             }
             TypeRef::Table(ty) => self.table(&ty, findings).map(|()| None)?,
             TypeRef::Memory(ty) => self.memory(&ty, findings).map(|()| None)?,
-            TypeRef::Global(ty) => self.global(ty.content_type, findings).map(|()| None)?,
-            TypeRef::Tag(_) => self.tag(findings).map(|()| None)?,
+            TypeRef::Global(ty) => {
+                findings.value(ty.content_type);
+                findings.tally.add(Limit::Globals, 1).map(|()| None)?
+            }
+            TypeRef::Tag(_) => {
+                findings.needs_gc_heap = true;
+                findings.tally.add(Limit::Tags, 1).map(|()| None)?
+            }
         };
         if let (Some(provided), None) = (provided, &self.import) {
             self.import = unmet(import, ty, provided);
@@ -195,18 +200,6 @@ impl Module {
         }
         self.counts.memories += 1;
         findings.tally.reach(Limit::Memories, self.counts.memories)
-    }
-
-    fn global(&mut self, ty: wasmparser::ValType, findings: &mut Findings) -> Result {
-        self.counts.globals += 1;
-        findings.value(ty);
-        findings.tally.reach(Limit::Globals, self.counts.globals)
-    }
-
-    fn tag(&mut self, findings: &mut Findings) -> Result {
-        self.counts.tags += 1;
-        findings.needs_gc_heap = true;
-        findings.tally.reach(Limit::Tags, self.counts.tags)
     }
 
     fn elements(&mut self, segment: wasmparser::Element<'_>, findings: &mut Findings) -> Result {

@@ -10,7 +10,7 @@ pub(super) enum Problem {
     /// Bytes that are not what the format has at their place.
     Malformed(wasmparser::Error),
     /// More than the limit allows.
-    Excess { limit: Limit, found: u64, place: Place },
+    Excess { limit: Limit, found: u64, most: u64, place: Place },
     /// An import, as the error names it, that nobody provides.
     Unmet(String),
     /// Anything else, in words.
@@ -41,7 +41,7 @@ impl Problem {
     /// The same, found in a more precise place.
     pub fn at(self, place: Place) -> Self {
         match self {
-            Problem::Excess { limit, found, place: Place::File } => Problem::Excess { limit, found, place },
+            Problem::Excess { limit, found, most, place: Place::File } => Problem::Excess { limit, found, most, place },
             other => other,
         }
     }
@@ -49,9 +49,10 @@ impl Problem {
     pub fn into_error(self, runtime: &str) -> Error {
         let (message, import) = match self {
             Problem::Malformed(error) => (format!("it is not valid WebAssembly: {error}"), None),
-            Problem::Excess { limit, found, place } => {
-                let (name, most, what) = (limit.name(), limit.most(), limit.what());
-                (format!("{place} has {found} {what}, and may have {most}: that is the limit `{name}`"), None)
+            Problem::Excess { limit, found, most, place } => {
+                let (name, what) = (limit.name(), limit.what());
+                let size = if limit.more() == (0, 0) { "" } else { " for its size" };
+                (format!("{place} has {found} {what}, and may have {most}{size}: that is the limit `{name}`"), None)
             }
             Problem::Unmet(import) => (format!("nobody provides its import `{import}`"), Some(import)),
             Problem::Other(message) => (message, None),

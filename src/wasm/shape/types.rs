@@ -1,5 +1,6 @@
 //! The types of a core module.
 
+use super::costs::wide;
 use super::findings::Findings;
 use super::limits::Limit;
 use super::problem::Problem;
@@ -14,7 +15,6 @@ const GROUP: u8 = 0x4e;
 #[derive(Default)]
 pub(super) struct Types {
     all: Vec<Type>,
-    functions: u64,
 }
 
 /// A function's parameters and results, a struct's fields.
@@ -22,6 +22,8 @@ pub(super) struct Types {
 struct Type {
     params: u16,
     results: u16,
+    /// Parameters that are references.
+    references: u16,
     signature: Option<Signature>,
 }
 
@@ -29,6 +31,11 @@ impl Types {
     /// How many parameters (or fields) and results a type has; none where there is no such type.
     pub fn arity(&self, ty: u32) -> (u16, u16) {
         self.all.get(ty as usize).map_or((0, 0), |ty| (ty.params, ty.results))
+    }
+
+    /// How many parameters of a type are references.
+    pub fn references(&self, ty: u32) -> u16 {
+        self.all.get(ty as usize).map_or(0, |ty| ty.references)
     }
 
     /// A function's type; nothing of other types, and where there is no such type.
@@ -50,7 +57,7 @@ impl Types {
                 findings.tally.reach(Limit::GroupTypes, u64::from(ahead.read_var_u32()?))?;
             }
             for ty in reader.read::<RecGroup>()?.types() {
-                findings.tally.reach(Limit::Types, self.all.len() as u64 + 1)?;
+                findings.tally.add(Limit::Types, 1)?;
                 let ty = self.defined(&ty.composite_type, findings)?;
                 self.all.push(ty);
             }
@@ -59,14 +66,19 @@ impl Types {
     }
 
     fn defined(&mut self, ty: &CompositeType, findings: &mut Findings) -> Result<Type> {
-        let plain =
-            |params: usize, results: usize| Type { params: params as u16, results: results as u16, signature: None };
+        let plain = |params: usize, results: usize| Type {
+            params: params as u16,
+            results: results as u16,
+            references: 0,
+            signature: None,
+        };
         Ok(match &ty.inner {
             CompositeInnerType::Func(ty) => {
-                self.functions += 1;
-                findings.tally.reach(Limit::FunctionTypes, self.functions)?;
+                findings.tally.add(Limit::FunctionTypes, 1)?;
+                findings.tally.add(Limit::WideValues, wide((ty.params().len() + ty.results().len()) as u64))?;
                 ty.params().iter().chain(ty.results()).for_each(|ty| findings.value(*ty));
-                Type { signature: Some(Signature::of(ty)), ..plain(ty.params().len(), ty.results().len()) }
+                let references = ty.params().iter().filter(|ty| ty.is_reference_type()).count() as u16;
+                Type { references, signature: Some(Signature::of(ty)), ..plain(ty.params().len(), ty.results().len()) }
             }
             // The types of fields need no look: a module with a struct or an array has said all.
             CompositeInnerType::Struct(ty) => {

@@ -108,7 +108,7 @@ fn wherever_wasmtime_makes_a_heap_the_pass_has_said_so() {
         for directive in directives {
             let WastDirective::Module(mut wat @ QuoteWat::Wat(_)) = directive else { continue };
             let Ok(wasm) = wat.encode() else { continue };
-            let mut findings = Findings::new();
+            let mut findings = Findings::new(wasm.len());
             // There is no `_start`, which is said at the end.
             let _ = walk(&wasm, &Everything, &mut findings);
             let Some(has) = has_gc_heap(&engine, &wasm) else { continue };

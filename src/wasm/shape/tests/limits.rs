@@ -47,6 +47,18 @@ fn file(limit: Limit, n: usize) -> Vec<u8> {
         }
         Limit::BlockDepth => start(&nested_blocks(0x02, n, &[])),
         Limit::Blocks => start(&[0x02, 0x40, 0x0b].repeat(n)),
+        Limit::Parts => {
+            // Each is compiled into 18.
+            let fills = (0..n / 18).step_by(100).map(|begun| [0xfc, 11, 0].repeat((n / 18 - begun).min(100)));
+            let blocks = [0x02, 0x40, 0x0b].repeat(n % 18);
+            Module { bodies: fills.chain([blocks]).map(|body| [vec![0], body].concat()).collect(), ..m }.wasm()
+        }
+        // Types that take 4 s, and blocks that take the rest, with a little left for their other costs.
+        Limit::Work => {
+            let types = vec![vec![0x60, 0, 0]; Limit::FunctionTypes.most() as usize - 1];
+            let blocks = ((n - 4_100_000_000) / 3).isqrt();
+            Module { types, bodies: body([0x02, 0x40, 0x0b].repeat(blocks)), ..m }.wasm()
+        }
         Limit::BlockPairs | Limit::LoopPairs => {
             let (kind, most) = if limit == Limit::BlockPairs {
                 (0x02, Limit::Blocks.most() as usize)
@@ -58,14 +70,27 @@ fn file(limit: Limit, n: usize) -> Vec<u8> {
             let body = |blocks: usize| [&[0][..], &[kind, 0x40, 0x0b].repeat(blocks)].concat();
             Module { bodies: vec![body(most), body(rest)], ..m }.wasm()
         }
-        Limit::Loops => start(&[0x03, 0x40, 0x0b].repeat(n)),
-        Limit::LoopLocals => {
-            let bodies = [n / 2_000, n % 2_000].map(|count| [locals(count), [0x03, 0x40, 0x0b].repeat(2_000)].concat());
-            Module { bodies: bodies.into_iter().take(n.div_ceil(2_000) - n / 2_000 + 1).collect(), ..m }.wasm()
+        Limit::BlockLocals => {
+            let body = [locals(1_000), [0x02, 0x40, 0x0b].repeat(n / 1_000)].concat();
+            Module { bodies: vec![body], ..m }.wasm()
         }
+        Limit::LiveValues => {
+            let blocks = [[0x41, 0].repeat(1_000), [0x02, 0x40, 0x0b].repeat(n / 1_000)].concat();
+            Module { bodies: body(blocks), ..m }.wasm()
+        }
+        // With the way past the default label, and what comes before the end of the block.
+        Limit::JoinedValues => Module { bodies: vec![joining(998); n / 1_000], ..m }.wasm(),
+        Limit::JoinPairs => Module { bodies: vec![joining(n.isqrt() - 2)], ..m }.wasm(),
+        Limit::CallReferences => {
+            let references = [&[1][..], &leb(1_000), &[0x70], &[0x10, 0].repeat(n / 1_000)].concat();
+            Module { bodies: vec![references], ..m }.wasm()
+        }
+        Limit::Loops => start(&[0x03, 0x40, 0x0b].repeat(n)),
         Limit::Calls => start(&[0x10, 0].repeat(n)),
         Limit::WideValues => {
             let ty = |params: usize| [&[0x60][..], &times(params, &[0x7f]), &[0]].concat();
+            // The two types have 101 such values themselves.
+            let n = n - 101;
             let calls = [[0x11, 1, 0].repeat(n / 100), [0x11, 2, 0].repeat(n % 100)].concat();
             Module { types: vec![ty(108), ty(9)], tables: vec![vec![0x70, 0, 0]], bodies: body(calls), ..m }.wasm()
         }
@@ -86,13 +111,54 @@ fn file(limit: Limit, n: usize) -> Vec<u8> {
     }
 }
 
+/// A local that is set, a table of so many branches to where it is read, and their default.
+fn joining(branches: usize) -> Vec<u8> {
+    let set = [1, 1, 0x7f, 0x02, 0x40, 0x41, 0, 0x21, 0, 0x41, 0, 0x0e];
+    [&set[..], &times(branches, &[0]), &[0, 0x0b, 0x20, 0, 0x1a]].concat()
+}
+
+fn assert_excess(problem: &str, limit: Limit) {
+    assert!(problem.ends_with(&format!("that is the limit `{}`", limit.name())), "{limit:?}: {problem:?}");
+}
+
 #[test]
 fn a_file_at_a_limit_passes_and_one_beyond_is_refused_by_the_limit_s_name() {
     for limit in Limit::ALL {
-        let (most, its_name) = (limit.most() as usize, limit.name());
-        assert_eq!(problem(&file(*limit, most)), "", "{its_name}");
-        let beyond = problem(&file(*limit, most + 1));
-        assert!(beyond.ends_with(&format!("that is the limit `{its_name}`")), "{its_name}: {beyond:?}");
+        let most = limit.most() as usize;
+        assert_eq!(problem(&file(*limit, most)), "", "{limit:?}");
+        if limit.more() == (0, 0) {
+            assert_excess(&problem(&file(*limit, most + 1)), *limit);
+        }
+    }
+}
+
+/// What is not code gives nothing: it costs nobody anything.
+#[test]
+fn a_file_with_much_code_may_have_more_than_one_with_little() {
+    for limit in Limit::ALL.iter().filter(|limit| limit.more() != (0, 0)) {
+        // One function, or these with the types, has nearly all that a small file may have.
+        let times = match limit {
+            Limit::BlockPairs | Limit::Work => 1.5,
+            // Its own code gives it three quarters of what it has.
+            Limit::JoinedValues => 8.0,
+            _ => 3.0,
+        };
+        let wasm = file(*limit, (times * limit.most() as f64) as usize);
+        let beyond = problem(&wasm);
+        assert_excess(&beyond, *limit);
+        assert!(beyond.contains(" for its size: "), "{beyond}");
+        let (more, cube) = limit.more();
+        let cubes = (3 * limit.most()).checked_div(cube).unwrap_or_default();
+        let kib = (3 * limit.most()).checked_div(more).unwrap_or((cubes as f64).cbrt() as u64) + 1;
+        let bytes = (kib as usize) << 10;
+        let data = section(0, &[&[0][..], &vec![0; bytes]].concat());
+        assert_excess(&problem(&[wasm.clone(), data].concat()), *limit);
+        let nops = [&[0][..], &[0x01; 500 << 10]].concat();
+        let code = Module { bodies: vec![nops; bytes / (500 << 10) + 1], ..Module::default() }.wasm();
+        let both = command(&[section(1, &code), section(1, &wasm)]);
+        // The types of both together are one more than a file may have.
+        let expected = if *limit == Limit::Work { "20001 types of functions" } else { "" };
+        assert!(problem(&both).contains(expected) && !problem(&both).contains(limit.name()), "{limit:?}");
     }
 }
 
@@ -134,6 +200,37 @@ fn types_are_refused_however_their_depth_comes_about() {
     };
     assert_eq!(problem(&chain(49)), "");
     assert!(problem(&chain(900)).ends_with("`type_depth`"));
+}
+
+/// What is compiled module by module is counted by file.
+#[test]
+fn the_modules_of_a_component_share_the_limits() {
+    for limit in [
+        Limit::Types,
+        Limit::FunctionTypes,
+        Limit::Imports,
+        Limit::Functions,
+        Limit::Tags,
+        Limit::Globals,
+        Limit::Exports,
+        Limit::ElementSegments,
+        Limit::TableElements,
+        Limit::Parts,
+    ] {
+        let half = section(1, &file(limit, limit.most() as usize / 2));
+        assert_eq!(problem(&command(std::slice::from_ref(&half))), "", "{limit:?}");
+        assert_excess(&problem(&command(&vec![half; 3])), limit);
+    }
+}
+
+#[test]
+fn items_are_counted_as_often_as_what_has_them_is_instantiated() {
+    let inner = section(4, &component(&[section(7, &times(999, &[0x7d]))]));
+    let instances = |count: usize| command(&[inner.clone(), section(5, &times(count, &[0, 0, 0]))]);
+    assert_eq!(problem(&instances(18)), "");
+    assert_excess(&problem(&instances(20)), Limit::ComponentItems);
+    let outer = |count: usize| section(4, &component(&[inner.clone(), section(5, &times(count, &[0, 0, 0]))]));
+    assert_excess(&problem(&command(&[outer(9), section(5, &times(2, &[0, 0, 0]))])), Limit::ComponentItems);
 }
 
 #[test]

@@ -1,0 +1,53 @@
+//! What one function costs the compiler.
+
+use super::limits::{Limit, Tally};
+use super::liveness::Liveness;
+use super::problem::Problem;
+
+/// The counts of one function or constant expression.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Costs {
+    pub instructions: u64,
+    pub calls: u64,
+    pub loops: u64,
+    /// The blocks of the compiled code, roughly: those of the function and those that instructions are compiled into.
+    pub blocks: u64,
+    /// Parts of the compiled code, see [`super::expansion`].
+    pub parts: u64,
+    /// Values beyond [`PLAIN`] that one instruction passes on.
+    pub wide: u64,
+    /// Pairs of a block and a value on the operand stack where it begins.
+    pub stacked: u64,
+    /// Pairs of a call and a reference that may be live across it.
+    pub held: u64,
+}
+
+/// So many values cost no more than what passes them on.
+const PLAIN: u64 = 8;
+
+/// The values beyond those that cost nothing more.
+pub(super) fn wide(values: u64) -> u64 {
+    values.saturating_sub(PLAIN)
+}
+
+impl Costs {
+    /// Notes the function with so many locals, of which `liveness` has the events.
+    pub fn note(&self, locals: u64, liveness: &mut Liveness, tally: &mut Tally) -> Result<(), Problem> {
+        let Costs { calls, loops, blocks, .. } = *self;
+        tally.reach(Limit::Calls, calls)?;
+        tally.reach(Limit::Loops, loops)?;
+        tally.reach(Limit::Blocks, blocks)?;
+        tally.add(Limit::Parts, self.parts)?;
+        tally.add(Limit::WideValues, self.wide)?;
+        tally.add(Limit::LoopPairs, loops * loops)?;
+        tally.add(Limit::BlockPairs, blocks * blocks)?;
+        tally.add(Limit::CallReferences, self.held)?;
+        // This bounds what the next line takes.
+        tally.add(Limit::BlockLocals, blocks * locals)?;
+        let lives = liveness.measure(locals as usize);
+        let live = lives.pairs.saturating_add(self.stacked);
+        tally.add(Limit::LiveValues, live)?;
+        tally.add(Limit::JoinedValues, lives.joined)?;
+        tally.add(Limit::JoinPairs, lives.joined.saturating_mul(live))
+    }
+}

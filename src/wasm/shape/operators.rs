@@ -1,0 +1,130 @@
+//! What each instruction counts as.
+
+use super::code::{GC_PREFIX, Result, Walk};
+use super::findings::Findings;
+use super::liveness::Event;
+use super::problem::Problem;
+use wasmparser::{Catch, Operator};
+
+const LEGACY: &str = "it has exceptions in their old encoding (`try` and `catch`), which this library does not run: build it \
+     with `-mllvm -wasm-use-legacy-eh=false` (clang 20 or later) or `-sWASM_LEGACY_EXCEPTIONS=0` (Emscripten), or convert it \
+     with Binaryen's `wasm-opt --translate-to-exnref`";
+
+impl Walk<'_> {
+    pub fn operator(&mut self, prefix: u8, operator: &Operator<'_>, findings: &mut Findings) -> Result {
+        if prefix == GC_PREFIX {
+            self.of_gc(operator, findings);
+            return Ok(());
+        }
+        match operator {
+            Operator::LocalGet { local_index } => self.local(*local_index, Event::Get),
+            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
+                self.local(*local_index, Event::Set);
+            }
+            Operator::Block { blockty } => self.begin(blockty, Event::Block, self.scratch.catches.len(), findings)?,
+            Operator::Loop { blockty } => self.begin(blockty, Event::Loop, self.scratch.catches.len(), findings)?,
+            Operator::If { blockty } => {
+                self.take(1);
+                self.begin(blockty, Event::If, self.scratch.catches.len(), findings)?;
+            }
+            Operator::TryTable { try_table } => {
+                findings.needs_gc_heap = true;
+                let around = self.scratch.catches.len();
+                for catch in &try_table.catches {
+                    let (Catch::One { label, .. }
+                    | Catch::OneRef { label, .. }
+                    | Catch::All { label }
+                    | Catch::AllRef { label }) = catch;
+                    self.branch(*label);
+                    self.scratch.catches.extend(self.frame(*label));
+                }
+                self.begin(&try_table.ty, Event::Block, around, findings)?;
+            }
+            Operator::Else => self.turn(),
+            Operator::End => self.end(),
+            Operator::Try { .. }
+            | Operator::Catch { .. }
+            | Operator::CatchAll
+            | Operator::Rethrow { .. }
+            | Operator::Delegate { .. } => return Err(Problem::Other(LEGACY.to_owned())),
+            Operator::Br { relative_depth } => {
+                self.branch(*relative_depth);
+                self.event(Event::Stop);
+            }
+            Operator::BrIf { relative_depth } | Operator::BrOnNonNull { relative_depth } => {
+                self.take(1);
+                self.branch(*relative_depth);
+                self.blocks(1);
+            }
+            Operator::BrOnNull { relative_depth } => {
+                self.branch(*relative_depth);
+                self.blocks(1);
+            }
+            Operator::BrTable { targets } => {
+                self.take(1);
+                for target in targets.targets().chain([Ok(targets.default())]) {
+                    self.entry(target?);
+                }
+                self.event(Event::Stop);
+            }
+            Operator::Return => {
+                self.wide(self.scratch.frames.first().map_or(0, |frame| frame.results));
+                self.event(Event::Stop);
+            }
+            Operator::Unreachable => self.event(Event::Stop),
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                self.call(self.module.function(*function_index));
+            }
+            Operator::CallRef { type_index }
+            | Operator::ReturnCallRef { type_index }
+            | Operator::CallIndirect { type_index, .. }
+            | Operator::ReturnCallIndirect { type_index, .. } => {
+                self.take(1);
+                self.expand(operator);
+                self.call(*type_index);
+            }
+            Operator::Throw { .. } | Operator::ThrowRef => {
+                findings.needs_gc_heap = true;
+                self.expand(operator);
+                self.event(Event::Stop);
+            }
+            Operator::RefNull { hty } => findings.heap(*hty),
+            Operator::TypedSelect { ty } => findings.value(*ty),
+            Operator::TypedSelectMulti { tys } => tys.iter().for_each(|ty| findings.value(*ty)),
+            _ => self.expand(operator),
+        }
+        Ok(())
+    }
+
+    /// Structs, arrays, `i31` and casts, which alone may be of functions.
+    fn of_gc(&mut self, operator: &Operator<'_>, findings: &mut Findings) {
+        self.expand(operator);
+        match operator {
+            Operator::RefTestNonNull { hty }
+            | Operator::RefTestNullable { hty }
+            | Operator::RefCastNonNull { hty }
+            | Operator::RefCastNullable { hty } => findings.heap(*hty),
+            Operator::BrOnCast { relative_depth, from_ref_type, to_ref_type }
+            | Operator::BrOnCastFail { relative_depth, from_ref_type, to_ref_type } => {
+                self.branch(*relative_depth);
+                findings.reference(*from_ref_type);
+                findings.reference(*to_ref_type);
+            }
+            Operator::StructNew { struct_type_index } | Operator::StructNewDefault { struct_type_index } => {
+                findings.needs_gc_heap = true;
+                let fields = u64::from(self.module.types.arity(*struct_type_index).0);
+                self.wide(fields / 4);
+                if let Operator::StructNew { .. } = operator {
+                    self.take(fields);
+                    self.height += 1;
+                }
+            }
+            Operator::ArrayNewFixed { array_size, .. } => {
+                findings.needs_gc_heap = true;
+                self.take(u64::from(*array_size));
+                self.height += 1;
+            }
+            _ => findings.needs_gc_heap = true,
+        }
+    }
+}
