@@ -3,6 +3,7 @@
 //!
 //! Executors share them. What an earlier call has left in one is behind its end, where only what is appended can be read.
 
+use std::collections::TryReserveError;
 use std::sync::Mutex;
 
 /// Smaller ones the allocator keeps by itself: this is from where glibc maps memory.
@@ -16,13 +17,27 @@ static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// An empty buffer with room for so many bytes.
 pub(crate) fn take(room: usize) -> Vec<u8> {
+    spare(room).unwrap_or_else(|| Vec::with_capacity(room))
+}
+
+/// The same, unless the system has no memory for it.
+pub(crate) fn try_take(room: usize) -> Result<Vec<u8>, TryReserveError> {
+    spare(room).map_or_else(
+        || {
+            let mut buffer = Vec::new();
+            buffer.try_reserve_exact(room).map(|()| buffer)
+        },
+        Ok,
+    )
+}
+
+/// One that was kept.
+fn spare(room: usize) -> Option<Vec<u8>> {
     // A lock that is taken is not waited for, here and below: in a forked child it may stay taken.
     let spare = if room >= LEAST { SPARE.try_lock().ok() } else { None };
-    let found = spare.and_then(|mut spare| {
-        let fitting = spare.iter().position(|buffer| (room..=room.saturating_mul(2)).contains(&buffer.capacity()))?;
-        Some(spare.remove(fitting))
-    });
-    found.unwrap_or_else(|| Vec::with_capacity(room))
+    let mut spare = spare?;
+    let fitting = spare.iter().position(|buffer| (room..=room.saturating_mul(2)).contains(&buffer.capacity()))?;
+    Some(spare.remove(fitting))
 }
 
 /// Keeps a buffer that is no longer needed for a later call, if it is large, but not too large.

@@ -13,6 +13,7 @@ mod implementation {
     use rayon::{ThreadPool, ThreadPoolBuilder};
     use sha2::{Digest, Sha256};
     use std::hash::{Hash, Hasher};
+    use std::io;
     use std::num::NonZero;
     use std::thread;
     use wasmtime::{Config, Engine};
@@ -37,7 +38,10 @@ mod implementation {
             Kind::Module => engine.precompile_module(wasm),
             Kind::Component => engine.precompile_component(wasm),
         });
-        artifact.map_err(|error| module_invalid(name, format!("{error:#}")))
+        artifact.map_err(|error| {
+            let exhausted = Error::exhausted_in("to compile", &error);
+            exhausted.unwrap_or_else(|| module_invalid(name, format!("{error:#}")))
+        })
     }
 
     /// One thread for each processor. rayon's own pool would print what panics say on the host's stderr.
@@ -58,7 +62,10 @@ mod implementation {
             threads::block_signals();
             silence_panics();
         });
-        threads::inherited_by(|| builder.build()).map_err(Error::internal)
+        threads::inherited_by(|| builder.build()).map_err(|error| {
+            let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
+            cause.map_or_else(|| Error::internal(&error), |cause| Error::system("to start compilers", cause))
+        })
     }
 
     struct Sha256Hasher(Sha256);

@@ -165,7 +165,9 @@ impl Registry {
             _ => Err(io::Error::from(io::ErrorKind::NotFound).into()),
         });
         let directory = directory.map_err(|refusal| match refusal {
-            Refusal::Io(error) => failed(error),
+            Refusal::Io(error) => {
+                Error::exhausted("to open a granted directory", &error).unwrap_or_else(|| failed(error))
+            }
             Refusal::Overlap(message) => refused(message),
         })?;
         let line = directory.line();

@@ -166,7 +166,8 @@ impl Engine {
                 crate::panics::silence_panics();
             });
             builder.max_blocking_threads(self.options.pool_slots as usize);
-            threads::inherited_by(|| builder.build()).map_err(Error::internal)
+            let built = threads::inherited_by(|| builder.build());
+            built.map_err(|error| Error::system("to start threads for system calls", &error))
         })
     }
 

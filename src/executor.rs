@@ -14,6 +14,7 @@ use crate::fair::Tenant;
 use crate::host::{HostCallback, HostFunctions, On};
 use crate::jobs::{Deadline, Jobs, Polled, Stop};
 use crate::json::RawJson;
+use crate::memory;
 use crate::module_cache::{self, Prepared, Tier, Wanted};
 use crate::origins::HttpGrant;
 use crate::protocol::{ExecuteRequest, HostFunctionRequest, Meta, RuntimeInput, RuntimeOutput, error_reply};
@@ -270,6 +271,7 @@ impl ScriptExecutor {
             }
         };
         deadline.begin().map_err(|stop| self.engine.not_begun(stop, &deadline))?;
+        memory::ensure("the input", input.config.get().len() + input.context.get().len())?;
         let sandbox = || Sandbox::new(entry, self.policy.share(shard), input.to_stdin(), limits, deadline);
         let captured = match sandbox::run(&prepared.compiled, stacks, sandbox, slots) {
             Ok(Run::Ended(captured)) => Ok(captured),

@@ -47,7 +47,7 @@ impl Lane {
                 Ok(_) => state.threads += 1,
                 // Fewer will do.
                 Err(_) if state.threads > 0 => {}
-                Err(error) => return Err((Error::internal(error), work)),
+                Err(error) => return Err((Error::system("to start a thread", &error), work)),
             }
         }
         state.waiting.push(tenant, Box::new(work));

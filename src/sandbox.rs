@@ -185,6 +185,11 @@ pub(crate) enum Stream {
 #[derive(Debug)]
 pub(crate) struct OutputTooLarge;
 
+/// Why the host cannot keep more of what a guest has written.
+fn no_memory(bytes: usize) -> wasmtime::Error {
+    wasmtime::OutOfMemory::new(bytes).into()
+}
+
 impl Stdio {
     fn new(stdin: Vec<u8>, limits: &Limits) -> Self {
         Stdio {
@@ -237,9 +242,9 @@ impl Stdio {
         count
     }
 
-    pub fn write_stdout(&mut self, bytes: &[u8]) -> Result<(), OutputTooLarge> {
+    pub fn write_stdout(&mut self, bytes: &[u8]) -> wasmtime::Result<()> {
         if bytes.len() > self.output_bytes - self.stdout.len() {
-            return Err(OutputTooLarge);
+            return Err(OutputTooLarge.into());
         }
         let needed = self.stdout.len() + bytes.len();
         if needed >= self.stdout.capacity() {
@@ -247,11 +252,11 @@ impl Stdio {
             // that ends the reply this may become.
             let room = needed.max((self.stdout.capacity() * 2).min(self.output_bytes)) + 1;
             if self.stdout.capacity() < buffers::LEAST {
-                let mut grown = buffers::take(room);
+                let mut grown = buffers::try_take(room).map_err(|_| no_memory(room))?;
                 grown.extend_from_slice(&self.stdout);
                 self.stdout = grown;
             } else {
-                self.stdout.reserve_exact(room - self.stdout.len());
+                self.stdout.try_reserve_exact(room - self.stdout.len()).map_err(|_| no_memory(room))?;
             }
         }
         self.stdout.extend_from_slice(bytes);

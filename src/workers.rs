@@ -83,7 +83,7 @@ pub(crate) fn start(count: u32) -> Result<()> {
                     warn(About::Engine, format!("{started} workers instead of {count}: {error}"));
                     break;
                 }
-                Err(error) => return Err(Error::internal(error)),
+                Err(error) => return Err(Error::system("to start a worker", &error)),
             }
         }
         Ok(started)

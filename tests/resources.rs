@@ -132,7 +132,9 @@ fn a_config_that_is_checked_in_a_small_address_space_is_refused_or_checked() {
         let codes: Vec<&str> = replies.iter().map(|reply| reply["code"].as_str().unwrap_or("ok")).collect();
         let known = ["ok", "no_resources", "invalid_request"];
         assert!(codes.iter().all(|code| known.contains(code)), "{kilobytes}: {codes:?}");
-        assert_eq!((codes[0], codes[1], codes[5]), ("ok", "ok", "ok"), "{kilobytes}: {codes:?}");
+        // What the allocator keeps of the checks may be what an instance lacks.
+        assert_eq!((codes[0], codes[1]), ("ok", "ok"), "{kilobytes}: {codes:?}");
+        assert!(["ok", "no_resources"].contains(&codes[5]), "{kilobytes}: {codes:?}");
         refused += codes.iter().filter(|code| **code == "no_resources").count();
     }
     assert!(refused > 0, "each of them had enough");

@@ -185,7 +185,7 @@ impl Pool {
 
     fn on_demand(config: &Config, size: Size) -> Result<Self> {
         let config = config_for(config, size);
-        let target = Target::new(&config).map_err(Error::internal)?;
+        let target = Target::new(&config).map_err(|error| Error::of_wasmtime("to make an engine", error))?;
         let heap = size == Size::Collected;
         Ok(Pool { target, stacks: Stacks::Own, heap, pooled: false, roomy: OnceCell::new(), config })
     }
@@ -195,7 +195,10 @@ impl Pool {
         if !self.pooled {
             return Ok(None);
         }
-        let made = || Target::new(&self.config).map(Box::new).map_err(Error::internal);
+        let made = || {
+            let made = Target::new(&self.config).map(Box::new);
+            made.map_err(|error| Error::of_wasmtime("to make an engine", error))
+        };
         self.roomy.get_or_try_init(made).map(|target| Some(&**target))
     }
 }
@@ -281,7 +284,9 @@ impl Target {
             }
             Ok(linker)
         };
-        self.modules[imports as usize].get_or_try_init(made).map_err(|error: wasmtime::Error| Error::internal(error))
+        self.modules[imports as usize]
+            .get_or_try_init(made)
+            .map_err(|error: wasmtime::Error| Error::of_wasmtime("to link a module", error))
     }
 
     /// The imports that components find.
@@ -289,7 +294,7 @@ impl Target {
     pub fn components(&self) -> Result<&wasmtime::component::Linker<Sandbox>> {
         self.components.get_or_try_init(|| {
             let mut linker = wasmtime::component::Linker::new(&self.engine);
-            component::add_to_linker(&mut linker).map_err(Error::internal)?;
+            component::add_to_linker(&mut linker).map_err(|error| Error::of_wasmtime("to link a component", error))?;
             Ok(linker)
         })
     }

@@ -33,7 +33,7 @@ impl Ticker {
     pub fn thread(&self, engine: &'static Engine) -> Result<&Thread> {
         self.thread.get_or_try_init(|| {
             let thread = threads::spawn("arawn-ticker", move || tick(engine));
-            thread.map(|handle| handle.thread().clone()).map_err(Error::internal)
+            thread.map(|handle| handle.thread().clone()).map_err(|error| Error::system("to start a thread", &error))
         })
     }
 }

@@ -71,6 +71,23 @@ impl Error {
         Resource::lacked(error).map(|resource| Self::refused(resource, what, error))
     }
 
+    /// The same of what wasmtime could not do.
+    pub(crate) fn exhausted_in(what: &str, error: &wasmtime::Error) -> Option<Self> {
+        let of_system = |cause: &(dyn std::error::Error + 'static)| {
+            let io = cause.downcast_ref::<io::Error>().and_then(|error| Self::exhausted(what, error));
+            let errno = cause.downcast_ref::<rustix::io::Errno>().map(|errno| io::Error::from(*errno));
+            io.or_else(|| errno.and_then(|error| Self::exhausted(what, &error)))
+        };
+        let no_memory = || Self::refused(Resource::memory(), what, &io::ErrorKind::OutOfMemory.into());
+        let refused = error.is::<wasmtime::OutOfMemory>().then(no_memory);
+        refused.or_else(|| error.chain().find_map(of_system))
+    }
+
+    /// wasmtime could not do something that the library needs: `no_resources`, or a defect.
+    pub(crate) fn of_wasmtime(what: &str, error: wasmtime::Error) -> Self {
+        Self::exhausted_in(what, &error).unwrap_or_else(|| Error::internal(format!("{error:#}")))
+    }
+
     /// An allocation was refused.
     pub(crate) fn no_memory(what: &str) -> Self {
         Self::refused(Resource::memory(), &format!("to give memory for {what}"), &io::ErrorKind::OutOfMemory.into())

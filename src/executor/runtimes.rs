@@ -127,10 +127,13 @@ impl ScriptExecutor {
         let bytes = match module {
             ModuleSource::Bytes(bytes) => Bytes::from(bytes),
             ModuleSource::Path(path) => {
-                let unavailable = |error: io::Error| Error::RuntimeUnavailable {
-                    runtime: name.to_owned(),
-                    path: path.display().to_string(),
-                    reason: error.to_string(),
+                let unavailable = |error: io::Error| {
+                    let exhausted = Error::exhausted("to read a file", &error);
+                    exhausted.unwrap_or_else(|| Error::RuntimeUnavailable {
+                        runtime: name.to_owned(),
+                        path: path.display().to_string(),
+                        reason: error.to_string(),
+                    })
                 };
                 let mut file = RegularFile::open(&path).map_err(unavailable)?;
                 check_size(name, file.identity.size, most)?;

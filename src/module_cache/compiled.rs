@@ -115,9 +115,12 @@ pub(super) fn ready(
     bytes: u64,
     deserialize: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Code>,
 ) -> Result<CompiledRuntime> {
-    let invalid = |error: wasmtime::Error| module_invalid(name, format!("{error:#}"));
+    let exhausted = |error: &wasmtime::Error| Error::exhausted_in("to load compiled code", error);
+    let invalid =
+        |error: wasmtime::Error| exhausted(&error).unwrap_or_else(|| module_invalid(name, format!("{error:#}")));
     let (code, target, stacks) = match deserialize(&pool.target.engine) {
         Ok(code) => (code, &pool.target, pool.stacks),
+        Err(error) if exhausted(&error).is_some() => return Err(invalid(error)),
         Err(error) => match pool.roomy()? {
             Some(roomy) => (deserialize(&roomy.engine).map_err(invalid)?, roomy, Stacks::Own),
             None => return Err(invalid(error)),
@@ -153,6 +156,9 @@ fn runnable_module(name: &str, target: &'static Target, module: Module) -> Resul
 }
 
 fn unmet_import(name: &str, error: &wasmtime::Error) -> Error {
+    if let Some(exhausted) = Error::exhausted_in("to link a module", error) {
+        return exhausted;
+    }
     let import =
         error.downcast_ref::<UnknownImportError>().map(|e| format!("{}.{}", quoted(e.module()), quoted(e.name())));
     let message = match &import {

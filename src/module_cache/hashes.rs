@@ -92,5 +92,9 @@ pub(crate) fn check_size(name: &str, bytes: u64, module_bytes: u64) -> Result<()
 }
 
 pub(crate) fn unavailable(name: &str, path: &Contained, error: &io::Error) -> Error {
-    Error::RuntimeUnavailable { runtime: name.to_owned(), path: path.to_string(), reason: error.to_string() }
+    Error::exhausted("to read a runtime's file", error).unwrap_or_else(|| Error::RuntimeUnavailable {
+        runtime: name.to_owned(),
+        path: path.to_string(),
+        reason: error.to_string(),
+    })
 }

@@ -1,5 +1,6 @@
 //! How much memory a guest may have: its memories, its tables and its garbage-collected heap.
 
+use crate::error::Error;
 use crate::totals::TotalMemory;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
@@ -15,6 +16,8 @@ pub(crate) struct Limiter {
     pub peak: usize,
     /// The limit at which it was refused last.
     pub refused: Option<Refused>,
+    /// Whether the system had no memory for what it may have.
+    pub is_out_of_memory: bool,
 }
 
 /// The garbage-collected heap of a guest that has one. wasmtime does not tell which memory grows, but it makes the heap before
@@ -55,7 +58,16 @@ pub(crate) const INSTANCES: usize = 64;
 impl Limiter {
     pub fn new(memory_bytes: u64, all_guests: Option<Arc<TotalMemory>>) -> Self {
         let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
-        Limiter { memory_bytes, memory: 0, heap: None, table_elements: 0, all_guests, peak: 0, refused: None }
+        Limiter {
+            memory_bytes,
+            memory: 0,
+            heap: None,
+            table_elements: 0,
+            all_guests,
+            peak: 0,
+            refused: None,
+            is_out_of_memory: false,
+        }
     }
 
     /// Expects a garbage-collected heap beside the guest's memories.
@@ -155,6 +167,11 @@ impl ResourceLimiter for Limiter {
         }
         self.table_elements = total;
         Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.is_out_of_memory |= Error::exhausted_in("", &error).is_some();
+        Ok(())
     }
 
     fn instances(&self) -> usize {

@@ -110,7 +110,7 @@ fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> R
         }
     });
     if let Some(fuel) = store.data().fuel {
-        store.set_fuel(fuel).map_err(Error::internal)?;
+        store.set_fuel(fuel).map_err(|error| Error::of_wasmtime("to count fuel", error))?;
     }
     Ok(store)
 }
@@ -138,6 +138,8 @@ fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) ->
             } else if is_out_of_heap(&error) {
                 sandbox.limiter.is_out_of_heap();
                 trapped(&error)
+            } else if let Some(error) = Error::exhausted_in("to run a guest", &error) {
+                return Err(error);
             } else if was_not_made(&error, &sandbox) {
                 let message = printable(&error.root_cause().to_string()).into_owned();
                 return Err(Error::ModuleInvalid { runtime: sandbox.entry.name.clone(), message, import: None });
@@ -146,6 +148,9 @@ fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) ->
             }
         }
     };
+    if sandbox.limiter.is_out_of_memory && matches!(ending, Ending::Trap { .. }) {
+        return Err(Error::no_memory("a guest"));
+    }
     let (memory_bytes, refused) = (sandbox.limiter.peak as u64, sandbox.limiter.refused);
     let (stdout, stderr) = sandbox.stdio.into_captured();
     let fuel = fuel.zip(left).map(|(given, left)| given - left);

@@ -191,7 +191,7 @@ pub(super) fn fd_write(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, 
         guest.sandbox.spend(len as usize)?;
         match stream {
             Stream::Stderr => guest.sandbox.stdio.write_stderr(bytes),
-            _ => guest.sandbox.stdio.write_stdout(bytes).map_err(|e| Failure::Stop(e.into()))?,
+            _ => guest.sandbox.stdio.write_stdout(bytes).map_err(Failure::Stop)?,
         }
     }
     guest.write(written, &total.to_le_bytes())

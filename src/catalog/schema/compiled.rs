@@ -10,6 +10,7 @@ use crate::jobs::Deadline;
 use crate::lanes::Lane;
 use crate::memory;
 use crate::protocol::unique;
+use crate::threads;
 use crate::waiting::until;
 use boon::{Compiler, SchemaIndex, Schemas, UrlLoader};
 use serde_json::Value;
@@ -32,6 +33,7 @@ const MOST_OBJECTS: usize = 5000;
 const LEVEL: usize = 8 << 10;
 /// What a check may have of its caller's stack, and of that of a thread for checks that go deeper.
 const OF_THE_CALLER: usize = 4 << 20;
+const OF_A_LANE: usize = 16 << 20;
 const LARGEST_STACK: usize = 128 << 20;
 /// What a worker does of a check at once, about a millisecond: it has other calls to run.
 const BRIEF: u64 = 100_000;
@@ -119,18 +121,28 @@ impl ConfigSchema {
 
     /// The same check on a thread that has the stack and the time for it, in the executor's turn.
     async fn elsewhere(self: &Arc<Self>, tenant: Tenant, config: &str, deadline: &Deadline) -> Result<Checked> {
-        static CHECKS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-schema", LARGEST_STACK, 4, 2));
+        static CHECKS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-schema", OF_A_LANE, 4, 2));
         let (answer, answered) = oneshot::channel();
         let (schema, config, its_deadline) = (self.clone(), config.to_owned(), deadline.clone());
         let work = move || {
             if !answer.is_closed() {
                 // Unless the call ends meanwhile.
-                let _ = answer.send(schema.failures(&config, &its_deadline, LARGEST_STACK, u64::MAX));
+                let _ = answer.send(schema.failures_however_deep(&config, &its_deadline));
             }
         };
         CHECKS.submit(tenant, work).map_err(|(error, _)| error)?;
         let checked = until(deadline, answered).await.map_err(|stop| deadline.error(stop, Phase::Config))?;
         checked.unwrap_or_else(|_| Err(Error::internal("a check was lost")))
+    }
+
+    /// What a thread of the lane finds, or another one with the largest stack.
+    fn failures_however_deep(&self, config: &str, deadline: &Deadline) -> Result<Checked> {
+        match self.failures(config, deadline, OF_A_LANE, u64::MAX)? {
+            Err(Unfinished::TooDeep) => threads::with_stack("arawn-schema", LARGEST_STACK, || {
+                self.failures(config, deadline, LARGEST_STACK, u64::MAX)
+            }),
+            done => Ok(done),
+        }
     }
 
     /// Tells everything in a config that the schema does not allow.

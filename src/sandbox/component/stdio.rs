@@ -85,7 +85,7 @@ impl OutputStream for Pipe {
         let mut stdio = lock(&self.stdio);
         match self.stream {
             Stream::Stderr => stdio.write_stderr(&bytes),
-            _ => stdio.write_stdout(&bytes).map_err(|too_large| StreamError::Trap(too_large.into()))?,
+            _ => stdio.write_stdout(&bytes).map_err(StreamError::Trap)?,
         }
         Ok(())
     }
