@@ -67,7 +67,7 @@ fn catalog() -> Catalog {
 /// the clock's granularity is hashed anew for each.
 fn warm(catalog: &Catalog) -> String {
     static ONCE: Once = Once::new();
-    let id = executor_of(&catalog);
+    let id = executor_of(catalog);
     std::thread::sleep(Duration::from_millis(60));
     ONCE.call_once(|| {
         for runtime in ["loop", "start", "sleep", "nap", "passthrough"] {
