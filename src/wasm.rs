@@ -7,7 +7,8 @@
 //! 1. The walk is linear in the file. What is read twice is read a fixed number of times.
 //! 2. It recurses for nested component types alone, at most `type_depth` deep.
 //! 3. It keeps a few bytes for each type, function and item of a component that it has read; no count that a file claims is
-//!    allocated for. The frames of one function are kept up to `block_depth`.
+//!    allocated for. The frames of one function are kept up to `block_depth`, and 12 bytes for each of its blocks, branches
+//!    and accesses to locals.
 //! 4. What it cannot read it refuses, with wasmparser's message: nothing reaches the compiler uncounted.
 
 #[cfg(feature = "compiler")]
