@@ -84,10 +84,10 @@
 //
 // What a module is made of is looked at before it is compiled. A file that has more of something than the compiler can bear,
 // such as loops in one function or types inside each other, is refused with "module_invalid"; the text names the limit, how
-// many there are and how many there may be. The limits are four times and more what the largest programs have; their table
-// is src/wasm/shape/limits.rs. Refused too, with what to build in another way, are threads (build without -pthread and
-// -matomics, for wasm32-wasip1) and exceptions in their old encoding (build with -mllvm -wasm-use-legacy-eh=false, or
-// convert the file with "wasm-opt --translate-to-exnref").
+// many there are and how many there may be. The limits are two and a half times and more what the largest programs have, most
+// of them far more; their table is src/wasm/shape/limits.rs. Refused too, with what to build in another way, are threads
+// (build without -pthread and -matomics, for wasm32-wasip1) and exceptions in their old encoding (build with
+// -mllvm -wasm-use-legacy-eh=false, or convert the file with "wasm-opt --translate-to-exnref").
 //
 // ERROR CODES
 //
@@ -217,12 +217,13 @@ char *arawn_configure(const char *options_json);
 //                                   those above may be tighter in a request, the others are the executor's alone:
 //    "calls": 64,                   calls that run at once; more wait within their deadline; without it, half of
 //                                   pool_slots, so that calls of other executors find a slot
-//    "cpu_ms_per_s": null,          processor time of all guests together, in ms for each second, 1 to 1000000, counted
-//                                   by ticks of 2 ms; what a second brings can be saved. Once it is used up, a submitted
-//                                   call waits and another one is refused as "overloaded", both before their guest
-//                                   begins; no guest is stopped for it; null: not counted
+//    "cpu_ms_per_s": null,          processor time of all guests together, in ms for each second, 1 to 1000000; what a
+//                                   second brings can be saved. Once it is used up, a submitted call waits and another
+//                                   one is refused as "overloaded", both before their guest begins; no guest is stopped
+//                                   for it; null: not counted
 //    "memory_total_bytes": null,    the memories of all guests that run at once; null: no limit but each guest's own
-//    "reply_bytes": 268435456},     replies that were not polled; beyond, arawn_submit answers "overloaded"
+//    "reply_bytes": 268435456},     replies that were not polled; beyond, arawn_submit answers "overloaded", and calls
+//                                   that were submitted before wait to begin
 //  "capabilities": {                what guests may reach; nothing is granted that does not stand here
 //    "dirs": [{"host": "data",      a directory that exists; guests see the one that is there now, whatever takes its
 //                                   place later; not /, nor one that is, holds or lies in a catalog or a cache that

@@ -81,7 +81,7 @@ pub struct Limits {
     pub fuel: Option<u64>,
     /// How many calls of the executor run at once; `null` stands for half of `pool_slots`. More wait within their deadline.
     pub calls: Option<u64>,
-    /// Processor time of all guests together, in milliseconds for each second, counted by ticks of 2 ms; at most 1,000,000.
+    /// Processor time of all guests together, in milliseconds for each second; at most 1,000,000.
     /// Once it is used up, a submitted call waits for its guest to begin, and a direct one is refused. `null` does not count it.
     pub cpu_ms_per_s: Option<u64>,
     /// The memories of all guests that run at once, in bytes; `null` sets no limit.

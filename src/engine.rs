@@ -7,7 +7,6 @@ mod spec;
 mod ticker;
 
 pub(crate) use profile::{Demands, Imports, Metering, Pool, Profile, Stacks, Target};
-pub(crate) use ticker::TICK;
 
 use crate::config::Options;
 use crate::error::{Error, Phase, Result};

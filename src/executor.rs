@@ -109,7 +109,7 @@ impl ScriptExecutor {
             http,
             deterministic: config.deterministic,
             functions,
-            cpu: limits.cpu_ms_per_s.map(|ms_per_s| CpuTime::new(ms_per_s, Instant::now())),
+            cpu: limits.cpu_ms_per_s.map(|ms_per_s| Arc::new(CpuTime::new(ms_per_s, Instant::now()))),
             memory: limits.memory_total_bytes.map(|bytes| Arc::new(TotalMemory::new(bytes))),
         };
         let engine = engine::engine(if policy.lets_wait() { Stacks::Own } else { Stacks::None })?;
@@ -260,7 +260,7 @@ impl ScriptExecutor {
         };
         // A clock is not free: one time will do where nothing waits, and none where there is no file to look at either.
         let is_at_hand = prepared.tier == Tier::Memory && entry.path().is_none();
-        let (slots, loaded, queued) = match self.free_slots(shard)? {
+        let (slots, loaded, queued) = match self.free_slots(shard, deadline.is_submitted())? {
             Some(slots) => {
                 let now = if is_at_hand { taken_up } else { Instant::now() };
                 (slots, now, now)
@@ -308,8 +308,8 @@ impl ScriptExecutor {
     }
 
     /// The right to an instance, if the call need not wait for it.
-    fn free_slots(&self, shard: Shard) -> Result<Option<CallSlots<'_>>> {
-        if self.policy.cpu.is_some() {
+    fn free_slots(&self, shard: Shard, is_submitted: bool) -> Result<Option<CallSlots<'_>>> {
+        if self.policy.cpu.is_some() || is_submitted && self.has_too_many_replies() {
             return Ok(None);
         }
         let Some(own) = Slots::take_free(&self.calls, shard) else { return Ok(None) };
@@ -331,7 +331,18 @@ impl ScriptExecutor {
             let ms_per_s = self.limits.cpu_ms_per_s.unwrap_or_default();
             waited.map_err(|stop| self.overloaded(stop, deadline, "cpu_ms_per_s", ms_per_s))?;
         }
+        while deadline.is_submitted() && self.has_too_many_replies() {
+            /// How often a call looks whether somebody has polled.
+            const LOOK: Duration = Duration::from_millis(5);
+            let waited = until(deadline, sleep_until(Instant::now() + LOOK)).await;
+            waited.map_err(|stop| self.overloaded(stop, deadline, "reply_bytes", self.limits.reply_bytes))?;
+        }
         Ok((self.engine.slot(self.policy.tenant, deadline).await?, own))
+    }
+
+    /// Whether replies wait to be polled that are more than may wait: what runs then adds to them.
+    fn has_too_many_replies(&self) -> bool {
+        self.jobs.reply_bytes() > self.limits.reply_bytes
     }
 
     /// When a guest may begin, if the processor time is used up; a call that somebody waits for is refused then.

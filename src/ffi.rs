@@ -79,12 +79,13 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 ///                                   those above may be tighter in a request, the others are the executor's alone:
 ///    "calls": 64,                   calls that run at once; more wait within their deadline; without it, half of
 ///                                   pool_slots, so that calls of other executors find a slot
-///    "cpu_ms_per_s": null,          processor time of all guests together, in ms for each second, 1 to 1000000, counted
-///                                   by ticks of 2 ms; what a second brings can be saved. Once it is used up, a submitted
-///                                   call waits and another one is refused as "overloaded", both before their guest
-///                                   begins; no guest is stopped for it; null: not counted
+///    "cpu_ms_per_s": null,          processor time of all guests together, in ms for each second, 1 to 1000000; what a
+///                                   second brings can be saved. Once it is used up, a submitted call waits and another
+///                                   one is refused as "overloaded", both before their guest begins; no guest is stopped
+///                                   for it; null: not counted
 ///    "memory_total_bytes": null,    the memories of all guests that run at once; null: no limit but each guest's own
-///    "reply_bytes": 268435456},     replies that were not polled; beyond, arawn_submit answers "overloaded"
+///    "reply_bytes": 268435456},     replies that were not polled; beyond, arawn_submit answers "overloaded", and calls
+///                                   that were submitted before wait to begin
 ///  "capabilities": {                what guests may reach; nothing is granted that does not stand here
 ///    "dirs": [{"host": "data",      a directory that exists; guests see the one that is there now, whatever takes its
 ///                                   place later; not /, nor one that is, holds or lies in a catalog or a cache that

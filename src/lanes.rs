@@ -42,7 +42,8 @@ impl Lane {
     /// Has something done for an executor, in its turn; gives it back where there is no thread and none can be started.
     pub fn submit<F: FnOnce() + Send + 'static>(&'static self, tenant: Tenant, work: F) -> Result<(), (Error, F)> {
         let mut state = self.state();
-        if state.idle == 0 && state.threads < self.most {
+        // A thread that was woken for what waits is idle until it has run.
+        if state.waiting.len() >= state.idle && state.threads < self.most {
             match threads::spawn_with_stack(self.name, self.stack_bytes, || self.work()) {
                 Ok(_) => state.threads += 1,
                 // Fewer will do.
@@ -160,6 +161,24 @@ mod tests {
         submit(lane, other, move || done.send(()).unwrap());
         told.recv().unwrap();
         (0..10).for_each(|_| go.send(()).unwrap());
+    }
+
+    #[test]
+    fn a_thread_that_is_woken_for_one_piece_of_work_is_not_there_for_the_next() {
+        let (hanging, other) = (Tenant::new(), Tenant::new());
+        let lane = lane(3, 2);
+        let (done, told) = mpsc::channel();
+        let first = done.clone();
+        submit(lane, hanging, move || first.send(()).unwrap());
+        told.recv().unwrap();
+        while lane.state().idle == 0 {
+            std::thread::yield_now();
+        }
+        let (go, gate) = mpsc::channel::<()>();
+        submit(lane, hanging, move || gate.recv().unwrap());
+        submit(lane, other, move || done.send(()).unwrap());
+        told.recv().unwrap();
+        go.send(()).unwrap();
     }
 
     #[test]

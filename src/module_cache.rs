@@ -1,6 +1,7 @@
 //! Compiled modules, shared by the whole process: memory first, then disk, then the compiler.
 
 mod compiled;
+mod failures;
 mod hashes;
 mod loads;
 mod memory;
@@ -24,6 +25,7 @@ use crate::jobs::Deadline;
 use crate::shared::{Shard, Share, Shared};
 use bytes::Bytes;
 use compiled::ready;
+use failures::Failures;
 use hashes::{Hashed, Hashes};
 use loads::{LOOKUPS, Load, LoadKey, Loads, Module, Outcome, Size};
 use memory::Memory;
@@ -80,6 +82,7 @@ pub(crate) struct Prepared {
 #[derive(Default)]
 pub(crate) struct ModuleCache {
     memory: Memory,
+    failures: Failures,
     loads: Loads,
     hashes: Hashes,
     pub counters: Counters,
@@ -320,6 +323,9 @@ impl ModuleCache {
             let compiled = ready(&request.name, pool, sha, other.bytes, deserialize)?;
             return obtained(self.keep(engine, key, compiled), Tier::Memory, None);
         }
+        if let Some(error) = self.failures.get(&key) {
+            return Err(error);
+        }
         let Some(compiler) = compiler else { return Ok(Some(Step::NotCompiled(Size::of(wasm.len())))) };
         let bytes = match wasm {
             Wasm::Read(bytes) => bytes,
@@ -331,7 +337,8 @@ impl ModuleCache {
                 &Cow::Owned(bytes)
             }
         };
-        let (compiled, artifact) = self.compile(request, profile, sha, bytes, compiler)?;
+        let compiled = self.compile(request, profile, sha, bytes, compiler);
+        let (compiled, artifact) = compiled.inspect_err(|error| self.failures.note(key, error))?;
         obtained(self.keep(engine, key, compiled), Tier::Compiled, Some(artifact))
     }
 

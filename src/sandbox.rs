@@ -69,7 +69,7 @@ pub(crate) struct Policy {
     pub deterministic: Option<Deterministic>,
     pub functions: Arc<HostFunctions>,
     /// What its guests may use together.
-    pub cpu: Option<CpuTime>,
+    pub cpu: Option<Arc<CpuTime>>,
     pub memory: Option<Arc<TotalMemory>>,
 }
 

@@ -1,5 +1,6 @@
 //! What all guests of one executor may use together: processor time and memory.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,6 +11,17 @@ use std::time::{Duration, Instant};
 pub(crate) struct CpuTime {
     ms_per_s: u64,
     bucket: Mutex<Bucket>,
+}
+
+thread_local! {
+    /// Up to when this thread's processor time is charged, while it does work of a guest's.
+    static COUNTED: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
+/// The processor time that this thread has used.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 #[derive(Debug)]
@@ -28,8 +40,25 @@ impl CpuTime {
         self.ms_per_s
     }
 
-    /// Notes what a guest has used.
-    pub fn charge(&self, used: Duration, now: Instant) {
+    /// Does something of a guest's, and charges the processor time that it takes on this thread.
+    pub fn metered<T>(&self, work: impl FnOnce() -> T) -> T {
+        let before = COUNTED.replace(Some(thread_time()));
+        let done = work();
+        self.count();
+        COUNTED.set(before);
+        done
+    }
+
+    /// Charges what the work that is being done has taken since this was asked last.
+    pub fn count(&self) {
+        if let Some(before) = COUNTED.get() {
+            let now = thread_time();
+            self.charge(now.saturating_sub(before), Instant::now());
+            COUNTED.set(Some(now));
+        }
+    }
+
+    fn charge(&self, used: Duration, now: Instant) {
         let mut bucket = self.filled(now);
         bucket.left_ns = bucket.left_ns.saturating_sub(in_ns(used));
     }
@@ -98,6 +127,22 @@ mod tests {
         let next = cpu.next(now).map(|next| next.duration_since(now));
         assert!(next.is_some_and(|wait| wait > 500 * MS && wait < 501 * MS), "{next:?}");
         assert!(cpu.next(now + 499 * MS).is_some() && cpu.next(now + 501 * MS).is_none());
+    }
+
+    #[test]
+    fn what_is_charged_is_the_time_of_the_processor() {
+        let cpu = CpuTime::new(1000, Instant::now());
+        let left = |cpu: &CpuTime| cpu.bucket.lock().map(|bucket| bucket.left_ns).unwrap_or_default();
+        cpu.metered(|| std::thread::sleep(50 * MS));
+        assert!(left(&cpu) > in_ns(990 * MS), "sleeping takes none");
+        let begun = thread_time();
+        let before = left(&cpu);
+        cpu.metered(|| while thread_time() - begun < 20 * MS {});
+        // While it computed, time went on and filled the bucket again.
+        assert!(left(&cpu) <= before.max(in_ns(999 * MS)), "{} of {before}", left(&cpu));
+        let now = Instant::now();
+        cpu.charge(20 * MS, now);
+        assert!(left(&cpu) <= in_ns(980 * MS));
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn guests_that_have_used_up_their_processor_time_are_not_stopped_and_the_next_wa
     let reply = execute(&json!({"executor": free, "runtime": "passthrough"}));
     assert_eq!(reply["status"], "ok", "others have their own time: {reply}");
     assert_eq!(ended(&id, &job)["status"], "ok");
-    assert_eq!(execute(&json!({"executor": id, "runtime": "passthrough"}))["status"], "ok");
+    until("there is time again", || execute(&json!({"executor": id, "runtime": "passthrough"}))["status"] == "ok");
 }
 
 #[test]
@@ -263,4 +263,39 @@ fn a_module_that_nobody_waits_for_is_not_compiled_in_its_turn() {
     let other = Catalog::new().with("last", &large(30_000));
     assert_eq!(execute(&json!({"executor": other.executor(), "runtime": "last"}))["status"], "ok");
     assert_eq!(compiles(), before + processors as u64 + 1);
+}
+
+/// A host call that takes long between two looks at the deadline counts for what it takes.
+#[test]
+fn processor_time_is_counted_in_host_calls_too() {
+    let _alone = alone();
+    let random = r#"(module (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+        (memory (export "memory") 513)
+        (func (export "_start") (loop $more (drop (call $random (i32.const 0) (i32.const 33554432))) (br $more))))"#;
+    let catalog = Catalog::new().with("random", random);
+    let id = catalog.executor_with(json!({"limits": {"cpu_ms_per_s": 100}}));
+    load(&catalog.executor(), "random");
+    let reply = execute(&json!({"executor": id, "runtime": "random", "limits": {"timeout_ms": 400}}));
+    assert_error(&reply, "timeout");
+    // It took four times what there is, so that the next one is refused, and for seconds.
+    assert_eq!(execute(&json!({"executor": id, "runtime": "random"}))["details"], json!({"cpu_ms_per_s": 100}));
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(execute(&json!({"executor": id, "runtime": "random"}))["details"], json!({"cpu_ms_per_s": 100}));
+}
+
+#[test]
+fn a_module_that_cannot_be_compiled_is_compiled_once() {
+    let _alone = alone();
+    // Valid but for its last function, so that it takes a compiler to see it.
+    let large = large(30_000).replacen("(func $put", "(func (result i32)) (func $put", 1);
+    let bytes = wat::parse_str(large).unwrap();
+    let catalog = Catalog::new().with_bytes("bad", &bytes).with_bytes("same", &bytes);
+    let compiles = || ok(arawn_stats, &json!({}))["compiles"].as_u64().unwrap();
+    let (id, before) = (catalog.executor(), compiles());
+    for name in ["bad", "same", "bad"] {
+        let reply = execute(&json!({"executor": id, "runtime": name}));
+        assert_error(&reply, "module_invalid");
+        assert_eq!(reply["details"]["runtime"], name, "{reply}");
+    }
+    assert_eq!(compiles(), before + 1);
 }

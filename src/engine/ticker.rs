@@ -9,7 +9,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 /// How often running guests look at their deadline. A deadline holds to within this and the scheduler's delay.
-pub(crate) const TICK: Duration = Duration::from_millis(2);
+const TICK: Duration = Duration::from_millis(2);
 /// Ticks without a call before the ticker goes to sleep: waking it costs a call several microseconds.
 const IDLE_TICKS: u32 = 100;
 

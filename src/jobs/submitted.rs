@@ -115,6 +115,11 @@ impl Jobs {
         if state.is_closed { Err(Error::UnknownExecutor { executor: self.executor.clone() }) } else { Ok(()) }
     }
 
+    /// Of the replies that nobody has polled.
+    pub fn reply_bytes(&self) -> u64 {
+        self.lock().reply_bytes
+    }
+
     /// Sets a reserved call going.
     pub fn start(&self, name: &Arc<str>, task: Arc<Task>) {
         if let Some(job) = self.lock().named.get_mut(name) {

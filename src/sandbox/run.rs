@@ -4,16 +4,16 @@ use super::backtrace;
 use super::wasi::Exit;
 use super::{OutputTooLarge, Refused, Sandbox};
 use crate::catalog::RuntimeEntry;
-use crate::engine::{self, Engine, Imports, Stacks, TICK};
+use crate::engine::{self, Engine, Imports, Stacks};
 use crate::error::{Error, Phase, Result, printable};
 use crate::jobs::Stop;
 use crate::module_cache::{CompiledRuntime, Runnable, RunnableModule};
+use crate::totals::CpuTime;
 use crate::waiting::until;
 use crate::workers;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Instant;
 use wasmtime::{
     Extern, Func, GcHeapOutOfMemory, Instance, Store, ThrownException, Trap, UpdateDeadline, WasmBacktrace,
 };
@@ -56,7 +56,8 @@ pub(crate) fn run<'a>(
     match &compiled.runnable {
         // A collection gives way on a stack of its own alone.
         Runnable::Module(module) if stacks == Stacks::None && !compiled.heap => {
-            let ended = guest(module, &mut store);
+            let metered_by = counting(&store);
+            let ended = metered(metered_by.as_deref(), || guest(module, &mut store));
             captured(store, Ok(ended)).map(Run::Ended)
         }
         _ => Ok(Run::Waits(Box::pin(run_on_its_own_stack(compiled, store, slots)))),
@@ -68,18 +69,19 @@ async fn run_on_its_own_stack(
     mut store: Store<Sandbox>,
     _slots: impl Send,
 ) -> Result<Captured> {
-    let deadline = store.data().deadline.clone();
+    let (deadline, cpu) = (store.data().deadline.clone(), counting(&store));
+    let cpu = cpu.as_deref();
     let waits = compiled.is_component() || store.data().has_files();
     let threads = engine::existing().filter(|_| waits).map(Engine::io_threads).transpose()?;
     let ended = match &compiled.runnable {
         Runnable::Module(module) => {
             let guest = pin!(guest_on_its_own_stack(module, &mut store));
-            until(&deadline, among(threads, guest)).await
+            until(&deadline, among(threads, cpu, guest)).await
         }
         #[cfg(feature = "components")]
         Runnable::Component(command) => {
             let guest = pin!(super::component::guest(command, &mut store));
-            until(&deadline, among(threads, guest)).await
+            until(&deadline, among(threads, cpu, guest)).await
         }
     };
     let _entered = threads.map(|threads| threads.enter());
@@ -101,7 +103,7 @@ fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> R
     store.epoch_deadline_callback(|store| {
         let Sandbox { deadline, policy, .. } = store.data();
         if let Some(cpu) = &policy.cpu {
-            cpu.charge(TICK, Instant::now());
+            cpu.count();
         }
         match deadline.patience() {
             Ok(_) if deadline.is_submitted() && workers::others_wait() => Ok(UpdateDeadline::Yield(1)),
@@ -184,13 +186,30 @@ fn start_of(module: &RunnableModule, instance: &Instance, store: &mut Store<Sand
 }
 
 /// Polls a future where wasmtime-wasi finds the threads for its system calls.
-async fn among<T>(threads: Option<&tokio::runtime::Runtime>, future: impl Future<Output = T>) -> T {
+async fn among<T>(
+    threads: Option<&tokio::runtime::Runtime>,
+    cpu: Option<&CpuTime>,
+    future: impl Future<Output = T>,
+) -> T {
     let mut future = pin!(future);
     poll_fn(|context| {
         let _entered = threads.map(|threads| threads.enter());
-        future.as_mut().poll(context)
+        metered(cpu, || future.as_mut().poll(context))
     })
     .await
+}
+
+/// What a guest's processor time is charged to, where that is limited.
+fn counting(store: &Store<Sandbox>) -> Option<Arc<CpuTime>> {
+    store.data().policy.cpu.clone()
+}
+
+/// Does something of a guest's, and counts its processor time where that is limited.
+fn metered<T>(cpu: Option<&CpuTime>, work: impl FnOnce() -> T) -> T {
+    match cpu {
+        Some(cpu) => cpu.metered(work),
+        None => work(),
+    }
 }
 
 /// Whether there was no instance to trap: a component may have more instances, tables or memories than one guest may, which
