@@ -149,7 +149,10 @@ impl Registry {
     /// Opens what an executor's `capabilities.dirs` name.
     pub fn grants(&mut self, dirs: &[GrantedDir]) -> Result<Vec<Grant>> {
         let changes = Arc::default();
-        dirs.iter().enumerate().map(|(index, config)| self.grant(index, config, &changes)).collect()
+        let opened = dirs.iter().enumerate().map(|(index, config)| self.grant(index, config, &changes));
+        let grants = opened.collect::<Result<Vec<_>>>()?;
+        check_counts(&grants)?;
+        Ok(grants)
     }
 
     /// Opens what stands at `capabilities.dirs[index]`.
@@ -276,6 +279,36 @@ impl Registry {
             None => Ok(()),
         }
     }
+}
+
+/// Refuses grants that overlap where guests may write both and one is bounded: what they add by the other would not count.
+fn check_counts(grants: &[Grant]) -> Result<()> {
+    let is_bounded = |index: usize| grants[index].quota.is_some();
+    let written = grants.iter().enumerate().filter(|(_, grant)| grant.write());
+    let mut at: HashMap<&Place, Vec<usize>> = HashMap::new();
+    for (index, grant) in written.clone() {
+        grant.directory.line().own.iter().for_each(|place| at.entry(place).or_default().push(index));
+    }
+    for (index, grant) in written {
+        let line = grant.directory.line();
+        let mut around = line.own.iter().chain(&line.above).filter_map(|place| at.get(place)).flatten().copied();
+        if let Some(other) = around.find(|other| *other != index && (is_bounded(index) || is_bounded(*other))) {
+            let (first, last) = (index.min(other), index.max(other));
+            let (bounded, other) = if is_bounded(first) { (first, last) } else { (last, first) };
+            return Err(counted_twice(grants, bounded, other));
+        }
+    }
+    Ok(())
+}
+
+fn counted_twice(grants: &[Grant], bounded: usize, other: usize) -> Error {
+    let [line, other_line] = [bounded, other].map(|index| grants[index].directory.line());
+    let relation = line.relation(other_line).unwrap_or(Relation::Is);
+    let (path, other_path) = (line.path.display(), other_line.path.display());
+    let message = format!(
+        "{path} {relation} {other_path}, which guests may write by capabilities.dirs[{other}] without this count"
+    );
+    Error::InvalidConfig { path: format!("capabilities.dirs[{bounded}].bytes"), message }
 }
 
 /// Whether guests may move the directory at this line.

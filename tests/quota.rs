@@ -14,7 +14,9 @@ use std::fs;
 use std::path::Path;
 
 const EXIST: u64 = 20;
+const NOENT: u64 = 44;
 const NOSPC: u64 = 51;
+const NOTDIR: u64 = 54;
 const XDEV: u64 = 75;
 
 /// What each entry counts.
@@ -206,37 +208,53 @@ fn what_is_cut_when_it_is_opened_or_replaced_is_given_back() {
     }
 }
 
+/// As between two file systems.
 #[test]
-fn what_moves_between_two_grants_is_charged_to_the_one_and_given_back_to_the_other() {
+fn nothing_moves_or_is_linked_between_grants_that_count_apart() {
     for setup in setups() {
-        let id = granting(&setup, &[("a", json!(2 * ENTRY)), ("b", json!(2 * ENTRY)), ("free", Value::Null)]);
+        let room = json!(3 * ENTRY);
+        let id =
+            granting(&setup, &[("a", room.clone()), ("b", room), ("free", Value::Null), ("free too", Value::Null)]);
         let new = json!({"create": true, "write": true});
+        for (from, to) in [(3, 4), (3, 5), (5, 3)] {
+            assert_answers(
+                &id,
+                &[
+                    (0, json!(["path_open", from, "f", new])),
+                    (XDEV, json!(["path_link", from, 0, "f", to, "g"])),
+                    (XDEV, json!(["path_rename", from, "f", to, "g"])),
+                    (0, json!(["fd_close", 7])),
+                    (XDEV, json!(["path_rename", from, "f", to, "g"])),
+                    (0, json!(["path_symlink", "f", from, "s"])),
+                    (XDEV, json!(["path_rename", from, "s", to, "s"])),
+                    (XDEV, json!(["path_link", from, 0, "s", to, "s"])),
+                    (0, json!(["path_create_directory", from, "d"])),
+                    (XDEV, json!(["path_rename", from, "d", to, "d"])),
+                    (0, json!(["path_rename", from, "f", from, "d/f"])),
+                    (0, json!(["path_unlink_file", from, "d/f"])),
+                    (0, json!(["path_unlink_file", from, "s"])),
+                    (0, json!(["path_remove_directory", from, "d"])),
+                ],
+            );
+        }
+        // Nothing counts in either of these.
         assert_answers(
             &id,
             &[
-                (0, json!(["path_open", 3, "f", new])),
-                (0, json!(["fd_write", 6, text(4096)])),
-                // An open file is copied, as between two disks, and so is a directory.
-                (XDEV, json!(["path_rename", 3, "f", 4, "f"])),
-                (0, json!(["fd_close", 6])),
-                (0, json!(["path_create_directory", 4, "d"])),
-                (XDEV, json!(["path_rename", 4, "d", 5, "d"])),
-                (NOSPC, json!(["path_rename", 3, "f", 4, "f"])),
-                (0, json!(["path_remove_directory", 4, "d"])),
-                (0, json!(["path_rename", 3, "f", 4, "f"])),
-                (NOSPC, json!(["path_create_directory", 4, "d"])),
-                (0, json!(["path_create_directory", 3, "d"])),
-                (0, json!(["path_create_directory", 3, "e"])),
-                (NOSPC, json!(["path_create_directory", 3, "g"])),
-                (0, json!(["path_rename", 4, "f", 5, "f"])),
-                (0, json!(["path_create_directory", 4, "d"])),
-                (NOSPC, json!(["path_rename", 5, "f", 4, "f"])),
-                (0, json!(["path_rename", 5, "f", 5, "g"])),
+                (0, json!(["path_open", 5, "f", new])),
+                (0, json!(["path_link", 5, 0, "f", 6, "g"])),
+                (0, json!(["path_rename", 5, "f", 6, "f"])),
             ],
         );
+        // What was tried has not changed the counts.
+        for fd in [3, 4] {
+            let make = |name: &str| json!(["path_create_directory", fd, name]);
+            assert_answers(&id, &[(0, make("1")), (0, make("2")), (0, make("3")), (NOSPC, make("4"))]);
+        }
     }
 }
 
+/// The host's link: guests make none.
 #[test]
 fn a_file_with_names_in_two_grants_counts_where_it_was_written() {
     for setup in setups() {
@@ -246,10 +264,15 @@ fn a_file_with_names_in_two_grants_counts_where_it_was_written() {
             &[
                 (0, json!(["path_open", 3, "f", {"create": true, "write": true}])),
                 (0, json!(["fd_write", 5, text(4096)])),
-                (0, json!(["fd_close", 5])),
-                (0, json!(["path_link", 3, 0, "f", 4, "g"])),
+            ],
+        );
+        fs::hard_link(setup.path("a/f"), setup.path("b/g")).unwrap();
+        assert_answers(
+            &id,
+            &[
                 (0, json!(["path_create_directory", 4, "d"])),
-                (NOSPC, json!(["path_create_directory", 4, "e"])),
+                (0, json!(["path_create_directory", 4, "e"])),
+                (NOSPC, json!(["path_create_directory", 4, "h"])),
                 // Its content stays, by the other name.
                 (0, json!(["path_unlink_file", 3, "f"])),
                 (0, json!(["path_create_directory", 3, "d"])),
@@ -260,22 +283,96 @@ fn a_file_with_names_in_two_grants_counts_where_it_was_written() {
     }
 }
 
+/// Only a directory is renamed to a name that ends with a slash, and nothing is replaced that is not given back.
 #[test]
-fn two_grants_of_one_directory_count_apart() {
+fn a_file_gets_no_name_that_ends_with_a_slash() {
     for setup in setups() {
-        let id = granting(&setup, &[("rw", json!(ENTRY)), ("rw", json!(2 * ENTRY))]);
-        assert_answers(
-            &id,
-            &[
-                (0, json!(["path_create_directory", 3, "a"])),
-                (NOSPC, json!(["path_create_directory", 3, "b"])),
-                (0, json!(["path_create_directory", 4, "b"])),
-                (0, json!(["path_create_directory", 4, "c"])),
-                (NOSPC, json!(["path_create_directory", 4, "d"])),
-            ],
-        );
-        // And so do two executors.
-        assert_eq!(errnos(&bounded(&setup, ENTRY), json!([["path_create_directory", 3, "d"]])), [0]);
+        for bytes in [json!(6 * ENTRY), Value::Null] {
+            let directory = if bytes.is_null() { "free" } else { "bounded" };
+            let id = granting(&setup, &[(directory, bytes.clone())]);
+            let new = json!({"create": true, "write": true});
+            let full = if bytes.is_null() { 0 } else { NOSPC };
+            assert_answers(
+                &id,
+                &[
+                    (0, json!(["path_create_directory", 3, "d"])),
+                    (0, json!(["path_open", 3, "d/x", new])),
+                    (0, json!(["fd_filestat_set_size", 4, 2 * ENTRY])),
+                    (0, json!(["fd_close", 4])),
+                    (0, json!(["path_open", 3, "a", new])),
+                    (0, json!(["path_symlink", "d", 3, "s"])),
+                    (NOTDIR, json!(["path_rename", 3, "a", 3, "d/x/"])),
+                    (NOTDIR, json!(["path_rename", 3, "a", 3, "new/"])),
+                    (NOTDIR, json!(["path_rename", 3, "a", 3, "d/x//"])),
+                    (NOTDIR, json!(["path_rename", 3, "s", 3, "s/"])),
+                    (NOTDIR, json!(["path_rename", 3, "d", 3, "s/"])),
+                    (NOTDIR, json!(["path_rename", 3, "d/x/", 3, "y"])),
+                    (NOENT, json!(["path_rename", 3, "none", 3, "new/"])),
+                    (0, json!(["path_rename", 3, "d", 3, "e/"])),
+                    (0, json!(["path_unlink_file", 3, "e/x"])),
+                    (0, json!(["path_create_directory", 3, "f"])),
+                    (0, json!(["path_rename", 3, "e/", 3, "f/"])),
+                    (0, json!(["path_unlink_file", 3, "a"])),
+                    (0, json!(["path_unlink_file", 3, "s"])),
+                    (0, json!(["path_remove_directory", 3, "f"])),
+                ],
+            );
+            assert_answers(
+                &id,
+                &[
+                    (0, json!(["path_open", 3, "new", new])),
+                    (0, json!(["fd_filestat_set_size", 4, 5 * ENTRY])),
+                    (full, json!(["path_create_directory", 3, "d"])),
+                    (EXIST, json!(["path_create_directory", 3, "new/"])),
+                ],
+            );
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_guests_may_write_counts_in_one_place() {
+    let setup = Setup::new();
+    fs::create_dir_all(setup.path("rw/in")).unwrap();
+    std::os::unix::fs::symlink(setup.path("rw"), setup.path("link")).unwrap();
+    let grant = |(name, write, bytes): &(&str, bool, Value)| json!({"host": setup.path(name), "guest": format!("/{name}"), "write": write, "bytes": bytes});
+    let reply = |dirs: &[(&str, bool, Value)]| {
+        let dirs: Vec<Value> = dirs.iter().map(grant).collect();
+        call(arawn_executor_new, &json!({"cache_dir": null, "capabilities": {"dirs": dirs}}))
+    };
+    let (bounded, free) = (json!(1), Value::Null);
+    for other in ["rw", "rw/in", "link", "link/in"] {
+        for (dirs, refused) in [
+            ([("rw", true, bounded.clone()), (other, true, bounded.clone())], 0),
+            ([("rw", true, bounded.clone()), (other, true, free.clone())], 0),
+            ([("rw", true, free.clone()), (other, true, bounded.clone())], 1),
+            ([(other, true, free.clone()), ("rw", true, bounded.clone())], 1),
+        ] {
+            let reply = reply(&dirs);
+            assert_error(&reply, "invalid_config");
+            assert_eq!(reply["details"]["path"], format!("capabilities.dirs[{refused}].bytes"), "{dirs:?}: {reply}");
+        }
+        for dirs in [
+            [("rw", true, bounded.clone()), (other, false, free.clone())],
+            [("rw", false, free.clone()), (other, true, bounded.clone())],
+            [("rw", true, free.clone()), (other, true, free.clone())],
+            [("ro", true, bounded.clone()), (other, true, bounded.clone())],
+        ] {
+            assert_eq!(reply(&dirs)["status"], "ok", "{dirs:?}");
+        }
+    }
+}
+
+#[test]
+fn two_executors_count_one_directory_apart() {
+    for setup in setups() {
+        let ids = [bounded(&setup, ENTRY), bounded(&setup, ENTRY)];
+        for (id, name) in ids.iter().zip(["a", "b"]) {
+            assert_answers(
+                id,
+                &[(0, json!(["path_create_directory", 3, name])), (NOSPC, json!(["path_create_directory", 3, "full"]))],
+            );
+        }
     }
 }
 

@@ -3,13 +3,15 @@
 //! 1. What counts is the size of files, whether written or not, and [`ENTRY_BYTES`] for each entry. What guests take away
 //!    is given back, down to nothing.
 //! 2. Whatever changes sizes or entries is [`alone`](Quota::alone) from before it looks at them until after it has looked
-//!    again, so that no two guests use the same room. The executor's quotas have one lock for that, since what leaves one
-//!    directory may come to another. It is held by the thread that makes the system calls.
+//!    again, so that no two guests use the same room. The executor's quotas share the lock for that. It is held by the
+//!    thread that makes the system calls.
 //! 3. A file that has lost its last name still takes its room while a guest has it open, and gives it back when the last
 //!    guest closes it. That takes the ledger's lock alone, under which no system call is made.
+//! 4. What guests of the executor do to a file counts in one quota: they neither move nor link anything to a directory that
+//!    does not count alike, and no two grants of an executor overlap where guests may write both and one has a quota.
 //!
-//! What is written through one grant counts there, whatever other names the file has. What other executors and the host do to
-//! it meanwhile is not told apart.
+//! What is written through one grant counts there, whatever names the host has given the file elsewhere. What other executors
+//! and the host do to it meanwhile is not told apart.
 
 use std::collections::HashMap;
 use std::io;
@@ -81,10 +83,6 @@ impl Quota {
     /// Notes that a guest has opened a file.
     pub fn opened(&self, id: FileId) {
         self.ledger().open.entry(id).or_default().count += 1;
-    }
-
-    pub fn is_open(&self, id: FileId) -> bool {
-        self.ledger().open.contains_key(&id)
     }
 
     /// Notes that a file has lost its last name.

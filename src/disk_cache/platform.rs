@@ -1,9 +1,15 @@
 //! The platform's cache directory, as far as this process may let its environment choose it.
 
 use crate::warnings::{About, warn};
-use std::fs;
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+
+/// As many links as Linux follows in one path.
+const MOST_LINKS: usize = 40;
 
 /// `arawn` in the platform's cache directory. There is none where the environment is not this user's own, or where root
 /// would write into what belongs to another user.
@@ -17,7 +23,7 @@ pub(crate) fn directory() -> Option<PathBuf> {
     }
     let directory = dirs::cache_dir()?.join("arawn");
     match rustix::process::geteuid().is_root().then(|| foreign(&directory)).flatten() {
-        Some(foreign) => refused(&format!("{} is not root's", foreign.display())),
+        Some(foreign) => refused(&format!("{} is not root's alone", foreign.display())),
         None => Some(directory),
     }
 }
@@ -35,22 +41,59 @@ fn is_secure() -> bool {
     rustix::process::getuid() != rustix::process::geteuid() || rustix::process::getgid() != rustix::process::getegid()
 }
 
-/// A directory on the way to a path that belongs to another user than root, who may decide what is at the path.
+/// What is on the way to a path and lets another user than root decide what is at the path: a directory or a link that belongs
+/// to that user, a directory that others may write, or what root may not look at. What is missing root makes for itself.
 fn foreign(path: &Path) -> Option<PathBuf> {
-    let is_foreign = |path: &&Path| {
-        [fs::symlink_metadata(path), fs::metadata(path)].into_iter().flatten().any(|metadata| metadata.uid() != 0)
-    };
-    // Both ways: links on the first one may lead anywhere.
-    let real = path.ancestors().find_map(|path| path.canonicalize().ok());
-    let ways = [Some(path), real.as_deref()];
-    ways.into_iter().flatten().flat_map(Path::ancestors).find(is_foreign).map(Path::to_owned)
+    let path = std::path::absolute(path).ok()?;
+    let mut left: VecDeque<OsString> = parts(&path).collect();
+    let (mut at, mut links) = (PathBuf::new(), 0);
+    while let Some(part) = left.pop_front() {
+        if part == ".." {
+            at.pop();
+            continue;
+        }
+        // A link's target may be absolute.
+        let next = at.join(part);
+        let metadata = match fs::symlink_metadata(&next) {
+            Ok(metadata) if !is_foreign(&metadata) => metadata,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                at = next;
+                continue;
+            }
+            _ => return Some(next),
+        };
+        if !metadata.is_symlink() {
+            at = next;
+            continue;
+        }
+        links += 1;
+        match fs::read_link(&next) {
+            Ok(target) if links <= MOST_LINKS => parts(&target).rev().for_each(|part| left.push_front(part)),
+            _ => return Some(next),
+        }
+    }
+    None
+}
+
+/// The steps of a path, of which `/` is the first one of an absolute path.
+fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
+    path.components().filter(|part| *part != Component::CurDir).map(|part| part.as_os_str().to_owned())
+}
+
+/// Whether another user than root owns what is there, or may put something else in its place. In a sticky directory nobody
+/// may replace what belongs to root.
+fn is_foreign(metadata: &Metadata) -> bool {
+    const STICKY: u32 = 0o1000;
+    const OTHERS_WRITE: u32 = 0o002;
+    let is_open = metadata.is_dir() && metadata.mode() & (STICKY | OTHERS_WRITE) == OTHERS_WRITE;
+    metadata.uid() != 0 || is_open
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{chown, symlink};
+    use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 
     #[test]
     fn root_is_told_whose_directories_are_on_the_way() {
@@ -67,6 +110,49 @@ mod tests {
         assert_eq!(foreign(&own.join("cache/arawn")), None);
         for path in [bobs.join("cache/arawn"), bobs.join("link/arawn"), own.join("link/arawn")] {
             assert_eq!(foreign(&path), Some(bobs.clone()), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn root_is_told_whose_links_are_on_the_way() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let [bobs, own, shared] = ["bobs", "own", "shared"].map(|name| place.path().join(name));
+        for directory in [&bobs, &own, &shared] {
+            fs::create_dir_all(directory.join("cache")).unwrap();
+        }
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+        // From root's own directory through what is bob's, and back.
+        symlink(own.join("cache"), bobs.join("hop")).unwrap();
+        symlink(own.join("cache"), shared.join("hop")).unwrap();
+        symlink(bobs.join("hop"), own.join("to bob")).unwrap();
+        symlink("../shared/./hop", own.join("to shared")).unwrap();
+        symlink("round", own.join("round")).unwrap();
+        assert_eq!(foreign(&own.join("to bob/arawn")), None);
+        assert_eq!(foreign(&own.join("to shared/arawn")), None);
+        assert_eq!(foreign(&own.join("missing/../cache/arawn")), None);
+        assert_eq!(foreign(&own.join("round/arawn")), Some(own.join("round")));
+        for name in [&bobs, &shared.join("hop")] {
+            lchown(name, Some(1234), None).unwrap();
+        }
+        assert_eq!(foreign(&own.join("to bob/arawn")), Some(bobs.clone()));
+        assert_eq!(foreign(&own.join("missing/../../bobs/cache/arawn")), Some(bobs));
+        assert_eq!(foreign(&own.join("to shared/arawn")), Some(shared.join("hop")));
+    }
+
+    #[test]
+    fn root_is_told_which_directories_others_may_write() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let open = place.path().join("open");
+        fs::create_dir_all(open.join("cache")).unwrap();
+        for (mode, expected) in [(0o1777, None), (0o777, Some(open.clone())), (0o775, None)] {
+            fs::set_permissions(&open, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(foreign(&open.join("cache/arawn")), expected, "{mode:o}");
         }
     }
 }

@@ -56,7 +56,8 @@ const FIRST: u32 = 3;
 /// What a guest has open beside its streams.
 pub(crate) struct Files {
     open: BTreeMap<u32, Descriptor>,
-    /// The listing that it reads, at most one: what it lists next may go on where that ended.
+    /// The listing that it reads, at most one: what it lists next may go on where that ended. Its descriptors are among the
+    /// [`MOST`].
     listing: Option<Listing>,
 }
 
@@ -81,6 +82,20 @@ impl Files {
     /// The granted directories and nothing else. No system call: they are open.
     pub fn granted(grants: &[Grant]) -> Self {
         Files { open: (FIRST..).zip(grants.iter().map(Descriptor::granted)).collect(), listing: None }
+    }
+
+    fn insert(&mut self, fd: u32, descriptor: Descriptor) {
+        self.open.insert(fd, descriptor);
+        self.listing = self.listing.take().filter(|_| self.has_room_for_a_listing());
+    }
+
+    /// Keeps a listing for the guest's next buffer.
+    fn keep(&mut self, listing: Listing) {
+        self.listing = Some(listing).filter(|_| self.has_room_for_a_listing());
+    }
+
+    fn has_room_for_a_listing(&self) -> bool {
+        self.open.len() + listing::DESCRIPTORS <= MOST
     }
 }
 
@@ -153,8 +168,8 @@ impl Guest<'_> {
     /// Gives a descriptor the lowest number that is free.
     fn insert(&mut self, descriptor: Descriptor) -> Answer<u32> {
         let Sandbox { files, stdio, .. } = &mut *self.sandbox;
-        let files = &mut files.as_mut().ok_or(Errno::Badf)?.open;
-        let is_free = |fd: &u32| !files.contains_key(fd) && stdio.stream(*fd).is_none();
+        let files = files.as_mut().ok_or(Errno::Badf)?;
+        let is_free = |fd: &u32| !files.open.contains_key(fd) && stdio.stream(*fd).is_none();
         let fd = (0..).find(is_free).ok_or(Errno::Mfile)?;
         files.insert(fd, descriptor);
         Ok(fd)

@@ -6,6 +6,8 @@
 //! 2. Executors that wait are served in turn, one place each. The calls of one executor are served in the order in which they
 //!    came.
 //! 3. Who gives up waiting leaves nothing behind. A place that was given to it meanwhile goes to the next.
+//! 4. Work that grows with what is in a directory is done in short pieces, see [`in_pieces`]: what was begun for a call that
+//!    is given up is one piece.
 
 use super::Policy;
 use crate::config::Options;
@@ -14,6 +16,7 @@ use crate::fair::{FairQueue, Tenant};
 use crate::shared::Share;
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::io;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use wasmtime_wasi::runtime::spawn_blocking;
@@ -26,6 +29,26 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> T {
     let place = enter(&policy).await;
     keeping((place, policy), calls).await
+}
+
+/// Calls `piece` until it answers that it has done the last one. Each piece takes a place of its own, so that others have
+/// their turn in between, and none begins after the call was given up.
+pub(super) async fn in_pieces<T: Send + 'static>(
+    policy: &Share<Policy>,
+    mut work: T,
+    piece: impl Fn(&mut T) -> io::Result<bool> + Copy + Send + 'static,
+) -> io::Result<T> {
+    loop {
+        let next = move || {
+            let is_last = piece(&mut work)?;
+            io::Result::Ok((is_last, work))
+        };
+        let (is_last, rest) = blocking(policy.clone(), next).await?;
+        if is_last {
+            return Ok(rest);
+        }
+        work = rest;
+    }
 }
 
 /// Makes system calls, and keeps something until they end.

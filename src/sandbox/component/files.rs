@@ -27,9 +27,9 @@ use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 use wasmtime_wasi::p2::{FsError, FsResult};
 
 /// What a component holds of the host beside its handles.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Held {
-    /// How many [`OpenOnHost`]s there are.
+    /// How many all [`OpenOnHost`]s are together.
     descriptors: Arc<AtomicUsize>,
     budget: Budget,
 }
@@ -41,12 +41,16 @@ impl Held {
     }
 }
 
-/// A descriptor of the host's that a component has opened, or a listing: counted until all handles and streams to it are gone.
-struct OpenOnHost(Arc<AtomicUsize>);
+/// Descriptors of the host's that a component has opened, for a file or a listing: counted until all handles and streams to
+/// them are gone.
+struct OpenOnHost {
+    held: Held,
+    descriptors: usize,
+}
 
 impl Drop for OpenOnHost {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.held.descriptors.fetch_sub(self.descriptors, Ordering::Relaxed);
     }
 }
 
@@ -139,9 +143,15 @@ impl FilesView<'_> {
 
     /// The right to one more descriptor of the host's.
     fn open_one_more(&self) -> FsResult<OpenOnHost> {
-        let before = self.held.descriptors.fetch_add(1, Ordering::Relaxed);
-        let one = OpenOnHost(self.held.descriptors.clone());
-        if self.policy.dirs.len() + before < MOST { Ok(one) } else { Err(ErrorCode::InsufficientMemory.into()) }
+        self.open_more(1)
+    }
+
+    /// The right to so many.
+    fn open_more(&self, descriptors: usize) -> FsResult<OpenOnHost> {
+        let before = self.held.descriptors.fetch_add(descriptors, Ordering::Relaxed);
+        let more = OpenOnHost { held: self.held.clone(), descriptors };
+        let all = self.policy.dirs.len() + before + descriptors;
+        if all <= MOST { Ok(more) } else { Err(ErrorCode::InsufficientMemory.into()) }
     }
 }
 

@@ -5,7 +5,7 @@ use super::open::{self, Found, Wanted};
 use crate::directories::quota::{ENTRY_BYTES, Quota};
 use cap_std::fs::{Dir, Metadata, MetadataExt};
 use std::io;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 #[derive(Clone)]
 pub(in crate::sandbox) struct Directory {
@@ -32,8 +32,8 @@ impl Directory {
     pub fn open(&self, path: &str, wanted: Wanted) -> io::Result<Option<Found>> {
         let Some(quota) = &self.quota else { return open::open(&self.dir, path, wanted) };
         let _alone = quota.alone();
-        let before = self.metadata_of(path, wanted.follow);
-        let is_made = wanted.makes_files() && is_missing(&before);
+        let before = open::if_any(self.metadata_of(path, wanted.follow))?;
+        let is_made = wanted.makes_files() && before.is_none();
         if is_made {
             quota.check(ENTRY_BYTES)?;
         }
@@ -43,7 +43,7 @@ impl Directory {
         let id = id_of(&metadata);
         match before {
             _ if is_made => quota.charge(ENTRY_BYTES),
-            Ok(before) if id_of(&before) == id => quota.resized(before.len(), metadata.len()),
+            Some(before) if id_of(&before) == id => quota.resized(before.len(), metadata.len()),
             _ => {}
         }
         quota.opened(id);
@@ -51,19 +51,16 @@ impl Directory {
     }
 
     pub fn create_dir(&self, path: &str) -> io::Result<()> {
-        let _alone = self.alone();
         self.make(path, || self.dir.create_dir(path))
     }
 
     pub fn symlink(&self, target: &str, path: &str) -> io::Result<()> {
-        let _alone = self.alone();
         self.make(path, || self.dir.symlink(target, path))
     }
 
-    /// Gives a file one more name, which counts as an entry where the name is.
+    /// Gives a file one more name, in a directory that counts together with this one.
     pub fn hard_link(&self, from: &str, to: &Directory, path: &str) -> io::Result<()> {
-        // Not while the file loses the name that it has, and gives back its content.
-        let _alone = self.alone().or_else(|| to.alone());
+        self.check_counts_with(to)?;
         to.make(path, || self.dir.hard_link(from, &to.dir, path))
     }
 
@@ -75,52 +72,49 @@ impl Directory {
         self.remove(path, || self.dir.remove_dir(path))
     }
 
-    /// Moves an entry, which may take another's place.
+    /// Moves an entry to a directory that counts together with this one, where it may take another entry's place.
     pub fn rename(&self, from: &str, to: &Directory, path: &str) -> io::Result<()> {
+        self.check_counts_with(to)?;
         let rename = || self.dir.rename(from, &to.dir, path);
-        let Some(_alone) = self.alone().or_else(|| to.alone()) else { return rename() };
-        let moved = self.dir.symlink_metadata(from)?;
-        let replaced = to.dir.symlink_metadata(path).ok();
-        if replaced.as_ref().is_some_and(|entry| id_of(entry) == id_of(&moved)) {
-            // Two names of one file: both stay.
-            return rename();
+        let _alone = self.quota.as_ref().map(|quota| quota.alone());
+        self.check_new_name(from, path)?;
+        let Some(quota) = &self.quota else { return rename() };
+        let moved = self.entry(from)?;
+        let replaced = to.entry(path)?;
+        rename()?;
+        // Two names of one file both stay.
+        let is_other = |entry: &Metadata| moved.as_ref().is_none_or(|moved| id_of(moved) != id_of(entry));
+        if let Some(entry) = replaced.filter(is_other) {
+            removed(quota, &entry);
         }
-        let is_one_count = self.quota.as_ref().map(Arc::as_ptr) == to.quota.as_ref().map(Arc::as_ptr);
-        if is_one_count {
-            rename()?;
-        } else {
-            self.check_moving(&moved, to, replaced.as_ref())?;
-            rename()?;
-            self.quota.as_ref().inspect(|quota| quota.give_back(weight(&moved)));
-            to.quota.as_ref().inspect(|quota| quota.charge(weight(&moved)));
-        }
-        to.quota.as_ref().zip(replaced).inspect(|(quota, entry)| removed(quota, entry));
         Ok(())
     }
 
-    /// Whether an entry may move to a directory that is not counted together with this one. As between two disks, a directory
-    /// and a file that is open are copied instead, by the guest: what is in a directory would have to be looked through, and
-    /// an open file grows where it was opened.
-    fn check_moving(&self, moved: &Metadata, to: &Directory, replaced: Option<&Metadata>) -> io::Result<()> {
-        let is_open = self.quota.as_ref().is_some_and(|quota| quota.is_open(id_of(moved)));
-        if moved.is_dir() || is_open {
-            return Err(io::Error::from_raw_os_error(libc::EXDEV));
-        }
-        let Some(quota) = &to.quota else { return Ok(()) };
-        let freed = replaced.map_or(0, |entry| if quota.is_open(id_of(entry)) { ENTRY_BYTES } else { weight(entry) });
-        quota.check(weight(moved).saturating_sub(freed))
+    /// Directories that are not counted together are to guests as two file systems are, between which programs copy. A file
+    /// therefore has its names, and grows, where one quota counts it.
+    fn check_counts_with(&self, to: &Directory) -> io::Result<()> {
+        let is_one_count = self.quota.as_ref().map(Arc::as_ptr) == to.quota.as_ref().map(Arc::as_ptr);
+        if is_one_count { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EXDEV)) }
     }
 
-    /// The right to change what counts, where anything does.
-    fn alone(&self) -> Option<MutexGuard<'_, ()>> {
-        self.quota.as_ref().map(|quota| quota.alone())
+    /// Only a directory gets a name that ends with a slash. `Dir::rename` drops the slash.
+    fn check_new_name(&self, from: &str, path: &str) -> io::Result<()> {
+        let is_refused = path.ends_with('/') && self.entry(from)?.is_some_and(|moved| !moved.is_dir());
+        if is_refused { Err(io::Error::from_raw_os_error(libc::ENOTDIR)) } else { Ok(()) }
     }
 
-    /// Makes an entry, alone.
+    /// What has this name here, if anything has: the name itself, without slashes behind it.
+    fn entry(&self, path: &str) -> io::Result<Option<Metadata>> {
+        let name = path.trim_end_matches('/');
+        open::if_any(self.dir.symlink_metadata(if name.is_empty() { path } else { name }))
+    }
+
+    /// Makes an entry.
     fn make(&self, path: &str, make: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let Some(quota) = &self.quota else { return make() };
+        let _alone = quota.alone();
         // What is there already is a reason of its own.
-        if is_missing(&self.dir.symlink_metadata(path)) {
+        if self.entry(path)?.is_none() {
             quota.check(ENTRY_BYTES)?;
         }
         make()?;
@@ -131,27 +125,18 @@ impl Directory {
     fn remove(&self, path: &str, remove: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let Some(quota) = &self.quota else { return remove() };
         let _alone = quota.alone();
-        let entry = self.dir.symlink_metadata(path);
+        let entry = self.entry(path)?;
         remove()?;
-        if let Ok(entry) = entry {
+        if let Some(entry) = entry {
             removed(quota, &entry);
         }
         Ok(())
     }
 }
 
-fn is_missing(found: &io::Result<Metadata>) -> bool {
-    matches!(found, Err(error) if error.kind() == io::ErrorKind::NotFound)
-}
-
 /// Whether an entry is the only name of a file.
 fn is_only_name(entry: &Metadata) -> bool {
     entry.is_file() && entry.nlink() == 1
-}
-
-/// What an entry counts, with its file's content if nothing else names that.
-fn weight(entry: &Metadata) -> u64 {
-    ENTRY_BYTES.saturating_add(if is_only_name(entry) { entry.len() } else { 0 })
 }
 
 /// Gives back what an entry has counted.

@@ -67,11 +67,20 @@ fn follow(follow: bool) -> FollowSymlinks {
     if follow { FollowSymlinks::Yes } else { FollowSymlinks::No }
 }
 
+/// What was found where something may be missing. Any other error says nothing of what is there.
+pub(super) fn if_any(found: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Opens a file, a directory or a FIFO, and no socket or device. For a FIFO that has no reader it is `ENXIO`.
 pub(in crate::sandbox) fn open(dir: &Dir, path: &str, wanted: Wanted) -> io::Result<Option<Found>> {
     // Looked at first, since opening a device may do something; what counts is what the opened descriptor is.
     let there = if wanted.follow { dir.metadata(path) } else { dir.symlink_metadata(path) };
-    if there.is_ok_and(|there| !there.is_symlink() && !wanted.allows(&there)) {
+    if if_any(there)?.is_some_and(|there| !there.is_symlink() && !wanted.allows(&there)) {
         return Ok(None);
     }
     let file = dir.open_with(path, &wanted.options())?;
@@ -154,5 +163,21 @@ impl OpenFile {
         flags.set(OFlags::APPEND, self.flags.contains(Fdflags::APPEND));
         flags.set(OFlags::NONBLOCK, self.is_fifo);
         Ok(rustix::fs::fcntl_setfl(&self.file, flags)?)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests {
+    use super::*;
+
+    /// Without a descriptor to look with, a file that is there would be opened, replaced or removed uncounted.
+    #[test]
+    fn only_what_is_not_found_is_missing() {
+        let looked = |errno| if_any(Err(io::Error::from_raw_os_error(errno)));
+        assert!(looked(libc::ENOENT).unwrap().is_none());
+        for errno in [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOTDIR, libc::EACCES, libc::ELOOP] {
+            assert_eq!(looked(errno).unwrap_err().raw_os_error(), Some(errno));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A directory's entries, one by one: read in pieces, or all at once for a deterministic executor, which has them in order.
 
-use super::super::super::files::listing::{bytes_of, kind_of, name_of, sorted};
+use super::super::super::files::listing::{DESCRIPTORS, bytes_of, kind_of, name_of, sorted};
 use super::super::budget::Charge;
 use super::convert::{code, kind};
 use super::{Directory, FilesView, OpenOnHost, here, there};
@@ -28,11 +28,11 @@ pub(super) struct Listing {
 
 impl FilesView<'_> {
     pub(super) async fn list(&mut self, directory: Directory) -> FsResult<Resource<ReaddirIterator>> {
-        let host = self.open_one_more()?;
+        let host = self.open_more(DESCRIPTORS)?;
         let listing = if self.policy.deterministic.is_some() {
             let most = self.held.budget.left();
-            let entries = self.blocking(move || sorted(&directory.dir, most)).await?;
-            let charge = self.held.budget.charge(entries.iter().map(|(name, _)| bytes_of(name)).sum());
+            let entries = sorted(&self.policy, directory.dir, most).await.map_err(|error| code(&error))?;
+            let charge = self.held.budget.charge(entries.keys().map(|name| bytes_of(name)).sum());
             let charge = charge.map_err(|_| ErrorCode::InsufficientMemory)?;
             Listing { read: entries.into_iter().map(Ok).collect(), rest: None, _charge: Some(charge), _host: host }
         } else {

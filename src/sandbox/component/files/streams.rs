@@ -1,8 +1,9 @@
-//! Streams of a file. Each has the file of its descriptor and at most one piece of it in memory. What it begins goes on beside
-//! the guest, which is told when it may go on.
+//! Streams of a file. Each has the file of its descriptor and at most one piece of it in memory, which is charged to the
+//! component's budget before it is read. What it begins goes on beside the guest, which is told when it may go on.
 
 use super::super::super::files::host_file::HostFile;
 use super::super::super::{Policy, host_io};
+use super::super::budget::{Charge, HostBytesExceeded, OVERHEAD};
 use super::OpenOnHost;
 use crate::shared::Share;
 use bytes::Bytes;
@@ -18,7 +19,7 @@ const PIECE: usize = 64 << 10;
 /// What it reads for a guest that has not said how much it wants.
 const UNASKED: usize = 4 << 10;
 
-/// The file of a descriptor, which is open as long as one of both is there.
+/// The file of a descriptor, which is open as long as one of both is there. What it reads is charged to whoever has opened it.
 #[derive(Clone)]
 pub(super) struct Source {
     pub policy: Share<Policy>,
@@ -34,20 +35,17 @@ pub(super) struct Input {
 
 enum Reading {
     Idle,
-    Begun(AbortOnDropJoinHandle<io::Result<Vec<u8>>>),
+    Begun(AbortOnDropJoinHandle<io::Result<Bytes>>),
     There(Bytes),
     Failed(io::Error),
     Closed,
 }
 
 impl Reading {
-    fn of(read: io::Result<Vec<u8>>) -> Self {
+    fn of(read: io::Result<Bytes>) -> Self {
         match read {
             Ok(bytes) if bytes.is_empty() => Reading::Closed,
-            Ok(mut bytes) => {
-                bytes.shrink_to_fit();
-                Reading::There(bytes.into())
-            }
+            Ok(bytes) => Reading::There(bytes),
             Err(error) => Reading::Failed(error),
         }
     }
@@ -58,9 +56,11 @@ impl Input {
         Input { source, position, state: Reading::Idle }
     }
 
-    fn piece(&self, size: usize) -> impl Future<Output = io::Result<Vec<u8>>> + Send + use<> {
-        let (Source { policy, file, .. }, position) = (self.source.clone(), self.position);
-        host_io::blocking(policy, move || file.read_at(size.min(PIECE), position))
+    fn piece(&self, size: usize) -> Result<impl Future<Output = io::Result<Bytes>> + Send + use<>, HostBytesExceeded> {
+        let Source { policy, file, _open: open } = self.source.clone();
+        let (position, size) = (self.position, size.min(PIECE));
+        let charge = open.map(|open| open.held.budget.charge(size + OVERHEAD)).transpose()?;
+        Ok(host_io::blocking(policy, move || Ok(kept(charge, file.read_at(size, position)?))))
     }
 
     /// Waits for what was begun.
@@ -71,11 +71,29 @@ impl Input {
     }
 }
 
+/// What was read, and its charge as long as it is anywhere.
+fn kept(charge: Option<Charge>, mut bytes: Vec<u8>) -> Bytes {
+    bytes.shrink_to_fit();
+    match charge {
+        Some(charge) => charge.keep(bytes),
+        None => bytes.into(),
+    }
+}
+
+/// Ends the call.
+fn trap(exceeded: HostBytesExceeded) -> StreamError {
+    StreamError::Trap(exceeded.into())
+}
+
 #[async_trait::async_trait]
 impl Pollable for Input {
     async fn ready(&mut self) {
         if let Reading::Idle = self.state {
-            self.state = Reading::Begun(spawn(self.piece(UNASKED)));
+            self.state = match self.piece(UNASKED) {
+                Ok(piece) => Reading::Begun(spawn(piece)),
+                // The next host call ends the guest.
+                Err(exceeded) => Reading::Failed(io::Error::other(exceeded)),
+            };
         }
         self.settle().await;
     }
@@ -87,7 +105,7 @@ impl InputStream for Input {
         match &mut self.state {
             Reading::Idle if size == 0 => Ok(Bytes::new()),
             Reading::Idle => {
-                self.state = Reading::Begun(spawn(self.piece(size)));
+                self.state = Reading::Begun(spawn(self.piece(size).map_err(trap)?));
                 Ok(Bytes::new())
             }
             Reading::Begun(_) => Ok(Bytes::new()),
@@ -113,7 +131,8 @@ impl InputStream for Input {
         if let Reading::Idle = self.state
             && size > 0
         {
-            self.state = Reading::of(self.piece(size).await);
+            let piece = self.piece(size).map_err(trap)?;
+            self.state = Reading::of(piece.await);
         }
         self.read(size)
     }

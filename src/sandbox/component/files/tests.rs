@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use super::super::super::files::host_file::MOST_BYTES;
-use super::super::super::files::listing::bytes_of;
+use super::super::super::files::listing::{DESCRIPTORS, bytes_of};
+use super::super::budget::{HOST_BYTES, HostBytesExceeded};
 use super::listing::{Listing, PIECE};
 use super::*;
 use crate::config::{Deterministic, GrantedDir};
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 use types::{DescriptorFlags, HostDescriptor, HostDirectoryEntryStream, OpenFlags, PathFlags};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
+use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
 
 type Handle = Resource<filesystem::Descriptor>;
 
@@ -72,17 +73,38 @@ fn assert_refused<T>(result: FsResult<T>, expected: ErrorCode) {
 fn a_component_holds_128_descriptors_and_no_more() {
     Component::new(None, None).with(async |view, granted| {
         let mut opened = Vec::new();
-        for n in 0..MOST - 2 {
+        for n in 0..MOST - 1 - DESCRIPTORS {
             opened.push(open(view, granted, &n.to_string()).await.unwrap());
         }
         let listing = view.read_directory(handle(granted)).await.unwrap();
         assert_refused(open(view, granted, "more").await, ErrorCode::InsufficientMemory);
         assert_refused(view.read_directory(handle(granted)).await, ErrorCode::InsufficientMemory);
         HostDirectoryEntryStream::drop(view, listing).unwrap();
-        let more = open(view, granted, "more").await.unwrap();
-        assert_refused(open(view, granted, "yet more").await, ErrorCode::InsufficientMemory);
+        open(view, granted, "more").await.unwrap();
+        // Which is one too few for a listing.
+        assert_refused(view.read_directory(handle(granted)).await, ErrorCode::InsufficientMemory);
+        let more = open(view, granted, "yet more").await.unwrap();
+        assert_refused(open(view, granted, "one too many").await, ErrorCode::InsufficientMemory);
         HostDescriptor::drop(view, more).unwrap();
-        open(view, granted, "yet more").await.unwrap();
+        open(view, granted, "one too many").await.unwrap();
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_listing_counts_as_the_descriptors_that_it_has() {
+    let mut component = Component::new(None, None);
+    let path = component.directory.path().canonicalize().unwrap();
+    let descriptors = || {
+        let all = fs::read_dir("/proc/self/fd").unwrap().map(|entry| fs::read_link(entry.unwrap().path()));
+        all.filter(|open| open.as_ref().is_ok_and(|open| *open == path)).count()
+    };
+    component.with(async |view, granted| {
+        let before = descriptors();
+        let listing = view.read_directory(handle(granted)).await.unwrap();
+        assert_eq!((descriptors() - before, view.held.descriptors.load(Ordering::Relaxed)), (DESCRIPTORS, DESCRIPTORS));
+        HostDirectoryEntryStream::drop(view, listing).unwrap();
+        assert_eq!((descriptors() - before, view.held.descriptors.load(Ordering::Relaxed)), (0, 0));
     });
 }
 
@@ -173,6 +195,39 @@ fn listings_in_order_are_bounded_together() {
         HostDirectoryEntryStream::drop(view, listing).unwrap();
         view.read_directory(handle(granted)).await.unwrap();
     });
+}
+
+/// A guest may have a thousand streams of one descriptor.
+#[test]
+fn what_streams_have_read_ahead_is_bounded_together() {
+    let mut component = Component::new(None, None);
+    fs::write(component.directory.path().join("file"), [0; 64 << 10]).unwrap();
+    let budget = component.held.budget.clone();
+    component.with(async |view, granted| {
+        let file = open(view, granted, "file").await.unwrap().rep();
+        let source = view.source(&handle(file)).unwrap();
+        let mut streams = Vec::new();
+        let refused = loop {
+            let mut stream = streams::Input::new(source.clone(), 0);
+            if let Err(refused) = stream.read(usize::MAX) {
+                break refused;
+            }
+            stream.ready().await;
+            streams.push(stream);
+            assert!(streams.len() < 300, "more than 16 MiB");
+        };
+        assert!(matches!(refused, StreamError::Trap(error) if error.is::<HostBytesExceeded>()));
+        assert!(budget.is_exceeded() && budget.left() < 65 << 10);
+        // A guest that has not said how much it wants.
+        let _others = budget.charge(budget.left()).unwrap();
+        streams::Input::new(source.clone(), 0).ready().await;
+        let read = streams.pop().unwrap().read(1).unwrap();
+        assert_eq!(budget.left(), 0, "a part of it is still there");
+        drop(read);
+        assert!(budget.left() >= 64 << 10);
+        assert_eq!(streams::Input::new(source, 0).blocking_read(10).await.unwrap().len(), 10);
+    });
+    assert_eq!(budget.left(), HOST_BYTES);
 }
 
 #[test]
