@@ -237,7 +237,9 @@ char *arawn_configure(const char *options_json);
 //                                   is cut to what fits and then fails as on a full disk, and 0 lets files be
 //                                   overwritten in place; a file counts its size, written or not, and each entry 4096
 //                                   more; what guests take away is given back; the count begins with the executor;
-//                                   directories and open files do not move between directories that count apart
+//                                   nothing is moved or linked between directories that count apart, as between two
+//                                   file systems; refused where the directory is, holds or lies in another one of
+//                                   "dirs" with "write"
 //    "env": {},                     the guest's environment; nothing of the host's is passed on
 //    "http": {                      requests that components may make (a module has no way to)
 //      "allow": ["https://api.example.com", "https://*.example.org:8443"],

@@ -72,27 +72,43 @@ impl RuntimeCatalog {
         }
     }
 
-    /// Like [`load`](Self::load), but one catalog for all executors on the same directory.
+    /// Like [`load`](Self::load), but one catalog for all executors on the same directory. Catalogs are read and refreshed
+    /// with nothing locked: one directory does not wait for another.
     pub(crate) fn shared(directory: &Path) -> Result<Arc<Self>> {
         static LOADED: LazyLock<Mutex<HashMap<PathBuf, Weak<RuntimeCatalog>>>> = LazyLock::new(Mutex::default);
-        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = directory.canonicalize().ok().and_then(|path| loaded.get(&path)?.upgrade());
+        let loaded = || LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = directory.canonicalize().ok();
+        let known = path.and_then(|path| loaded().get(&path)?.upgrade());
         if let Some(catalog) = known {
-            // As strict as a first load: a new executor does not start on a broken catalog.
-            if let Some(directory) = &catalog.directory {
-                directory.refresh();
-            }
-            return match catalog.problem() {
-                Some(error) => Err(error),
-                None => Ok(catalog),
-            };
+            return catalog.refreshed();
         }
         let catalog = Arc::new(Self::load(directory)?);
-        loaded.retain(|_, catalog| catalog.strong_count() > 0);
-        if let Some(directory) = &catalog.directory {
-            loaded.insert(directory.path.clone(), Arc::downgrade(&catalog));
+        let Some(Directory { path, .. }) = &catalog.directory else { return Ok(catalog) };
+        let first = {
+            let mut loaded = loaded();
+            loaded.retain(|_, catalog| catalog.strong_count() > 0);
+            let first = loaded.get(path).and_then(Weak::upgrade);
+            if first.is_none() {
+                loaded.insert(path.clone(), Arc::downgrade(&catalog));
+            }
+            first
+        };
+        match first {
+            // Another executor has loaded it meanwhile, maybe before the latest change.
+            Some(first) => first.refreshed(),
+            None => Ok(catalog),
         }
-        Ok(catalog)
+    }
+
+    /// The catalog as it is now on disk, as strict as a first load: a new executor does not start on a broken catalog.
+    fn refreshed(self: Arc<Self>) -> Result<Arc<Self>> {
+        if let Some(directory) = &self.directory {
+            directory.refresh();
+        }
+        match self.problem() {
+            Some(error) => Err(error),
+            None => Ok(self),
+        }
     }
 
     /// Finds a runtime by name in the catalog as it is now on disk.

@@ -326,7 +326,9 @@ impl ModuleCache {
         if let Some(error) = self.failures.get(&key) {
             return Err(error);
         }
-        let Some(compiler) = compiler else { return Ok(Some(Step::NotCompiled(Size::of(wasm.len())))) };
+        if compiler.is_none() && wasm.len() > Size::LARGEST_SMALL {
+            return Ok(Some(Step::NotCompiled(Size::Large)));
+        }
         let bytes = match wasm {
             Wasm::Read(bytes) => bytes,
             Wasm::Unread(path, file) => {
@@ -336,6 +338,9 @@ impl ModuleCache {
                 }
                 &Cow::Owned(bytes)
             }
+        };
+        let Some(compiler) = compiler else {
+            return Ok(Some(Step::NotCompiled(size_of(&request.name, profile, bytes))));
         };
         let compiled = self.compile(request, profile, sha, bytes, compiler);
         let (compiled, artifact) = compiled.inspect_err(|error| self.failures.note(key, error))?;
@@ -404,6 +409,19 @@ fn take_up(load: Load) {
 /// The same in another thread, in its turn.
 fn take_up_later(load: Load) {
     LOOKUPS.submit(load.tenant(), move || take_up(load)).unwrap_or_else(|(_, take_up)| take_up());
+}
+
+/// Which compiler a module of a few kilobytes is for: small is what compiles within a second. What is wrong with one is told by
+/// whichever compiles it.
+fn size_of(name: &str, profile: &'static Profile, wasm: &[u8]) -> Size {
+    #[cfg(feature = "compiler")]
+    let is_small = shape(name, profile, wasm).map_or(true, |shape| shape.is_small);
+    #[cfg(not(feature = "compiler"))]
+    let is_small = {
+        let _ = (name, profile, wasm);
+        true
+    };
+    if is_small { Size::Small } else { Size::Large }
 }
 
 /// How far a load comes on one thread.

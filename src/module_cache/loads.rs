@@ -41,11 +41,8 @@ pub(crate) enum Size {
 }
 
 impl Size {
-    /// By the bytes of the wasm: the largest that compiles within a second, whatever is in it.
-    pub fn of(bytes: u64) -> Self {
-        const SMALL: u64 = 16 << 10;
-        if bytes <= SMALL { Size::Small } else { Size::Large }
-    }
+    /// Bytes of the largest wasm of which it is asked whether it is small: no large one is looked at twice.
+    pub const LARGEST_SMALL: u64 = 16 << 10;
 
     pub(super) fn lane(self) -> &'static Lane {
         match self {

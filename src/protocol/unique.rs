@@ -1,72 +1,104 @@
 //! JSON whose objects have each key once. Of a key that is there twice one reader takes the first value and another the
 //! last, so that what one has checked is not what the other acts on.
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
+use std::mem::size_of;
+
+/// Bytes of a value in a list that has grown by doubling.
+const ITEM: usize = 2 * size_of::<Value>();
+/// Bytes of what an allocation takes besides what it was made for.
+const ALLOCATION: usize = 16;
+/// Bytes of a list of one value, which has room for four of them, besides that value.
+const LIST: usize = 2 * size_of::<Value>() + ALLOCATION;
+/// Bytes of an entry of an object beside its value, while the object grows; and of an object of one entry besides that.
+const ENTRY: usize = 2 * (size_of::<String>() + 3 * size_of::<usize>()) + ALLOCATION;
+const OBJECT: usize = 2 * (size_of::<Value>() + size_of::<String>()) + 6 * ALLOCATION;
 
 /// Reads a value; an error says where it is.
 pub(crate) fn from_str(json: &str) -> serde_json::Result<Value> {
-    serde_json::from_str::<Unique>(json).map(|unique| unique.0)
+    from_str_counted(json, &|_| {})
 }
 
-struct Unique(Value);
+/// The same, which tells of each value how many bytes it comes to hold, about.
+pub(crate) fn from_str_counted(json: &str, holds: &dyn Fn(usize)) -> serde_json::Result<Value> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let value = Unique(holds).deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
 
-impl<'de> Deserialize<'de> for Unique {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Values)
+#[derive(Clone, Copy)]
+struct Unique<'a>(&'a dyn Fn(usize));
+
+impl Unique<'_> {
+    fn value<E>(self, value: impl Into<Value>) -> Result<Value, E> {
+        (self.0)(ITEM);
+        Ok(value.into())
     }
 }
 
-struct Values;
+impl<'de> DeserializeSeed<'de> for Unique<'_> {
+    type Value = Value;
 
-impl<'de> Visitor<'de> for Values {
-    type Value = Unique;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unique<'_> {
+    type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Unique, E> {
-        Ok(Unique(Value::Null))
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        self.value(())
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Unique, E> {
-        Ok(Unique(value.into()))
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        self.value(value)
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Unique, E> {
-        Ok(Unique(value.into()))
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        self.value(value)
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Unique, E> {
-        Ok(Unique(value.into()))
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        self.value(value)
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Unique, E> {
-        Ok(Unique(value.into()))
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        self.value(value)
     }
 
-    fn visit_str<E: Error>(self, value: &str) -> Result<Unique, E> {
-        Ok(Unique(value.into()))
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        (self.0)(value.len() + ALLOCATION);
+        self.value(value)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Unique, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Value, A::Error> {
+        (self.0)(ITEM + LIST);
         let mut all = Vec::new();
-        while let Some(Unique(value)) = values.next_element()? {
+        while let Some(value) = values.next_element_seed(self)? {
             all.push(value);
         }
-        Ok(Unique(Value::Array(all)))
+        Ok(Value::Array(all))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Unique, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        (self.0)(ITEM + OBJECT);
         let mut all = Map::new();
-        while let Some((key, Unique(value))) = entries.next_entry::<String, Unique>()? {
+        while let Some(key) = entries.next_key::<String>()? {
+            (self.0)(key.len() + ENTRY);
+            let value = entries.next_value_seed(self)?;
             if all.contains_key(&key) {
                 return Err(A::Error::custom(format!("the key {key:?} is there twice")));
             }
             all.insert(key, value);
         }
-        Ok(Unique(Value::Object(all)))
+        Ok(Value::Object(all))
     }
 }

@@ -14,6 +14,7 @@ mod module;
 mod operators;
 mod problem;
 mod provided;
+mod startup;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -35,6 +36,8 @@ pub(crate) struct Shape {
     /// Whether instances may have a heap of wasmtime's collector: true wherever wasmtime says so, and for files that mention
     /// such types without ever making one.
     pub needs_gc_heap: bool,
+    /// Whether the compiler is expected to take less than a second.
+    pub is_small: bool,
 }
 
 impl Shape {
@@ -46,7 +49,7 @@ impl Shape {
         super::Kind::of(name, wasm)?;
         let mut findings = Findings::new(code_bytes(wasm));
         walk(wasm, provided, &mut findings).map_err(|problem| problem.into_error(name))?;
-        Ok(Shape { needs_gc_heap: findings.needs_gc_heap })
+        Ok(Shape { needs_gc_heap: findings.needs_gc_heap, is_small: findings.tally.is_small() })
     }
 }
 
@@ -94,7 +97,10 @@ fn walk(wasm: &[u8], provided: &dyn Provided, findings: &mut Findings) -> std::r
                 outer.push(std::mem::replace(&mut parser, inner));
             }
             Payload::End(_) => {
-                let ended = module.take();
+                let mut ended = module.take();
+                if let Some(module) = &mut ended {
+                    module.end(findings)?;
+                }
                 let Some(around) = outer.pop() else {
                     return match ended {
                         Some(mut module) => module.check(),

@@ -47,6 +47,11 @@ pub fn shapes() -> Vec<Shape> {
         shape("table-copies-shared-out", "parts", shared_out(&[0x23, 0, 0x23, 0, 0x23, 0, 0xfc, 14, 0, 0], 20_000)),
         shape("memory-fills-shared-out", "parts", shared_out(&[0x23, 0, 0x23, 0, 0x23, 0, 0xfc, 11, 0], 60_000)),
         shape("arrays-of-elements", "parts", shared_out(&[0x23, 0, 0x23, 0, 0xfb, 10, 1, 0, 0x1a], 20_000)),
+        // 2.4 MB that took 8 s with fuel: each result that may be a NaN is looked at.
+        shape("roots", "parts", {
+            let roots = [&[0, 0x44][..], &[0; 8], &[0x9f; 600_000 - 20], &[0x1a]].concat();
+            Module { bodies: vec![roots; 4], ..Module::default() }.wasm()
+        }),
         // 2.5 KB that took 3 s: what can be called from elsewhere has trampolines of its signature.
         shape("functions-wide", "wide_values", functions_wide(100, 900)),
         shape("function-types-wide", "wide_values", {
@@ -58,6 +63,62 @@ pub fn shapes() -> Vec<Shape> {
         shape("functions-of-modules", "functions", {
             let inner = Module { bodies: vec![vec![0]; 1_000], ..Module::default() }.wasm();
             command(&vec![section(1, &inner); 100])
+        }),
+        // 1.5 KB that took 2 GB: an image of 16 MiB for each memory, of two bytes.
+        shape("images-of-two-bytes", "image_padding", {
+            let data =
+                |memory: u64, at: u64| [&[2][..], &leb(memory), &[0x41], &encode::signed(at), &[0x0b, 1, 1]].concat();
+            let datas = (0..16).flat_map(|memory| [data(memory, 0), data(memory, (16 << 20) - 2)]).collect();
+            let memories = vec![[&[0][..], &leb(256)].concat(); 16];
+            command(&vec![section(1, &Module { memories, datas, ..Module::default() }.wasm()); 8])
+        }),
+        // 90 KB that took 5 s: each segment is copied by a part of one function.
+        shape("data-copied", "blocks", {
+            let datas = vec![vec![0, 0x41, 0, 0x0b, 1, 1]; 15_000];
+            Module { memories: vec![vec![0, 1]], datas, ..Module::default() }.wasm()
+        }),
+        // 50 µs and 6.5 KB for each byte.
+        shape("elements-passive", "element_expressions", {
+            let elements = vec![[&[1, 0][..], &times(100_000, &[0])].concat()];
+            Module { elements, ..Module::default() }.wasm()
+        }),
+        shape("elements-at-a-global", "element_expressions", {
+            let elements = vec![[&[0, 0x23, 0, 0x0b][..], &times(100_000, &[0])].concat()];
+            let tables = vec![[&[0x70, 0][..], &leb(900_000)].concat()];
+            let globals = vec![vec![0x7f, 0, 0x41, 0, 0x0b]];
+            Module { elements, tables, globals, ..Module::default() }.wasm()
+        }),
+        // 300 KB that took 10 s, and made cranelift panic beyond 65,535 globals.
+        shape("globals-from-globals", "used_globals", {
+            let first = vec![0x7e, 0, 0x42, 1, 0x0b];
+            let globals = [vec![first], vec![vec![0x7e, 1, 0x23, 0, 0x0b]; 60_000]].concat();
+            Module { globals, ..Module::default() }.wasm()
+        }),
+        shape("globals-in-a-function", "used_globals", {
+            let sets = (0..70_000).flat_map(|global| [&[0x41, 0, 0x24][..], &leb(global)].concat());
+            let bodies = vec![[0].into_iter().chain(sets).collect()];
+            Module { globals: vec![vec![0x7f, 1, 0x41, 0, 0x0b]; 70_000], bodies, ..Module::default() }.wasm()
+        }),
+        // 160 KB that took more than 40 s.
+        shape("clauses-without-calls", "blocks", {
+            let tries = [&[0x1f, 0x40][..], &times(9_900, &[2, 0]), &[0x0b]].concat().repeat(8);
+            of_locals(0, I32, &[&[0x02, 0x40][..], &tries, &[0x0b]].concat())
+        }),
+        // As `references-past-calls`, of calls into the library.
+        shape("references-past-functions", "call_references", references_past(&[0xd2, 0, 0x1a])),
+        shape("references-past-drops", "call_references", references_past(&[0xfc, 13, 0])),
+        // 31 KB that took 13 s: an adapter between two components for each function that is lowered.
+        shape("adapters", "lowered", {
+            let params = times(999, &[1, b'p', 0x73]);
+            let types = section(7, &list([[&[0x40][..], &params, &[1, 0]].concat()]));
+            let import = section(10, &list([[0, 1, b'f', 1, 0]]));
+            command(&[types, import, section(8, &times(200, &[1, 0, 0, 0]))])
+        }),
+        // The module of adapters had more memories than there may be, which was an internal error.
+        shape("adapters-of-memories", "memory_aliases", {
+            let memory = Module { memories: vec![vec![0, 0]], ..Module::default() }.wasm();
+            let aliases = section(6, &times(101, &[0, 2, 1, 0, 1, b'm']));
+            command(&[section(1, &memory), section(2, &[1, 0, 0, 0]), aliases])
         }),
         // What is in a component is compiled for each of its instances.
         shape("items-multiplied", "component_items", {
@@ -89,6 +150,16 @@ fn of_locals(locals: u64, ty: u8, instructions: &[u8]) -> Vec<u8> {
 /// The same instructions so many times, 200 times in each function.
 fn shared_out(instructions: &[u8], count: usize) -> Vec<u8> {
     with_all(vec![[&[0][..], &instructions.repeat(200)].concat(); count / 200])
+}
+
+/// References that are read after so many of these instructions.
+fn references_past(instructions: &[u8]) -> Vec<u8> {
+    const EXTERN: u8 = 0x6f;
+    let set = |local: u64| [&[0xd0, EXTERN, 0x21][..], &leb(local)].concat();
+    let read = |local: u64| [&[0x20][..], &leb(local), &[0xd1, 0x1a]].concat();
+    let sets: Vec<u8> = (0..4_000).flat_map(set).collect();
+    let reads = (0..4_000).flat_map(read).collect();
+    of_locals(4_000, EXTERN, &[sets, instructions.repeat(10_000), reads].concat())
 }
 
 /// Reads so many locals.

@@ -12,8 +12,9 @@ use crate::memory;
 use crate::protocol::unique;
 use crate::threads;
 use crate::waiting::until;
-use boon::{Compiler, SchemaIndex, Schemas, UrlLoader};
+use boon::{Compiler, Held, SchemaIndex, Schemas, UrlLoader};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
@@ -29,6 +30,9 @@ pub(crate) struct ConfigSchema {
 /// The schema's own address. Nothing is ever fetched from it.
 const URL: &str = "arawn:///config_schema";
 const MOST_OBJECTS: usize = 5000;
+/// Values and bytes of a schema, which is held several times over while it is compiled.
+const MOST_OF_A_SCHEMA: usize = 50_000;
+const LARGEST_SCHEMA: usize = 1 << 20;
 /// Twice what a level of a check takes of the stack.
 const LEVEL: usize = 8 << 10;
 /// What a check may have of its caller's stack, and of that of a thread for checks that go deeper.
@@ -37,10 +41,13 @@ const OF_A_LANE: usize = 16 << 20;
 const LARGEST_STACK: usize = 128 << 20;
 /// What a worker does of a check at once, about a millisecond: it has other calls to run.
 const BRIEF: u64 = 100_000;
-/// Values of a config, whose reading nothing ends: a tenth of a second.
-const MOST_VALUES: usize = 2 << 20;
-/// Bytes of a value that is read, with its key, while its list grows.
-const VALUE: usize = 216;
+/// Values of a config.
+const MOST_VALUES: usize = 512 << 10;
+/// Bytes of a value that is read, with its key and what it is in, while its list grows.
+const VALUE: usize = 560;
+/// Steps of reading a value, and bytes of text that are read in one.
+const READ: usize = 8;
+const READ_AT_ONCE: usize = 64;
 /// What may be held of the failures of a check, most of which are in branches that do not count in the end.
 const HELD_MIB: usize = 64;
 /// Compiling knows no deadline, since a catalog is read for all calls at once: it is bounded in steps. So many take a tenth
@@ -71,6 +78,7 @@ impl ConfigSchema {
     pub fn compile(json: Value, steps: &mut Steps) -> Result<Arc<Self>, Failure> {
         static IN_USE: LazyLock<Mutex<HashMap<String, Weak<ConfigSchema>>>> = LazyLock::new(Mutex::default);
         let in_use = || IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        bounded(&json)?;
         let text = json.to_string();
         if let Some(schema) = in_use().get(&text).and_then(Weak::upgrade) {
             return Ok(schema);
@@ -85,15 +93,6 @@ impl ConfigSchema {
     }
 
     fn compiled(json: Value, left: &mut Steps) -> Result<Self, Failure> {
-        let Shape { objects, depth } = Shape::of(&json);
-        match &json {
-            Value::Object(_) | Value::Bool(_) => {}
-            _ => return Err(whole("it is neither an object nor a boolean")),
-        }
-        if objects > MOST_OBJECTS || depth > DEEPEST {
-            let most = format!("{MOST_OBJECTS} objects and {DEEPEST} levels");
-            return Err(whole(format!("it has {objects} objects in {depth} levels; at most {most} are taken")));
-        }
         let budget = Budget { steps: left.0.min(COMPILE.steps), ..COMPILE };
         let compiled = limited_anywhere(budget, || (compile(&json), boon::steps_taken())).map_err(whole)?;
         let (compiled, taken) = compiled.map_err(|unfinished| whole(unfinished.of_a_schema(budget)))?;
@@ -151,8 +150,10 @@ impl ConfigSchema {
         if values > MOST_VALUES {
             return Ok(Ok(vec![whole(format!("has more than {MOST_VALUES} values, which are not checked"))]));
         }
-        memory::ensure("the config", values * VALUE + config.len())?;
-        let budget = Budget { stack_bytes, held_bytes: HELD_MIB << 20, steps };
+        let most_held = values * VALUE + config.len();
+        memory::ensure("the config", most_held)?;
+        let held_bytes = (HELD_MIB << 20) + most_held;
+        let budget = Budget { stack_bytes, held_bytes, steps };
         match limited(budget, Some(deadline), || self.validate(config)) {
             Err(Unfinished::Stopped(stop)) => Err(deadline.error(stop, Phase::Config)),
             Err(Unfinished::Refused) => Err(Error::no_memory("the check of the config")),
@@ -161,7 +162,12 @@ impl ConfigSchema {
     }
 
     fn validate(&self, config: &str) -> Vec<Failure> {
-        let config = match unique::from_str(config) {
+        let held = RefCell::new(Held::default());
+        let read = unique::from_str_counted(config, &|bytes| {
+            boon::spend(READ + bytes / READ_AT_ONCE);
+            held.borrow_mut().add(bytes);
+        });
+        let config = match read {
             Ok(config) => config,
             Err(error) => return vec![whole(error)],
         };
@@ -173,6 +179,23 @@ impl ConfigSchema {
     pub fn json(&self) -> &Value {
         &self.json
     }
+}
+
+/// Refuses a schema that is none, or is larger than any is taken.
+fn bounded(json: &Value) -> Result<(), Failure> {
+    let Shape { objects, depth, values, bytes } = Shape::of(json);
+    if !json.is_object() && !json.is_boolean() {
+        return Err(whole("it is neither an object nor a boolean"));
+    }
+    if objects > MOST_OBJECTS || depth > DEEPEST {
+        let most = format!("{MOST_OBJECTS} objects and {DEEPEST} levels");
+        return Err(whole(format!("it has {objects} objects in {depth} levels; at most {most} are taken")));
+    }
+    if values > MOST_OF_A_SCHEMA || bytes > LARGEST_SCHEMA {
+        let most = format!("{MOST_OF_A_SCHEMA} values and {LARGEST_SCHEMA} bytes");
+        return Err(whole(format!("it has {values} values and {bytes} bytes of text; at most {most} are taken")));
+    }
+    Ok(())
 }
 
 fn compile(json: &Value) -> Result<(Schemas, SchemaIndex), Failure> {
@@ -194,7 +217,7 @@ impl Unfinished {
         match self {
             Unfinished::TooDeep => "is nested too deeply for this schema".to_owned(),
             Unfinished::TooMuchMemory => format!("takes more than {HELD_MIB} MiB to check: so much of it does not fit"),
-            Unfinished::TooLong => "has a string that is too long for a pattern of this schema".to_owned(),
+            Unfinished::TooLong => "has a string that is too long for a pattern or a format of this schema".to_owned(),
             Unfinished::TooManySteps | Unfinished::Stopped(_) | Unfinished::Refused => {
                 "takes too long to check".to_owned()
             }
@@ -205,7 +228,9 @@ impl Unfinished {
         match self {
             Unfinished::TooDeep => "it is nested too deeply".to_owned(),
             Unfinished::TooMuchMemory => format!("it takes more than {} MiB to compile", held_bytes >> 20),
-            Unfinished::TooLong => "it has a text that is too long".to_owned(),
+            Unfinished::TooLong => {
+                format!("it has a text that is too long; a pattern may have {} bytes", boon::LONGEST_PATTERN)
+            }
             Unfinished::Refused => "the system has no memory left for it".to_owned(),
             Unfinished::TooManySteps if steps < COMPILE.steps => {
                 "the schemas of this catalog take too long to compile".to_owned()

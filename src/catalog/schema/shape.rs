@@ -9,6 +9,10 @@ pub(super) const DEEPEST: usize = 128;
 pub(super) struct Shape {
     pub objects: usize,
     pub depth: usize,
+    /// Values of any kind.
+    pub values: usize,
+    /// Bytes of texts and names.
+    pub bytes: usize,
 }
 
 impl Shape {
@@ -20,12 +24,17 @@ impl Shape {
 
     fn measure(&mut self, json: &Value, depth: usize) {
         self.depth = self.depth.max(depth);
+        self.values += 1;
         match json {
             Value::Object(map) => {
                 self.objects += 1;
-                map.values().for_each(|value| self.measure(value, depth + 1));
+                for (name, value) in map {
+                    self.bytes += name.len();
+                    self.measure(value, depth + 1);
+                }
             }
             Value::Array(values) => values.iter().for_each(|value| self.measure(value, depth + 1)),
+            Value::String(text) => self.bytes += text.len(),
             _ => {}
         }
     }

@@ -21,7 +21,30 @@ pub(super) struct Scratch {
     /// The labels of the clauses that catch what a call throws here, as indices of frames.
     pub catches: Vec<usize>,
     liveness: Liveness,
+    globals: Globals,
     allocations: OperatorsReaderAllocations,
+}
+
+/// Which function or expression has used each global last.
+#[derive(Default)]
+struct Globals {
+    user: u32,
+    last: Vec<u32>,
+}
+
+impl Globals {
+    /// Whether a global is used for the first time in the present function.
+    fn is_new(&mut self, global: u32) -> bool {
+        let global = global as usize;
+        // One that there cannot be is left to the validator.
+        if global as u64 >= Limit::Globals.most() {
+            return false;
+        }
+        if global >= self.last.len() {
+            self.last.resize(global + 1, 0);
+        }
+        std::mem::replace(&mut self.last[global], self.user) != self.user
+    }
 }
 
 /// A block that has begun.
@@ -76,14 +99,19 @@ pub(super) fn function(body: &FunctionBody<'_>, ty: u32, module: &Module, findin
     Ok(())
 }
 
-/// Counts what a constant expression has.
-pub(super) fn expression(expression: &ConstExpr<'_>, module: &Module, findings: &mut Findings) -> Result {
+/// Counts what a constant expression has, and returns what it costs the function that computes it.
+pub(super) fn expression(expression: &ConstExpr<'_>, module: &Module, findings: &mut Findings) -> Result<Costs> {
     let mut walk = Walk::new(module, std::mem::take(&mut findings.scratch), 1);
     walk.all(expression.get_binary_reader(), findings)?;
     findings.tally.reach(Limit::ExpressionSize, walk.costs.instructions)?;
-    walk.costs.note(0, &mut walk.scratch.liveness, &mut findings.tally)?;
     findings.scratch = walk.scratch;
-    Ok(())
+    Ok(walk.costs)
+}
+
+/// Notes a function without locals that is not in the file.
+pub(super) fn note(costs: &Costs, findings: &mut Findings) -> Result {
+    findings.scratch.liveness.events.clear();
+    costs.note(0, &mut findings.scratch.liveness, &mut findings.tally)
 }
 
 /// The walk over one body.
@@ -95,7 +123,7 @@ pub(super) struct Walk<'a> {
     references: u64,
     /// Values on the operand stack; where control does not come, at most as many as there are.
     pub height: u64,
-    costs: Costs,
+    pub costs: Costs,
 }
 
 /// So many clauses around a call are counted as branches; more of them cost the square.
@@ -109,6 +137,7 @@ impl<'a> Walk<'a> {
         scratch.frames.clear();
         scratch.catches.clear();
         scratch.liveness.events.clear();
+        scratch.globals.user += 1;
         let results = u64::from(results);
         scratch.frames.push(Frame { is_loop: false, params: 0, results, below: 0, catches: 0 });
         Walk { module, scratch, locals: 0, references: 0, height: 0, costs: Costs::default() }
@@ -145,6 +174,10 @@ impl<'a> Walk<'a> {
         if u64::from(local) < self.locals {
             self.event(event(local));
         }
+    }
+
+    pub fn global(&mut self, global: u32) {
+        self.costs.globals += u64::from(self.scratch.globals.is_new(global));
     }
 
     /// Takes values off the operand stack.

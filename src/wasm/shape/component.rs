@@ -96,7 +96,16 @@ impl Component {
             Payload::ComponentCanonicalSection(section) => {
                 for function in section {
                     let ty = match function? {
-                        CanonicalFunction::Lift { type_index, .. } => self.scope().ty(type_index),
+                        CanonicalFunction::Lift { type_index, .. } => {
+                            let ty = self.scope().ty(type_index);
+                            self.scope().functions.push(ty);
+                            ty
+                        }
+                        CanonicalFunction::Lower { func_index, .. } => {
+                            let ty = self.scope().item(ComponentExternalKind::Func, func_index);
+                            self.lower(u64::from(ty.size), findings)?;
+                            Extent::LEAF
+                        }
                         _ => Extent::LEAF,
                     };
                     self.note(ty, findings)?;
@@ -116,6 +125,7 @@ impl Component {
                 match export.kind {
                     ComponentExternalKind::Type => self.scope().types.push(extent),
                     ComponentExternalKind::Instance => self.scope().instances.push(extent),
+                    ComponentExternalKind::Func => self.scope().functions.push(extent),
                     _ => {}
                 }
                 extent
@@ -136,13 +146,15 @@ impl Component {
         match instance {
             ComponentInstance::Instantiate { component_index, args } => {
                 let part = self.scope().components.get(*component_index as usize).copied().unwrap_or_default();
-                let Part { extent, instances, items } = part;
+                let Part { extent, instances, memories, lowered, items } = part;
                 let Some((core, component)) = instances else {
                     let message = "it instantiates a component that it imports or takes out of an instance, which this \
                                    library does not run: put the component into it";
                     return Err(Problem::Other(message.to_owned()));
                 };
                 self.items(items.saturating_add(args.len() as u64), findings)?;
+                self.memories(memories, findings)?;
+                self.lower(lowered, findings)?;
                 let scope = self.scope();
                 scope.core_instances = scope.core_instances.saturating_add(core);
                 scope.component_instances = scope.component_instances.saturating_add(component + 1);

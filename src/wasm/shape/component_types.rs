@@ -12,7 +12,8 @@ use super::limits::Limit;
 use super::problem::Problem;
 use wasmparser::{
     BinaryReader, ComponentAlias, ComponentDefinedType, ComponentExternName, ComponentExternalKind, ComponentFuncType,
-    ComponentImport, ComponentOuterAliasKind, ComponentType, ComponentTypeRef, ComponentValType, CoreType, TypeBounds,
+    ComponentImport, ComponentOuterAliasKind, ComponentType, ComponentTypeRef, ComponentValType, CoreType,
+    ExternalKind, TypeBounds,
 };
 
 type Result<T = ()> = std::result::Result<T, Problem>;
@@ -31,6 +32,20 @@ impl Component {
         let scope = self.scope();
         scope.items = scope.items.saturating_add(count);
         findings.tally.add(Limit::ComponentItems, count)
+    }
+
+    /// Counts aliases of memories, as items are counted.
+    pub fn memories(&mut self, count: u64, findings: &mut Findings) -> Result {
+        let scope = self.scope();
+        scope.memories = scope.memories.saturating_add(count);
+        findings.tally.add(Limit::MemoryAliases, count)
+    }
+
+    /// Counts parts of the types of functions that are lowered, as items are counted.
+    pub fn lower(&mut self, parts: u64, findings: &mut Findings) -> Result {
+        let scope = self.scope();
+        scope.lowered = scope.lowered.saturating_add(parts);
+        findings.tally.add(Limit::Lowered, parts)
     }
 
     /// Counts an item of this extent.
@@ -151,7 +166,11 @@ impl Component {
         let demanded = |extent| Extent { demands: true, ..extent };
         match ty {
             ComponentTypeRef::Module(_) => demanded(Extent::LEAF),
-            ComponentTypeRef::Func(ty) => demanded(scope.ty(*ty)),
+            ComponentTypeRef::Func(ty) => {
+                let ty = scope.ty(*ty);
+                scope.functions.push(ty);
+                demanded(ty)
+            }
             ComponentTypeRef::Value(ComponentValType::Type(ty)) => demanded(scope.ty(*ty)),
             ComponentTypeRef::Value(ComponentValType::Primitive(_)) => demanded(Extent::LEAF),
             ComponentTypeRef::Type(bounds) => {
@@ -169,7 +188,7 @@ impl Component {
             }
             ComponentTypeRef::Component(ty) => {
                 let extent = demanded(scope.ty(*ty));
-                scope.components.push(Part { extent, instances: None, items: 0 });
+                scope.components.push(Part { extent, ..Part::default() });
                 extent
             }
         }
@@ -183,13 +202,19 @@ impl Component {
                     ComponentExternalKind::Type => self.scope().types.push(extent),
                     ComponentExternalKind::Instance => self.scope().instances.push(extent),
                     ComponentExternalKind::Component => {
-                        self.scope().components.push(Part { extent, instances: None, items: 0 });
+                        self.scope().components.push(Part { extent, ..Part::default() });
                     }
-                    ComponentExternalKind::Module | ComponentExternalKind::Func | ComponentExternalKind::Value => {}
+                    ComponentExternalKind::Func => self.scope().functions.push(extent),
+                    ComponentExternalKind::Module | ComponentExternalKind::Value => {}
                 }
                 extent
             }
-            ComponentAlias::CoreInstanceExport { .. } => Extent::LEAF,
+            ComponentAlias::CoreInstanceExport { kind, .. } => {
+                if kind == ExternalKind::Memory {
+                    self.memories(1, findings)?;
+                }
+                Extent::LEAF
+            }
             ComponentAlias::Outer { kind, count, index } => {
                 let outer = (self.scopes.len() - 1).checked_sub(count as usize).map(|outer| &self.scopes[outer]);
                 let part = outer.and_then(|scope| scope.components.get(index as usize)).copied().unwrap_or_default();

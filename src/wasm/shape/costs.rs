@@ -20,6 +20,8 @@ pub(super) struct Costs {
     pub stacked: u64,
     /// Pairs of a call and a reference that may be live across it.
     pub held: u64,
+    /// The globals that it reads or sets.
+    pub globals: u64,
 }
 
 /// So many values cost no more than what passes them on.
@@ -31,12 +33,32 @@ pub(super) fn wide(values: u64) -> u64 {
 }
 
 impl Costs {
+    /// Adds what is compiled into the same function.
+    pub fn add(&mut self, other: &Costs) {
+        let all = [
+            (&mut self.instructions, other.instructions),
+            (&mut self.calls, other.calls),
+            (&mut self.loops, other.loops),
+            (&mut self.blocks, other.blocks),
+            (&mut self.parts, other.parts),
+            (&mut self.wide, other.wide),
+            (&mut self.stacked, other.stacked),
+            (&mut self.held, other.held),
+            (&mut self.globals, other.globals),
+        ];
+        for (own, more) in all {
+            *own = own.saturating_add(more);
+        }
+    }
+
     /// Notes the function with so many locals, of which `liveness` has the events.
     pub fn note(&self, locals: u64, liveness: &mut Liveness, tally: &mut Tally) -> Result<(), Problem> {
         let Costs { calls, loops, blocks, .. } = *self;
         tally.reach(Limit::Calls, calls)?;
         tally.reach(Limit::Loops, loops)?;
         tally.reach(Limit::Blocks, blocks)?;
+        tally.reach(Limit::UsedGlobals, self.globals)?;
+        tally.add(Limit::Work, 3 * self.globals * self.globals)?;
         tally.add(Limit::Parts, self.parts)?;
         tally.add(Limit::WideValues, self.wide)?;
         tally.add(Limit::LoopPairs, loops * loops)?;
@@ -48,6 +70,6 @@ impl Costs {
         let live = lives.pairs.saturating_add(self.stacked);
         tally.add(Limit::LiveValues, live)?;
         tally.add(Limit::JoinedValues, lives.joined)?;
-        tally.add(Limit::JoinPairs, lives.joined.saturating_mul(live))
+        tally.add_join_pairs(lives.joined.saturating_mul(live))
     }
 }

@@ -21,6 +21,9 @@ pub(super) struct Part {
     pub extent: Extent,
     /// Core and component instances that one instance of it takes; unknown of one that comes from elsewhere.
     pub instances: Option<(u64, u64)>,
+    /// What one instance of it has of [`Scope::memories`] and [`Scope::lowered`].
+    pub memories: u64,
+    pub lowered: u64,
     /// Items that one instance of it has, with those of the instances in it.
     pub items: u64,
 }
@@ -29,12 +32,17 @@ pub(super) struct Part {
 #[derive(Default)]
 pub(super) struct Scope {
     pub types: Vec<Extent>,
+    /// The types of its functions.
+    pub functions: Vec<Extent>,
     pub instances: Vec<Extent>,
     pub components: Vec<Part>,
     /// Its imports and exports.
     pub own: Extent,
     pub core_instances: u64,
     pub component_instances: u64,
+    /// Aliases of memories, and parts of the types of functions that it lowers, of each instance of a component in it too.
+    pub memories: u64,
+    pub lowered: u64,
     /// Items, of each instance of a component in it too.
     pub items: u64,
 }
@@ -72,7 +80,8 @@ impl Scope {
             ComponentExternalKind::Type => self.types.get(index).copied(),
             ComponentExternalKind::Instance => self.instances.get(index).copied(),
             ComponentExternalKind::Component => self.components.get(index).map(|part| part.extent),
-            ComponentExternalKind::Module | ComponentExternalKind::Func | ComponentExternalKind::Value => None,
+            ComponentExternalKind::Func => self.functions.get(index).copied(),
+            ComponentExternalKind::Module | ComponentExternalKind::Value => None,
         };
         found.unwrap_or(Extent::LEAF)
     }
@@ -81,6 +90,8 @@ impl Scope {
         Part {
             extent: self.own.enclosed(),
             instances: Some((self.core_instances, self.component_instances)),
+            memories: self.memories,
+            lowered: self.lowered,
             items: self.items,
         }
     }

@@ -6,10 +6,12 @@ use super::findings::Findings;
 use super::limits::Limit;
 use super::problem::{Place, Problem};
 use super::provided::{Provided, Signature};
+use super::startup::{self, Startup};
 use super::types::Types;
 use crate::error::quoted;
 use wasmparser::{
-    BinaryReader, ElementItems, ElementKind, ExternalKind, Import, MemoryType, Payload, TableInit, TableType, TypeRef,
+    BinaryReader, ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, HeapType, Import, MemoryType, Payload,
+    RefType, TableInit, TableType, TypeRef,
 };
 
 type Result<T = ()> = std::result::Result<T, Problem>;
@@ -24,6 +26,7 @@ pub(super) struct Module {
     imported: u32,
     bodies: u32,
     counts: Counts,
+    startup: Startup,
     start: Option<(ExternalKind, u32)>,
     /// What the first import that cannot be had is told.
     import: Option<Problem>,
@@ -100,19 +103,21 @@ impl Module {
                     let table = table?;
                     self.table(&table.ty, findings)?;
                     // Beyond this wasmtime does not write a table's first elements into the artifact.
-                    const WRITTEN: u64 = 1 << 20;
-                    findings
-                        .tally
-                        .add(Limit::TableElements, Some(table.ty.initial).filter(|n| *n <= WRITTEN).unwrap_or(0))?;
+                    let written = Some(table.ty.initial).filter(|n| *n <= startup::TABLE_IMAGE).unwrap_or(0);
+                    findings.tally.add(Limit::TableElements, written)?;
+                    let is_of_functions = self.is_of_functions(table.ty.element_type);
+                    self.startup.table(table.ty.initial, is_of_functions, &table.init);
                     if let TableInit::Expr(expression) = &table.init {
-                        code::expression(expression, self, findings)?;
+                        self.compute(expression, findings)?;
                     }
                 }
             }
             Payload::MemorySection(section) => {
                 findings.tally.reach(Limit::Memories, self.counts.memories + u64::from(section.count()))?;
                 for memory in section {
-                    self.memory(&memory?, findings)?;
+                    let memory = memory?;
+                    self.memory(&memory, findings)?;
+                    self.startup.memory(&memory);
                 }
             }
             Payload::TagSection(section) => {
@@ -127,7 +132,10 @@ impl Module {
                 for global in section {
                     let global = global?;
                     findings.value(global.ty.content_type);
-                    code::expression(&global.init_expr, self, findings)?;
+                    if startup::is_known(&global.init_expr) {
+                        continue;
+                    }
+                    self.compute(&global.init_expr, findings)?;
                 }
             }
             Payload::ExportSection(section) => {
@@ -147,11 +155,16 @@ impl Module {
             }
             Payload::DataSection(section) => {
                 findings.tally.reach(Limit::DataSegments, u64::from(section.count()))?;
+                let mut segments = Vec::new();
                 for segment in section {
-                    if let wasmparser::DataKind::Active { offset_expr, .. } = segment?.kind {
-                        code::expression(&offset_expr, self, findings)?;
+                    let segment = segment?;
+                    if let DataKind::Active { memory_index, offset_expr } = segment.kind {
+                        let offset = self.offset(&offset_expr, findings)?;
+                        segments.push((memory_index, offset, segment.data.len() as u64));
                     }
                 }
+                let padding = self.startup.data(&segments, wasm.len(), provided.is_some());
+                findings.tally.add(Limit::ImagePadding, padding)?;
             }
             Payload::CodeSectionEntry(body) => {
                 let ty = self.function(self.imported + self.bodies);
@@ -171,8 +184,14 @@ impl Module {
                 self.imported += 1;
                 self.types.signature(ty)
             }
-            TypeRef::Table(ty) => self.table(&ty, findings).map(|()| None)?,
-            TypeRef::Memory(ty) => self.memory(&ty, findings).map(|()| None)?,
+            TypeRef::Table(ty) => {
+                self.startup.imported_table();
+                self.table(&ty, findings).map(|()| None)?
+            }
+            TypeRef::Memory(ty) => {
+                self.startup.imported_memory();
+                self.memory(&ty, findings).map(|()| None)?
+            }
             TypeRef::Global(ty) => {
                 findings.value(ty.content_type);
                 findings.tally.add(Limit::Globals, 1).map(|()| None)?
@@ -202,18 +221,66 @@ impl Module {
         findings.tally.reach(Limit::Memories, self.counts.memories)
     }
 
+    /// Counts a segment. Those of declared functions alone cost nothing.
     fn elements(&mut self, segment: wasmparser::Element<'_>, findings: &mut Findings) -> Result {
-        if let ElementKind::Active { offset_expr, .. } = &segment.kind {
-            code::expression(offset_expr, self, findings)?;
+        let count = match &segment.items {
+            ElementItems::Functions(functions) => u64::from(functions.count()),
+            ElementItems::Expressions(_, expressions) => u64::from(expressions.count()),
+        };
+        let has_functions = matches!(segment.items, ElementItems::Functions(_));
+        let is_computed = match &segment.kind {
+            ElementKind::Active { table_index, offset_expr } => {
+                self.offset(offset_expr, findings)?;
+                let is_computed = !has_functions || self.startup.functions(*table_index, offset_expr, count);
+                if is_computed {
+                    self.startup.elements();
+                }
+                is_computed
+            }
+            ElementKind::Passive => true,
+            ElementKind::Declared => !has_functions,
+        };
+        if is_computed {
+            findings.tally.add(Limit::ElementExpressions, count)?;
         }
         if let ElementItems::Expressions(ty, expressions) = segment.items {
             findings.reference(ty);
-            findings.tally.add(Limit::ElementExpressions, u64::from(expressions.count()))?;
             for expression in expressions {
-                code::expression(&expression?, self, findings)?;
+                let costs = code::expression(&expression?, self, findings)?;
+                code::note(&costs, findings)?;
             }
         }
         Ok(())
+    }
+
+    /// The offset of a segment, if it is known beforehand.
+    fn offset(&mut self, expression: &ConstExpr<'_>, findings: &mut Findings) -> Result<Option<u64>> {
+        let offset = startup::constant(expression);
+        if offset.is_none() {
+            self.compute(expression, findings)?;
+        }
+        Ok(offset)
+    }
+
+    /// Counts an expression that is computed when the module starts.
+    fn compute(&mut self, expression: &ConstExpr<'_>, findings: &mut Findings) -> Result {
+        let costs = code::expression(expression, self, findings)?;
+        self.startup.compute(&costs);
+        Ok(())
+    }
+
+    fn is_of_functions(&self, ty: RefType) -> bool {
+        match ty.heap_type() {
+            HeapType::Concrete(index) | HeapType::Exact(index) => {
+                index.as_module_index().is_some_and(|index| self.types.signature(index).is_some())
+            }
+            HeapType::Abstract { .. } => ty.is_func_ref(),
+        }
+    }
+
+    /// Counts what is known at the module's end alone.
+    pub fn end(&mut self, findings: &mut Findings) -> Result {
+        self.startup.note(findings).map_err(|problem| problem.at(self.place()))
     }
 
     /// What keeps the module from being run as a WASI command.

@@ -1,6 +1,7 @@
 //! What each instruction counts as.
 
 use super::code::{GC_PREFIX, Result, Walk};
+use super::expansion;
 use super::findings::Findings;
 use super::liveness::Event;
 use super::problem::Problem;
@@ -16,11 +17,15 @@ impl Walk<'_> {
             self.of_gc(operator, findings);
             return Ok(());
         }
+        if expansion::may_give_nan(prefix) {
+            self.costs.parts += 1;
+        }
         match operator {
             Operator::LocalGet { local_index } => self.local(*local_index, Event::Get),
             Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
                 self.local(*local_index, Event::Set);
             }
+            Operator::GlobalGet { global_index } | Operator::GlobalSet { global_index } => self.global(*global_index),
             Operator::Block { blockty } => self.begin(blockty, Event::Block, self.scratch.catches.len(), findings)?,
             Operator::Loop { blockty } => self.begin(blockty, Event::Loop, self.scratch.catches.len(), findings)?,
             Operator::If { blockty } => {
@@ -36,6 +41,7 @@ impl Walk<'_> {
                     | Catch::All { label }
                     | Catch::AllRef { label }) = catch;
                     self.branch(*label);
+                    self.blocks(1);
                     self.scratch.catches.extend(self.frame(*label));
                 }
                 self.begin(&try_table.ty, Event::Block, around, findings)?;

@@ -30,6 +30,15 @@ fn problem(wasm: &[u8]) -> String {
     })
 }
 
+#[test]
+fn a_file_is_small_if_it_is_compiled_within_a_second() {
+    let is_small = |blocks: usize| {
+        let wasm = encode::start(&[0x02, 0x40, 0x0b].repeat(blocks));
+        Shape::of("it", &wasm, &Everything).unwrap().is_small
+    };
+    assert!(is_small(15_000) && !is_small(20_000));
+}
+
 /// The builtins, what `make guests` has built, and the files that `ARAWN_GUESTS` names, of which it is printed what they have:
 /// that is where the limits come from. Each has a third at most of what it may have, but for data segments.
 #[test]

@@ -374,6 +374,7 @@ impl ObjCompiler<'_, '_, '_, '_, '_, '_> {
                 let mut v = vec![];
                 if let Some(Value::Object(obj)) = self.value("patternProperties") {
                     for pname in obj.keys() {
+                        pattern::check_length(pname);
                         let ecma =
                             ecma::convert(pname).map_err(|src| CompileError::InvalidRegex {
                                 url: self.up.format("patternProperties"),
@@ -467,6 +468,7 @@ impl ObjCompiler<'_, '_, '_, '_, '_, '_> {
             s.min_length = self.usize("minLength");
 
             if let Some(Value::String(p)) = self.value("pattern") {
+                pattern::check_length(p);
                 let p = ecma::convert(p).map_err(CompileError::Bug)?;
                 let pattern =
                     Pattern::new(p.as_ref()).map_err(|e| CompileError::InvalidRegex {

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use crate::cost;
 use regex_syntax::ast::parse::Parser;
 use regex_syntax::ast::{self, *};
 
@@ -8,8 +9,8 @@ use regex_syntax::ast::{self, *};
 pub(crate) fn convert(pattern: &str) -> Result<Cow<str>, Box<dyn std::error::Error>> {
     let mut pattern = Cow::Borrowed(pattern);
 
-    let mut ast = loop {
-        crate::meter::spend(pattern.len());
+    let ast = loop {
+        crate::meter::spend(pattern.len() * cost::BYTE);
         match Parser::new().parse(pattern.as_ref()) {
             Ok(ast) => break ast,
             Err(e) => {
@@ -22,53 +23,57 @@ pub(crate) fn convert(pattern: &str) -> Result<Cow<str>, Box<dyn std::error::Err
         }
     };
 
-    loop {
-        crate::meter::spend(pattern.len());
-        let translator = Translator {
-            pat: pattern.as_ref(),
-            out: None,
-        };
-        if let Some(updated_pattern) = ast::visit(&ast, translator)? {
-            match Parser::new().parse(&updated_pattern) {
-                Ok(updated_ast) => {
-                    pattern = Cow::Owned(updated_pattern);
-                    ast = updated_ast;
-                }
-                Err(e) => {
-                    debug_assert!(
-                        false,
-                        "ecma::translate changed {:?} to {:?}: {e}",
-                        pattern, updated_pattern
-                    );
-                    break;
-                }
-            }
-        } else {
-            break;
+    let translator = Translator {
+        pat: pattern.as_ref(),
+        replaced: vec![],
+    };
+    if let Some(updated_pattern) = ast::visit(&ast, translator)? {
+        crate::meter::spend(updated_pattern.len() * cost::BYTE);
+        match Parser::new().parse(&updated_pattern) {
+            Ok(_) => pattern = Cow::Owned(updated_pattern),
+            Err(e) => debug_assert!(
+                false,
+                "ecma::translate changed {:?} to {:?}: {e}",
+                pattern, updated_pattern
+            ),
         }
     }
     Ok(pattern)
 }
 
+// handle \c{control_letter}: the first, at which the parser stopped, and those after it
 fn fix_error(e: &Error) -> Option<String> {
-    if let ErrorKind::EscapeUnrecognized = e.kind() {
-        let (start, end) = (e.span().start.offset, e.span().end.offset);
-        let s = &e.pattern()[start..end];
-        if let r"\c" = s {
-            // handle \c{control_letter}
-            if let Some(control_letter) = e.pattern()[end..].chars().next() {
-                if control_letter.is_ascii_alphabetic() {
-                    return Some(format!(
-                        "{}{}{}",
-                        &e.pattern()[..start],
-                        ((control_letter as u8) % 32) as char,
-                        &e.pattern()[end + 1..],
-                    ));
-                }
+    let ErrorKind::EscapeUnrecognized = e.kind() else {
+        return None;
+    };
+    let start = e.span().start.offset;
+    let (before, mut rest) = e.pattern().split_at(start);
+    control_letter(rest)?;
+    let mut fixed = before.to_owned();
+    while let Some(at) = rest.find('\\') {
+        fixed.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let len = match control_letter(rest) {
+            Some(letter) => {
+                fixed.push((letter % 32) as char);
+                3
             }
-        }
+            None => {
+                let escaped = rest[1..].chars().next().map_or(0, char::len_utf8);
+                fixed.push_str(&rest[..1 + escaped]);
+                1 + escaped
+            }
+        };
+        rest = &rest[len..];
     }
-    None
+    fixed.push_str(rest);
+    Some(fixed)
+}
+
+// the letter of the \c{control_letter} that a text begins with
+fn control_letter(text: &str) -> Option<u8> {
+    let letter = *text.strip_prefix(r"\c")?.as_bytes().first()?;
+    letter.is_ascii_alphabetic().then_some(letter)
 }
 
 /**
@@ -82,13 +87,13 @@ handles following translations:
 */
 struct Translator<'a> {
     pat: &'a str,
-    out: Option<String>,
+    // where, and with what, in the order of the pattern
+    replaced: Vec<(Span, &'static str)>,
 }
 
 impl Translator<'_> {
-    fn replace(&mut self, span: &Span, with: &str) {
-        let (start, end) = (span.start.offset, span.end.offset);
-        self.out = Some(format!("{}{with}{}", &self.pat[..start], &self.pat[end..]));
+    fn replace(&mut self, span: &Span, with: &'static str) {
+        self.replaced.push((*span, with));
     }
 
     fn replace_class_class(&mut self, perl: &ClassPerl) {
@@ -97,7 +102,7 @@ impl Translator<'_> {
                 self.replace(&perl.span, if perl.negated { "[^0-9]" } else { "[0-9]" });
             }
             ClassPerlKind::Word => {
-                let with = &if perl.negated {
+                let with = if perl.negated {
                     "[^A-Za-z0-9_]"
                 } else {
                     "[A-Za-z0-9_]"
@@ -105,7 +110,7 @@ impl Translator<'_> {
                 self.replace(&perl.span, with);
             }
             ClassPerlKind::Space => {
-                let with = &if perl.negated {
+                let with = if perl.negated {
                     "[^ \t\n\r\u{000b}\u{000c}\u{00a0}\u{feff}\u{2003}\u{2029}]"
                 } else {
                     "[ \t\n\r\u{000b}\u{000c}\u{00a0}\u{feff}\u{2003}\u{2029}]"
@@ -121,7 +126,17 @@ impl Visitor for Translator<'_> {
     type Err = &'static str;
 
     fn finish(self) -> Result<Self::Output, Self::Err> {
-        Ok(self.out)
+        if self.replaced.is_empty() {
+            return Ok(None);
+        }
+        let (mut out, mut end) = (String::new(), 0);
+        for (span, with) in &self.replaced {
+            out.push_str(&self.pat[end..span.start.offset]);
+            out.push_str(with);
+            end = span.end.offset;
+        }
+        out.push_str(&self.pat[end..]);
+        Ok(Some(out))
     }
 
     fn visit_class_set_item_pre(&mut self, ast: &ast::ClassSetItem) -> Result<(), Self::Err> {
@@ -132,9 +147,6 @@ impl Visitor for Translator<'_> {
     }
 
     fn visit_post(&mut self, ast: &Ast) -> Result<(), Self::Err> {
-        if self.out.is_some() {
-            return Ok(());
-        }
         match ast {
             Ast::ClassPerl(perl) => {
                 self.replace_class_class(perl);
@@ -168,6 +180,8 @@ mod tests {
             (r"ab[a-z\d]ef", r#"ab[a-z[0-9]]ef"#),   // \d inside classSet
             (r"ab\Def", r#"ab[^0-9]ef"#),            // \d
             (r"ab[a-z\D]ef", r#"ab[a-z[^0-9]]ef"#),  // \D inside classSet
+            (r"\d[\da\D&&\d]\d", "[0-9][[0-9]a[^0-9]&&[0-9]][0-9]"), // several
+            (r"\ca\\cb\cC\d", "\u{1}\\\\cb\u{3}[0-9]"),
         ];
         for (input, want) in tests {
             match convert(input) {

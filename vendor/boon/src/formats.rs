@@ -47,6 +47,17 @@ pub(crate) static FORMATS: Lazy<HashMap<&'static str, Format>> = Lazy::new(|| {
     m
 });
 
+/// Bytes of a string that is checked for a format: nothing ends the check of one string. That of those formats that are not
+/// listed takes a nanosecond for a byte.
+pub(crate) fn longest(format: &str) -> usize {
+    match format {
+        "regex" => 16 << 10,
+        "hostname" | "idn-hostname" | "email" | "idn-email" => 4 << 10,
+        "uri" | "iri" | "uri-reference" | "iri-reference" | "uri-template" => 64 << 10,
+        _ => 1 << 20,
+    }
+}
+
 fn validate_regex(v: &Value) -> Result<(), Box<dyn Error>> {
     let Value::String(s) = v else {
         return Ok(());

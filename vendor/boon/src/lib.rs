@@ -105,6 +105,7 @@ println!("{output:#}"); // prints indented json
 mod compiler;
 mod content;
 mod draft;
+mod cost;
 mod ecma;
 mod formats;
 mod loader;
@@ -124,6 +125,7 @@ pub use {
     formats::Format,
     loader::{SchemeUrlLoader, UrlLoader},
     meter::{metered, spend, steps_taken, Held, Limits, Reason},
+    pattern::LONGEST as LONGEST_PATTERN,
     output::{
         AbsoluteKeywordLocation, FlagOutput, KeywordPath, OutputError, OutputUnit, SchemaToken,
     },

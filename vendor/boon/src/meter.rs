@@ -166,6 +166,12 @@ impl Held {
         });
         Held(bytes)
     }
+
+    /// Holds some more.
+    pub fn add(&mut self, bytes: usize) {
+        let mut more = Held::new(bytes);
+        self.0 += std::mem::take(&mut more.0);
+    }
 }
 
 impl Drop for Held {

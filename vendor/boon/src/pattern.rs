@@ -3,12 +3,15 @@
 //! `regex` searches in one go, and at worst in time with the product of the program's size and the string's length. Where
 //! that product is small it does so here as well. Otherwise a lazy automaton is driven byte by byte, each byte a step.
 
+use crate::cost;
 use crate::meter::{self, Reason};
 use regex::{Regex, RegexBuilder};
 use regex_automata::hybrid::dfa::DFA;
 use regex_automata::util::start;
 use std::sync::OnceLock;
 
+/// Bytes of a pattern, as it is written.
+pub const LONGEST: usize = 8 << 10;
 /// Bytes of a compiled program: the sizes that are tried in turn.
 const SIZES: [usize; 7] = [2 << 10, 8 << 10, 32 << 10, 128 << 10, 512 << 10, 2 << 20, 8 << 20];
 /// Bytes of a state of a program, about.
@@ -24,20 +27,30 @@ const CACHE: usize = 256 << 10;
 pub(crate) struct Pattern {
     regex: Regex,
     states: usize,
+    /// Steps of making the automaton.
+    cost: usize,
     automaton: OnceLock<Option<DFA>>,
+}
+
+/// Ends the work at a pattern that is longer than any is taken.
+pub(crate) fn check_length(pattern: &str) {
+    if pattern.len() > LONGEST {
+        meter::end(Reason::Pattern);
+    }
 }
 
 impl Pattern {
     pub fn new(pattern: &str) -> Result<Self, regex::Error> {
-        let mut last = None;
+        let (mut last, reading) = (None, cost::of(pattern));
         for size in SIZES {
-            meter::spend(size / 4 + pattern.len() * 8);
+            let cost = size / 4 + reading;
+            meter::spend(cost);
             let regex = RegexBuilder::new(pattern).size_limit(size).dfa_size_limit(KEPT).build();
             match regex {
                 Ok(regex) => {
                     // The memory that it keeps, and that it comes to keep.
                     meter::spend(size + KEPT / 8);
-                    return Ok(Pattern { regex, states: size / STATE, automaton: OnceLock::new() });
+                    return Ok(Pattern { regex, states: size / STATE, cost, automaton: OnceLock::new() });
                 }
                 Err(error @ regex::Error::CompiledTooBig(_)) => last = Some(error),
                 Err(error) => return Err(error),
@@ -66,6 +79,7 @@ impl Pattern {
     /// Whether the automaton finds a match, where it can tell.
     fn searched(&self, text: &[u8]) -> Option<bool> {
         let automaton = self.automaton.get_or_init(|| {
+            meter::spend(self.cost);
             let config = DFA::config().cache_capacity(CACHE).skip_cache_capacity_check(true).unicode_word_boundary(true);
             DFA::builder().configure(config).build(self.as_str()).ok()
         });

@@ -146,7 +146,11 @@ impl<'v, 's> Validator<'v, 's, '_, '_> {
 
         // format --
         if let Some(format) = &s.format {
-            meter::spend(v.as_str().map_or(0, |s| s.len() / 4));
+            let len = v.as_str().map_or(0, str::len);
+            if len > crate::formats::longest(format.name) {
+                meter::end(meter::Reason::Pattern);
+            }
+            meter::spend(len / 4);
             if let Err(e) = (format.func)(v) {
                 self.add_error(kind!(Format, Cow::Borrowed(v), format.name, e));
             }

@@ -34,6 +34,23 @@ fn file(limit: Limit, n: usize) -> Vec<u8> {
             let expressions = times(n, &[0xd0, 0x70, 0x0b]);
             Module { elements: vec![[&[5, 0x70][..], &expressions].concat()], ..m }.wasm()
         }
+        Limit::ImagePadding => {
+            // 64 KiB for each memory, and what lies between two bytes of the last one.
+            let (memories, rest) = ((n >> 16) as u64, n as u64 & 0xffff);
+            let data =
+                |memory: u64, at: u64| [&[2][..], &leb(memory), &[0x41], &encode::signed(at), &[0x0b, 1, 1]].concat();
+            let inner = |count: u64, rest: u64| {
+                let mut datas: Vec<_> = (0..count).map(|memory| data(memory, 0)).collect();
+                datas.push(data(count - 1, rest + 1));
+                section(1, &Module { memories: vec![vec![0, 2]; count as usize], datas, ..Module::default() }.wasm())
+            };
+            let begins = (0..memories).step_by(16);
+            command(
+                &begins
+                    .map(|begin| inner((memories - begin).min(16), if begin == 0 { rest } else { 0 }))
+                    .collect::<Vec<_>>(),
+            )
+        }
         Limit::DataSegments => Module { datas: vec![vec![1, 0]; n], ..m }.wasm(),
         Limit::ExpressionSize => {
             let global = [&[0x7f, 0, 0x41, 0][..], &[0x45].repeat(n - 2), &[0x0b]].concat();
@@ -85,6 +102,10 @@ fn file(limit: Limit, n: usize) -> Vec<u8> {
             let references = [&[1][..], &leb(1_000), &[0x70], &[0x10, 0].repeat(n / 1_000)].concat();
             Module { bodies: vec![references], ..m }.wasm()
         }
+        Limit::UsedGlobals => {
+            let uses = (0..n as u64).flat_map(|global| [&[0x23][..], &leb(global), &[0x1a]].concat()).collect();
+            Module { globals: vec![vec![0x7f, 0, 0x41, 0, 0x0b]; n], bodies: body(uses), ..m }.wasm()
+        }
         Limit::Loops => start(&[0x03, 0x40, 0x0b].repeat(n)),
         Limit::Calls => start(&[0x10, 0].repeat(n)),
         Limit::WideValues => {
@@ -99,6 +120,17 @@ fn file(limit: Limit, n: usize) -> Vec<u8> {
         Limit::ComponentDepth => encode::nested_components(n),
         Limit::ComponentItems => command(&[section(7, &times(n - 1, &[0x7d]))]),
         Limit::CoreInstances => command(&[core(), section(2, &times(n, &[0, 0, 0]))]),
+        Limit::MemoryAliases => {
+            command(&[core(), section(2, &[1, 0, 0, 0]), section(6, &times(n, &[0, 2, 1, 0, 1, b'm']))])
+        }
+        Limit::Lowered => {
+            // Functions of 999 parameters and of none, each of which is a part itself.
+            let params = times(999, &[1, b'p', 0x7d]);
+            let types = list([[&[0x40][..], &params, &[1, 0]].concat(), vec![0x40, 0, 1, 0]]);
+            let imports = list([[1, 0, 1, b'f', 1, 0], [1, 0, 1, b'g', 1, 1]].map(|import| import[1..].to_vec()));
+            let lowered = list([vec![vec![1, 0, 0, 0]; n / 1_000], vec![vec![1, 0, 1, 0]; n % 1_000]].concat());
+            command(&[section(7, &types), section(10, &imports), section(8, &lowered)])
+        }
         Limit::ComponentInstances => command(&[section(4, &component(&[])), section(5, &times(n, &[0, 0, 0]))]),
         Limit::TypeDepth => encode::nested_types(0x42, n),
         Limit::TypeSize => command(&[section(7, &[&[1, 0x6f][..], &times(n - 1, &[0x7d])].concat())]),
