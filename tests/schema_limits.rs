@@ -249,7 +249,7 @@ fn a_schema_that_would_take_long_to_compile_is_refused_with_the_reason() {
         let reply = register(&id, "bad", &schema);
         assert_error(&reply, "invalid_request");
         assert!(reply["error"].as_str().unwrap().contains(word), "{reply:.300}");
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     }
 }
 
@@ -269,7 +269,7 @@ fn the_schemas_of_a_catalog_are_bounded_together() {
     let reply = call(arawn_executor_new, &json!({"runtimes_dir": catalog.path(), "cache_dir": null}));
     assert_error(&reply, "catalog_invalid");
     assert!(reply["error"].as_str().unwrap().contains("the schemas of this catalog take too long"), "{reply:.400}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
 /// What takes long is the classes of a pattern, not its length.
@@ -286,7 +286,7 @@ fn a_pattern_is_refused_by_what_its_classes_take_and_not_by_their_number() {
         assert_error(&reply, "invalid_request");
         let text = reply["error"].as_str().unwrap();
         assert!(text.contains("more than 12000000 steps to compile"), "{text:.300}");
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
     let usual: Vec<Value> =
         ["(?i)^[\\p{L}\\p{N}_-]+$", "^\\p{Lu}\\p{Ll}*$", "^[a-z][a-z0-9-]{0,62}$", "^\\d+(\\.\\d+)*$"]

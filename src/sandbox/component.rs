@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex};
 use stdio::Pipe;
 use time::SharedClock;
 use wasmtime::Store;
-use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
@@ -165,7 +165,7 @@ fn handed_over(sandbox: &Sandbox) -> usize {
 }
 
 pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    add_all_but_files(linker)?;
     linker.allow_shadowing(true);
     alone::add_to_linker(linker)?;
     streams::add_to_linker(linker)?;
@@ -177,6 +177,44 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
     #[cfg(feature = "http")]
     http::add_to_linker(linker)?;
     Ok(())
+}
+
+/// What of WASI 0.2 is wasmtime-wasi's, or nearly so. Its file system would be as much code again, and nobody could reach it.
+fn add_all_but_files(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
+    use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+    use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
+    use wasmtime_wasi::p2::bindings::{LinkOptions, cli, clocks, io, random, sockets};
+    use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
+    use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
+    struct Handles;
+    impl HasData for Handles {
+        type Data<'a> = &'a mut ResourceTable;
+    }
+    let l = linker;
+    io::error::add_to_linker::<Sandbox, Handles>(l, |sandbox| sandbox.ctx().table)?;
+    io::poll::add_to_linker::<Sandbox, Handles>(l, |sandbox| sandbox.ctx().table)?;
+    io::streams::add_to_linker::<Sandbox, Handles>(l, |sandbox| sandbox.ctx().table)?;
+    clocks::wall_clock::add_to_linker::<Sandbox, WasiClocks>(l, Sandbox::clocks)?;
+    random::random::add_to_linker::<Sandbox, WasiRandom>(l, Sandbox::random)?;
+    random::insecure::add_to_linker::<Sandbox, WasiRandom>(l, Sandbox::random)?;
+    random::insecure_seed::add_to_linker::<Sandbox, WasiRandom>(l, Sandbox::random)?;
+    cli::exit::add_to_linker::<Sandbox, WasiCli>(l, Sandbox::cli)?;
+    cli::environment::add_to_linker::<Sandbox, WasiCli>(l, Sandbox::cli)?;
+    cli::stdin::add_to_linker::<Sandbox, WasiCli>(l, Sandbox::cli)?;
+    cli::stdout::add_to_linker::<Sandbox, WasiCli>(l, Sandbox::cli)?;
+    cli::stderr::add_to_linker::<Sandbox, WasiCli>(l, Sandbox::cli)?;
+    cli::terminal_input::add_to_linker::<Sandbox, WasiCli>(l, Sandbox::cli)?;
+    cli::terminal_output::add_to_linker::<Sandbox, WasiCli>(l, Sandbox::cli)?;
+    cli::terminal_stdin::add_to_linker::<Sandbox, WasiCli>(l, Sandbox::cli)?;
+    cli::terminal_stdout::add_to_linker::<Sandbox, WasiCli>(l, Sandbox::cli)?;
+    cli::terminal_stderr::add_to_linker::<Sandbox, WasiCli>(l, Sandbox::cli)?;
+    sockets::tcp::add_to_linker::<Sandbox, WasiSockets>(l, Sandbox::sockets)?;
+    sockets::tcp_create_socket::add_to_linker::<Sandbox, WasiSockets>(l, Sandbox::sockets)?;
+    sockets::udp::add_to_linker::<Sandbox, WasiSockets>(l, Sandbox::sockets)?;
+    sockets::udp_create_socket::add_to_linker::<Sandbox, WasiSockets>(l, Sandbox::sockets)?;
+    sockets::instance_network::add_to_linker::<Sandbox, WasiSockets>(l, Sandbox::sockets)?;
+    sockets::network::add_to_linker::<Sandbox, WasiSockets>(l, &(&LinkOptions::default()).into(), Sandbox::sockets)?;
+    sockets::ip_name_lookup::add_to_linker::<Sandbox, WasiSockets>(l, Sandbox::sockets)
 }
 
 /// Gives the sandbox what a component sees.
