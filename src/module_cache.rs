@@ -267,7 +267,7 @@ impl ModuleCache {
         profile: &Profile,
         request: &LoadRequest,
         path: &Contained,
-        compiler: Option<Size>,
+        mut compiler: Option<Size>,
     ) -> Result<Step> {
         let records = request.disk.as_deref().zip(profile.compatibility.as_deref());
         loop {
@@ -277,8 +277,18 @@ impl ModuleCache {
             let mut wasm = bytes.map_or(Wasm::Unread(path, file), |bytes| Wasm::Read(Cow::Owned(bytes)));
             match self.find(engine, request, sha, &mut wasm, compiler)? {
                 Some(Step::Obtained(obtained)) => return Ok(Step::Obtained(Obtained { version, ..obtained })),
-                Some(step) => return Ok(step),
-                None => self.hashes.forget(path.full(), records),
+                Some(step) => {
+                    // Known from now on to whoever compiles it, and so no news there.
+                    if let (Some((path, identity)), Some((disk, compatibility))) = (version, records) {
+                        disk.record(compatibility, &path, &identity, &sha);
+                    }
+                    return Ok(step);
+                }
+                None => {
+                    self.hashes.forget(path.full(), records);
+                    // What it really is may be on disk.
+                    compiler = None;
+                }
             }
         }
     }

@@ -166,9 +166,9 @@ fn the_second_process_reads_neither_the_module_nor_its_code() {
     }
 }
 
-/// The module is read once, however many calls wait for it.
+/// The module is read once to know what it is and once to be compiled, however many calls wait for it.
 #[test]
-fn sixteen_first_calls_of_a_large_module_read_it_once() {
+fn sixteen_first_calls_of_a_large_module_read_it_twice() {
     let size = 30 << 20;
     let read = || {
         let io = fs::read_to_string("/proc/self/io").unwrap();
@@ -188,7 +188,7 @@ fn sixteen_first_calls_of_a_large_module_read_it_once() {
         }
     });
     let read = read() - before;
-    assert!(read < 2 * size, "{read}");
+    assert!(read < 2 * size + size / 2, "{read}");
 }
 
 #[test]
