@@ -92,7 +92,8 @@ fn a_broken_catalog_is_told_once_and_fails_no_call() {
 
 #[test]
 fn an_artifact_that_cannot_be_written_is_told() {
-    let catalog = answering();
+    // A module of its own: one that another test has compiled is in memory, and not written.
+    let catalog = Catalog::new().with("answer", &writer(br#"{"status":"ok","output":1}"#, b"unwritten", ""));
     let file = catalog.path().join("file");
     std::fs::write(&file, "").unwrap();
     let id = catalog.executor_with(json!({"cache_dir": file.join("below")}));
