@@ -322,9 +322,9 @@ impl ScriptExecutor {
         self.has_cpu_time(deadline)?;
         let own = Slots::take(&self.calls, self.policy.tenant, deadline).await;
         let own = own.map_err(|stop| {
-            let pool_slots = u64::from(self.engine.options.pool_slots);
-            let (limit, calls) = (["pool_slots", "calls"], self.calls.total() as u64);
-            self.overloaded(stop, deadline, limit[usize::from(calls < pool_slots)], calls)
+            let (calls, pool_slots) = (self.calls.total() as u64, u64::from(self.engine.options.pool_slots));
+            let limit = if calls < pool_slots { "calls" } else { "pool_slots" };
+            self.overloaded(stop, deadline, limit, calls)
         })?;
         while let Some(next) = self.has_cpu_time(deadline)? {
             let waited = until(deadline, sleep_until(next)).await;

@@ -131,18 +131,14 @@ mod tests {
 
     #[test]
     fn what_is_charged_is_the_time_of_the_processor() {
-        let cpu = CpuTime::new(1000, Instant::now());
+        // So little comes back each second that it does not matter how long this takes.
+        let cpu = CpuTime::new(1, Instant::now());
         let left = |cpu: &CpuTime| cpu.bucket.lock().map(|bucket| bucket.left_ns).unwrap_or_default();
         cpu.metered(|| std::thread::sleep(50 * MS));
-        assert!(left(&cpu) > in_ns(990 * MS), "sleeping takes none");
+        assert!(left(&cpu) > in_ns(MS) / 2, "sleeping takes none: {}", left(&cpu));
         let begun = thread_time();
-        let before = left(&cpu);
         cpu.metered(|| while thread_time() - begun < 20 * MS {});
-        // While it computed, time went on and filled the bucket again.
-        assert!(left(&cpu) <= before.max(in_ns(999 * MS)), "{} of {before}", left(&cpu));
-        let now = Instant::now();
-        cpu.charge(20 * MS, now);
-        assert!(left(&cpu) <= in_ns(980 * MS));
+        assert!(left(&cpu) < -in_ns(15 * MS), "computing does: {}", left(&cpu));
     }
 
     #[test]

@@ -19,22 +19,13 @@ const SETTLES: Duration = Duration::from_millis(100);
 const WHILE: Duration = Duration::from_millis(20);
 const USED: Duration = Duration::from_millis(8);
 
-#[allow(unsafe_code, reason = "no safe function tells it")]
-fn processor_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a local of the type that the function fills.
-    let answer = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
-    assert_eq!(answer, 0);
-    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
-}
-
 fn assert_quiet(after: &str) {
-    let begun = processor_time();
+    let begun = common::processor_time();
     loop {
-        let before = processor_time();
+        let before = common::processor_time();
         assert!(before - begun < SETTLES, "after {after}, {:?} were used, and it goes on", before - begun);
         std::thread::sleep(WHILE);
-        if processor_time() - before < USED {
+        if common::processor_time() - before < USED {
             return;
         }
     }

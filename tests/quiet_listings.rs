@@ -20,15 +20,6 @@ const SETTLES: Duration = Duration::from_millis(100);
 /// Where that is looked for.
 const WHILE: Duration = Duration::from_millis(500);
 
-#[allow(unsafe_code, reason = "no safe function tells it")]
-fn processor_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a local of the type that the function fills.
-    let answer = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
-    assert_eq!(answer, 0);
-    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
-}
-
 /// Lists the first granted directory into a buffer that has room for all of it.
 fn lister(cookie: i64) -> String {
     format!(
@@ -54,9 +45,9 @@ fn assert_quiet_after(calls: usize, runtime: &str, directory: &Path, more: Value
     std::thread::scope(|scope| {
         (0..calls).for_each(|_| drop(scope.spawn(|| assert_error(&execute(&request), "timeout"))));
     });
-    let before = processor_time();
+    let before = common::processor_time();
     sleep(WHILE);
-    let used = processor_time() - before;
+    let used = common::processor_time() - before;
     assert!(used < SETTLES, "{used:?} after {calls} calls of {runtime} with {more}");
 }
 
