@@ -339,7 +339,7 @@ pub type arawn_host_function =
 /// {"level": "warning", "about": "catalog", "message": "text for a person"}
 /// ```
 ///
-/// with `about` one of `catalog`, `disk_cache` and `engine`.
+/// with `about` one of `catalog`, `disk_cache`, `engine` and `files`.
 ///
 /// Errors: `unknown_executor`, `invalid_request` (also for a name that is not granted); `invalid_argument`, `invalid_json`.
 ///

@@ -18,6 +18,8 @@ pub(crate) enum About {
     Catalog,
     /// An artifact that was not trusted, or could not be written.
     DiskCache,
+    /// What guests cannot see of a granted directory.
+    Files,
     /// Instances or workers that could not be had as asked for.
     Engine,
 }
@@ -27,6 +29,7 @@ impl About {
         match self {
             About::Catalog => "catalog",
             About::DiskCache => "disk_cache",
+            About::Files => "files",
             About::Engine => "engine",
         }
     }

@@ -20,10 +20,11 @@ macro_rules! define {
 
 mod descriptors;
 pub(super) mod directory;
+pub(super) mod entries;
 mod fifo;
 pub(super) mod host_file;
 mod io;
-pub(super) mod listing;
+mod listing;
 pub(super) mod open;
 mod paths;
 pub(super) mod stat;
@@ -36,7 +37,7 @@ use super::{Sandbox, host_io};
 use crate::directories::Grant;
 use directory::Directory;
 use host_file::HostFile;
-use listing::Listing;
+use listing::Listings;
 use open::Found;
 use rustix::event::PollFlags;
 use std::collections::BTreeMap;
@@ -56,9 +57,8 @@ const FIRST: u32 = 3;
 /// What a guest has open beside its streams.
 pub(crate) struct Files {
     open: BTreeMap<u32, Descriptor>,
-    /// The listing that it reads, at most one: what it lists next may go on where that ended. Its descriptors are among the
-    /// [`MOST`].
-    listing: Option<Listing>,
+    /// Of its directories. The host's descriptors that they have are among the [`MOST`].
+    listings: Listings,
 }
 
 #[derive(Clone)]
@@ -81,21 +81,22 @@ pub(super) struct OpenFile {
 impl Files {
     /// The granted directories and nothing else. No system call: they are open.
     pub fn granted(grants: &[Grant]) -> Self {
-        Files { open: (FIRST..).zip(grants.iter().map(Descriptor::granted)).collect(), listing: None }
+        Files { open: (FIRST..).zip(grants.iter().map(Descriptor::granted)).collect(), listings: Listings::default() }
+    }
+
+    pub(super) fn has(&self, fd: u32) -> bool {
+        self.open.contains_key(&fd)
     }
 
     fn insert(&mut self, fd: u32, descriptor: Descriptor) {
+        self.remove(fd);
         self.open.insert(fd, descriptor);
-        self.listing = self.listing.take().filter(|_| self.has_room_for_a_listing());
+        self.let_go_of_listings();
     }
 
-    /// Keeps a listing for the guest's next buffer.
-    fn keep(&mut self, listing: Listing) {
-        self.listing = Some(listing).filter(|_| self.has_room_for_a_listing());
-    }
-
-    fn has_room_for_a_listing(&self) -> bool {
-        self.open.len() + listing::DESCRIPTORS <= MOST
+    fn remove(&mut self, fd: u32) -> Option<Descriptor> {
+        self.listings.take(fd);
+        self.open.remove(&fd)
     }
 }
 
@@ -123,12 +124,12 @@ impl Descriptor {
 }
 
 impl Guest<'_> {
-    fn files(&mut self) -> Answer<&mut BTreeMap<u32, Descriptor>> {
-        self.sandbox.files.as_mut().map(|files| &mut files.open).ok_or(Failure::Errno(Errno::Badf))
+    fn files(&mut self) -> Answer<&mut Files> {
+        self.sandbox.files.as_mut().ok_or(Failure::Errno(Errno::Badf))
     }
 
     fn descriptor(&mut self, fd: u32) -> Answer<&mut Descriptor> {
-        self.files()?.get_mut(&fd).ok_or(Failure::Errno(Errno::Badf))
+        self.files()?.open.get_mut(&fd).ok_or(Failure::Errno(Errno::Badf))
     }
 
     fn directory(&mut self, fd: u32) -> Answer<Directory> {

@@ -93,16 +93,22 @@ pub(super) fn add_world(linker: &mut Linker<Sandbox>) -> Result<()> {
         };
         poll_oneoff(guest, subscriptions: u32, events: u32, count: u32, ready: u32)
             poll_oneoff(guest, subscriptions, events, count, ready);
+        sock_accept(guest, fd: u32, _flags: u32, _at: u32) no_socket(guest, fd);
+        sock_recv(guest, fd: u32, _iovecs: u32, _count: u32, _flags: u32, _read: u32, _at: u32) no_socket(guest, fd);
+        sock_send(guest, fd: u32, _iovecs: u32, _count: u32, _flags: u32, _written: u32) no_socket(guest, fd);
+        sock_shutdown(guest, fd: u32, _how: u32) no_socket(guest, fd);
     }
     refuse! { linker, Errno::Success => sched_yield(); }
     refuse! { linker, Errno::Notcapable =>
         proc_raise(i32);
-        sock_accept(i32, i32, i32);
-        sock_recv(i32, i32, i32, i32, i32, i32);
-        sock_send(i32, i32, i32, i32, i32);
-        sock_shutdown(i32, i32);
     }
     Ok(())
+}
+
+/// No descriptor of a guest is a socket.
+fn no_socket(guest: &Guest<'_>, fd: u32) -> Answer {
+    let is_open = guest.stream(fd).is_ok() || guest.sandbox.files.as_ref().is_some_and(|files| files.has(fd));
+    Err(if is_open { Errno::Notsock } else { Errno::Badf }.into())
 }
 
 fn add_stdio(linker: &mut Linker<Sandbox>) -> Result<()> {

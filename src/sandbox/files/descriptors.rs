@@ -82,7 +82,7 @@ fn granted_as(guest: &mut Guest<'_>, fd: u32, otherwise: Errno) -> Answer<Arc<st
 fn fd_close(guest: &mut Guest<'_>, fd: u32) -> Answer {
     match guest.stream(fd) {
         Ok(_) => guest.sandbox.stdio.close(fd),
-        Err(_) => drop(guest.files()?.remove(&fd).ok_or(Errno::Badf)?),
+        Err(_) => drop(guest.files()?.remove(fd).ok_or(Errno::Badf)?),
     }
     Ok(())
 }
@@ -94,10 +94,12 @@ fn fd_renumber(guest: &mut Guest<'_>, from: u32, to: u32) -> Answer {
     if from != to {
         guest.sandbox.stdio.move_to(from, to);
         let files = guest.files()?;
-        match files.remove(&from) {
+        let listing = files.listings.take(from);
+        match files.remove(from) {
             Some(moved) => files.insert(to, moved),
-            None => files.remove(&to),
-        };
+            None => drop(files.remove(to)),
+        }
+        listing.into_iter().for_each(|listing| files.listings.keep(to, listing));
     }
     Ok(())
 }

@@ -18,8 +18,10 @@ pub(in crate::sandbox) struct Directory {
 }
 
 impl Directory {
+    /// What lies behind a link that more of the path follows, a slash or a dot, is asked for in any case.
     pub fn metadata_of(&self, path: &str, follows: bool) -> io::Result<Metadata> {
-        if follows { self.dir.metadata(path) } else { self.dir.symlink_metadata(path) }
+        let goes_on = path.ends_with('/') || path.ends_with("/.");
+        if follows || goes_on { self.dir.metadata(path) } else { self.dir.symlink_metadata(path) }
     }
 
     /// A granted directory may be open as a path alone, which cannot be synced.
@@ -30,6 +32,16 @@ impl Directory {
 
     /// See [`open::open`].
     pub fn open(&self, path: &str, wanted: Wanted) -> io::Result<Option<Found>> {
+        self.open_counted(path, wanted).map_err(|error| match error.raw_os_error() {
+            // No file is made under a name that ends with a slash.
+            Some(libc::ENOTDIR) if wanted.makes_files() && path.ends_with('/') => {
+                io::Error::from_raw_os_error(libc::EISDIR)
+            }
+            _ => error,
+        })
+    }
+
+    fn open_counted(&self, path: &str, wanted: Wanted) -> io::Result<Option<Found>> {
         let Some(quota) = &self.quota else { return open::open(&self.dir, path, wanted) };
         let _alone = quota.alone();
         let before = open::if_any(self.metadata_of(path, wanted.follow))?;
@@ -55,21 +67,39 @@ impl Directory {
     }
 
     pub fn symlink(&self, target: &str, path: &str) -> io::Result<()> {
-        self.make(path, || self.dir.symlink(target, path))
+        self.make(path, || self.new_name(path, self.dir.symlink(target, path)))
     }
 
     /// Gives a file one more name, in a directory that counts together with this one.
     pub fn hard_link(&self, from: &str, to: &Directory, path: &str) -> io::Result<()> {
         self.check_counts_with(to)?;
-        to.make(path, || self.dir.hard_link(from, &to.dir, path))
+        to.make(path, || {
+            let linked = self.dir.hard_link(from, &to.dir, path);
+            if linked.is_err() {
+                self.metadata_of(from, false)?;
+            }
+            to.new_name(path, linked)
+        })
     }
 
     pub fn remove_file(&self, path: &str) -> io::Result<()> {
-        self.remove(path, || self.dir.remove_file(path))
+        self.remove(path, || match self.entry(path)? {
+            Some(entry) if path.ends_with('/') && !entry.is_dir() => Err(io::Error::from_raw_os_error(libc::ENOTDIR)),
+            _ => self.dir.remove_file(path),
+        })
     }
 
     pub fn remove_dir(&self, path: &str) -> io::Result<()> {
-        self.remove(path, || self.dir.remove_dir(path))
+        let name = without_slashes(path);
+        self.remove(name, || {
+            self.dir.remove_dir(name).map_err(|error| match error.raw_os_error() {
+                // A directory lies in its parent, which therefore is not empty.
+                Some(libc::EINVAL) if name == ".." || name.ends_with("/..") => {
+                    io::Error::from_raw_os_error(libc::ENOTEMPTY)
+                }
+                _ => error,
+            })
+        })
     }
 
     /// Moves an entry to a directory that counts together with this one, where it may take another entry's place.
@@ -105,8 +135,15 @@ impl Directory {
 
     /// What has this name here, if anything has: the name itself, without slashes behind it.
     fn entry(&self, path: &str) -> io::Result<Option<Metadata>> {
-        let name = path.trim_end_matches('/');
-        open::if_any(self.dir.symlink_metadata(if name.is_empty() { path } else { name }))
+        open::if_any(self.metadata_of(without_slashes(path), false))
+    }
+
+    /// Says of a new name with a slash behind it that it is there, if it is: cap-std says that it is no directory.
+    fn new_name(&self, path: &str, made: io::Result<()>) -> io::Result<()> {
+        if made.is_err() && path.ends_with('/') && self.entry(path)?.is_some() {
+            return Err(io::Error::from_raw_os_error(libc::EEXIST));
+        }
+        made
     }
 
     /// Makes an entry.
@@ -132,6 +169,12 @@ impl Directory {
         }
         Ok(())
     }
+}
+
+/// A path without the slashes behind it, but for the root's.
+fn without_slashes(path: &str) -> &str {
+    let name = path.trim_end_matches('/');
+    if name.is_empty() { path } else { name }
 }
 
 /// Whether an entry is the only name of a file.

@@ -129,7 +129,7 @@ pub(super) async fn path_open(
     if wanted.write && !directory.write {
         return Err(Errno::Perm.into());
     }
-    if guest.files()?.len() >= MOST {
+    if guest.files()?.open.len() >= MOST {
         return Err(Errno::Mfile.into());
     }
     let found = loop {

@@ -1,10 +1,10 @@
 //! A directory's entries, one by one: read in pieces, or all at once for a deterministic executor, which has them in order.
 
-use super::super::super::files::listing::{DESCRIPTORS, bytes_of, kind_of, name_of, sorted};
+use super::super::super::files::entries::{DESCRIPTORS, Entries, bytes_of, kind_of, sorted};
 use super::super::budget::Charge;
 use super::convert::{code, kind};
 use super::{Directory, FilesView, OpenOnHost, here, there};
-use cap_std::fs::{FileType, ReadDir};
+use cap_std::fs::FileType;
 use std::collections::VecDeque;
 use std::io;
 use wasmtime::component::Resource;
@@ -20,7 +20,7 @@ pub(super) struct Listing {
     /// What was read and not handed out.
     pub(super) read: VecDeque<Entry>,
     /// Where the others come from; none at the end.
-    rest: Option<ReadDir>,
+    rest: Option<Entries>,
     /// For its names, while they are in order.
     _charge: Option<Charge>,
     _host: OpenOnHost,
@@ -36,7 +36,7 @@ impl FilesView<'_> {
             let charge = charge.map_err(|_| ErrorCode::InsufficientMemory)?;
             Listing { read: entries.into_iter().map(Ok).collect(), rest: None, _charge: Some(charge), _host: host }
         } else {
-            let rest = self.blocking(move || directory.dir.entries()).await?;
+            let rest = self.blocking(move || Entries::of(&directory.dir)).await?;
             Listing { read: VecDeque::new(), rest: Some(rest), _charge: None, _host: host }
         };
         Ok(there(self.table.push(listing)?))
@@ -44,11 +44,15 @@ impl FilesView<'_> {
 }
 
 /// The next entries, and where the others come from.
-fn piece(mut entries: ReadDir) -> (VecDeque<Entry>, Option<ReadDir>) {
+fn piece(mut entries: Entries) -> (VecDeque<Entry>, Option<Entries>) {
     let (mut read, mut bytes) = (VecDeque::new(), 0);
     while bytes < PIECE {
         let Some(entry) = entries.next() else { return (read, None) };
-        let entry = entry.and_then(|entry| Ok((name_of(&entry)?, kind_of(&entry)?)));
+        let Some(entry) = entry.transpose() else {
+            bytes += bytes_of("");
+            continue;
+        };
+        let entry = entry.and_then(|(name, entry)| Ok((name, kind_of(&entry)?)));
         bytes += entry.as_ref().map_or(PIECE, |(name, _)| bytes_of(name));
         read.push_back(entry.map_err(|error: io::Error| code(&error)));
     }
@@ -57,15 +61,15 @@ fn piece(mut entries: ReadDir) -> (VecDeque<Entry>, Option<ReadDir>) {
 
 impl HostDirectoryEntryStream for FilesView<'_> {
     async fn read_directory_entry(&mut self, stream: Resource<ReaddirIterator>) -> FsResult<Option<DirectoryEntry>> {
-        let listing = self.table.get_mut(&here::<_, Listing>(&stream))?;
-        if listing.read.is_empty()
+        let mut listing = self.table.get_mut(&here::<_, Listing>(&stream))?;
+        // A piece of names that guests cannot see is empty.
+        while listing.read.is_empty()
             && let Some(rest) = listing.rest.take()
         {
             let (read, rest) = self.blocking(move || Ok(piece(rest))).await?;
-            let listing = self.table.get_mut(&here::<_, Listing>(&stream))?;
+            listing = self.table.get_mut(&here::<_, Listing>(&stream))?;
             (listing.read, listing.rest) = (read, rest);
         }
-        let listing = self.table.get_mut(&here::<_, Listing>(&stream))?;
         let Some(entry) = listing.read.pop_front() else { return Ok(None) };
         let (name, file_type) = entry?;
         Ok(Some(DirectoryEntry { type_: kind(file_type), name }))

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+use super::super::super::files::entries::{DESCRIPTORS, bytes_of};
 use super::super::super::files::host_file::MOST_BYTES;
-use super::super::super::files::listing::{DESCRIPTORS, bytes_of};
 use super::super::budget::{HOST_BYTES, HostBytesExceeded};
 use super::listing::{Listing, PIECE};
 use super::*;
