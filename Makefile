@@ -9,6 +9,8 @@
 # make slim    builds a small library without compiler, components, HTTP and schemas, and prints its size
 # make install puts it where compilers look for it: see packaging/install.mk
 # make bench   measures
+# make fuzz    looks for inputs that break a promise, FUZZ_SECONDS for each of TARGETS: see docs/security.md
+# make verify  proves what takes too long for make test: half an hour
 CC ?= cc
 CXX ?= c++
 CARGO ?= cargo
@@ -31,7 +33,8 @@ PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/
 
 EXAMPLES := example-c example-cpp example-go example-love2d example-lua example-node example-python
 
-.PHONY: all slim run $(EXAMPLES) node-modules test lint header counts profile bench bench-quick bench-tenants guests builtins clean tools
+.PHONY: all slim run $(EXAMPLES) node-modules test lint header counts profile bench bench-quick bench-tenants fuzz verify guests \
+	builtins clean tools
 
 all: $(LIB)/libarawn.so.0
 
@@ -151,6 +154,17 @@ bench-tenants: $(LIB)/libarawn.so.0
 # What has changed is compiled and measured within two minutes; what is of the library that ships is left out.
 bench-quick: | tools
 	ARAWN_BENCH_ROUNDS=100 $(BENCH) --profile quick --bench table
+
+FUZZ_SECONDS ?= 60
+TARGETS ?=
+
+fuzz: | tools
+	$(call needs,$(CXX),g++)
+	fuzz/run.sh $(FUZZ_SECONDS) $(TARGETS)
+
+# Each target for half a minute by libFuzzer, and for as long in watched children.
+verify: FUZZ_SECONDS = 30
+verify: fuzz
 
 guests:
 	runtimes/guests/build.sh

@@ -7,7 +7,7 @@ pub use resource::Resource;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
 /// The result of everything in this crate that can fail.
@@ -288,8 +288,15 @@ impl Error {
     }
 }
 
+/// The text, with the control characters of what it quotes escaped: a name or a path may have any.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(&mut Printable(f))
+    }
+}
+
+impl Error {
+    fn describe(&self, f: &mut impl fmt::Write) -> fmt::Result {
         match self {
             Error::InvalidArgument { argument, byte: None } => write!(f, "`{argument}` is NULL"),
             Error::InvalidArgument { argument, byte: Some(byte) } => {
@@ -299,12 +306,12 @@ impl fmt::Display for Error {
                 write!(f, "not JSON: {message} (line {line}, column {column})")
             }
             Error::InvalidRequest { path, message } => {
-                write!(f, "the request is not valid at `{}`: {message}", printable(path))
+                write!(f, "the request is not valid at `{}`: {message}", path)
             }
             Error::ConfigInvalid { runtime, failures } => {
                 write!(f, "the config does not fit the schema of runtime `{runtime}`")?;
                 for Failure { path, message } in failures.iter().take(3) {
-                    write!(f, "; `input.config{}`: {message}", printable(path))?;
+                    write!(f, "; `input.config{}`: {message}", path)?;
                 }
                 match failures.len() {
                     0..4 => Ok(()),
@@ -312,14 +319,14 @@ impl fmt::Display for Error {
                 }
             }
             Error::InvalidConfig { path, message } => {
-                write!(f, "the configuration is not valid at `{}`: {message}", printable(path))
+                write!(f, "the configuration is not valid at `{}`: {message}", path)
             }
             Error::UnknownExecutor { executor } => {
-                write!(f, "there is no executor `{}`; make it with arawn_executor_new", printable(executor))
+                write!(f, "there is no executor `{}`; make it with arawn_executor_new", executor)
             }
-            Error::ExecutorExists { executor } => write!(f, "there is an executor `{}` already", printable(executor)),
+            Error::ExecutorExists { executor } => write!(f, "there is an executor `{}` already", executor),
             Error::UnknownRuntime { runtime, near } => {
-                write!(f, "there is no runtime `{}`", printable(runtime))?;
+                write!(f, "there is no runtime `{}`", runtime)?;
                 match near.as_slice() {
                     [] => Ok(()),
                     near => write!(f, "; near names: {}", near.join(", ")),
@@ -334,7 +341,7 @@ impl fmt::Display for Error {
                     write!(f, ":{line}")?;
                 }
                 if let Some(entry) = entry {
-                    write!(f, ": runtime `{}`", printable(entry))?;
+                    write!(f, ": runtime `{}`", entry)?;
                 }
                 write!(f, ": {message}")
             }
@@ -349,7 +356,7 @@ impl fmt::Display for Error {
                 write!(f, "the file of runtime `{runtime}` has SHA-256 {actual}, but the catalog pins {expected}")
             }
             Error::ModuleInvalid { runtime, message, .. } => {
-                write!(f, "the module of runtime `{runtime}` cannot run: {}", printable(message))
+                write!(f, "the module of runtime `{runtime}` cannot run: {}", message)
             }
             Error::ModuleTooLarge { runtime, bytes, module_bytes } => {
                 write!(
@@ -399,13 +406,13 @@ impl fmt::Display for Error {
                 }
             }
             Error::Cancelled { job, phase } => {
-                write!(f, "the call `{}` was cancelled {}", printable(job), phase.during())
+                write!(f, "the call `{}` was cancelled {}", job, phase.during())
             }
             Error::NoResources { message, .. } => f.write_str(message),
-            Error::UnknownJob { job } => write!(f, "there is no call named `{}`, or it has ended", printable(job)),
-            Error::JobExists { job } => write!(f, "a call named `{}` is under way already", printable(job)),
+            Error::UnknownJob { job } => write!(f, "there is no call named `{}`, or it has ended", job),
+            Error::JobExists { job } => write!(f, "a call named `{}` is under way already", job),
             Error::HostFunctionFailed { name, message } => {
-                write!(f, "the host function `{}` failed: {message}", printable(name))
+                write!(f, "the host function `{}` failed: {message}", name)
             }
             Error::Forked => {
                 f.write_str("this process is a fork; libarawn works only in the process that made the first executor")
@@ -428,15 +435,31 @@ impl From<Arc<Error>> for Error {
 /// Text from outside with its control characters escaped, so that it may be printed on a terminal. Line ends and tabs
 /// stay.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let is_hostile = |c: char| c.is_control() && c != '\n' && c != '\t';
     if !text.contains(is_hostile) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_hostile(c) { out.extend(c.escape_default()) } else { out.push(c) }
-    }
+    // Writing to a string does not fail.
+    let _ = Printable(&mut out).write_str(text);
     Cow::Owned(out)
+}
+
+fn is_hostile(c: char) -> bool {
+    c.is_control() && c != '\n' && c != '\t'
+}
+
+/// Writes as [`printable`] does.
+struct Printable<'a, W>(&'a mut W);
+
+impl<W: fmt::Write> fmt::Write for Printable<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for part in text.split_inclusive(is_hostile) {
+            let plain = part.trim_end_matches(is_hostile);
+            self.0.write_str(plain)?;
+            part[plain.len()..].chars().try_for_each(|c| write!(self.0, "{}", c.escape_default()))?;
+        }
+        Ok(())
+    }
 }
 
 /// Bytes of a guest's name that the library quotes: of a module, a function, an import or an export.
@@ -477,5 +500,11 @@ mod tests {
     fn printable_escapes_terminal_control() {
         assert_eq!(printable("a\x1b[2Jb\0\u{9b}\n\t"), "a\\u{1b}[2Jb\\u{0}\\u{9b}\n\t");
         assert!(matches!(printable("plain ü 🦀"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn no_text_of_an_error_has_control_characters() {
+        let error = Error::CatalogUnwritable { path: "a\x1b[2Jb\0".to_owned(), reason: "\u{9b}".to_owned() };
+        assert_eq!(error.to_string(), "a\\u{1b}[2Jb\\u{0} cannot be written: \\u{9b}");
     }
 }

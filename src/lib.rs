@@ -64,8 +64,7 @@ pub use json::RawJson;
 pub use origins::{HttpGrant, Origin};
 pub use protocol::{Meta, RuntimeInput, RuntimeOutput};
 
-/// What `fuzz/` looks into.
-#[cfg(fuzzing)]
+/// What `fuzz/` looks into. It is not a part of the interface.
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::json::ends;

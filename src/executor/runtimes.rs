@@ -67,7 +67,8 @@ struct Supplied {
 struct Look {
     sha: Sha,
     bytes: u64,
-    surface: Surface,
+    /// What it imports, where that can be told.
+    surface: Option<Surface>,
     /// Why it cannot be run.
     problem: Option<Error>,
 }
@@ -203,26 +204,27 @@ impl ScriptExecutor {
         }
     }
 
+    /// What a file is, and the first reason for which a call would refuse it.
     fn look_at(&self, entry: &RuntimeEntry, sha: Sha, wasm: &[u8]) -> Result<Look> {
-        let surface = Surface::of(&entry.name, wasm)?;
+        let surface = Surface::of(&entry.name, wasm);
+        let mut problem = module_cache::check_pin(&entry.name, entry.sha256, sha).err();
         #[cfg(feature = "compiler")]
-        let problem = module_cache::shape(&entry.name, self.engine.profile(self.metering(&self.limits))?, wasm).err();
-        #[cfg(not(feature = "compiler"))]
-        let problem = None;
-        Ok(Look { sha, bytes: wasm.len() as u64, surface, problem })
+        if problem.is_none() {
+            problem = module_cache::shape(&entry.name, self.engine.profile(self.metering(&self.limits))?, wasm).err();
+        }
+        let problem = problem.or_else(|| surface.as_ref().err().cloned());
+        Ok(Look { sha, bytes: wasm.len() as u64, surface: surface.ok(), problem })
     }
 }
 
 fn shown(entry: &RuntimeEntry, look: Result<Look>) -> Value {
-    let mismatch =
-        look.as_ref().ok().and_then(|look| module_cache::check_pin(&entry.name, entry.sha256, look.sha).err());
     let unchecked =
         (!cfg!(feature = "schema") && entry.config_schema.is_some()).then(|| schema_unsupported(&entry.name));
-    let unfit = look.as_ref().ok().and_then(|look| look.problem.as_ref());
-    let problem = look.as_ref().err().or(mismatch.as_ref()).or(unfit).or(unchecked.as_ref());
+    let unfit = look.as_ref().map_or_else(Some, |look| look.problem.as_ref());
+    let problem = unfit.or(unchecked.as_ref());
     let problem = problem.map(|error| json!({"error": error.to_string(), "code": error.code()}));
     let look = look.ok();
-    let surface = look.as_ref().map(|look| &look.surface);
+    let surface = look.as_ref().and_then(|look| look.surface.as_ref());
     json!({
         "name": entry.name,
         "category": entry.category,

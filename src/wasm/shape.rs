@@ -107,8 +107,9 @@ fn walk(wasm: &[u8], provided: &dyn Provided, findings: &mut Findings) -> std::r
                         None => component.check(),
                     };
                 };
-                if ended.is_none() {
-                    component.end();
+                match ended {
+                    Some(module) => component.module(module.own()),
+                    None => component.end(),
                 }
                 parser = around;
             }

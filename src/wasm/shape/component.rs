@@ -1,6 +1,6 @@
 //! The sections of a component and of those inside it.
 
-use super::extent::{Extent, Part, Scope};
+use super::extent::{Counts, Extent, Part, Scope};
 use super::findings::Findings;
 use super::limits::Limit;
 use super::problem::Problem;
@@ -27,6 +27,19 @@ impl Component {
     pub fn begin(&mut self, findings: &mut Findings) -> Result {
         self.scopes.push(Scope::default());
         findings.tally.reach(Limit::ComponentDepth, self.scopes.len() as u64)
+    }
+
+    /// Adds a core module.
+    pub fn module(&mut self, counts: Counts) {
+        self.scope().modules.push(counts);
+    }
+
+    /// Adds what core instances have.
+    fn stores(&mut self, counts: Counts, findings: &mut Findings) -> Result {
+        self.scope().counts.add(counts);
+        let Counts { tables, memories } = self.scope().counts;
+        findings.tally.reach(Limit::Tables, tables)?;
+        findings.tally.reach(Limit::Memories, memories)
     }
 
     /// Leaves a component, which the one around can instantiate from now on.
@@ -78,9 +91,11 @@ impl Component {
             Payload::InstanceSection(section) => {
                 for instance in section {
                     match instance? {
-                        Instance::Instantiate { args, .. } => {
+                        Instance::Instantiate { module_index, args } => {
                             self.items(1 + args.len() as u64, findings)?;
+                            let module = self.scope().modules.get(module_index as usize).copied().unwrap_or_default();
                             self.scope().core_instances += 1;
+                            self.stores(module, findings)?;
                         }
                         Instance::FromExports(exports) => self.items(1 + exports.len() as u64, findings)?,
                     }
@@ -131,6 +146,12 @@ impl Component {
                 extent
             }
         };
+        if export.kind == ComponentExternalKind::Module {
+            let scope = self.scope();
+            let module = scope.modules.get(export.index as usize).copied().unwrap_or_default();
+            scope.modules.truncate(scope.modules.len() - usize::from(export.ty.is_some()));
+            scope.modules.push(module);
+        }
         if export.kind == ComponentExternalKind::Component {
             let scope = self.scope();
             let part = scope.components.get(export.index as usize).copied().unwrap_or_default();
@@ -146,15 +167,16 @@ impl Component {
         match instance {
             ComponentInstance::Instantiate { component_index, args } => {
                 let part = self.scope().components.get(*component_index as usize).copied().unwrap_or_default();
-                let Part { extent, instances, memories, lowered, items } = part;
+                let Part { extent, instances, counts, memory_aliases, lowered, items } = part;
                 let Some((core, component)) = instances else {
                     let message = "it instantiates a component that it imports or takes out of an instance, which this \
                                    library does not run: put the component into it";
                     return Err(Problem::Other(message.to_owned()));
                 };
                 self.items(items.saturating_add(args.len() as u64), findings)?;
-                self.memories(memories, findings)?;
+                self.memory_aliases(memory_aliases, findings)?;
                 self.lower(lowered, findings)?;
+                self.stores(counts, findings)?;
                 let scope = self.scope();
                 scope.core_instances = scope.core_instances.saturating_add(core);
                 scope.component_instances = scope.component_instances.saturating_add(component + 1);

@@ -6,7 +6,7 @@
 //! the largest that the instance has: never too little.
 
 use super::component::Component;
-use super::extent::{Extent, Part, Scope};
+use super::extent::{Counts, Extent, Part, Scope};
 use super::findings::Findings;
 use super::limits::Limit;
 use super::problem::Problem;
@@ -35,9 +35,9 @@ impl Component {
     }
 
     /// Counts aliases of memories, as items are counted.
-    pub fn memories(&mut self, count: u64, findings: &mut Findings) -> Result {
+    pub fn memory_aliases(&mut self, count: u64, findings: &mut Findings) -> Result {
         let scope = self.scope();
-        scope.memories = scope.memories.saturating_add(count);
+        scope.memory_aliases = scope.memory_aliases.saturating_add(count);
         findings.tally.add(Limit::MemoryAliases, count)
     }
 
@@ -165,7 +165,10 @@ impl Component {
         let scope = self.scope();
         let demanded = |extent| Extent { demands: true, ..extent };
         match ty {
-            ComponentTypeRef::Module(_) => demanded(Extent::LEAF),
+            ComponentTypeRef::Module(_) => {
+                scope.modules.push(Counts::default());
+                demanded(Extent::LEAF)
+            }
             ComponentTypeRef::Func(ty) => {
                 let ty = scope.ty(*ty);
                 scope.functions.push(ty);
@@ -205,24 +208,27 @@ impl Component {
                         self.scope().components.push(Part { extent, ..Part::default() });
                     }
                     ComponentExternalKind::Func => self.scope().functions.push(extent),
-                    ComponentExternalKind::Module | ComponentExternalKind::Value => {}
+                    ComponentExternalKind::Module => self.scope().modules.push(Counts::default()),
+                    ComponentExternalKind::Value => {}
                 }
                 extent
             }
             ComponentAlias::CoreInstanceExport { kind, .. } => {
                 if kind == ExternalKind::Memory {
-                    self.memories(1, findings)?;
+                    self.memory_aliases(1, findings)?;
                 }
                 Extent::LEAF
             }
             ComponentAlias::Outer { kind, count, index } => {
                 let outer = (self.scopes.len() - 1).checked_sub(count as usize).map(|outer| &self.scopes[outer]);
                 let part = outer.and_then(|scope| scope.components.get(index as usize)).copied().unwrap_or_default();
+                let module = outer.and_then(|scope| scope.modules.get(index as usize)).copied().unwrap_or_default();
                 let ty = outer.map_or(Extent::LEAF, |scope| scope.ty(index));
                 match kind {
                     ComponentOuterAliasKind::Type => self.scope().types.push(ty),
                     ComponentOuterAliasKind::Component => self.scope().components.push(part),
-                    ComponentOuterAliasKind::CoreModule | ComponentOuterAliasKind::CoreType => {}
+                    ComponentOuterAliasKind::CoreModule => self.scope().modules.push(module),
+                    ComponentOuterAliasKind::CoreType => {}
                 }
                 match kind {
                     ComponentOuterAliasKind::Type => ty,

@@ -15,14 +15,30 @@ pub(super) struct Extent {
     pub demands: bool,
 }
 
+/// What a store counts, of a module or of an instance.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub tables: u64,
+    pub memories: u64,
+}
+
+impl Counts {
+    pub fn add(&mut self, other: Counts) {
+        self.tables = self.tables.saturating_add(other.tables);
+        self.memories = self.memories.saturating_add(other.memories);
+    }
+}
+
 /// A component that can be instantiated.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Part {
     pub extent: Extent,
     /// Core and component instances that one instance of it takes; unknown of one that comes from elsewhere.
     pub instances: Option<(u64, u64)>,
-    /// What one instance of it has of [`Scope::memories`] and [`Scope::lowered`].
-    pub memories: u64,
+    /// What the core instances among them have.
+    pub counts: Counts,
+    /// What one instance of it has of [`Scope::memory_aliases`] and [`Scope::lowered`].
+    pub memory_aliases: u64,
     pub lowered: u64,
     /// Items that one instance of it has, with those of the instances in it.
     pub items: u64,
@@ -36,12 +52,16 @@ pub(super) struct Scope {
     pub functions: Vec<Extent>,
     pub instances: Vec<Extent>,
     pub components: Vec<Part>,
+    /// What an instance of each core module has.
+    pub modules: Vec<Counts>,
     /// Its imports and exports.
     pub own: Extent,
     pub core_instances: u64,
+    /// What its core instances have.
+    pub counts: Counts,
     pub component_instances: u64,
     /// Aliases of memories, and parts of the types of functions that it lowers, of each instance of a component in it too.
-    pub memories: u64,
+    pub memory_aliases: u64,
     pub lowered: u64,
     /// Items, of each instance of a component in it too.
     pub items: u64,
@@ -90,7 +110,8 @@ impl Scope {
         Part {
             extent: self.own.enclosed(),
             instances: Some((self.core_instances, self.component_instances)),
-            memories: self.memories,
+            counts: self.counts,
+            memory_aliases: self.memory_aliases,
             lowered: self.lowered,
             items: self.items,
         }

@@ -2,6 +2,7 @@
 
 use super::code;
 use super::costs::wide;
+use super::extent::Counts;
 use super::findings::Findings;
 use super::limits::Limit;
 use super::problem::{Place, Problem};
@@ -26,18 +27,14 @@ pub(super) struct Module {
     imported: u32,
     bodies: u32,
     counts: Counts,
+    /// Those of them that it imports.
+    imports: Counts,
     startup: Startup,
     start: Option<(ExternalKind, u32)>,
     /// What the first import that cannot be had is told.
     import: Option<Problem>,
 }
 
-/// What is counted by module.
-#[derive(Default)]
-struct Counts {
-    tables: u64,
-    memories: u64,
-}
 
 impl Module {
     pub fn new(begin: usize) -> Self {
@@ -86,6 +83,7 @@ impl Module {
                 for import in section.into_imports() {
                     self.import(&import?, provided, findings)?;
                 }
+                self.imports = self.counts;
             }
             Payload::FunctionSection(section) => {
                 self.imported = self.functions.len() as u32;
@@ -281,6 +279,12 @@ impl Module {
     /// Counts what is known at the module's end alone.
     pub fn end(&mut self, findings: &mut Findings) -> Result {
         self.startup.note(findings).map_err(|problem| problem.at(self.place()))
+    }
+
+    /// What each instance of it has of its own.
+    pub fn own(&self) -> Counts {
+        let Counts { tables, memories } = self.counts;
+        Counts { tables: tables - self.imports.tables, memories: memories - self.imports.memories }
     }
 
     /// What keeps the module from being run as a WASI command.

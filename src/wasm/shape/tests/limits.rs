@@ -274,3 +274,21 @@ fn instances_are_counted_as_often_as_what_has_them_is_instantiated() {
     assert!(problem(&encode::multiplying_components(8, 2)).ends_with("`core_instances`"));
     assert!(problem(&encode::multiplying_components(12, 9)).ends_with("`core_instances`"));
 }
+
+/// A store refuses more, so that such a component could be registered and never be called.
+#[test]
+fn memories_and_tables_are_counted_as_often_as_what_has_them_is_instantiated() {
+    let runs = "it does not export `wasi:cli/run`: it is no WASI command";
+    let own = |sections: &[Vec<u8>]| section(1, &encode::module(sections));
+    let memories = |count: usize| own(&[section(5, &list(vec![vec![0, 1]; count]))]);
+    let tables = |count: usize| own(&[section(4, &list(vec![vec![0x70, 0, 0]; count]))]);
+    let instances = |count: usize| section(2, &times(count, &[0, 0, 0]));
+    let times_two = |inner: Vec<u8>| component(&[section(4, &inner), section(5, &times(2, &[0, 0, 0]))]);
+    for (module, most, limit) in [(memories(1), 16, Limit::Memories), (tables(4), 16, Limit::Tables)] {
+        assert_eq!(problem(&component(&[module.clone(), instances(most)])), runs);
+        assert_excess(&problem(&component(&[module.clone(), instances(most + 1)])), limit);
+        let half = |count| component(&[module.clone(), instances(count)]);
+        assert_eq!(problem(&times_two(half(most / 2))), runs);
+        assert_excess(&problem(&times_two(half(most / 2 + 1))), limit);
+    }
+}
