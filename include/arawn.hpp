@@ -60,7 +60,8 @@ public:
     {
     }
 
-    const std::string &str() const noexcept { return text_; }
+    const std::string &str() const & noexcept { return text_; }
+    const std::string &str() const && = delete;
 
 private:
     std::string text_;
@@ -215,7 +216,8 @@ inline std::string unquote(std::string_view json)
     return text;
 }
 
-// The JSON of an object's member, as it stands in the object's text; none where there is no such member.
+// The JSON of an object's member, as it stands in the object's text, which must outlive it; none where there is no such
+// member.
 inline std::optional<std::string_view> member(std::string_view object, std::string_view key)
 {
     std::optional<std::string_view> found;
@@ -227,7 +229,11 @@ inline std::optional<std::string_view> member(std::string_view object, std::stri
     return found;
 }
 
-// What a function of the library has answered. Its parts are looked up in its text, each time.
+template <class Object, class = std::enable_if_t<std::is_same_v<std::remove_const_t<Object>, std::string>>>
+std::optional<std::string_view> member(Object &&object, std::string_view key) = delete;
+
+// What a function of the library has answered. Its parts are looked up in its text, each time. Those that are views into
+// the text take a reply that has a name and outlives them: `reply.output()`, not `executor.execute(…).output()`.
 class Reply {
 public:
     explicit Reply(std::string json) noexcept : json_(std::move(json)) {}
@@ -247,19 +253,21 @@ public:
 
     // The output's JSON, as the runtime wrote it. Throws Error where there is none, since the reply is an error.
     std::string_view output() const &;
-    std::string output() && { return std::string(static_cast<const Reply &>(*this).output()); }
+    std::string_view output() const && = delete;
 
     // The code and the text for people; empty where the reply is no error.
     std::string code() const { return text("code"); }
     std::string error() const { return text("error"); }
 
     // The JSON of an error's details, and of what Call::meta asked for; empty where there is none.
-    std::string details() const { return std::string(member(json_, "details").value_or("")); }
-    std::string meta() const { return std::string(member(json_, "meta").value_or("")); }
+    std::string_view details() const & { return member(json_, "details").value_or(""); }
+    std::string_view details() const && = delete;
+    std::string_view meta() const & { return member(json_, "meta").value_or(""); }
+    std::string_view meta() const && = delete;
 
     // The whole, as arawn.h describes it.
     const std::string &raw() const & noexcept { return json_; }
-    std::string raw() && noexcept { return std::move(json_); }
+    const std::string &raw() const && = delete;
 
 private:
     std::string text(std::string_view key) const { return ok() ? "" : unquote(member(json_, key).value_or("")); }
@@ -283,7 +291,8 @@ public:
     }
 
     std::string code() const { return reply_->code(); }
-    const Reply &reply() const noexcept { return *reply_; }
+    const Reply &reply() const & noexcept { return *reply_; }
+    const Reply &reply() const && = delete;
 
 private:
     // Shared, so that copying the exception cannot throw.
@@ -308,9 +317,10 @@ inline const Reply &checked(const Reply &reply)
     return reply;
 }
 
-inline Reply refused(std::string_view code, std::string_view text)
+inline Reply refused(std::string_view code, std::string_view text, std::string_view details = "{}")
 {
-    return Reply("{\"status\":\"error\",\"error\":" + quote(text) + ",\"code\":" + quote(code) + ",\"details\":{}}");
+    return Reply("{\"status\":\"error\",\"error\":" + quote(text) + ",\"code\":" + quote(code) +
+                 ",\"details\":" + std::string(details) + "}");
 }
 
 } // namespace detail
@@ -487,7 +497,14 @@ class Opened {
 public:
     explicit Opened(const std::string &id) : id_(id), close_request_(Request(id).str()) {}
 
+    bool is_open() const noexcept { return is_open_; }
     std::string id() const { return is_open_ ? id_ : std::string(); }
+
+    Reply closed() const
+    {
+        const std::string name = quote(id_);
+        return refused("unknown_executor", "the executor " + name + " is closed", "{\"executor\":" + name + "}");
+    }
 
     // The number of a function's place. There is one for each way to run, so that a function never runs in another's.
     std::uintptr_t place(const std::string &name, On on)
@@ -555,7 +572,7 @@ public:
     Reply close()
     {
         char *const reply = opened_ ? opened_->close() : nullptr;
-        return reply ? Reply::take(reply) : detail::refused("unknown_executor", "the executor is closed");
+        return reply ? Reply::take(reply) : closed();
     }
 
     // Its name in the requests of arawn.h; empty once it is closed.
@@ -565,27 +582,29 @@ public:
     // `executor.call(arawn_catalog_inspect, R"({"name": "csv"})")`.
     Reply call(char *(*function)(const char *), const Json &members = "{}") const
     {
-        return detail::Request(id()).add_members(members).send(function);
+        if (function == arawn_executor_close)
+            return detail::refused("invalid_request", "an executor is closed by its close()");
+        return send(detail::Request(id()).add_members(members), function);
     }
 
     // Runs a runtime and waits for it.
     Reply execute(std::string_view runtime, const Json &input = "{}", const Call &options = {}) const
     {
-        return request(runtime, input, options).send(arawn_execute_runtime);
+        return send(request(runtime, input, options), arawn_execute_runtime);
     }
 
     // Begins a call and returns at once: the job's name. Throws Error, such as "overloaded"; what is wrong with the
     // call itself is told by its reply.
     std::string submit(std::string_view runtime, const Json &input = "{}", const Call &options = {}) const
     {
-        const Reply reply = request(runtime, input, options).send(arawn_submit);
+        const Reply reply = send(request(runtime, input, options), arawn_submit);
         return unquote(member(reply.output(), "job").value_or(""));
     }
 
     // A job's reply, which is handed out once; none while it is queued or runs. Waits for it, up to a day.
     std::optional<Reply> poll(std::string_view job, std::chrono::milliseconds wait = {}) const
     {
-        Reply polled = detail::Request(id()).add("job", job).add_known("wait_ms", in_a_day(wait)).send(arawn_poll);
+        Reply polled = send(detail::Request(id()).add("job", job).add_known("wait_ms", in_a_day(wait)), arawn_poll);
         if (!polled)
             return polled;
         const std::optional<std::string_view> reply = member(polled.output(), "reply");
@@ -603,7 +622,7 @@ public:
     // Takes every job that has ended, or waits up to a day for one. For a frame loop. Throws Error.
     std::vector<Finished> finished(std::chrono::milliseconds wait = {}) const
     {
-        const Reply reply = detail::Request(id()).add_known("wait_ms", in_a_day(wait)).send(arawn_poll);
+        const Reply reply = send(detail::Request(id()).add_known("wait_ms", in_a_day(wait)), arawn_poll);
         std::vector<Finished> all;
         detail::each(member(reply.output(), "finished").value_or(""), [&all](std::string_view, std::string_view entry) {
             const std::string_view job = member(entry, "job").value_or(""), ended = member(entry, "reply").value_or("");
@@ -614,18 +633,20 @@ public:
     }
 
     // Stops a call that was given a name, submitted or not, on whichever thread it runs.
-    Reply cancel(std::string_view job) const { return detail::Request(id()).add("job", job).send(arawn_cancel); }
+    Reply cancel(std::string_view job) const { return send(detail::Request(id()).add("job", job), arawn_cancel); }
 
     // Sets a function that guests call by name, replaces it, or unsets it where it is empty. The name must be one that
     // capabilities.host_functions has. When this returns no thread is inside of the old one, which is destroyed, unless
     // this is called from within a host function. Throws Error, and leaves the old one.
     void host_function(const std::string &name, HostFunction function, On on = On::call)
     {
+        if (!is_open())
+            detail::fail(closed());
         auto &functions = detail::Functions::all();
         const bool is_set = static_cast<bool>(function);
         auto next = is_set ? std::make_shared<const HostFunction>(std::move(function)) : nullptr;
-        const std::uintptr_t place = opened_ ? opened_->place(name, on) : 0;
-        const std::uintptr_t other = opened_ ? opened_->place(name, on == On::call ? On::poll : On::call) : 0;
+        const std::uintptr_t place = opened_->place(name, on);
+        const std::uintptr_t other = opened_->place(name, on == On::call ? On::poll : On::call);
         auto before = functions.swap(place, std::move(next));
         detail::Request request(id());
         request.add("name", name).add("on", on == On::poll ? "poll" : "call");
@@ -633,13 +654,30 @@ public:
             request.str().c_str(), is_set ? detail::Functions::run : nullptr, reinterpret_cast<void *>(place)));
         if (!reply) {
             functions.swap(place, std::move(before));
-            detail::fail(reply);
+            detail::fail(is_open() ? reply : closed());
         }
         if (member(reply.output(), "running") == "0")
             functions.swap(other, nullptr);
     }
 
 private:
+    bool is_open() const noexcept { return opened_ && opened_->is_open(); }
+
+    Reply closed() const
+    {
+        return opened_ ? opened_->closed() : detail::refused("unknown_executor", "the executor was moved from");
+    }
+
+    // Never by the name of one that is closed, which another one may have by now.
+    Reply send(detail::Request &request, char *(*function)(const char *)) const
+    {
+        if (!is_open())
+            return closed();
+        Reply reply = request.send(function);
+        return !reply && !is_open() && reply.code() == "unknown_executor" ? closed() : reply;
+    }
+    Reply send(detail::Request &&request, char *(*function)(const char *)) const { return send(request, function); }
+
     static std::string in_a_day(std::chrono::milliseconds wait)
     {
         using std::chrono::milliseconds;

@@ -80,6 +80,45 @@ fn the_header_compiles_strictly() {
     }
 }
 
+/// A view into a reply that is gone when the statement ends does not compile.
+#[test]
+fn views_take_a_reply_that_outlives_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("view.cpp");
+    let compiles = |compiler: &str, statement: &str| {
+        let program = format!(
+            "#include <arawn.hpp>\nvoid use(const arawn::Executor &e);\n\
+             void use(const arawn::Executor &e) {{ const auto made = e.execute(\"x\"); {statement}; }}\n"
+        );
+        fs::write(&source, program).unwrap();
+        let output = strict(compiler, "c++17").args(["-fsyntax-only", "-Wno-unused"]).arg(&source).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() || stderr.contains("deleted"), "{statement}: {stderr}");
+        output.status.success()
+    };
+    let views = [
+        ("std::string_view view = REPLY.output()", "made", "e.execute(\"x\")"),
+        ("std::string_view view = REPLY.details()", "made", "e.wait(\"x\")"),
+        ("std::string_view view = REPLY.meta()", "made", "(*e.poll(\"x\"))"),
+        ("std::string_view view = REPLY.raw()", "made", "arawn::stats()"),
+        ("std::string_view view = REPLY.output()", "made", "static_cast<const arawn::Reply &&>(made)"),
+        ("const arawn::Error error(made); const arawn::Reply &view = REPLY.reply()", "error", "arawn::Error(made)"),
+        ("const arawn::Json json(\"{}\"); const std::string &view = REPLY.str()", "json", "arawn::Json(\"{}\")"),
+        ("auto view = arawn::member(REPLY, \"key\")", "made.output()", "std::string(made.output())"),
+        ("auto view = arawn::member(REPLY, \"key\")", "\"{}\"", "made.error()"),
+    ];
+    // What is no view may be of any reply.
+    let values = "{ std::string code = e.execute(\"x\").code() + e.wait(\"x\").error(); }".to_owned();
+    let good = views.iter().map(|(form, good, _)| format!("{{ {}; }}", form.replace("REPLY", good)));
+    let good: String = good.chain([values]).collect();
+    for compiler in compilers() {
+        assert!(compiles(compiler, &good), "{compiler}");
+        for (form, _, bad) in views {
+            assert!(!compiles(compiler, &form.replace("REPLY", bad)), "{compiler}: {form} of {bad}");
+        }
+    }
+}
+
 /// Runs a program of tests/cpp under sanitizers, which stop one that does what its source says for `--prove`.
 fn passes(sources: &[&str], arguments: &[&Path], sanitizers: &[(&[&str], &str)]) {
     let Some(compiler) = compilers().first().copied() else { return };

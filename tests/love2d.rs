@@ -160,6 +160,29 @@ fn six_hundred_frames_are_drawn_and_none_is_late_because_of_the_library() {
     assert!(ground > 400_000 && (25_000..40_000).contains(&walls) && (200..3000).contains(&enemies), "{colours:?}");
 }
 
+#[test]
+fn without_a_display_it_says_so() {
+    if is_missing("love", "--version", "love") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    for (display, reason) in [(None, "neither DISPLAY nor WAYLAND_DISPLAY is set"), (Some(":4242"), "")] {
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", "240", "love"]).arg(root().join("examples/love2d"));
+        for inherited in ["DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"] {
+            command.env_remove(inherited);
+        }
+        command.envs(display.map(|display| ("DISPLAY", display))).env("ARAWN_FRAMES", "1");
+        command.env("XDG_DATA_HOME", home.path()).env("XDG_CACHE_HOME", home.path());
+        command.env("ARAWN_LIBRARY", target_directory().join("libarawn.so"));
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{display:?}: {stderr}");
+        assert!(stderr.contains(&format!("There is no display for the game: {reason}")), "{display:?}: {stderr}");
+        assert!(stderr.contains("xvfb-run has one."), "{display:?}: {stderr}");
+    }
+}
+
 /// `runtimes/guests/build.sh`, which the tests' `make guests` runs, builds them elsewhere.
 #[test]
 fn the_committed_brains_are_what_their_sources_give() {

@@ -1,4 +1,4 @@
-//! `examples/love2d/arawn.lua` and `json.lua`: what they say, tested in plain LuaJIT.
+//! `examples/love2d/arawn.lua` and `arawn_json.lua`: what they say, tested in plain LuaJIT.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly, and says what it skips")]
 
 mod common;
@@ -66,6 +66,12 @@ fn the_binding() {
         .with("ask", &asker(b"f", br#"{"from":"the guest"}"#, ANSWER));
     let others = Catalog::new().with("first", &asker(b"f", b"{}", ANSWER)).with("second", &asker(b"g", b"{}", ANSWER));
     let (first, second) = (others.module("first"), others.module("second"));
-    let environment = [("ARAWN_RUNTIMES", catalog.path()), ("ARAWN_FIRST", &first), ("ARAWN_SECOND", &second)];
+    let header = root().join("include/arawn.h");
+    let environment = [
+        ("ARAWN_RUNTIMES", catalog.path()),
+        ("ARAWN_FIRST", &first),
+        ("ARAWN_SECOND", &second),
+        ("ARAWN_HEADER", &header),
+    ];
     passes("test_arawn.lua", &environment);
 }

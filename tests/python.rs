@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::{ANSWER, Catalog, asker, root, target_directory, writer};
+use common::{ANSWER, Catalog, asker, root, run, target_directory, writer};
+use std::fs;
 use std::process::Command;
 
 #[test]
@@ -26,4 +27,21 @@ fn the_module_passes_its_tests() {
     assert!(output.status.success(), "{stderr}");
     let tests = include_str!("python/test_arawn.py").matches("\n    def test_").count();
     assert!(stderr.contains(&format!("Ran {tests} tests")) && stderr.ends_with("OK\n"), "{stderr}");
+}
+
+/// Also in a program that is checked, into which the module was copied.
+#[test]
+fn its_types_are_strict() {
+    if Command::new("mypy").arg("--version").output().is_err() {
+        println!("skipped: mypy --strict arawn.py; pip install mypy");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["arawn.py", "main.py"] {
+        fs::copy(root().join("examples/python").join(name), directory.path().join(name)).unwrap();
+    }
+    let mut command = Command::new("mypy");
+    command.args(["--strict", "--cache-dir=/dev/null", "main.py", "arawn.py"]).current_dir(directory.path());
+    let printed = run(&mut command);
+    assert!(printed.contains("no issues found in 2 source files"), "{printed}");
 }

@@ -72,10 +72,12 @@ void story()
 
     // `stock` is put into the catalog. It asks the host, on the thread that runs the call.
     const arawn::Json stock_runtime = R"({"name": "stock", "path": "runtimes/prebuilt/stock.wasm", "replace": true})";
-    shop.call(arawn_catalog_register, stock_runtime).output();
+    if (const arawn::Reply registered = shop.call(arawn_catalog_register, stock_runtime); !registered)
+        throw arawn::Error(registered);
     const auto level = [&stock](std::string_view request) { return stock.level(request); };
     shop.host_function("stock.level", level);
-    std::cout << "stock: " << shop.execute("stock", input("{}")).output() << '\n';
+    const arawn::Reply missing = shop.execute("stock", input("{}"));
+    std::cout << "stock: " << missing.output() << '\n';
 
     // Without blocking, until nothing is missing: from now on it asks within poll and wait, on this thread, so that the
     // stock needs no lock.
@@ -83,7 +85,8 @@ void story()
     const std::string later = shop.submit("stock", input(R"({"wait": true})"));
     draw_frames(shop, later, stock);
     stock.pieces["CUP-0113"] = 4; // A delivery.
-    std::cout << "later: " << shop.wait(later).output() << '\n';
+    const arawn::Reply delivered = shop.wait(later);
+    std::cout << "later: " << delivered.output() << '\n';
 
     // Nobody brings more tea: this one would wait until its deadline, and is cancelled.
     stock.pieces["TEA-0042"] = 0;

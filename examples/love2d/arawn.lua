@@ -1,4 +1,5 @@
--- libarawn for LuaJIT, in plain `luajit` as in LÖVE: this file and json.lua beside it, to be copied into a program.
+-- libarawn for LuaJIT, in plain `luajit` as in LÖVE: this file and arawn_json.lua beside it, to be copied into a
+-- program.
 --
 --     local arawn = require "arawn"
 --
@@ -8,7 +9,8 @@
 --     executor:close()
 --
 -- prints hello. What fails gives nil and an error: a table with `code`, `error` (a text for people) and `details`, as
--- the header lists them, and a tostring. What cannot be JSON at all is raised. JSON's null is arawn.json.null.
+-- the header lists them, and a tostring. What cannot be JSON at all is raised, and so is an option that there is not.
+-- JSON's null is arawn.json.null.
 --
 -- The library is the file that the variable ARAWN_LIBRARY names, or else the installed one.
 --
@@ -16,7 +18,8 @@
 -- and `execute`, on the thread that calls these. Threads with a Lua state each, as those of love.thread, may share an
 -- executor: one makes it, others `attach` to it, and one of them submits and polls.
 local ffi = require "ffi"
-local json = require "json"
+-- Beside this file: `require "lib.arawn"` takes lib.arawn_json.
+local json = require((type(...) == "string" and (...):match("^(.*[./])arawn$") or "") .. "arawn_json")
 
 ffi.cdef [[
 typedef char *(*arawn_host_function)(const char *request_json, void *user_data);
@@ -42,6 +45,23 @@ local LONGEST_WAIT_S = 86400
 
 local arawn = { json = json }
 
+-- What takes JSON and returns JSON, and nothing else, as `arawn.call` has it.
+local FUNCTIONS = {
+    "cancel", "catalog_inspect", "catalog_list", "catalog_register", "catalog_remove", "configure", "executor_close",
+    "executor_new", "poll", "stats", "submit",
+}
+-- The options of a call.
+local OPTIONS = { "config", "context", "job", "limits", "meta" }
+
+local function has(list, wanted)
+    for _, one in ipairs(list) do
+        if one == wanted then
+            return true
+        end
+    end
+    return false
+end
+
 local Error = {}
 Error.__index = Error
 function Error:__tostring()
@@ -66,9 +86,39 @@ local function opened(reply)
     return nil, setmetatable({ code = reply.code, error = reply.error, details = reply.details }, Error)
 end
 
--- Calls a function of the header by its name without `arawn_`.
+-- Calls a function of the header by its name without `arawn_`: one that takes JSON and returns JSON.
 function arawn.call(name, request)
+    if name == "execute_runtime" then
+        error("arawn_execute_runtime keeps this thread, on which a guest's host functions would run: use submit or an "
+            .. "executor's execute", 2)
+    elseif not has(FUNCTIONS, name) then
+        local known = table.concat(FUNCTIONS, ", ")
+        error(("arawn_%s is not called so; these are: %s"):format(tostring(name), known), 2)
+    end
     return opened(json.decode(invoke(name, json.encode(request))))
+end
+
+local function closed(executor)
+    local text = ("the executor %s is closed"):format(json.encode(executor.id))
+    return setmetatable({ code = "unknown_executor", error = text, details = { executor = executor.id } }, Error)
+end
+
+-- Asks for what the text of a request says, but never by the name of an executor that is closed, which another one may
+-- have by now.
+local function ask_text(executor, name, text)
+    if executor.is_closed then
+        return nil, closed(executor)
+    end
+    local output, err = opened(json.decode(invoke(name, text)))
+    if err and err.code == "unknown_executor" and executor.is_closed then
+        err = closed(executor)
+    end
+    return output, err
+end
+
+local function ask(executor, name, request)
+    request.executor = executor.id
+    return ask_text(executor, name, json.encode(request))
 end
 
 -- What the whole process shares, before the first executor.
@@ -110,9 +160,7 @@ function Job:wait(seconds)
     local left = seconds or math.huge
     while not self.reply do
         local slice = math.min(left, LONGEST_WAIT_S)
-        local output, err = arawn.call("poll", {
-            executor = self.executor.id, job = self.name, wait_ms = math.ceil(slice * 1000),
-        })
+        local output, err = ask(self.executor, "poll", { job = self.name, wait_ms = math.ceil(slice * 1000) })
         if not output then
             return nil, err
         elseif output.reply then
@@ -129,14 +177,14 @@ end
 
 -- Stops the call, whose error is then `cancelled`. True, or nil and the error `unknown_job` where it has ended.
 function Job:cancel()
-    local output, err = arawn.call("cancel", { executor = self.executor.id, job = self.name })
+    local output, err = ask(self.executor, "cancel", { job = self.name })
     return output and true, err
 end
 
 local Executor = {}
 Executor.__index = Executor
 
--- The executor of that name, which another Lua state has made and will close.
+-- The executor of that name, which another Lua state has made and will close: `close` here only lets it go.
 function arawn.attach(id)
     return setmetatable({ id = id, jobs = {}, ended = {}, functions = {} }, Executor)
 end
@@ -154,23 +202,45 @@ function arawn.executor(config)
     return self
 end
 
--- Drops the calls that have not ended, and the replies that nobody has taken.
+-- Drops the calls that have not ended, and the replies that nobody has taken. What is closed stays so, whoever has its
+-- name later.
 function Executor:close()
-    if self.owned then
-        ffi.gc(self.owned, nil)
-        self.owned = nil
+    if self.is_closed then
+        return nil, closed(self)
     end
+    self.is_closed = true
+    if not self.owned then
+        return { executor = self.id }
+    end
+    ffi.gc(self.owned, nil)
+    self.owned = nil
     return arawn.call("executor_close", { executor = self.id })
+end
+
+-- A call as JSON, in which errors have the paths of `call`.
+local function request_text(executor, runtime, call)
+    for option in pairs(call) do
+        if not has(OPTIONS, option) then
+            local known = table.concat(OPTIONS, ", ")
+            error(("a call has no option `%s`; it has: %s"):format(tostring(option), known), 0)
+        end
+    end
+    local input = {}
+    for _, part in ipairs { "config", "context" } do
+        if call[part] ~= nil then
+            input[#input + 1] = ('"%s":'):format(part) .. json.encode(call[part], part)
+        end
+    end
+    local request = json.encode {
+        executor = executor.id, runtime = runtime, job = call.job, limits = call.limits, meta = call.meta,
+    }
+    return request:sub(1, -2) .. ',"input":{' .. table.concat(input, ",") .. "}}"
 end
 
 -- Begins a call and returns its job at once. `call` has `config`, `context`, `limits`, `meta` and `job` (a name), each
 -- of which may be left out. `done(output, err, meta)` is what `update` calls when it has ended.
 function Executor:submit(runtime, call, done)
-    call = call or {}
-    local output, err = arawn.call("submit", {
-        executor = self.id, runtime = runtime, job = call.job, limits = call.limits, meta = call.meta,
-        input = { config = call.config, context = call.context },
-    })
+    local output, err = ask_text(self, "submit", request_text(self, runtime, call or {}))
     if not output then
         return nil, err
     end
@@ -193,7 +263,7 @@ end
 -- and the jobs after it are kept for the next `update`.
 function Executor:update(seconds)
     local wait_ms = math.ceil(math.min(seconds or 0, LONGEST_WAIT_S) * 1000)
-    local output, err = arawn.call("poll", { executor = self.id, wait_ms = wait_ms })
+    local output, err = ask(self, "poll", { wait_ms = wait_ms })
     if not output then
         return nil, err
     end
@@ -217,6 +287,9 @@ end
 -- Sets the function that guests call by a name, which `capabilities` must list under `host_functions`; nil unsets it.
 -- It gets what the guest asks, and the guest gets its result, or as an error what it raises. It cannot yield.
 function Executor:host_function(name, run)
+    if self.is_closed then
+        return nil, closed(self)
+    end
     local number = nil
     if run then
         last_number = last_number + 1
@@ -235,28 +308,31 @@ end
 -- Adds a runtime to the catalog; `entry` has the keys of arawn_catalog_register, such as `path` and `replace`. It waits
 -- for the compiler, longer than a frame: while a game runs, have another thread do it.
 function Executor:register(name, entry)
-    local request = { executor = self.id, name = name }
+    local request = { name = name }
     for key, value in pairs(entry) do
+        if key == "name" or key == "executor" then
+            error(("`%s` is told already, and not by the entry"):format(key), 2)
+        end
         request[key] = value
     end
-    return arawn.call("catalog_register", request)
+    return ask(self, "catalog_register", request)
 end
 
 function Executor:inspect(name)
-    return arawn.call("catalog_inspect", { executor = self.id, name = name })
+    return ask(self, "catalog_inspect", { name = name })
 end
 
 function Executor:remove(name)
-    return arawn.call("catalog_remove", { executor = self.id, name = name })
+    return ask(self, "catalog_remove", { name = name })
 end
 
 function Executor:runtimes()
-    local output, err = arawn.call("catalog_list", { executor = self.id })
+    local output, err = ask(self, "catalog_list", {})
     return output and output.runtimes, err
 end
 
 function Executor:stats()
-    return arawn.call("stats", { executor = self.id })
+    return ask(self, "stats", {})
 end
 
 return arawn

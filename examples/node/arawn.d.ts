@@ -8,6 +8,8 @@ export interface Config {
     dirs?: { host: string; guest: string; write?: boolean; bytes?: number | null }[];
     env?: Record<string, string>;
     http?: { allow: string[]; allow_private?: boolean };
+    /** Without it the names of the functions that `Executor.open` is given. */
+    host_functions?: string[];
   };
   deterministic?: { seed: number; unix_time: number };
 }
@@ -30,23 +32,39 @@ export interface ExecutorLimits extends Limits {
 }
 
 /** What can be written as JSON. */
-export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue | undefined };
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | JsonValue[]
+  | { [key: string]: JsonValue | undefined }
+  | { toJSON(key?: any): any };
 
-/** What JSON.parse made of a guest's JSON. */
+/**
+ * What JSON.parse made of a guest's JSON. It rounds numbers to those that JavaScript has: 9007199254740993 is
+ * 9007199254740992. Where that matters, see `raw` of a call, and the second argument of a host function.
+ */
 export type Parsed = any;
 
 /**
  * What guests call by name. What it returns, and the message of what it throws, reaches the guest. It runs between
- * other events, on the thread that opened the executor, and must not return a promise.
+ * other events, on the thread that opened the executor, and must not return a promise. `text` is the request as the
+ * guest wrote it.
  */
-export type HostFunction = (request: Parsed) => JsonValue | undefined | void;
+export type HostFunction = (request: Parsed, text: string) => JsonValue | Json | undefined | void;
 
 export interface Call {
-  /** Each reaches the guest as {} where it is undefined. */
+  /**
+   * Each reaches the guest as {} where it is undefined. What JSON has not, such as NaN or a Map, is a TypeError that
+   * has the path to it.
+   */
   config?: JsonValue | Json;
   context?: JsonValue | Json;
   /** May be tighter than the executor's. */
   limits?: Limits;
+  /** The output is then its JSON, as the guest wrote it: with every digit, also for `new Json` of another call. */
+  raw?: boolean;
   /** Stops the call. The promise is rejected with the signal's reason, some milliseconds after it. */
   signal?: AbortSignal;
 }
@@ -70,7 +88,8 @@ export class Executor implements AsyncDisposable {
   private constructor();
 
   /**
-   * The host functions are granted to the executor's guests, and nothing else but what config says. The promise is
+   * The host functions are granted to the executor's guests, and nothing else but what config says. Where it lists
+   * `host_functions`, those alone are granted, and a function that is not among them is refused. The promise is
    * rejected with an ArawnError.
    */
   static open(config?: Config, hostFunctions?: Record<string, HostFunction>): Promise<Executor>;
@@ -79,8 +98,10 @@ export class Executor implements AsyncDisposable {
 
   /**
    * The output of a run in a fresh sandbox. The promise is rejected with an ArawnError, or with the signal's reason.
-   * More than 1024 calls at once are `overloaded`; see `queue` at arawn_configure.
+   * More than 1024 calls at once are `overloaded`; see `queue` at arawn_configure. An option that there is not is a
+   * TypeError.
    */
+  execute(runtime: string, call: Call & { raw: true }): Promise<string>;
   execute(runtime: string, call?: Call): Promise<Parsed>;
 
   register(registration: Registration): Promise<void>;
@@ -100,8 +121,12 @@ export class ArawnError extends Error {
   readonly details: Record<string, Parsed>;
 }
 
-/** JSON as a text, which reaches the guest byte for byte: also numbers that JavaScript's cannot hold. */
+/**
+ * JSON as a text, for a whole config or context, or for what a host function returns. It reaches the guest byte for
+ * byte: also numbers that JavaScript's cannot hold.
+ */
 export class Json {
+  #private;
   /** @throws {SyntaxError} The text is not JSON. */
   constructor(text: string);
 }

@@ -55,19 +55,126 @@ export class Json {
   }
 }
 
-const jsonOf = (value) => (value instanceof Json ? `${value}` : (JSON.stringify(value) ?? '{}'));
+/** The JSON of a value; of `undefined` what is given for it. `name` is what errors call the value. */
+function jsonOf(value, name, otherwise) {
+  if (value instanceof Json) return `${value}`;
+  if (value === undefined) return otherwise;
+  checkValue(value, name, []);
+  return JSON.stringify(value) ?? otherwise;
+}
+
+/** What JSON.stringify would leave out, or turn into null or {}, is refused with the path to it. */
+function checkValue(value, path, around) {
+  const refuse = (what) => {
+    throw new TypeError(`${path} is ${what}`);
+  };
+  if (typeof value === 'number' && !Number.isFinite(value)) refuse(`${value}, which JSON has not`);
+  if (typeof value === 'bigint') refuse('a bigint: pass a number, a string, or all of it as a Json');
+  if (['function', 'symbol', 'undefined'].includes(typeof value)) refuse(`${typeof value}, which JSON has not`);
+  if (typeof value !== 'object' || value === null || typeof value.toJSON === 'function') return;
+  if (value instanceof Json) refuse('a Json within another value: it stands for the whole');
+  if (around.includes(value)) refuse('within itself');
+  around.push(value);
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++) checkValue(value[index], `${path}[${index}]`, around);
+  } else {
+    const tag = Object.prototype.toString.call(value).slice(8, -1);
+    if (tag !== 'Object') refuse(`a ${tag}, which JSON has not`);
+    for (const key of Object.keys(value)) {
+      if (value[key] !== undefined) checkValue(value[key], `${path}.${key}`, around);
+    }
+  }
+  around.pop();
+}
+
+function skipSpace(text, at) {
+  while (' \t\r\n'.includes(text[at])) at++;
+  return at;
+}
+
+/** Visits members or items in a text of the library's: the key, and where the value begins and ends. */
+function* partsOf(text, at) {
+  const isObject = text[at] === '{';
+  for (at = skipSpace(text, at + 1); !'}]'.includes(text[at]); at = skipSpace(text, at + 1)) {
+    let key;
+    if (isObject) {
+      const end = endOfString(text, at);
+      key = text.slice(at + 1, end - 1);
+      at = skipSpace(text, text.indexOf(':', end) + 1);
+    }
+    const end = endOfValue(text, at);
+    yield [key, at, end];
+    at = skipSpace(text, end);
+    if (text[at] !== ',') return;
+  }
+}
+
+function endOfString(text, at) {
+  for (;;) {
+    at = text.indexOf('"', at + 1);
+    let escapes = at;
+    while (text[escapes - 1] === '\\') escapes--;
+    if ((at - escapes) % 2 === 0) return at + 1;
+  }
+}
+
+function endOfValue(text, at) {
+  const mark = /["{}[\],]/g;
+  for (let depth = 0; ; ) {
+    mark.lastIndex = at;
+    const found = mark.exec(text);
+    if (found[0] === '"') at = endOfString(text, found.index);
+    else if ('{['.includes(found[0])) [depth, at] = [depth + 1, found.index + 1];
+    else if (found[0] === ',' && depth > 0) at = found.index + 1;
+    else if (depth === 0) return found.index;
+    else [depth, at] = [depth - 1, found.index + 1];
+    if (depth === 0) return at;
+  }
+}
+
+const partOf = (text, at, wanted) => {
+  for (const [key, begin, end] of partsOf(text, at)) if (key === wanted) return [begin, end];
+};
+
+/** The output of a reply of the library's, as the guest wrote it. */
+function rawOutcome(text) {
+  if (!text.startsWith('{"status":"ok"')) return outcome(JSON.parse(text));
+  return text.slice(...partOf(text, 0, 'output')).trim();
+}
+
+/** The replies of a poll, each parsed, or as it is for the jobs that are `raw`. */
+function finishedIn(text, isRaw) {
+  if (!isRaw) return outcome(JSON.parse(text)).finished;
+  if (!text.startsWith('{"status":"ok"')) return outcome(JSON.parse(text));
+  const [finished] = partOf(text, partOf(text, 0, 'output')[0], 'finished');
+  return Array.from(partsOf(text, finished), ([, begin]) => {
+    const job = JSON.parse(text.slice(...partOf(text, begin, 'job')));
+    const reply = text.slice(...partOf(text, begin, 'reply'));
+    return { job, reply: isRaw(job) ? reply : JSON.parse(reply) };
+  });
+}
+
+/** The options of a call. */
+const OPTIONS = ['config', 'context', 'limits', 'raw', 'signal'];
+
+function checkOptions(call) {
+  const known = OPTIONS.join(', ');
+  if (typeof call !== 'object' || call === null) throw new TypeError(`a call's options are an object: ${known}`);
+  const unknown = Object.keys(call).find((option) => !OPTIONS.includes(option));
+  if (unknown !== undefined) throw new TypeError(`a call has no option \`${unknown}\`; it has: ${known}`);
+}
 
 function outcome(reply) {
   if (reply.status === 'ok') return reply.output;
   throw new ArawnError(reply);
 }
 
-const ask = (f, request, ...more) => outcome(JSON.parse(f(JSON.stringify(request), ...more)));
+const ask = (f, request, ...more) => outcome(JSON.parse(f(jsonOf(request, 'request'), ...more)));
 
 /** The same for a function that waits for the disk or the compiler: on a thread of koffi's. */
 const askAside = (f, request) =>
   new Promise((resolve, reject) => {
-    f.async(JSON.stringify(request), (error, reply) => (error ? reject(error) : resolve(JSON.parse(reply))));
+    f.async(jsonOf(request, 'request'), (error, reply) => (error ? reject(error) : resolve(JSON.parse(reply))));
   }).then(outcome);
 
 export const configure = (options) => ask(configureProcess, options);
@@ -87,7 +194,10 @@ export class Executor {
 
   static async open(config = {}, hostFunctions = {}) {
     const names = Object.keys(hostFunctions);
-    const capabilities = { ...config.capabilities, host_functions: names };
+    const none = names.find((name) => typeof hostFunctions[name] !== 'function');
+    if (none !== undefined) throw new TypeError(`the host function \`${none}\` is no function`);
+    const capabilities = { ...config.capabilities };
+    capabilities.host_functions ??= names;
     const executor = new Executor();
     executor.#id = (await askAside(executorNew, { ...config, capabilities })).executor;
     try {
@@ -103,17 +213,19 @@ export class Executor {
     return this.#id;
   }
 
-  async execute(runtime, { config, context, limits, signal } = {}) {
+  async execute(runtime, options = {}) {
+    checkOptions(options);
+    const { config, context, limits, raw = false, signal } = options;
     signal?.throwIfAborted();
     if (this.#closed) throw this.#unknown();
     const job = `node-${this.#nextJob++}`;
-    const call = JSON.stringify({ executor: this.#id, runtime, limits, job });
-    const input = `{"config":${jsonOf(config)},"context":${jsonOf(context)}}`;
+    const call = jsonOf({ executor: this.#id, runtime, limits, job }, 'call');
+    const input = `{"config":${jsonOf(config, 'config', '{}')},"context":${jsonOf(context, 'context', '{}')}}`;
     outcome(JSON.parse(submit(`${call.slice(0, -1)},"input":${input}}`)));
     const abort = () => this.#closed || cancel(JSON.stringify({ executor: this.#id, job }));
     signal?.addEventListener('abort', abort);
     try {
-      return outcome(await this.#replyOf(job));
+      return (raw ? rawOutcome : outcome)(await this.#replyOf(job, raw));
     } catch (error) {
       throw signal?.aborted && error.code === 'cancelled' ? signal.reason : error;
     } finally {
@@ -123,6 +235,7 @@ export class Executor {
 
   async register(registration) {
     if (this.#closed) throw this.#unknown();
+    if ('executor' in registration) throw new TypeError('`executor` is the one that registers');
     await askAside(catalogRegister, { ...registration, executor: this.#id });
   }
 
@@ -154,12 +267,13 @@ export class Executor {
   /** What becomes of the calls of a closed executor: by now its name may be that of another. */
   #unknown() {
     const details = { executor: this.#id };
-    return new ArawnError({ error: 'the executor was closed', code: 'unknown_executor', details });
+    const error = `the executor ${JSON.stringify(this.#id)} is closed`;
+    return new ArawnError({ error, code: 'unknown_executor', details });
   }
 
-  #replyOf(job) {
+  #replyOf(job, raw) {
     return new Promise((resolve, reject) => {
-      this.#waiting.set(job, { resolve, reject });
+      this.#waiting.set(job, { resolve, reject, raw });
       this.#emptyPolls = 0;
       if (!this.#polling) setImmediate(this.#poll);
       this.#polling = true;
@@ -170,7 +284,9 @@ export class Executor {
     this.#polling = !this.#closed;
     if (!this.#polling) return;
     try {
-      const { finished } = ask(poll, { executor: this.#id });
+      const isRaw = [...this.#waiting.values()].some(({ raw }) => raw);
+      const polled = poll(JSON.stringify({ executor: this.#id }));
+      const finished = finishedIn(polled, isRaw && ((job) => this.#waiting.get(job)?.raw));
       for (const { job, reply } of finished) {
         this.#waiting.get(job)?.resolve(reply);
         this.#waiting.delete(job);
@@ -197,12 +313,12 @@ function answering(f) {
   return (request) => {
     let reply;
     try {
-      const output = f(JSON.parse(request));
+      const output = f(JSON.parse(request), request);
       if (output instanceof Promise) throw new TypeError('a host function answers at once, not with a promise');
-      reply = { status: 'ok', output: output ?? null };
+      reply = `{"status":"ok","output":${jsonOf(output, 'output', 'null')}}`;
     } catch (error) {
-      reply = { status: 'error', error: String(error?.message ?? error) };
+      reply = JSON.stringify({ status: 'error', error: String(error?.message ?? error) });
     }
-    return stringNew(JSON.stringify(reply));
+    return stringNew(reply);
   };
 }

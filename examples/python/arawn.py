@@ -11,19 +11,22 @@ The library is the file that the variable ARAWN_LIBRARY names, or else the insta
 are those of arawn.h. What `json` can turn into JSON may be passed, and paths; what is wrong raises `Error`.
 
 Any number of threads may use one executor. Calls release the interpreter's lock while the library works, so that guests
-run in parallel.
+run in parallel. Handlers of signals, such as that of Ctrl-C, run while the main thread waits for a call, and what they
+raise ends the wait.
 """
 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
+import math
 import os
 import sys
 import threading
 import time
 import weakref
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, TypeVar
 
 __all__ = ["Error", "Executor", "Job", "call", "configure", "version"]
 
@@ -36,9 +39,17 @@ _Places = Dict[Tuple[str, str], "_Place"]
 # It returns a pointer, which the library releases.
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
 _NOTHING: Mapping[str, Any] = {}
-_LONGEST_WAIT_S = 86400.0
+# How long a reply that `finished` has taken may be on its way to whoever waits for it.
+_HAND_OVER_S = 10.0
+# Until a thread falls asleep for a reply, which costs more than a short call.
+_EAGER_POLLS = 16
 # Between slices of a wait the interpreter sees signals, such as that of Ctrl-C.
 _SLICE_S = 0.1
+# What takes JSON and returns JSON, and nothing else.
+_FUNCTIONS = (
+    "configure", "executor_new", "executor_close", "execute_runtime", "submit", "poll", "cancel", "stats",
+    "catalog_list", "catalog_inspect", "catalog_register", "catalog_remove",
+)  # fmt: skip
 
 
 class Error(Exception):
@@ -65,10 +76,7 @@ def _load() -> ctypes.CDLL:
     except OSError as error:
         raise ImportError(f"libarawn is neither installed nor named by ARAWN_LIBRARY: {error}") from error
     # As c_char_p ctypes would turn a reply into bytes, and lose the pointer that is to be released.
-    for name in (
-        "configure", "executor_new", "executor_close", "execute_runtime", "submit", "poll", "cancel", "stats",
-        "catalog_list", "catalog_inspect", "catalog_register", "catalog_remove", "string_new",
-    ):  # fmt: skip
+    for name in (*_FUNCTIONS, "string_new"):
         function = getattr(library, f"arawn_{name}")
         function.argtypes, function.restype = [ctypes.c_char_p], ctypes.c_void_p
     library.arawn_host_function_set.argtypes = [ctypes.c_char_p, _CALLBACK, ctypes.c_void_p]
@@ -79,17 +87,89 @@ def _load() -> ctypes.CDLL:
 
 
 _library = _load()
+_called = {name: getattr(_library, f"arawn_{name}") for name in _FUNCTIONS}
+
+
+def _path_text(value: Any) -> str:
+    text = os.fspath(value) if isinstance(value, os.PathLike) else None
+    if not isinstance(text, str):
+        raise TypeError("not JSON")
+    return text
 
 
 def _to_json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=os.fspath).encode()
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_path_text).encode()
+    except (TypeError, ValueError):
+        # Only now is it looked for, so that what is JSON takes no longer.
+        problem = _problem(value, "", ())
+        if problem is None:
+            raise
+        raise problem from None
+
+
+def _problem(value: Any, path: str, around: Tuple[int, ...]) -> Optional[Exception]:
+    """What in a value is not JSON, with the path to it."""
+    name = path or "the value"
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return ValueError(f"{name} has half of a surrogate pair, which UTF-8 has not")
+    elif isinstance(value, float) and not math.isfinite(value):
+        return ValueError(f"{name} is {value}, which JSON has not")
+    elif id(value) in around:
+        return ValueError(f"{name} is within itself")
+    elif isinstance(value, (dict, list, tuple)):
+        return _problem_within(value, path, (*around, id(value)))
+    elif value is not None and not isinstance(value, (int, float)):
+        return TypeError(f"{name} is of type {_type_name(value)}: {_advice(value)}")
+    return None
+
+
+def _problem_within(value: Any, path: str, around: Tuple[int, ...]) -> Optional[Exception]:
+    if isinstance(value, dict):
+        for key in value:
+            if key is not None and not isinstance(key, (str, int, float)):
+                return TypeError(f"{path or 'the value'} has a key of type {_type_name(key)}: pass str(...)")
+        # The binding's own request has the arguments of `execute` within `input`.
+        parts = [(f"{path}.{key}" if path and path != "input" else f"{key}", item) for key, item in value.items()]
+    else:
+        parts = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    return next(filter(None, (_problem(item, name, around) for name, item in parts)), None)
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _advice(value: Any) -> str:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "pass text, such as base64.b64encode(...).decode()"
+    if isinstance(value, Mapping):
+        return "pass dict(...)"
+    if isinstance(value, Iterable):
+        return "pass its tolist()" if hasattr(value, "tolist") and hasattr(value, "__len__") else "pass list(...)"
+    # Those of numpy, for one: what counts, what measures, and what is true or false.
+    if type(value).__name__.startswith("bool"):
+        return "pass bool(...)"
+    if hasattr(value, "__index__"):
+        return "pass int(...)"
+    return "pass float(...)" if hasattr(value, "__float__") else "JSON has no such thing"
+
+
+def _text(pointer: int) -> bytes:
+    try:
+        return ctypes.string_at(pointer)
+    finally:
+        _library.arawn_free(pointer)
 
 
 def _taken(pointer: int) -> Reply:
-    try:
-        reply: Reply = json.loads(ctypes.string_at(pointer))
-    finally:
-        _library.arawn_free(pointer)
+    reply: Reply = json.loads(_text(pointer))
     return reply
 
 
@@ -101,13 +181,17 @@ def _checked(reply: Reply) -> Reply:
 
 def call(function: str, request: Mapping[str, Any]) -> Reply:
     """Calls a function of the header by its name without `arawn_`; its whole reply, which for an `execute_runtime` with
-    `"meta": True` has `meta`."""
-    return _checked(_taken(getattr(_library, f"arawn_{function}")(_to_json(request))))
+    `"meta": True` has `meta`. It is for functions that take JSON and return JSON alone."""
+    called = _called.get(function)
+    if called is None:
+        raise ValueError(f"arawn_{function} does not take JSON and return JSON; these do: {', '.join(_FUNCTIONS)}")
+    return _checked(_taken(called(_to_json(request))))
 
 
 def configure(**options: Any) -> Dict[str, Any]:
     """Sets what the whole process shares, before the first executor: `arawn_configure`."""
-    return call("configure", options)["output"]
+    in_force: Dict[str, Any] = call("configure", options)["output"]
+    return in_force
 
 
 def version() -> str:
@@ -120,6 +204,8 @@ class _Inside(threading.local):
 
 
 _inside = _Inside()
+# For names of calls, none of which is used twice.
+_numbers = itertools.count()
 
 # Places of executors that were closed from within a host function: other threads may still be inside of theirs.
 _kept: List[_Places] = []
@@ -192,9 +278,28 @@ class Job:
         while self._reply is None:
             left = max(until - time.monotonic(), 0.0)
             wait_ms = int(min(left, _SLICE_S) * 1000)
-            self._reply = self._executor.call("poll", job=self.name, wait_ms=wait_ms).get("reply")
+            try:
+                self._poll(wait_ms)
+            except Error as error:
+                if error.code != "unknown_job" or not self._handed_over():
+                    raise
             if left < 0.001:
                 break
+        return self._reply is not None
+
+    def _poll(self, wait_ms: int) -> None:
+        self._take(self._executor.call("poll", job=self.name, wait_ms=wait_ms))
+
+    def _take(self, polled: Dict[str, Any]) -> None:
+        # Where there is none, `finished` may have taken it since.
+        if "reply" in polled:
+            self._reply = polled["reply"]
+
+    def _handed_over(self) -> bool:
+        """Waits for `finished` on another thread, which may have taken the reply just now."""
+        until = time.monotonic() + _HAND_OVER_S
+        while self._reply is None and time.monotonic() < until:
+            time.sleep(0.001)
         return self._reply is not None
 
     def result(self, timeout: Optional[float] = None) -> Any:
@@ -216,6 +321,14 @@ class Job:
         return True
 
 
+class _Own(Job):
+    """A call of `execute` on the main thread, which ends also where its executor is closed meanwhile."""
+
+    def _poll(self, wait_ms: int) -> None:
+        request = {"executor": self._executor._id, "job": self.name, "wait_ms": wait_ms}
+        self._take(call("poll", request)["output"])
+
+
 class Executor:
     """A catalog, limits and capabilities: what calls may do. The arguments are the keys of `arawn_executor_new`.
 
@@ -226,6 +339,12 @@ class Executor:
         self._id: str = self.policy["executor"]
         self._places: _Places = {}
         self._jobs: "weakref.WeakValueDictionary[str, Job]" = weakref.WeakValueDictionary()
+        # Those of `execute`, which `finished` hands out to nobody else.
+        self._own: Dict[str, _Own] = {}
+        self._own_under_way = 0
+        self._is_closed = False
+        # Taken again by a handler of a signal that makes calls.
+        self._lock = threading.RLock()
         self._finalizer = weakref.finalize(self, _close, self._id, self._places)
 
     def __enter__(self) -> Executor:
@@ -237,17 +356,46 @@ class Executor:
     @property
     def id(self) -> str:
         """Its name in the requests of the header; empty once it is closed, when another one may have the name."""
-        return self._id if self._finalizer.alive else ""
+        return "" if self._is_closed else self._id
 
     def close(self) -> None:
         """Lets calls in flight finish, and refuses later ones. When it returns no host function runs, unless it is
         called from within one."""
-        self._finalizer()
+        with self._lock:
+            is_closed, self._is_closed = self._is_closed, True
+            is_last = self._own_under_way == 0
+        if is_last:
+            self._finalizer()
+        elif not is_closed:
+            # The library would drop what is submitted: the last of those closes it.
+            for name, _ in list(self._places):
+                _set(self._id, self._places, name, "call", None)
 
     def call(self, function: str, **members: Any) -> Any:
         """Calls a function of the header whose request has `executor`, with the other members of the request; its
         output: `executor.call("catalog_inspect", name="csv")`."""
-        return call(function, {"executor": self.id, **members})["output"]
+        if "executor" in members:
+            raise TypeError("`executor` is the one that this is called on")
+        if function == "executor_close":
+            raise ValueError("an executor is closed by its `close`")
+        return self._ask(function, {"executor": self._id, **members})
+
+    def _ask(self, function: str, request: Dict[str, Any]) -> Any:
+        """Never by the name of one that is closed, which another one may have by now."""
+        if self._is_closed:
+            raise self._closed()
+        try:
+            return call(function, request)["output"]
+        except Error as error:
+            if error.code == "unknown_executor" and self._is_closed:
+                raise self._closed() from None
+            raise
+
+    def _closed(self) -> Error:
+        text = f"the executor {json.dumps(self._id, ensure_ascii=False)} is closed"
+        return Error(
+            {"status": "error", "error": text, "code": "unknown_executor", "details": {"executor": self._id}}
+        )
 
     def execute(
         self,
@@ -258,8 +406,58 @@ class Executor:
         limits: Mapping[str, Any] = _NOTHING,
         job: Optional[str] = None,
     ) -> Any:
-        """Runs a runtime and waits for its output. `job` is a name by which another thread may cancel it."""
-        return call("execute_runtime", self._request(runtime, config, context, limits, job))["output"]
+        """Runs a runtime and waits for its output. `job` is a name by which another thread may cancel it.
+
+        On the main thread handlers of signals run meanwhile; where one raises, the call is cancelled. For that a worker
+        of the library runs the call, and host functions as for `submit`; called on other threads, this one does. A
+        main thread that wants short calls cheaper, and no signals meanwhile, has `call("execute_runtime", …)`."""
+        request = self._request(runtime, config, context, limits, job)
+        if threading.get_ident() != threading.main_thread().ident:
+            return self._ask("execute_runtime", request)
+        own = _Own(self, request.setdefault("job", f"execute-{next(_numbers)}"))
+        with self._lock:
+            self._own_under_way += 1
+        try:
+            return self._attend(own, request)
+        finally:
+            with self._lock:
+                self._own_under_way -= 1
+                is_last = self._is_closed and self._own_under_way == 0
+            if is_last:
+                self._finalizer()
+
+    def _attend(self, own: _Own, request: Dict[str, Any]) -> Any:
+        polling = _to_json({"executor": self._id, "job": own.name})
+        try:
+            with self._lock:
+                self._ask("submit", request)
+                self._own[own.name] = own
+            # A short call has ended before this thread could fall asleep and be woken up.
+            for _ in range(_EAGER_POLLS):
+                own._take(_taken(_library.arawn_poll(polling)).get("output", {}))
+                if own._reply is not None:
+                    break
+            return own.result()
+        except Error:
+            raise
+        except BaseException:
+            self._give_up(own)
+            raise
+        finally:
+            if own._reply is not None:
+                self._own.pop(own.name, None)
+
+    def _give_up(self, own: _Own) -> None:
+        """Stops it and drops its reply. Where a host function keeps it for longer, `finished` does."""
+        self._own[own.name] = own
+        try:
+            call("cancel", {"executor": self._id, "job": own.name})
+        except Error:
+            pass  # It has ended, or never begun.
+        try:
+            own._poll(int(_SLICE_S * 1000))
+        except Error:
+            self._own.pop(own.name, None)
 
     def submit(
         self,
@@ -271,7 +469,7 @@ class Executor:
         job: Optional[str] = None,
     ) -> Job:
         """Begins a call and returns at once. What is wrong with the call itself is raised by `Job.result`."""
-        name: str = call("submit", self._request(runtime, config, context, limits, job))["output"]["job"]
+        name: str = self._ask("submit", self._request(runtime, config, context, limits, job))["job"]
         self._jobs[name] = handle = Job(self, name)
         return handle
 
@@ -279,19 +477,26 @@ class Executor:
         self, runtime: str, config: Any, context: Any, limits: Mapping[str, Any], job: Optional[str]
     ) -> Dict[str, Any]:
         given = {"config": config, "context": context}
-        request = {"executor": self.id, "runtime": runtime, "limits": dict(limits)}
+        request = {"executor": self._id, "runtime": runtime, "limits": dict(limits)}
         request["input"] = {key: value for key, value in given.items() if value is not _NOTHING}
         return request if job is None else {**request, "job": job}
 
     def finished(self, timeout: float = 0.0) -> List[Job]:
         """Takes every job that has ended, or waits up to `timeout` seconds for one. For a frame loop."""
-        wait_ms = int(min(timeout, _LONGEST_WAIT_S) * 1000)
-        jobs = []
-        for entry in self.call("poll", wait_ms=wait_ms)["finished"]:
-            job = self._jobs.pop(entry["job"], None) or Job(self, entry["job"])
-            job._reply = entry["reply"]
-            jobs.append(job)
-        return jobs
+        until = time.monotonic() + timeout
+        jobs: List[Job] = []
+        while True:
+            left = max(until - time.monotonic(), 0.0)
+            polled = self.call("poll", wait_ms=int(min(left, _SLICE_S) * 1000))
+            with self._lock:
+                for entry in polled["finished"]:
+                    own = self._own.pop(entry["job"], None)
+                    job = own or self._jobs.pop(entry["job"], None) or Job(self, entry["job"])
+                    job._reply = entry["reply"]
+                    if own is None:
+                        jobs.append(job)
+            if jobs or left < 0.001:
+                return jobs
 
     def cancel(self, job: str) -> None:
         """Stops a call that was given a name, on whichever thread it runs."""
@@ -300,14 +505,20 @@ class Executor:
     def host_function(self, name: str, *, on: str = "call") -> Callable[[_Function], _Function]:
         """Decorates the function that guests call by a name, which `capabilities` must list under `host_functions`. It
         gets what the guest asks and returns what the guest gets; what it raises is an error for the guest. With
-        `on="poll"` it runs inside `finished`, and inside `done` and `result` of jobs, while the guest waits."""
+        `on="poll"` it runs inside `finished`, inside `done` and `result` of jobs, and inside `execute` of the main
+        thread, while the guest waits; a guest in an `execute` of another thread waits for one of those."""
 
         def decorate(function: _Function) -> _Function:
-            _set(self.id, self._places, name, on, function)
+            self._set_host_function(name, on, function)
             return function
 
         return decorate
 
     def remove_host_function(self, name: str) -> None:
         """Unsets a function. When it returns no thread is inside of it, unless it is called from within one."""
-        _set(self.id, self._places, name, "call", None)
+        self._set_host_function(name, "call", None)
+
+    def _set_host_function(self, name: str, on: str, function: Optional[HostFunction]) -> None:
+        if self._is_closed:
+            raise self._closed()
+        _set(self._id, self._places, name, on, function)

@@ -24,7 +24,7 @@ pieces = {"TEA-0042": 7, "POT-0007": 1, "CUP-0113": 3}
 asked = 0
 
 
-def stock_level(request: dict) -> int:
+def stock_level(request: dict[str, str]) -> int:
     """What the runtime asks; an unknown article raises, which the guest gets as an error."""
     global asked
     asked += 1
@@ -49,7 +49,7 @@ with arawn.Executor(
     mappings = {"to": "customer.name", "city": "customer.address.city", "total": "total", "tracking": "tracking_number"}
     print("transform:", shop.execute("transform", {"mappings": mappings}, order))
 
-    # `stock` is put into the catalog. It asks the host, on the thread that runs the call.
+    # `stock` is put into the catalog. It asks the host, on a thread of the library's.
     shop.call("catalog_register", name="stock", path=ROOT / "runtimes/prebuilt/stock.wasm", replace=True)
     shop.host_function("stock.level")(stock_level)
     print("stock:", shop.execute("stock", context=order))

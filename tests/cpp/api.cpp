@@ -33,8 +33,8 @@ static void replies(const arawn::Executor &executor)
     CHECK(good.output() == R"({"config":{},"context":{"text": "Zoë", "n": 9007199254740993}})");
     CHECK(good.code().empty() && good.error().empty() && good.details().empty() && good.meta().empty());
     CHECK(good.raw().rfind("{\"status\":\"ok\"", 0) == 0);
-    const std::string output = executor.execute("passthrough").output();
-    CHECK(output == R"({"config":{},"context":{}})");
+    const arawn::Reply empty = executor.execute("passthrough");
+    CHECK(empty.output() == R"({"config":{},"context":{}})");
     CHECK(second(executor) == R"({"config":{},"context":2})");
 
     const arawn::Reply bad = executor.execute("fails");
@@ -42,7 +42,7 @@ static void replies(const arawn::Executor &executor)
     CHECK(bad.error() == "no\n\"luck\"");
     CHECK(arawn::member(bad.details(), "stderr") == "\"\"");
     CHECK(thrown([&] { bad.output(); }) == "runtime_error");
-    CHECK(thrown([&] { executor.execute("loop", "{}", {"", R"({"timeout_ms": 50})"}).output(); }) == "timeout");
+    CHECK(executor.execute("loop", "{}", {"", R"({"timeout_ms": 50})"}).code() == "timeout");
     CHECK(executor.execute("pasthrough").code() == "unknown_runtime");
 
     const arawn::Reply with = executor.execute("passthrough", "{}", {"", "{}", true});
@@ -61,9 +61,15 @@ static void replies(const arawn::Executor &executor)
     CHECK(executor.call(arawn_catalog_register, "[]").code() == "invalid_json");
     CHECK(executor.call(arawn_catalog_register, " { } ").code() == "invalid_request");
     CHECK(executor.call(arawn_catalog_register, R"({"executor": "x"})").code() == "invalid_request");
-    CHECK(arawn::member(executor.call(arawn_stats).output(), "executor"));
+    const arawn::Reply figures = executor.call(arawn_stats), all = arawn::stats();
+    CHECK(arawn::member(figures.output(), "executor") && arawn::member(all.output(), "executors"));
     CHECK(!arawn::configure("{}"));
-    CHECK(arawn::member(arawn::stats().output(), "executors"));
+    // What is misspelt is refused, with what is known.
+    const arawn::Reply misspelt = executor.execute("passthrough", R"({"contxt": {}})");
+    CHECK(misspelt.code() == "invalid_request" && misspelt.error().find("contxt") != std::string::npos);
+    CHECK(misspelt.error().find("context") != std::string::npos);
+    CHECK(executor.execute("passthrough", "{}", {"", R"({"timeout": 1})"}).code() == "invalid_request");
+    CHECK(executor.call(arawn_executor_close).code() == "invalid_request" && executor.execute("passthrough"));
     CHECK(arawn::call(arawn_stats, "[]").code() == "invalid_request");
     CHECK(arawn::version() == arawn_version());
 }
@@ -71,7 +77,8 @@ static void replies(const arawn::Executor &executor)
 static void catalog(const std::string &directory)
 {
     const arawn::Executor executor(config(directory));
-    CHECK(executor.call(arawn_catalog_list).raw().find("\"fails\"") != std::string::npos);
+    const arawn::Reply list = executor.call(arawn_catalog_list);
+    CHECK(list.raw().find("\"fails\"") != std::string::npos);
     const std::string path = arawn::quote(directory + "/custom/fails.wasm");
     CHECK(executor.call(arawn_catalog_register, " {\"name\": \"copy\", \"path\": " + path + "} \n"));
     const arawn::Reply shown = executor.call(arawn_catalog_inspect, R"({"name": "copy"})");
@@ -111,7 +118,14 @@ static void executors(const std::string &directory)
         if (i == 1) {
             CHECK(other.close().ok() && other.close().code() == "unknown_executor" && other.id().empty());
             const arawn::Executor next(named);
-            CHECK(next.execute("passthrough") && other.execute("passthrough").code() == "unknown_executor");
+            const auto is_closed = [](const arawn::Reply &reply) {
+                return reply.code() == "unknown_executor" && reply.details() == R"({"executor":"named \" é"})" &&
+                       reply.error() == R"(the executor "named \" é" is closed)";
+            };
+            CHECK(is_closed(other.close()) && is_closed(other.execute("passthrough")) && is_closed(other.cancel("a")));
+            CHECK(is_closed(other.wait("a")) && is_closed(other.call(arawn_catalog_list)));
+            CHECK(thrown([&] { other.host_function("f", nullptr); }) == "unknown_executor");
+            CHECK(next.execute("passthrough"));
         }
     }
     // One that was made otherwise is taken over.
@@ -126,7 +140,8 @@ static void jobs(const std::string &directory)
     const arawn::Executor executor(config(directory));
     CHECK(executor.submit("passthrough", R"({"context": 1})", {"a \"", "{}"}) == "a \"");
     CHECK(thrown([&] { executor.submit("passthrough", "{}", {"a \"", "{}"}); }) == "job_exists");
-    CHECK(executor.wait("a \"").output() == R"({"config":{},"context":1})");
+    const arawn::Reply first = executor.wait("a \"");
+    CHECK(first.output() == R"({"config":{},"context":1})");
     CHECK(executor.wait("a \"").code() == "unknown_job" && executor.cancel("a \"").code() == "unknown_job");
 
     const std::string endless = executor.submit("loop");

@@ -22,7 +22,8 @@ std::string config(const std::string &directory)
 
 std::string ask(const arawn::Executor &executor)
 {
-    return executor.execute("ask").output();
+    const arawn::Reply reply = executor.execute("ask");
+    return std::string(reply.output());
 }
 
 void answers(arawn::Executor &executor)
@@ -51,7 +52,10 @@ void exceptions(arawn::Executor &executor)
     CHECK(ask(executor).find("host_function_failed") != std::string::npos);
     executor.host_function("f", [](std::string_view) -> std::string { throw 42; });
     CHECK(ask(executor).find("host_function_failed") != std::string::npos);
-    executor.host_function("f", [&](std::string_view) { return executor.execute("nobody").output(); });
+    executor.host_function("f", [&](std::string_view) {
+        const arawn::Reply reply = executor.execute("nobody");
+        return reply.output();
+    });
     CHECK(ask(executor).find("\"code\":\"unknown_runtime\"") != std::string::npos);
     CHECK(thrown([&] { executor.host_function("h", [](std::string_view) { return "1"; }); }) == "invalid_request");
 }
@@ -116,7 +120,8 @@ void closed_from_within(const std::string &directory)
         return arawn::quote(text);
     });
     const arawn::Executor &same = *executor;
-    CHECK(same.execute("ask").output().find(text) != std::string::npos);
+    const arawn::Reply reply = same.execute("ask");
+    CHECK(reply.output().find(text) != std::string::npos);
     CHECK(!executor);
 
     arawn::Executor other(config(directory));
@@ -146,7 +151,8 @@ void polls(const std::string &directory)
         return std::to_string(++calls);
     };
     executor.host_function("f", count, arawn::On::poll);
-    CHECK(executor.wait(executor.submit("ask")).output() == R"({"status":"ok","output":1})");
+    const arawn::Reply reply = executor.wait(executor.submit("ask"));
+    CHECK(reply.output() == R"({"status":"ok","output":1})");
     executor.submit("ask");
     while (executor.finished(1s).empty()) {}
     executor.submit("ask", "{}", {"a", "{}"});
@@ -170,7 +176,7 @@ void many_threads(const std::string &directory)
     for (int i = 0; i < 3; i++)
         threads.emplace_back([&] {
             while (!is_over) {
-                CHECK(executor.execute("ask").output().rfind(R"({"status":"ok","output":)", 0) == 0);
+                CHECK(ask(executor).rfind(R"({"status":"ok","output":)", 0) == 0);
                 CHECK(executor.wait(executor.submit("ask")));
             }
         });

@@ -30,9 +30,11 @@ int main(int argc, char **argv)
                                                                  ",\"cache_dir\":null,\"capabilities\":{"
                                                                  "\"host_functions\":[\"f\"]}}"));
     executor.host_function("f", [](std::string_view) { return "1"; });
-    check(executor.execute("ask").output() == R"({"status":"ok","output":1})", "a host function");
+    const arawn::Reply asked = executor.execute("ask");
+    check(asked.output() == R"({"status":"ok","output":1})", "a host function");
     executor.host_function("f", [](std::string_view) { return "{"; });
-    check(executor.execute("ask").raw().find("host_function_failed") != std::string::npos, "a bad output");
+    const arawn::Reply bad = executor.execute("ask");
+    check(bad.raw().find("host_function_failed") != std::string::npos, "a bad output");
     check(executor.wait(executor.submit("ask")).ok(), "a job");
     check(executor.call(arawn_submit, R"({"runtime": "passthrough", "job": "a"})").ok(), "arawn_submit");
     check(executor.wait("a").ok(), "its reply");

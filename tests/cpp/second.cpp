@@ -6,5 +6,6 @@ std::string second(const arawn::Executor &executor);
 
 std::string second(const arawn::Executor &executor)
 {
-    return std::string(executor.execute("passthrough", R"({"context": 2})").output());
+    const arawn::Reply reply = executor.execute("passthrough", R"({"context": 2})");
+    return std::string(reply.output());
 }

@@ -44,15 +44,100 @@ function tests.test_errors_are_second_results()
     check.equal(err.code, "invalid_config")
     _, err = main:execute("passthrough", { context = { text = "\255" } })
     check.equal(err.code, "invalid_argument")
-    check.raises("no function", main.execute, main, "passthrough", { context = { print } })
+    check.raises("context[1]: JSON has no function", main.execute, main, "passthrough", { context = { print } })
+    local gap = { config = { a = { 1, nil, 3 } } }
+    check.raises("config.a: a list with nothing at [2]", main.submit, main, "passthrough", gap)
+    assert(main:host_function("f", function() return { 1, x = 2 } end))
+    check.equal(main:execute("ask").error, "output: a list that has the key `x`, too: a table is a list or an object")
     assert(main:close())
-    _, err = main:close()
-    check.equal(err.code, "unknown_executor")
-    _, err = main:submit("passthrough")
-    check.equal(err.code, "unknown_executor")
-    _, err = main:update()
-    check.equal(err.code, "unknown_executor")
-    check.raises("unknown_executor", function() assert(main:update()) end)
+end
+
+function tests.test_a_closed_executor_stays_closed()
+    local function named()
+        return assert(arawn.executor {
+            id = "named", cache_dir = json.null, capabilities = { host_functions = json.array { "f" } },
+        })
+    end
+    local first = named()
+    local job = assert(first:submit("passthrough"))
+    assert(first:close())
+    local second = named()
+    for _, use in ipairs {
+        function() return first:close() end,
+        function() return first:submit("passthrough") end,
+        function() return first:execute("passthrough") end,
+        function() return first:update() end,
+        function() return first:host_function("f", print) end,
+        function() return first:register("r", { path = "r.wasm" }) end,
+        function() return first:inspect("passthrough") end,
+        function() return first:remove("passthrough") end,
+        function() return first:runtimes() end,
+        function() return first:stats() end,
+        function() return job:wait() end,
+        function() return job:cancel() end,
+    } do
+        local output, err = use()
+        check.equal(output, nil)
+        check.equal(tostring(err), 'unknown_executor: the executor "named" is closed')
+        check.equal(err.details.executor, "named")
+    end
+    check.raises("is closed", function() assert(first:update()) end)
+    -- One that has attached lets go of it, and no more.
+    local attached = arawn.attach("named")
+    assert(attached:close())
+    check.equal(select(2, attached:execute("passthrough")).code, "unknown_executor")
+    check.equal(select(2, attached:close()).code, "unknown_executor")
+    assert(second:execute("passthrough"))
+    assert(second:close())
+end
+
+function tests.test_options_that_there_are_not()
+    local main = executor()
+    for _, call in ipairs { { contxt = {} }, { limit = { timeout_ms = 1 } }, { "config" } } do
+        local option = next(call)
+        for _, run in ipairs { main.submit, main.execute } do
+            local expected = ("a call has no option `%s`; it has: config, context, job, limits, meta"):format(option)
+            check.raises(expected, run, main, "passthrough", call)
+        end
+    end
+    local _, err = main:execute("passthrough", { limits = { timeout = 1 } })
+    check.equal(err.code, "invalid_request")
+    assert(err.error:find("timeout", 1, true) and err.error:find("timeout_ms", 1, true), err.error)
+    _, err = arawn.executor { limit = {} }
+    check.equal(err.code, "invalid_config")
+    check.raises("`executor`", main.register, main, "r", { executor = "another" })
+    check.raises("`name`", main.register, main, "r", { name = "another" })
+    for _, name in ipairs { "free", "string_new", "version", "host_function_set", "nothing" } do
+        check.raises(("arawn_%s is not called so; these are: cancel, "):format(name), arawn.call, name, {})
+    end
+    check.raises("keeps this thread", arawn.call, "execute_runtime", { executor = main.id, runtime = "passthrough" })
+    assert(main:close())
+end
+
+-- Every function of the header that takes JSON and returns JSON, but the one that blocks.
+function tests.test_what_is_called_by_name()
+    local file = assert(io.open(assert(os.getenv("ARAWN_HEADER"))))
+    for name in file:read("*a"):gmatch("\nchar %*arawn_([%l_]+)%(const char %*[%l_]+%);") do
+        if name ~= "string_new" and name ~= "execute_runtime" then
+            local _, err = arawn.call(name, { no_such_key = 1 })
+            assert(err and err.error:find("no_such_key", 1, true), name)
+        end
+    end
+    file:close()
+end
+
+function tests.test_other_modules_keep_their_names()
+    check.equal(package.loaded.json, nil)
+    check.equal(rawget(_G, "json"), nil)
+    check.equal(rawget(_G, "arawn"), nil)
+    package.preload.json = function() return "another" end
+    check.equal(require "json", "another")
+    -- In a directory of a program, too.
+    local places = package.path
+    package.path = places:gsub("%?%.lua", "../?.lua")
+    local again = require "love2d.arawn"
+    package.path = places
+    check.equal(package.loaded["love2d.arawn_json"], again.json)
 end
 
 function tests.test_update_hands_out_what_has_ended()
@@ -198,6 +283,7 @@ function tests.test_host_functions_may_call_the_library()
     local output, err = main:execute("ask")
     check.equal(output, nil)
     check.equal(err.code, "unknown_executor")
+    check.equal(err.error, ('the executor "%s" is closed'):format(main.id))
     check.equal(closed.executor, main.id)
 end
 

@@ -1,6 +1,6 @@
--- examples/love2d/json.lua
+-- examples/love2d/arawn_json.lua
 local check = require "check"
-local json = require "json"
+local json = require "arawn_json"
 
 local tests = {}
 
@@ -9,6 +9,7 @@ function tests.test_texts_that_come_back()
     for _, text in ipairs {
         "null", "true", "false", "0", "-1", "1.5", "1e+300", "0.1", "0.30000000000000004",
         "9007199254740991", "9007199254740993", "-9007199254740993", "9223372036854775807", "-9223372036854775807",
+        "9223372036854775808", "18446744073709551615",
         "{}", "[]", "[[],{},[{}]]", "[null,false,0]", '{"a":null,"b":[],"c":{}}', '""', [["\"\\/"]], '"Zoë 🍵"',
     } do
         check.equal(json.encode(json.decode(text)), text)
@@ -19,7 +20,7 @@ function tests.test_numbers_that_are_the_same_in_other_words()
     check.equal(json.decode("1E2"), 100)
     check.equal(json.decode("-0.0"), 0)
     check.equal(json.decode(json.encode(5e-324)), 5e-324)
-    check.equal(json.decode("9223372036854775808"), 2 ^ 63)
+    check.equal(json.decode("18446744073709551616"), 2 ^ 64)
     check.equal(json.decode("-9223372036854775808"), -2 ^ 63)
     check.equal(json.decode(" [ 1 , 2 ] ")[2], 2)
     check.equal(json.encode(1e15), "1000000000000000")
@@ -70,8 +71,26 @@ function tests.test_what_cannot_be_json()
     check.raises("no cdata", json.encode, require("ffi").new("char[1]"))
     check.raises("no number", json.encode, 0 / 0)
     check.raises("no number", json.encode, { math.huge })
-    check.raises("keys", json.encode, { [true] = 1 })
-    check.raises("keys", json.encode, { [2] = 1 })
+end
+
+function tests.test_tables_that_are_neither_a_list_nor_an_object()
+    for expected, value in pairs {
+        ["the value: a list that has the key `x`, too"] = { 1, 2, x = 3 },
+        ["the value: a list with nothing at [2]"] = { 1, nil, 3 },
+        ["a.list: a list with nothing at [3]"] = { a = { list = { 1, 2, nil, 4 } } },
+        ["a[2].b: a list that has the key `b`, too"] = { a = { 0, { b = { 1, b = 2 } } } },
+        ["a: a list that has the key [true], too"] = { a = { 1, [true] = 1 } },
+        ["a: a list that has the key [1.5], too"] = { a = json.array { [1.5] = 1 } },
+        ["a: a list that has the key [0], too"] = { a = { 1, [0] = 1 } },
+        ["a: a list with nothing at [1]"] = { a = json.array { nil, 2 } },
+        ["a: a table with the key [2]"] = { a = { nil, 2 } },
+        ["a: a table with the key [true]"] = { a = { [true] = 1 } },
+    } do
+        check.raises(expected, json.encode, value)
+    end
+    check.raises("context.list[2].f: JSON has no function", json.encode, { list = { 1, { f = print } } }, "context")
+    check.raises("context: JSON has no number nan", json.encode, 0 / 0, "context")
+    check.equal(json.encode { { 1, 2, 3 }, json.array { 1, json.null, 3 } }, "[[1,2,3],[1,null,3]]")
 end
 
 check.run(tests)

@@ -3,9 +3,12 @@
 ARAWN_RUNTIMES is a directory with the runtimes `loop`, that never ends, `fails`, whose error is "no luck", and `ask`,
 that asks the function `f` and answers its reply."""
 
+import datetime
+import fractions
 import gc
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -13,10 +16,17 @@ import threading
 import time
 import unittest
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import arawn
 
+try:
+    import numpy
+except ImportError:
+    numpy = None
+
+HEADER = Path(__file__).resolve().parents[2] / "include/arawn.h"
 RUNTIMES = Path(os.environ["ARAWN_RUNTIMES"])
 
 
@@ -33,6 +43,11 @@ class Case(unittest.TestCase):
         return raised.exception
 
 
+def on_another_thread(function, *args):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *args).result()
+
+
 class Calls(Case):
     def test_values_go_in_and_come_out(self):
         with executor() as one:
@@ -46,6 +61,67 @@ class Calls(Case):
             for value in (float("nan"), object()):
                 with self.assertRaises((ValueError, TypeError)):
                     one.execute("passthrough", value)
+
+    def test_what_is_not_json_is_named_with_its_path(self):
+        class Count:
+            def __index__(self):
+                return 1
+
+        within = []
+        within.append({"deep": within})
+        cases = [
+            ({"n": Count()}, TypeError, f"context.n is of type {__name__}.{Count.__qualname__}: pass int(...)"),
+            ({"a": [0, b"x"]}, TypeError, "context.a[1] is of type bytes: pass text, such as base64.b64encode"),
+            ({"a": {1, 2}}, TypeError, "context.a is of type set: pass list(...)"),
+            ({"f": fractions.Fraction(1, 3)}, TypeError, "context.f is of type fractions.Fraction: pass float(...)"),
+            ({"d": datetime.date.today()}, TypeError, "context.d is of type datetime.date: JSON has no such thing"),
+            ([{"x": float("nan")}], ValueError, "context[0].x is nan, which JSON has not"),
+            ({"x": {(1, 2): 3}}, TypeError, "context.x has a key of type tuple: pass str(...)"),
+            ({"x": "\ud800"}, ValueError, "context.x has half of a surrogate pair"),
+            (within, ValueError, "context[0].deep is within itself"),
+            (Count(), TypeError, f"context is of type {__name__}.{Count.__qualname__}"),
+        ]
+        if numpy is not None:
+            cases += [
+                ({"n": numpy.int64(1)}, TypeError, "context.n is of type numpy.int64: pass int(...)"),
+                ({"n": numpy.float32(1)}, TypeError, "context.n is of type numpy.float32: pass float(...)"),
+                ({"n": numpy.array([1])}, TypeError, "context.n is of type numpy.ndarray: pass its tolist()"),
+            ]
+        with executor("f") as one:
+            for value, kind, text in cases:
+                for function in (one.execute, one.submit):
+                    with self.assertRaises(kind) as raised:
+                        function("passthrough", context=value)
+                    self.assertTrue(str(raised.exception).startswith(text), str(raised.exception))
+            one.host_function("f")(lambda request: {"n": Count()})
+            self.assertIn("output.n is of type", one.execute("ask")["error"])
+            with self.assertRaisesRegex(TypeError, "^limits.timeout_ms is of type "):
+                one.execute("passthrough", limits={"timeout_ms": Count()})
+
+    def test_only_what_takes_and_returns_json_is_called_by_name(self):
+        declared = re.findall(r"^char \*arawn_(\w+)\(const char \*\w+\);$", HEADER.read_text(), re.MULTILINE)
+        self.assertEqual(sorted(arawn._FUNCTIONS), sorted(set(declared) - {"string_new"}))
+        for name in ("free", "string_new", "version", "host_function_set", "nothing"):
+            with self.assertRaisesRegex(ValueError, f"^arawn_{name} does not take JSON and return JSON; these do: "):
+                arawn.call(name, {})
+        with executor() as one, executor() as other:
+            with self.assertRaisesRegex(TypeError, "executor"):
+                one.call("stats", executor=other.id)
+            with self.assertRaisesRegex(ValueError, "close"):
+                one.call("executor_close")
+            self.assertEqual(one.execute("passthrough", context=1)["context"], 1)
+
+    def test_unknown_options_are_refused_with_the_known_ones(self):
+        with executor() as one:
+            for wrong in ({"contxt": {}}, {"limit": {"timeout_ms": 1}}):
+                for function in (one.execute, one.submit):
+                    with self.assertRaisesRegex(TypeError, next(iter(wrong))):
+                        function("passthrough", **wrong)
+            for limits in ({"timeout": 1}, {"timeout_mss": 1}):
+                error = self.assert_code("invalid_request", one.execute, "passthrough", limits=limits)
+                self.assertTrue(next(iter(limits)) in str(error) and "timeout_ms" in str(error), str(error))
+            for config in ({"limit": {}}, {"capabilities": {"host_function": []}}):
+                self.assert_code("invalid_config", arawn.Executor, **config)
 
     def test_errors_have_code_text_and_details(self):
         with executor(limits={"timeout_ms": 60000}) as one:
@@ -81,7 +157,23 @@ class Calls(Case):
         one.close()
         closed = one
         one = executor("f", id="named")
-        self.assert_code("unknown_executor", closed.execute, "passthrough")
+        job = arawn.Job(closed, "job")
+        for use in (
+            lambda: closed.execute("passthrough"),
+            lambda: on_another_thread(closed.execute, "passthrough"),
+            lambda: closed.submit("passthrough"),
+            lambda: closed.finished(),
+            lambda: closed.cancel("job"),
+            lambda: closed.call("catalog_list"),
+            lambda: closed.host_function("f")(print),
+            lambda: closed.remove_host_function("f"),
+            job.result,
+            job.cancel,
+        ):
+            error = self.assert_code("unknown_executor", use)
+            self.assertEqual(str(error), 'unknown_executor: the executor "named" is closed')
+            self.assertEqual(error.details, {"executor": "named"})
+        closed.close()
         one.host_function("f")(lambda request: 1)
         self.assertEqual(one.execute("ask")["output"], 1)
         del one
@@ -124,22 +216,96 @@ class Jobs(Case):
             self.assert_code("job_exists", one.submit, "passthrough", job="b")
         self.assert_code("unknown_executor", again.result)
 
-    def test_a_signal_interrupts_a_wait(self):
+    def handles(self, handler):
+        """A handler of SIGALRM for this test, which comes soon."""
+        before = signal.signal(signal.SIGALRM, handler)
+        self.addCleanup(signal.signal, signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+    def test_a_signal_interrupts_whatever_waits(self):
         def interrupt(_signal, _frame):
             raise KeyboardInterrupt
 
-        before = signal.signal(signal.SIGALRM, interrupt)
-        try:
-            with executor() as one:
-                job = one.submit("loop")
-                signal.setitimer(signal.ITIMER_REAL, 0.05)
+        def cancelled():
+            return arawn.call("stats", {})["output"]["calls"].get("cancelled", 0)
+
+        with executor(limits={"timeout_ms": 300000}) as one:
+            before = cancelled()
+            job = one.submit("loop")
+            for wait in (
+                job.result,
+                lambda: one.finished(timeout=300),
+                lambda: one.execute("loop"),
+                lambda: one.execute("loop", job="named"),
+            ):
+                self.handles(interrupt)
                 began = time.monotonic()
                 with self.assertRaises(KeyboardInterrupt):
-                    job.result()
-                self.assertLess(time.monotonic() - began, 10)
-                self.assertTrue(job.cancel())
-        finally:
-            signal.signal(signal.SIGALRM, before)
+                    wait()
+                self.assertLess(time.monotonic() - began, 60)
+            self.assertTrue(job.cancel())
+            self.assert_code("cancelled", job.result)
+            # Nothing goes on, and nothing is left of it.
+            self.assertEqual(one.finished(), [])
+            until = time.monotonic() + 60
+            while cancelled() < before + 3:
+                self.assertLess(time.monotonic(), until, "a guest goes on")
+            self.assertEqual(arawn.call("stats", {})["output"]["queue"]["unpolled"], 0)
+            self.assertEqual(one.execute("passthrough", context=1)["context"], 1)
+
+    def test_a_handler_that_returns_lets_the_call_go_on(self):
+        seen = []
+
+        def handler(_signal, _frame):
+            seen.append(one.execute("passthrough", context="within")["context"])
+            one.cancel("endless")
+
+        with executor(limits={"timeout_ms": 300000}) as one:
+            self.handles(handler)
+            self.assert_code("cancelled", one.execute, "loop", job="endless")
+            self.assertEqual(seen, ["within"])
+
+    def test_execute_loses_no_reply_to_a_frame_loop(self):
+        with executor() as one:
+            is_over = threading.Event()
+
+            def frames():
+                jobs = []
+                while not is_over.is_set():
+                    jobs += one.finished(timeout=0.001)
+                return jobs
+
+            with ThreadPoolExecutor(1) as pool:
+                taken = pool.submit(frames)
+                try:
+                    for n in range(300):
+                        self.assertEqual(one.execute("passthrough", context=n)["context"], n)
+                finally:
+                    is_over.set()
+                self.assertEqual(taken.result(), [])
+
+    def test_a_call_in_flight_ends_where_its_executor_is_closed(self):
+        one = executor("f", id="in flight", limits={"timeout_ms": 300000})
+        is_inside = threading.Event()
+
+        def answer(request):
+            is_inside.set()
+            while one.id:
+                time.sleep(0.001)
+            return "the last"
+
+        one.host_function("f")(answer)
+
+        def close():
+            is_inside.wait()
+            one.close()
+            self.assert_code("unknown_executor", one.execute, "passthrough")
+
+        with ThreadPoolExecutor(1) as pool:
+            closed = pool.submit(close)
+            self.assertEqual(one.execute("ask")["output"], "the last")
+            closed.result()
+        executor(id="in flight").close()
 
     def test_a_job_keeps_its_executor(self):
         self.assertEqual(executor().submit("passthrough", context=1).result()["context"], 1)
@@ -252,7 +418,8 @@ class HostFunctions(Case):
             one.submit("ask")
             while not one.finished(timeout=1):
                 pass
-            self.assertEqual(threads, [threading.get_ident()] * 2)
+            one.execute("ask")
+            self.assertEqual(threads, [threading.get_ident()] * 3)
 
     def test_it_is_replaced_while_threads_are_inside(self):
         with executor("f") as one:

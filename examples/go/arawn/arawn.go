@@ -55,13 +55,16 @@ func (r reply) outcome() (json.RawMessage, error) {
 	return nil, &Error{Code: r.Code, Text: r.Error, Details: r.Details}
 }
 
-// ask makes a call of the C interface: function is given the request as C text, and its reply is taken over.
-func ask(function func(*C.char) *C.char, request any) (json.RawMessage, error) {
+// function is one of the C interface that takes JSON and returns JSON.
+type function = func(*C.char) *C.char
+
+// ask makes a call of the C interface: it is given the request as C text, and its reply is taken over.
+func ask(f function, request any) (json.RawMessage, error) {
 	text, err := marshal(request)
 	if err != nil {
 		return nil, fmt.Errorf("arawn: the request is not JSON: %w", err)
 	}
-	return taken(function((*C.char)(unsafe.Pointer(&text[0])))).outcome()
+	return taken(f((*C.char)(unsafe.Pointer(&text[0])))).outcome()
 }
 
 // marshal makes JSON that ends with a NUL, which C reads in place. There is no other in it.

@@ -11,13 +11,20 @@ import (
 	"time"
 )
 
+// guests is the catalog that tests/go.rs makes.
+func guests(t *testing.T) string {
+	t.Helper()
+	directory := os.Getenv("ARAWN_RUNTIMES")
+	if directory == "" {
+		t.Skip("ARAWN_RUNTIMES names no catalog of guests: libarawn's repository makes one, by cargo test --test go")
+	}
+	return directory
+}
+
 // executor serves the catalog of guests that tests/go.rs makes, with a deadline for a busy machine.
 func executor(t *testing.T, config Config) *Executor {
 	t.Helper()
-	config.RuntimesDir = os.Getenv("ARAWN_RUNTIMES")
-	if config.RuntimesDir == "" {
-		t.Fatal("ARAWN_RUNTIMES names no catalog: run cargo test --test go")
-	}
+	config.RuntimesDir = guests(t)
 	config.NoDiskCache = true
 	if config.Limits.TimeoutMS == 0 {
 		config.Limits.TimeoutMS = 300_000
@@ -77,6 +84,21 @@ func TestCallsReachTheirRuntimeAndBack(t *testing.T) {
 	if err == nil || errors.As(err, new(*Error)) {
 		t.Error("a function is not JSON:", err)
 	}
+	for name, run := range ways(e) {
+		for field, call := range map[string]Call{
+			"Config":  {Runtime: "passthrough", Config: []byte(document)},
+			"Context": {Runtime: "passthrough", Context: []byte(document)},
+		} {
+			_, err := run(context.Background(), call)
+			if err == nil || !strings.Contains(err.Error(), field+" is a []byte: pass json.RawMessage") {
+				t.Errorf("%s: %s: %v", name, field, err)
+			}
+		}
+	}
+	_, err = New(Config{HostFunctions: map[string]HostFunction{"f": nil}})
+	if err == nil || !strings.Contains(err.Error(), `host function "f" is nil`) {
+		t.Error(err)
+	}
 	figures, err := Stats()
 	if must(t, err); !strings.Contains(string(figures), `"executors":`) {
 		t.Errorf("%s", figures)
@@ -109,11 +131,11 @@ func TestErrorsHaveACodeAndDetails(t *testing.T) {
 }
 
 func TestARuntimeIsRegisteredAndRemoved(t *testing.T) {
+	path := guests(t) + "/custom/fails.wasm"
 	directory := t.TempDir()
 	e, err := New(Config{RuntimesDir: directory, NoDiskCache: true, Limits: Limits{TimeoutMS: 300_000}})
 	must(t, err)
 	defer e.Close()
-	path := os.Getenv("ARAWN_RUNTIMES") + "/custom/fails.wasm"
 	schema := map[string]any{"type": "object", "required": []string{"luck"}}
 	must(t, e.Register(Registration{Name: "r", Path: path, ConfigSchema: schema}))
 	wants(t, e.Register(Registration{Name: "r", Path: path}), "runtime_exists")
@@ -149,11 +171,26 @@ func TestCloseEndsWhatWasSubmitted(t *testing.T) {
 	must(t, e.Close())
 
 	// Its name is free, and whoever has the closed one does not reach the new one by it.
-	executor(t, Config{ID: "again"})
-	for _, run := range ways(e) {
-		_, err := run(context.Background(), Call{Runtime: "passthrough"})
-		wants(t, err, "unknown_executor")
+	again := executor(t, Config{ID: "again"})
+	uses := []func() error{
+		func() error { return e.Register(Registration{Name: "r", Path: guests(t) + "/custom/fails.wasm"}) },
+		func() error { return e.Remove("fails") },
 	}
+	for _, run := range ways(e) {
+		run := run
+		uses = append(uses, func() error {
+			_, err := run(context.Background(), Call{Runtime: "passthrough"})
+			return err
+		})
+	}
+	for _, use := range uses {
+		failure := wants(t, use(), "unknown_executor")
+		if failure.Text != `the executor "again" is closed` || string(failure.Details) != `{"executor":"again"}` {
+			t.Error(failure, string(failure.Details))
+		}
+	}
+	_, err := again.Execute(context.Background(), Call{Runtime: "fails"})
+	wants(t, err, "runtime_error")
 }
 
 func TestAnExecutorThatNobodyHasIsClosed(t *testing.T) {

@@ -3,6 +3,7 @@ package arawn
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"runtime"
 	"time"
 )
@@ -11,7 +12,7 @@ import (
 type Call struct {
 	Runtime string
 	// Config and Context are marshalled to JSON; a json.RawMessage reaches the guest as it is, but for white space.
-	// A nil reaches it as {}.
+	// A nil reaches it as {}. A []byte is refused, since encoding/json would make a base64 string of it.
 	Config, Context any
 	// Limits may be tighter than the executor's.
 	Limits Limits
@@ -32,7 +33,7 @@ func (e *Executor) Execute(ctx context.Context, call Call) (json.RawMessage, err
 		return nil, err
 	}
 	defer e.cancelWith(ctx, job)()
-	return ask(execute, request)
+	return e.ask(execute, request)
 }
 
 // cancelWith cancels a call when ctx is cancelled, until it is stopped. A deadline is left to the library.
@@ -61,7 +62,7 @@ func (s *shared) cancelWith(ctx context.Context, job string) (stop func()) {
 
 // cancel stops a call; false where the library knows none of that name.
 func (s *shared) cancel(job string) bool {
-	_, err := ask(cancel, map[string]string{"executor": s.id, "job": job})
+	_, err := s.ask(cancel, map[string]string{"executor": s.id, "job": job})
 	return err == nil
 }
 
@@ -81,6 +82,11 @@ type input struct {
 // request has the context's deadline among its limits.
 func (s *shared) request(ctx context.Context, call Call, job string) (request, error) {
 	r := request{s.id, call.Runtime, input{call.Config, call.Context}, call.Limits, job}
+	for name, value := range map[string]any{"Config": call.Config, "Context": call.Context} {
+		if _, is := value.([]byte); is {
+			return r, fmt.Errorf("arawn: %s is a []byte: pass json.RawMessage(…) for JSON, or a string for text", name)
+		}
+	}
 	if s.closed.Load() {
 		return r, s.unknown()
 	}

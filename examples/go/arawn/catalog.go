@@ -19,7 +19,7 @@ type Registration struct {
 // Register checks, compiles and adds a runtime to the catalog in RuntimesDir, for this process and every other.
 func (e *Executor) Register(registration Registration) error {
 	defer runtime.KeepAlive(e)
-	_, err := ask(catalogRegister, struct {
+	_, err := e.ask(catalogRegister, struct {
 		Executor string `json:"executor"`
 		Registration
 	}{e.id, registration})
@@ -29,6 +29,6 @@ func (e *Executor) Register(registration Registration) error {
 // Remove takes a runtime away again.
 func (e *Executor) Remove(name string) error {
 	defer runtime.KeepAlive(e)
-	_, err := ask(catalogRemove, map[string]string{"executor": e.id, "name": name})
+	_, err := e.ask(catalogRemove, map[string]string{"executor": e.id, "name": name})
 	return err
 }

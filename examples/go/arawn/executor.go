@@ -2,6 +2,8 @@ package arawn
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"runtime"
 	"strconv"
 	"sync"
@@ -166,13 +168,26 @@ func (s *shared) close() error {
 	return s.result
 }
 
-// unknown is what becomes of calls of a closed executor: by now its name may be that of another.
+// ask makes no call by the name of an executor that is closed: by now it may be that of another.
+func (s *shared) ask(f function, request any) (json.RawMessage, error) {
+	if s.closed.Load() {
+		return nil, s.unknown()
+	}
+	output, err := ask(f, request)
+	var failure *Error
+	if errors.As(err, &failure) && failure.Code == "unknown_executor" && s.closed.Load() {
+		return nil, s.unknown()
+	}
+	return output, err
+}
+
+// unknown is what becomes of calls of a closed executor.
 func (s *shared) unknown() error {
 	details, err := json.Marshal(map[string]string{"executor": s.id})
 	if err != nil {
 		return err
 	}
-	return &Error{"unknown_executor", "the executor was closed", details}
+	return &Error{"unknown_executor", fmt.Sprintf("the executor %q is closed", s.id), details}
 }
 
 var names atomic.Uint64

@@ -21,6 +21,7 @@ import "C"
 
 import (
 	"encoding/json"
+	"fmt"
 	"runtime/cgo"
 	"sync"
 )
@@ -37,6 +38,9 @@ type handles struct {
 }
 
 func (s *shared) setHostFunction(name string, function HostFunction) error {
+	if function == nil {
+		return fmt.Errorf("arawn: the host function %q is nil", name)
+	}
 	handle := cgo.NewHandle(function)
 	s.handles.Lock()
 	s.handles.all = append(s.handles.all, handle)

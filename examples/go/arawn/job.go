@@ -28,7 +28,7 @@ func (e *Executor) Submit(ctx context.Context, call Call) (*Job, error) {
 	// Before it is submitted, so that no reply comes for a job that is not there.
 	job.stop = e.cancelWith(ctx, job.name)
 	e.jobs.add(job)
-	if _, err := ask(submit, request); err != nil {
+	if _, err := e.ask(submit, request); err != nil {
 		if e.jobs.take(job.name) != nil {
 			job.stop()
 		}
@@ -110,7 +110,7 @@ func (j *jobs) goesOn() bool {
 func (j *jobs) poll(s *shared) {
 	defer j.poller.Done()
 	for j.goesOn() {
-		output, err := ask(poll, map[string]any{"executor": s.id, "wait_ms": 1000})
+		output, err := s.ask(poll, map[string]any{"executor": s.id, "wait_ms": 1000})
 		var ended struct {
 			Finished []struct {
 				Job   string

@@ -30,6 +30,103 @@ test('JSON as a text keeps the digits that numbers lose', async (t) => {
   assert.throws(() => new arawn.Json('{"n":'), SyntaxError);
 });
 
+test('the output as a text keeps them, too', async (t) => {
+  const executor = await open(t);
+  const texts = [
+    '{"n": 9007199254740993, "list": [1.10, "]}\\"\\\\", {"a":{}}], "e":1E2}',
+    '"}\\\\"',
+    '9007199254740993',
+    '[]',
+    '[[],{},[{"output":"x","job":",\\""}]]',
+    'null',
+    `"${'\\"é'.repeat(300_000)}"`,
+  ];
+  const run = (/** @type {string} */ text, /** @type {boolean} */ raw) =>
+    executor.execute('passthrough', { context: new arawn.Json(text), raw });
+  const outputs = await Promise.all(texts.flatMap((text) => [run(text, true), run(text, false)]));
+  for (const [index, text] of texts.entries()) {
+    assert.equal(outputs[2 * index], `{"config":{},"context":${text}}`);
+    assert.deepEqual(outputs[2 * index + 1], { config: {}, context: JSON.parse(text) });
+  }
+  const config = { mappings: { n: 'n' } };
+  const picked = await executor.execute('transform', { config, context: new arawn.Json(texts[0]), raw: true });
+  assert.equal(picked, '{"n":9007199254740993}');
+  const again = await executor.execute('passthrough', { context: new arawn.Json(picked), raw: true });
+  assert.equal(again, '{"config":{},"context":{"n":9007199254740993}}');
+  assert.equal((await rejection(executor.execute('fails', { raw: true }), 'runtime_error')).message, 'no luck');
+  await rejection(executor.execute('transfrom', { raw: true }), 'unknown_runtime');
+});
+
+test('an option that there is not is refused', async (t) => {
+  const executor = await open(t);
+  const known = 'it has: config, context, limits, raw, signal';
+  for (const call of [{ contxt: {} }, { limit: { timeout_ms: 1 } }, { config: {}, Context: {} }]) {
+    const option = Object.keys(call).at(-1);
+    const message = `a call has no option \`${option}\`; ${known}`;
+    // @ts-ignore
+    await assert.rejects(executor.execute('passthrough', call), { name: 'TypeError', message });
+  }
+  for (const call of ['context', null, 1]) {
+    // @ts-expect-error
+    await assert.rejects(executor.execute('passthrough', call), TypeError);
+  }
+  // @ts-expect-error
+  const limits = await rejection(executor.execute('passthrough', { limits: { timeout: 1 } }), 'invalid_request');
+  assert.match(limits.message, /timeout.*timeout_ms/);
+  // @ts-expect-error
+  await rejection(arawn.Executor.open({ limit: {} }), 'invalid_config');
+  // @ts-expect-error
+  await assert.rejects(executor.register({ name: 'r', path: 'r.wasm', executor: 'another' }), TypeError);
+});
+
+test('what JSON has not is refused with its path', async (t) => {
+  const executor = await open(t, {}, {
+    // @ts-expect-error
+    echo: () => ({ deep: [new Map()] }),
+    call: () => new arawn.Json('[1.10]'),
+  });
+  /** @type {any} */
+  const within = { list: [] };
+  within.list.push(within);
+  /** @type {[any, string][]} */
+  const cases = [
+    [{ a: [0, NaN] }, 'context.a[1] is NaN, which JSON has not'],
+    [{ n: 1n }, 'context.n is a bigint: pass a number, a string, or all of it as a Json'],
+    [{ m: new Map([[1, 2]]) }, 'context.m is a Map, which JSON has not'],
+    [{ p: Promise.resolve(1) }, 'context.p is a Promise, which JSON has not'],
+    [{ b: new Uint8Array(2) }, 'context.b is a Uint8Array, which JSON has not'],
+    [[undefined], 'context[0] is undefined, which JSON has not'],
+    [{ f: () => 1 }, 'context.f is function, which JSON has not'],
+    [() => 1, 'context is function, which JSON has not'],
+    [{ order: new arawn.Json('{}') }, 'context.order is a Json within another value: it stands for the whole'],
+    [within, 'context.list[0] is within itself'],
+  ];
+  for (const [context, message] of cases) {
+    await assert.rejects(executor.execute('passthrough', { context }), { name: 'TypeError', message });
+  }
+  const same = { a: 1 };
+  const context = { when: new Date(0), left: undefined, both: [same, same] };
+  const reply = await executor.execute('passthrough', { context });
+  assert.deepEqual(reply.context, JSON.parse(JSON.stringify(context)));
+  assert.equal((await executor.execute('echo')).error, 'output.deep[0] is a Map, which JSON has not');
+  assert.equal(await executor.execute('call', { raw: true }), '{"status":"ok","output":[1.10]}');
+});
+
+test('host functions are granted as the config says', async (t) => {
+  const names = ['missing', 'echo'];
+  const executor = await open(t, { capabilities: { host_functions: names } }, { echo: (_request, text) => text });
+  assert.deepEqual(await executor.execute('echo'), { status: 'ok', output: '{"from":"the guest"}' });
+  assert.match((await executor.execute('missing')).error, /has not set it/);
+  const other = await open(t, {}, { echo: () => 1 });
+  assert.doesNotMatch((await other.execute('missing')).error, /has not set it/);
+  await rejection(arawn.Executor.open({ capabilities: { host_functions: ['f'] } }, { g: () => 1 }), 'invalid_request');
+  // @ts-expect-error
+  await rejection(arawn.Executor.open({ capabilities: { host_functions: 'f' } }), 'invalid_config');
+  // @ts-expect-error
+  await assert.rejects(arawn.Executor.open({}, { f: 'g' }), { name: 'TypeError', message: /`f` is no function/ });
+  await assert.rejects(arawn.Executor.open({ limits: { fuel: NaN } }), { message: /^request.limits.fuel is NaN/ });
+});
+
 test('a call may be large', async (t) => {
   const executor = await open(t);
   const text = 'é'.repeat(4_000_000);
@@ -49,6 +146,7 @@ test('what is wrong has a code and details', async (t) => {
   await rejection(arawn.Executor.open({ limits: { timeout_ms: -1 } }), 'invalid_config');
   await rejection(arawn.Executor.open({ id: executor.id }), 'executor_exists');
   assert.throws(() => arawn.configure({ workers: 2 }), { code: 'invalid_config' });
+  // @ts-expect-error
   await assert.rejects(executor.execute('passthrough', { config: 1n }), TypeError);
 });
 
@@ -94,7 +192,10 @@ test('closing ends all calls', async (t) => {
   const calls = Array.from({ length: 8 }, () => executor.execute('loop', { limits, signal: controller.signal }));
   const ended = Promise.all(calls.map((call) => rejection(call, 'unknown_executor')));
   await executor.close();
-  await ended;
+  for (const { message, details } of await ended) {
+    assert.equal(message, 'the executor "again" is closed');
+    assert.deepEqual(details, { executor: 'again' });
+  }
   await executor.close();
   // Its name is free, and whoever has the closed one does not reach the new one by it.
   await using_(await arawn.Executor.open({ id: 'again', cache_dir: null }), async () => {

@@ -1,13 +1,15 @@
 -- JSON for LuaJIT, strictly as RFC 8259 has it, that gives back what it was given:
 --
 --   * `null` is json.null, and an empty array stays one: arrays have the metatable json.array
---   * numbers keep every bit, and integers beyond 2^53 are int64_t (9007199254740993LL)
+--   * numbers keep every bit, and integers beyond 2^53 are int64_t (9007199254740993LL), or uint64_t where that is
+--     too small; what is greater still is rounded
 --
---     local json = require "json"
+--     local json = require("arawn").json
 --     json.encode({ list = json.array { 1, 2 }, nothing = json.null })   {"list":[1,2],"nothing":null}
 --     json.decode('{"id":9007199254740993}').id                          9007199254740993LL
 --
--- An empty table without that metatable is an object. What is wrong is raised as an error.
+-- An empty table without that metatable is an object. A table is a list or an object, not both, and a list has no gaps.
+-- What is wrong is raised as an error, with the path to it.
 local ffi = require "ffi"
 
 local json = { null = setmetatable({}, { __tostring = function() return "null" end }) }
@@ -18,7 +20,7 @@ json.array = setmetatable(Array, {
     __call = function(_, list) return setmetatable(list or {}, Array) end,
 })
 
-local int64 = ffi.typeof("int64_t")
+local int64, uint64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
 
 local function escaped(character)
     local byte = character:byte()
@@ -27,9 +29,21 @@ end
 
 local encode
 
-local function encode_number(value)
+-- The name of what is encoded, and the keys that lead from there to the value at work.
+local root, trail = nil, {}
+
+local function refuse(depth, what)
+    local path = root or ""
+    for index = 1, depth do
+        local key = trail[index]
+        path = path .. (type(key) == "number" and ("[%d]"):format(key) or (path == "" and "" or ".") .. key)
+    end
+    error((path == "" and "the value" or path) .. ": " .. what, 0)
+end
+
+local function encode_number(value, depth)
     if value ~= value or value == math.huge or value == -math.huge then
-        error("JSON has no number " .. tostring(value), 0)
+        refuse(depth, "JSON has no number " .. tostring(value))
     end
     if value == math.floor(value) and math.abs(value) < 2 ^ 53 then
         return ("%.0f"):format(value)
@@ -38,13 +52,35 @@ local function encode_number(value)
     return tonumber(short) == value and short or ("%.17g"):format(value)
 end
 
+local function shown(key)
+    return type(key) == "string" and ("the key `%s`"):format(key) or ("the key [%s]"):format(tostring(key))
+end
+
+-- How many a list has; one with other keys too, or with gaps, would lose what it has there.
+local function length(list, depth)
+    local count, last = 0, 0
+    for key in pairs(list) do
+        if type(key) ~= "number" or key < 1 or key ~= math.floor(key) then
+            refuse(depth, ("a list that has %s, too: a table is a list or an object"):format(shown(key)))
+        end
+        count, last = count + 1, math.max(last, key)
+    end
+    for index = 1, count < last and last or 0 do
+        if list[index] == nil then
+            refuse(depth, ("a list with nothing at [%d]: json.null is JSON's nothing"):format(index))
+        end
+    end
+    return count
+end
+
 local function encode_table(value, depth)
     if depth > DEEPEST then
-        error("nested too deeply, or within itself", 0)
+        refuse(1, "nested too deeply, or within itself")
     end
     local parts = {}
     if getmetatable(value) == Array or value[1] ~= nil then
-        for index = 1, #value do
+        for index = 1, length(value, depth) do
+            trail[depth + 1] = index
             parts[index] = encode(value[index], depth + 1)
         end
         return "[" .. table.concat(parts, ",") .. "]"
@@ -52,12 +88,14 @@ local function encode_table(value, depth)
     local keys = {}
     for key in pairs(value) do
         if type(key) ~= "string" then
-            error("an object's keys must be strings, not " .. type(key), 0)
+            local problem = "a table with %s: a list begins at [1], and an object's keys are strings"
+            refuse(depth, problem:format(shown(key)))
         end
         keys[#keys + 1] = key
     end
     table.sort(keys)
     for index, key in ipairs(keys) do
+        trail[depth + 1] = key
         parts[index] = encode(key, depth + 1) .. ":" .. encode(value[key], depth + 1)
     end
     return "{" .. table.concat(parts, ",") .. "}"
@@ -68,20 +106,22 @@ function encode(value, depth)
     if kind == "string" then
         return '"' .. value:gsub('[%z\1-\31"\\]', escaped) .. '"'
     elseif kind == "number" then
-        return encode_number(value)
+        return encode_number(value, depth)
     elseif kind == "boolean" then
         return tostring(value)
     elseif value == json.null then
         return "null"
     elseif kind == "table" then
         return encode_table(value, depth)
-    elseif kind == "cdata" and ffi.istype(int64, value) then
-        return (tostring(value):gsub("LL$", ""))
+    elseif kind == "cdata" and (ffi.istype(int64, value) or ffi.istype(uint64, value)) then
+        return (tostring(value):gsub("U?LL$", ""))
     end
-    error("JSON has no " .. kind, 0)
+    refuse(depth, "JSON has no " .. kind)
 end
 
-function json.encode(value)
+-- `name` is what errors call the value.
+function json.encode(value, name)
+    root = name
     return encode(value, 0)
 end
 
@@ -165,10 +205,14 @@ local function decode_number(text, at)
     end
     -- An integer that a double may not hold: digit by digit, where it fits.
     local digits = whole:gsub("^-", "")
-    if #digits > 19 or (#digits == 19 and digits > "9223372036854775807") then
+    local function fits(largest)
+        return #digits < #largest or (#digits == #largest and digits <= largest)
+    end
+    local kind = fits("9223372036854775807") and int64 or value > 0 and fits("18446744073709551615") and uint64
+    if not kind then
         return value, stop
     end
-    local exact = int64(0)
+    local exact = kind(0)
     for digit in digits:gmatch("%d") do
         exact = exact * 10 + tonumber(digit)
     end
