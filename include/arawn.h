@@ -34,8 +34,10 @@
 //             line break that was not in the runtime's own output.
 // Threads.    Any thread may call any function at any time. arawn_execute_runtime blocks until its runtime has ended, and
 //             arawn_poll as long as it is told to; arawn_catalog_register and arawn_catalog_remove wait for the compiler,
-//             the disk and other writers, and arawn_catalog_inspect and arawn_executor_close may wait for the disk;
-//             closing and arawn_host_function_set also wait for callbacks that run. The others take microseconds.
+//             the disk and other writers; arawn_executor_new and arawn_executor_close may wait for the disk, and so may
+//             what reads a catalog that has changed: arawn_catalog_list, arawn_catalog_inspect, arawn_stats with an
+//             executor. Closing and arawn_host_function_set also wait for callbacks that run. The others take
+//             microseconds.
 // Callbacks.  No lock of the library is held while a host function runs, and it runs on its thread's own stack. See
 //             arawn_host_function.
 // Stacks.     A guest runs on the calling thread's stack where that is large (1 MiB), else on one of the library's own: a
@@ -50,17 +52,19 @@
 //             signal that is not a guest's; a host that installs its own later must do the same. A thread's signal mask
 //             is the host's: a guest may run on a thread that blocks one of the three, which is then unblocked while the
 //             guest runs there, and blocked again before each host function and before the call returns.
-//             arawn_configure can turn the handlers off; no mask is touched then.
+//             arawn_configure can turn the handlers off; nothing is unblocked then. A thread that starts one of the
+//             library's blocks all signals but those of faults for that moment.
 // Fork.       A child of a process that has an executor gets the reply "forked" from every function; the parent goes on.
 // Unloading.  dlclose is safe; the library stays mapped.
 // Stability.  Functions, keys and codes are added and never renamed or removed within one SONAME. Texts may change.
 //
 // RUNTIMES
 //
-// A runtime is a WASI preview 1 command in any language. It reads {"config":...,"context":...} from stdin to its end,
-// writes {"status":"ok","output":...} or {"status":"error","error":"text"} to stdout, and exits with 0. Anything else is
-// an error of the call. A runtime comes with the library ("passthrough", which answers its input; "transform", "file_read",
-// "file_write" and "http", which runtimes/README.md describes), or from catalog.toml in the executor's "runtimes_dir":
+// A runtime is a WASI command in any language, a module (preview 1) or a component (WASI 0.2). It reads
+// {"config":...,"context":...} from stdin to its end, writes {"status":"ok","output":...} or
+// {"status":"error","error":"text"} to stdout, and exits with 0. Anything else is an error of the call. A runtime comes with
+// the library ("passthrough", which answers its input; "transform", "file_read", "file_write" and "http", which
+// runtimes/README.md describes), or from catalog.toml in the executor's "runtimes_dir":
 //
 //     [runtimes.csv]
 //     path = "custom/csv.wasm"        relative to the directory, and inside it
@@ -240,7 +244,8 @@ char *arawn_configure(const char *options_json);
 //                                   nothing is moved or linked between directories that count apart, as between two
 //                                   file systems; refused where the directory is, holds or lies in another one of
 //                                   "dirs" with "write"
-//    "env": {},                     the guest's environment; nothing of the host's is passed on
+//    "env": {},                     the guest's environment, over that of the runtime's entry in catalog.toml; nothing of
+//                                   the host's is passed on
 //    "http": {                      requests that components may make (a module has no way to)
 //      "allow": ["https://api.example.com", "https://*.example.org:8443"],
 //                                   origins: http or https, a host, and a port if it is not the scheme's own;
@@ -250,7 +255,8 @@ char *arawn_configure(const char *options_json);
 //    "host_functions": []},         names that guests may call, see arawn_host_function_set; of 1 to 128 bytes
 //  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: time stands still at unix_time (seconds), but
 //                                   for the guest's sleeping, which takes no time; randomness comes from the
-//                                   seed; the same request gives the same reply, and uses the same fuel
+//                                   seed; the same request gives the same reply, and uses the same fuel; "http" may
+//                                   allow nothing then
 //
 // Reply: `{"status":"ok","output":{"executor":"main",…the policy in force…}}`. Release it with `arawn_free`.
 //
@@ -304,9 +310,9 @@ char *arawn_execute_runtime(const char *request_json);
 // it one is made. It is taken until the reply is handed out.
 //
 // The deadline counts from here. Any number of calls are under way at once, in turns: one that computes gives way to
-// others every few milliseconds, and one that sleeps, waits for a file, for its module to compile or for a slot, holds no
-// worker. What does hold one is a callback of the host's own, checking a config against a schema, and reading a module's
-// file for the first time.
+// others every few milliseconds, and one that sleeps, waits for a file, for its module to be read and compiled or for a
+// slot, holds no worker; checking a config against a schema holds one for about a millisecond, and goes on elsewhere. What
+// does hold one is a callback of the host's own.
 //
 // Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`. What is wrong with the call itself,
 // such as `unknown_runtime`, is told by `arawn_poll`.
@@ -390,7 +396,7 @@ char *arawn_cancel(const char *request_json);
 //
 // {"level": "warning", "about": "catalog", "message": "text for a person"}
 //
-// with `about` one of `catalog`, `disk_cache` and `engine`.
+// with `about` one of `catalog`, `disk_cache`, `engine` and `files`.
 //
 // Errors: `unknown_executor`, `invalid_request` (also for a name that is not granted); `invalid_argument`, `invalid_json`.
 char *arawn_host_function_set(const char *request_json,

@@ -102,7 +102,8 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 ///                                   nothing is moved or linked between directories that count apart, as between two
 ///                                   file systems; refused where the directory is, holds or lies in another one of
 ///                                   "dirs" with "write"
-///    "env": {},                     the guest's environment; nothing of the host's is passed on
+///    "env": {},                     the guest's environment, over that of the runtime's entry in catalog.toml; nothing of
+///                                   the host's is passed on
 ///    "http": {                      requests that components may make (a module has no way to)
 ///      "allow": ["https://api.example.com", "https://*.example.org:8443"],
 ///                                   origins: http or https, a host, and a port if it is not the scheme's own;
@@ -112,7 +113,8 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 ///    "host_functions": []},         names that guests may call, see arawn_host_function_set; of 1 to 128 bytes
 ///  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: time stands still at unix_time (seconds), but
 ///                                   for the guest's sleeping, which takes no time; randomness comes from the
-///                                   seed; the same request gives the same reply, and uses the same fuel
+///                                   seed; the same request gives the same reply, and uses the same fuel; "http" may
+///                                   allow nothing then
 /// ```
 ///
 /// Reply: `{"status":"ok","output":{"executor":"main",…the policy in force…}}`. Release it with `arawn_free`.
@@ -202,9 +204,9 @@ pub unsafe extern "C" fn arawn_execute_runtime(request_json: *const c_char) -> *
 /// it one is made. It is taken until the reply is handed out.
 ///
 /// The deadline counts from here. Any number of calls are under way at once, in turns: one that computes gives way to
-/// others every few milliseconds, and one that sleeps, waits for a file, for its module to compile or for a slot, holds no
-/// worker. What does hold one is a callback of the host's own, checking a config against a schema, and reading a module's
-/// file for the first time.
+/// others every few milliseconds, and one that sleeps, waits for a file, for its module to be read and compiled or for a
+/// slot, holds no worker; checking a config against a schema holds one for about a millisecond, and goes on elsewhere. What
+/// does hold one is a callback of the host's own.
 ///
 /// Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`. What is wrong with the call itself,
 /// such as `unknown_runtime`, is told by `arawn_poll`.

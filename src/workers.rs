@@ -5,13 +5,13 @@
 
 use crate::error::{Error, Result};
 use crate::fair::{FairQueue, Tenant};
+use crate::panics::caught;
 use crate::threads;
 use crate::waiting::{self, Polled};
 use crate::warnings::{About, warn};
 use once_cell::sync::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -199,7 +199,7 @@ impl Workers {
         loop {
             let task = self.take();
             // A defect must not take the worker with it; the task, dropped, says itself that it did not end well.
-            let polled = catch_unwind(AssertUnwindSafe(|| run(&task)));
+            let polled = caught(|| Ok(run(&task)));
             match polled {
                 Ok(Some((work, alarm))) => self.put_back(task, work, alarm),
                 Ok(None) | Err(_) => *task.place() = Place::Ended,
@@ -276,6 +276,41 @@ fn run(task: &Arc<Task>) -> Option<(Work, Option<Instant>)> {
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
+    use crate::jobs::{self, Jobs};
+    use std::time::Duration;
+
+    /// The call is answered, since its ticket is dropped with it, and the one worker there is has the next task.
+    #[test]
+    fn a_panic_of_a_submitted_call_is_its_reply_and_ends_no_worker() {
+        static OWN: Workers =
+            Workers { queues: Mutex::new(Queues::new()), news: Condvar::new(), others: AtomicUsize::new(0) };
+        let (jobs, tenant) = (Arc::new(Jobs::new("executor", Arc::default())), Tenant::new());
+        let submit = |work: Work| {
+            let task = Task::new(tenant, work);
+            OWN.queues().push(task.clone(), false);
+            OWN.news.notify_one();
+            task
+        };
+        let reserved = |name| jobs.reserve(Some(name), 10, 1000).unwrap();
+        let broken = reserved("broken");
+        let task = submit(Box::pin(async move {
+            let _ticket = broken;
+            panic!("as a defect does");
+        }));
+        let (done, told) = std::sync::mpsc::channel();
+        let whole = reserved("whole");
+        submit(Box::pin(async move {
+            whole.finish("fine".to_owned());
+            done.send(()).unwrap();
+        }));
+        threads::spawn_with_stack("arawn-test", 1 << 20, || OWN.work()).unwrap();
+        told.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert!(*task.place() == Place::Ended);
+        let jobs::Polled::Finished(finished) = jobs.look(None).unwrap() else { panic!("nothing has ended") };
+        let replies: Vec<_> = finished.iter().map(|(name, reply)| (&**name, reply.as_str())).collect();
+        let lost = r#"{"status":"error","error":"a defect in libarawn: a submitted call was lost","code":"internal","details":{}}"#;
+        assert_eq!(replies, [("broken", lost), ("whole", "fine")]);
+    }
 
     #[test]
     fn between_two_tasks_of_an_executor_each_other_one_has_a_turn() {

@@ -206,6 +206,43 @@ fn a_changed_catalog_is_seen_by_the_next_call_and_a_broken_one_is_not_served() {
     assert_eq!(runs("passthrough")["status"], "ok");
 }
 
+/// What leads out of the directory, or is no file, is not read, neither by the first executor nor by a call of one that serves
+/// another version. A link that stays inside is a file like any other.
+#[test]
+fn a_catalog_is_a_regular_file_inside_of_its_directory() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let outside = elsewhere.path().join("catalog.toml");
+    fs::write(&outside, "[runtimes.outside]\npath = \"custom/one.wasm\"\n").unwrap();
+    let catalog = Catalog::new().with("one", &answering("1"));
+    let text = fs::read_to_string(catalog.file()).unwrap();
+    let fifo = || drop(common::run(std::process::Command::new("mkfifo").arg(catalog.file())));
+    let link = |to: &std::path::Path| std::os::unix::fs::symlink(to, catalog.file()).unwrap();
+    let refused: [(&dyn Fn(), &str); 5] = [
+        (&|| link(&outside), "outside of the filesystem"),
+        (&|| link(std::path::Path::new("/dev/zero")), "outside of the filesystem"),
+        (&fifo, "it is a FIFO, not a regular file"),
+        (&|| fs::create_dir(catalog.file()).unwrap(), "it is a directory, not a regular file"),
+        (&|| drop(std::os::unix::net::UnixListener::bind(catalog.file()).unwrap()), ""),
+    ];
+    for (make, words) in refused {
+        let id = catalog.executor();
+        fs::remove_file(catalog.file()).unwrap();
+        make();
+        let reply = opened(&catalog);
+        assert_error(&reply, "catalog_invalid");
+        assert!(reply["error"].as_str().unwrap().contains(words), "{words}: {reply}");
+        assert_eq!(execute(&json!({"executor": id, "runtime": "one"}))["output"], "1", "{words}");
+        assert_error(&execute(&json!({"executor": id, "runtime": "outside"})), "unknown_runtime");
+        let problem = &ok(arawn_stats, &json!({"executor": id}))["executor"]["catalog"]["problem"];
+        assert!(problem["error"].as_str().is_some_and(|text| text.contains(words)), "{words}: {problem}");
+        if catalog.file().is_dir() { fs::remove_dir(catalog.file()) } else { fs::remove_file(catalog.file()) }.unwrap();
+        fs::write(catalog.file(), &text).unwrap();
+    }
+    fs::rename(catalog.file(), catalog.path().join("real.toml")).unwrap();
+    link(std::path::Path::new("real.toml"));
+    assert_eq!(execute(&json!({"executor": catalog.executor(), "runtime": "one"}))["output"], "1");
+}
+
 #[test]
 fn saving_keeps_what_others_wrote() {
     let catalog = Catalog::new().entry("old", "path = \"custom/old.wasm\" # keep me");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod common;
+mod interfaces;
 
 use arawn::ffi::{arawn_cancel, arawn_execute_runtime};
 use common::{
@@ -177,7 +178,7 @@ fn its_arguments_and_variables_are_the_entrys_and_the_executors() {
     assert_eq!(stderr("environ"), r"A=1\u{0}B=3\u{0}C=4\u{0}");
 }
 
-/// What keeps each of these in: the paths and descriptors, wasmtime-wasi; the FIFO and the device, `component/files.rs`.
+/// What keeps each of these in: the paths, `HostDirectory`; the FIFO, `descriptor::open_at`; what is read-only, `changeable`.
 #[test]
 fn granted_directories_can_be_used_and_not_left() {
     let catalog = probe();
@@ -230,6 +231,62 @@ fn granted_directories_can_be_used_and_not_left() {
     assert!(begun.elapsed() < Duration::from_secs(5), "nothing hangs");
     assert_eq!(std::fs::read_dir(path("ro")).unwrap().count(), 1);
     assert_eq!(std::fs::read_to_string(path("ro/a.txt")).unwrap(), "read me");
+}
+
+/// Each function is there, as a component may import it and never call it, and each is refused.
+#[test]
+fn components_have_no_sockets_and_look_up_no_names() {
+    const ACCESS_DENIED: &str = "0001";
+    const PERMANENT_RESOLVER_FAILURE: &str = "0020";
+    // The code of the error, or 99.
+    let code = "(if (i32.eqz (i32.load8_u (i32.const 16))) (then (i32.store8 (i32.const 20) (i32.const 99))))
+        (call $output (i32.load8_u (i32.const 20)))";
+    let resolve =
+        |len: u32| format!("(call $resolve (call $network) (i32.const 1024) (i32.const {len}) (i32.const 16))");
+    let calls = [
+        ("tcp-4", "(call $tcp (i32.const 0) (i32.const 16))".to_owned(), ACCESS_DENIED),
+        ("tcp-6", "(call $tcp (i32.const 1) (i32.const 16))".to_owned(), ACCESS_DENIED),
+        ("udp-4", "(call $udp (i32.const 0) (i32.const 16))".to_owned(), ACCESS_DENIED),
+        ("udp-6", "(call $udp (i32.const 1) (i32.const 16))".to_owned(), ACCESS_DENIED),
+        ("name", resolve(9), PERMANENT_RESOLVER_FAILURE),
+        ("empty-name", resolve(0), PERMANENT_RESOLVER_FAILURE),
+    ];
+    let catalog = calls.iter().fold(Catalog::new(), |catalog, (name, call, _)| {
+        catalog.with_bytes(name, &interfaces::guest(4, &[(1024, "localhost")], "", &format!("{call} {code}")))
+    });
+    // A grant of requests is none of sockets.
+    let http = json!({"allow": ["http://localhost"], "allow_private": true});
+    for id in [catalog.executor(), catalog.executor_with(json!({"capabilities": {"http": http}}))] {
+        let codes =
+            calls.each_ref().map(|(name, ..)| execute(&json!({"executor": id, "runtime": name}))["output"].take());
+        assert_eq!(codes, calls.each_ref().map(|(.., expected)| *expected));
+    }
+}
+
+/// Beyond 1024 handles a component is given no more, and what it had is gone with its call. A timer takes two.
+#[test]
+fn a_component_has_so_many_handles_and_the_next_call_as_many() {
+    let guest = |count, make: &str| {
+        let body = interfaces::times(count, make) + "(call $output (i32.const 1))";
+        interfaces::guest(4, &[], "", &body)
+    };
+    let (fields, timer) = ("(drop (call $fields))", "(drop (call $timer (i64.const 0)))");
+    // Some are its stdio's.
+    let catalog = Catalog::new().with_bytes("fields", &guest(1000, fields)).with_bytes("timers", &guest(500, timer));
+    let catalog = catalog.with_bytes("more-fields", &guest(1025, fields));
+    let catalog = catalog.with_bytes("more-timers", &guest(1025, timer));
+    let id = catalog.executor();
+    for _ in 0..3 {
+        for many in ["fields", "timers"] {
+            let reply = execute(&json!({"executor": id, "runtime": many}));
+            assert_eq!(reply["output"], "0001", "{many}: {reply}");
+        }
+        for too_many in ["more-fields", "more-timers"] {
+            let reply = execute(&json!({"executor": id, "runtime": too_many}));
+            assert_error(&reply, "trap");
+            assert_eq!(reply["details"]["trap"], "resource table has no free keys", "{too_many}: {reply}");
+        }
+    }
 }
 
 #[test]

@@ -267,15 +267,63 @@ fn no_state_of_a_guest_survives_its_call() {
             (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
     // With a custom section of 128 KiB, the size and an empty name before it.
     let large = |wat: &str| [wat::parse_str(wat).unwrap(), vec![0, 0x81, 0x80, 0x08, 0], vec![0; 128 << 10]].concat();
+    // With a second memory, for which the pool has no place.
+    let on_demand = |wat: &str| wat.replacen("(data", "(memory $second 1) (data", 1);
     let catalog = Catalog::new().with("counter", counter).with("finder", finder);
     let catalog = catalog.with_bytes("large-counter", &large(counter)).with_bytes("large-finder", &large(finder));
+    let catalog = catalog.with("on-demand-counter", &on_demand(counter)).with("on-demand-finder", &on_demand(finder));
+    let catalog = catalog.with_component("component-counter", counter).with_component("component-finder", finder);
     let id = catalog.executor();
+    let kinds = ["", "large-", "on-demand-", "component-"];
     for _ in 0..100 {
-        for (name, output) in
-            [("counter", [1, 1]), ("finder", [0, 0]), ("large-counter", [1, 1]), ("large-finder", [0, 0])]
-        {
-            assert_eq!(run(&id, name)["output"], json!(output), "{name}");
-        }
+        let outputs =
+            kinds.map(|kind| ["counter", "finder"].map(|name| run(&id, &format!("{kind}{name}"))["output"].take()));
+        assert_eq!(outputs, kinds.map(|_| [json!([1, 1]), json!([0, 0])]));
+    }
+}
+
+/// Looks for what others have left in its tables, and leaves something in all of them and in more that it grows.
+#[test]
+fn no_entry_of_a_table_survives_its_call() {
+    let guest = |elements: u32, more: &str| {
+        let fill = |table: &str| {
+            format!(
+                "(drop (table.grow {table} (ref.func $f) (i32.const 5000)))
+                (table.fill {table} (i32.const 0) (ref.func $f) (table.size {table}))"
+            )
+        };
+        format!(
+            r#"(module
+            (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (table $one {elements} funcref)
+            (table $two {elements} funcref)
+            {more}
+            (elem declare func $f)
+            (data (i32.const 64) "{{\"status\":\"ok\",\"output\":\"clean\"}}")
+            (func $f)
+            (func (export "_start") (local $at i32)
+                (loop $next
+                    (if (i32.eqz (ref.is_null (table.get $one (local.get $at)))) (then unreachable))
+                    (if (i32.eqz (ref.is_null (table.get $two (local.get $at)))) (then unreachable))
+                    (local.set $at (i32.add (local.get $at) (i32.const 1)))
+                    (br_if $next (i32.lt_u (local.get $at) (i32.const {elements}))))
+                {} {}
+                (i32.store (i32.const 0) (i32.const 64))
+                (i32.store (i32.const 4) (i32.const 32))
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#,
+            fill("$one"),
+            fill("$two"),
+        )
+    };
+    // The pool has no place for four.
+    let on_demand = guest(1000, "(table 1 funcref) (table 1 funcref)");
+    let catalog = Catalog::new().with("small", &guest(10, "")).with("large", &guest(4000, ""));
+    let catalog = catalog.with("on-demand", &on_demand).with_component("component", &guest(4000, ""));
+    let id = catalog.executor();
+    for _ in 0..50 {
+        let outputs = ["small", "large", "on-demand", "component"].map(|name| run(&id, name)["output"].take());
+        assert_eq!(outputs, ["clean"; 4]);
     }
 }
 

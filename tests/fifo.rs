@@ -267,7 +267,7 @@ fn a_link_to_a_fifo_leads_no_further_than_any_other() {
     assert_eq!(&left, b"outside", "nobody has read or written it");
 }
 
-/// The check: `open::is_allowed`.
+/// The check: `Wanted::allows`.
 #[test]
 fn sockets_and_devices_are_not_opened() {
     let setup = Setup::new();

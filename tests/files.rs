@@ -19,6 +19,28 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+/// What a guest is told of a file is the same for two names of one file, and is not the host's number.
+#[test]
+fn inodes_are_not_the_hosts() {
+    use std::os::unix::fs::MetadataExt;
+    let setup = Setup::new();
+    fs::hard_link(setup.path("rw/b.txt"), setup.path("rw/name.txt")).unwrap();
+    let id = setup.executor(json!({}));
+    let calls = json!([
+        ["path_filestat_get", 4, 0, "b.txt"],
+        ["path_filestat_get", 4, 0, "name.txt"],
+        ["path_open", 4, "b.txt", {}],
+        ["fd_filestat_get", 5],
+        ["path_filestat_get", 3, 0, "a.txt"],
+        ["fd_filestat_get", 4],
+    ]);
+    let answers = probe(&id, calls);
+    let told = |index: usize| answers[index]["inode"].as_u64().unwrap();
+    let host = ["rw/b.txt", "ro/a.txt", "rw"].map(|name| fs::metadata(setup.path(name)).unwrap().ino());
+    assert!(told(0) == told(1) && told(0) == told(3) && told(0) != told(4), "{answers:?}");
+    assert!(![told(0), told(4), told(5)].iter().any(|told| host.contains(told)), "{answers:?}");
+}
+
 #[test]
 fn what_is_granted_can_be_used() {
     let setup = Setup::new();

@@ -89,6 +89,28 @@ fn a_heap_counts_against_memory_bytes_and_has_a_bound_of_its_own() {
     }
 }
 
+/// Looks for what others have left in its heap, and leaves something in all of it.
+#[test]
+fn no_object_survives_its_call() {
+    let body = "(local $bytes (ref null $bytes))
+        (if (i32.eqz (ref.is_null (global.get $all))) (then unreachable))
+        (local.set $bytes (array.new_default $bytes (i32.const 300000)))
+        (loop $next
+            (if (array.get_u $bytes (local.get $bytes) (local.get $i)) (then unreachable))
+            (br_if $next
+                (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 300000))))
+        (array.fill $bytes (local.get $bytes) (i32.const 0) (i32.const 0x5a) (i32.const 300000))
+        (call $keep (i32.const 1000)) (call $done)";
+    let finder = guest(body);
+    let on_demand = finder.replacen("(data", "(memory $second 1) (data", 1);
+    let catalog = Catalog::new().with("finder", &finder).with("on-demand", &on_demand);
+    let catalog = catalog.with_component("component", &finder);
+    let id = catalog.executor();
+    for _ in 0..20 {
+        assert_eq!(["finder", "on-demand", "component"].map(|runtime| run(&id, runtime)["output"].take()), ["done"; 3]);
+    }
+}
+
 #[test]
 fn garbage_is_collected_rather_than_counted() {
     // The guest makes 200 MB in all.

@@ -67,6 +67,34 @@ fn set_raw(request: &Value, callback: arawn_host_function, user_data: *mut c_voi
     }
 }
 
+/// Panics of Rust's own callbacks, which C has none of.
+#[test]
+fn a_callback_that_panics_has_given_no_reply_and_ends_nothing() {
+    let catalog = asking();
+    let executor = arawn::ScriptExecutor::new(arawn::ExecutorConfig {
+        runtimes_dir: Some(catalog.path().to_owned()),
+        cache_dir: arawn::CacheDir::Off,
+        capabilities: arawn::Capabilities { host_functions: vec!["f".to_owned()], ..Default::default() },
+        ..Default::default()
+    });
+    let executor = executor.unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let callback = move |_: &str| match count.fetch_add(1, Ordering::Relaxed) {
+        0 => panic!("as a host's defect does"),
+        _ => Ok(json!({"status": "ok", "output": "answered"}).to_string()),
+    };
+    executor.set_host_function("f", arawn::On::Call, Some(Box::new(callback))).unwrap();
+    let reply = || -> Value {
+        let output = executor.execute_runtime("ask", &arawn::RuntimeInput::default()).unwrap();
+        serde_json::from_str(output.output()).unwrap()
+    };
+    assert_error(&reply(), "host_function_failed");
+    // It is inside of nothing any more: a call may enter it, and unsetting it does not wait.
+    assert_eq!(reply()["output"], "answered");
+    assert_eq!(executor.set_host_function("f", arawn::On::Call, None).unwrap(), 0);
+}
+
 /// A catalog whose runtime `ask` asks the function `f`.
 fn asking() -> Catalog {
     Catalog::new().with("ask", &asker(b"f", br#"{"from":"the guest"}"#, ANSWER))

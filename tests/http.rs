@@ -136,6 +136,37 @@ fn a_name_that_stands_for_a_private_address_is_refused() {
     assert_eq!(answered(&allowing(&allow), json!({"url": format!("http://localhost:{port}/hello")}))["body"], "hello");
 }
 
+/// What a name stands for is looked up once for each request, and only an address that was checked is connected to.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_changes_leads_to_no_other_address_than_the_one_that_was_checked() {
+    let server = Server::new();
+    let port = server.address.port();
+    let names = tempfile::tempdir().unwrap();
+    let record = names.path().join("record");
+    let hosts = ["first-public.example", "both.example"];
+    let allow = hosts.map(|host| format!("http://{host}:{port}"));
+    let new = json!({"id": "a", "cache_dir": null, "capabilities": {"http": {"allow": allow}}});
+    let get = |host: &str| {
+        let config = json!({"url": format!("http://{host}:{port}/hello")});
+        ("arawn_execute_runtime", json!({"executor": "a", "runtime": "http", "input": {"config": config}}))
+    };
+    let [first, both] = hosts.map(get);
+    let calls = [("arawn_executor_new", new), first.clone(), both, first];
+    let preload = common::preload("tests/c/names_that_change.c", "names-that-change");
+    let told = format!("RECORD={}", record.display());
+    let replies = in_new_process_under(&["env", &preload, &told], &calls);
+    for (reply, words) in replies[1..].iter().zip(["refused", "refused", "private"]) {
+        assert_error(reply, "runtime_error");
+        assert!(reply["error"].as_str().unwrap().contains(words), "{words}: {reply}");
+    }
+    let [first, both] = hosts.map(|host| format!("look up {host}"));
+    let public = format!("connect 93.184.216.34:{port}");
+    let seen = std::fs::read_to_string(&record).unwrap();
+    assert_eq!(seen.lines().collect::<Vec<_>>(), [&first, &public, &both, &public, &first]);
+    assert!(server.received().is_empty());
+}
+
 #[test]
 fn servers_that_misbehave_are_errors_that_say_how() {
     let server = Server::new();
@@ -358,6 +389,38 @@ fn headers_of_responses_are_bounded() {
     let reply = execute(&json!({"executor": id, "runtime": "keep"}));
     assert_error(&reply, "memory_exceeded");
     assert_eq!(reply["details"], json!({"host_bytes": 16 << 20}), "{reply}");
+}
+
+/// Where the host asks its libraries for backtraces, those of its own code are not told to a guest.
+#[test]
+fn an_error_is_told_to_a_guest_without_a_backtrace_of_the_host() {
+    let server = Server::new();
+    // What an error says of itself goes to stderr.
+    let body = "(call $block (call $answer (local.tee $handle (call $send))))
+        (call $get (local.get $handle) (i32.const 32))
+        (call $consume (i32.load (i32.const 56)) (i32.const 16))
+        (call $received (i32.load (i32.const 20)) (i32.const 16))
+        (local.set $handle (i32.load (i32.const 20)))
+        (loop $more
+            (call $read (local.get $handle) (i64.const 1000) (i32.const 16))
+            (br_if $more (i32.eqz (i32.load8_u (i32.const 16)))))
+        (if (i32.load8_u (i32.const 20)) (then unreachable))
+        (call $told (i32.load (i32.const 24)) (i32.const 0))
+        (drop (call $fd_write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8)))";
+    let component = sender(&server.address.to_string(), "/truncated", body);
+    let catalog = Catalog::new().with_bytes("guest", &component);
+    let http = json!({"allow": [origin(&server)], "allow_private": true});
+    let config = json!({"id": "a", "cache_dir": null, "runtimes_dir": catalog.path(), "capabilities": {"http": http}});
+    let run = json!({"executor": "a", "runtime": "guest"});
+    let told = |variable: &str| {
+        let calls = [("arawn_executor_new", config.clone()), ("arawn_execute_runtime", run.clone())];
+        let replies = in_new_process_under(&["env", variable], &calls);
+        replies[1]["details"]["stderr"].as_str().unwrap_or_else(|| panic!("{replies:?}")).to_owned()
+    };
+    let plain = told("RUST_LIB_BACKTRACE=0");
+    assert!(!plain.is_empty() && !plain.contains('\n'), "{plain}");
+    assert_eq!(told("RUST_LIB_BACKTRACE=1"), plain);
+    assert_eq!(told("RUST_BACKTRACE=full"), plain);
 }
 
 /// Nothing bounded the sockets of a guest.

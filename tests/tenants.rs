@@ -299,3 +299,35 @@ fn a_module_that_cannot_be_compiled_is_compiled_once() {
     }
     assert_eq!(compiles(), before + 1);
 }
+
+/// Sixteen threads look modules up. An executor whose files lie on a disk that does not answer keeps eight of them, also when
+/// its calls have ended, and another one's first call is answered.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_hangs_keeps_half_of_the_threads_that_look_modules_up() {
+    let place = tempfile::tempdir().unwrap();
+    let hanging = place.path().join("hanging");
+    let names: Vec<String> = (0..24).map(|n| format!("hangs-{n}")).collect();
+    let catalog = names.iter().fold(Catalog::new(), |catalog, name| catalog.with(name, &answering(name)));
+    let catalog = catalog.with("fine", &answering("fine"));
+    let new = |id| ("arawn_executor_new", json!({"id": id, "cache_dir": null, "runtimes_dir": catalog.path()}));
+    let mut calls = vec![new("a"), new("b")];
+    for name in &names {
+        let limits = json!({"timeout_ms": 500});
+        calls.push(("arawn_submit", json!({"executor": "a", "runtime": name, "job": name, "limits": limits})));
+    }
+    for name in &names {
+        calls.push(("arawn_poll", json!({"executor": "a", "job": name, "wait_ms": 60_000})));
+    }
+    calls.push(("arawn_execute_runtime", json!({"executor": "b", "runtime": "fine"})));
+    let preload = common::preload("tests/c/reads_that_hang.c", "reads-that-hang");
+    let told = format!("HANGING={}", hanging.display());
+    let replies = common::in_new_process_under(&["env", &preload, &told], &calls);
+    for polled in &replies[2 + names.len()..2 + 2 * names.len()] {
+        assert_error(&polled["output"]["reply"], "timeout");
+        assert_eq!(polled["output"]["reply"]["details"]["phase"], "load", "{polled}");
+    }
+    assert_eq!(replies.last().unwrap()["output"], "fine", "{replies:?}");
+    let kept = std::fs::read(&hanging).unwrap().len();
+    assert!((1..=8).contains(&kept), "{kept} threads hang");
+}

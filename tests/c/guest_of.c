@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+extern char **environ;
 
 typedef char *(*function)(const char *);
 typedef void (*release)(char *);
@@ -32,11 +35,44 @@ static void call(void *library, const char *name, const char *argument, const ch
     done(reply);
 }
 
+static int variables(void)
+{
+    int count = 0;
+    while (environ[count])
+        count++;
+    return count;
+}
+
+/* The environment as it is now: each variable copied, since one may also be changed in place. */
+static char **copied_environ(void)
+{
+    int count = variables(), i;
+    char **copy = calloc((size_t)count + 1, sizeof *copy);
+    if (!copy)
+        exit(12);
+    for (i = 0; i < count; i++)
+        if (!(copy[i] = strdup(environ[i])))
+            exit(12);
+    return copy;
+}
+
+static int is_environ(char **copy)
+{
+    int i;
+    for (i = 0; copy[i] && environ[i]; i++)
+        if (strcmp(copy[i], environ[i]) != 0)
+            return 0;
+    return !copy[i] && !environ[i];
+}
+
 int main(int argc, char **argv)
 {
     char before[4096], after[4096];
+    char **environ_before = copied_environ(), **array_before = environ;
     sigset_t mask_before, mask_after;
+    mode_t umask_before = umask(027);
     int round;
+    umask(umask_before);
     /* What pthread_sigmask fills in is less than the whole. */
     memset(&mask_before, 0, sizeof mask_before);
     memset(&mask_after, 0, sizeof mask_after);
@@ -49,6 +85,8 @@ int main(int argc, char **argv)
         call(library, "arawn_executor_new", "{\"id\":\"d\",\"cache_dir\":null}", round ? "executor_exists" : "\"status\":\"ok\"");
         call(library, "arawn_execute_runtime", "{\"executor\":\"d\",\"runtime\":\"passthrough\"}", "\"status\":\"ok\"");
         call(library, "arawn_execute_runtime", "not json", "invalid_json");
+        call(library, "arawn_submit", "{\"executor\":\"d\",\"runtime\":\"passthrough\",\"job\":\"j\"}", "\"status\":\"ok\"");
+        call(library, "arawn_poll", "{\"executor\":\"d\",\"job\":\"j\",\"wait_ms\":60000}", "\"state\":\"finished\"");
         /* The state is still there in the next round: the library was never unmapped. */
         if (dlclose(library) != 0)
             return 3;
@@ -58,5 +96,9 @@ int main(int argc, char **argv)
         return 4;
     if (pthread_sigmask(SIG_SETMASK, NULL, &mask_after) != 0 || memcmp(&mask_before, &mask_after, sizeof mask_before) != 0)
         return 5;
+    if (environ != array_before || !is_environ(environ_before))
+        return 6;
+    if (umask(umask_before) != umask_before)
+        return 7;
     return 0;
 }

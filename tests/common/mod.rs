@@ -347,6 +347,15 @@ pub fn compile_c(source: &str, name: &str, flags: &[&str]) -> PathBuf {
     out
 }
 
+/// Compiles what is to stand in front of functions of libc: `LD_PRELOAD` and where it lies.
+pub fn preload(source: &str, name: &str) -> String {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.so", std::process::id()));
+    let mut command = Command::new(std::env::var("CC").unwrap_or_else(|_| "cc".to_owned()));
+    command.args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-g", "-shared", "-fPIC"]);
+    run(command.arg(root().join(source)).arg("-o").arg(&out));
+    format!("LD_PRELOAD={}", out.display())
+}
+
 /// A directory in which the shared library has the name that programs ask for.
 pub fn library_path() -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lib-{}", std::process::id()));

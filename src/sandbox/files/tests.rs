@@ -163,6 +163,23 @@ fn a_file_that_several_threads_write_counts_once() {
     assert_eq!(directory.path().join("file").metadata().unwrap().len(), 20_000);
 }
 
+/// Neither the host's device nor its inodes are told: what tells files apart is a hash of both.
+#[test]
+fn a_filestat_tells_files_apart_and_nothing_of_the_host() {
+    use std::os::unix::fs::MetadataExt;
+    let directory = tempfile::tempdir().unwrap();
+    let bounded = bounded(&directory, 1 << 20);
+    let words = |name: &str| {
+        let stat = stat::filestat(&file(&bounded, name).metadata().unwrap());
+        [0, 8].map(|at| u64::from_le_bytes(stat[at..at + 8].try_into().unwrap()))
+    };
+    let (one, other) = (words("one"), words("other"));
+    let host = directory.path().join("one").metadata().unwrap();
+    assert_eq!((one[0], other[0]), (1, 1), "the device");
+    assert!(one[1] != other[1] && ![host.ino(), host.dev()].contains(&one[1]), "{one:?} {other:?}");
+    assert_eq!(words("one"), one);
+}
+
 /// Two names of one file that change at once would have it count twice, or nowhere.
 #[test]
 fn whatever_changes_entries_does_so_alone() {

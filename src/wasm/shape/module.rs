@@ -35,7 +35,6 @@ pub(super) struct Module {
     import: Option<Problem>,
 }
 
-
 impl Module {
     pub fn new(begin: usize) -> Self {
         Module { begin, ..Module::default() }

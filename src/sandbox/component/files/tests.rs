@@ -30,9 +30,13 @@ struct Component {
 
 impl Component {
     fn new(bytes: Option<u64>, deterministic: Option<Deterministic>) -> Self {
+        Self::granted(true, bytes, deterministic)
+    }
+
+    fn granted(write: bool, bytes: Option<u64>, deterministic: Option<Deterministic>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let host = directory.path().to_owned();
-        let config = GrantedDir { host, guest: "/d".to_owned(), write: true, bytes };
+        let config = GrantedDir { host, guest: "/d".to_owned(), write, bytes };
         let dirs = directories::lock().grants(&[config]).unwrap();
         let tenant = Tenant::new();
         let functions = Arc::new(HostFunctions::new(tenant, "", &[], Arc::default()));
@@ -65,8 +69,12 @@ async fn open(view: &mut FilesView<'_>, directory: u32, name: &str) -> FsResult<
     view.open_at(handle(directory), PathFlags::empty(), name.to_owned(), OpenFlags::CREATE, flags).await
 }
 
+fn refusal<T>(result: FsResult<T>) -> Option<ErrorCode> {
+    result.err().map(|error| error.downcast().unwrap())
+}
+
 fn assert_refused<T>(result: FsResult<T>, expected: ErrorCode) {
-    assert_eq!(result.err().unwrap().downcast().unwrap(), expected);
+    assert_eq!(refusal(result), Some(expected));
 }
 
 #[test]
@@ -124,6 +132,35 @@ fn a_descriptor_counts_until_its_streams_are_gone() {
     });
 }
 
+/// Times are set without writing, so that no descriptor of the host's would refuse that.
+#[test]
+fn nothing_of_a_read_only_grant_is_changed_by_a_descriptor() {
+    let mut component = Component::granted(false, None, None);
+    let path = component.directory.path().join("file");
+    fs::write(&path, "as it was").unwrap();
+    let before = [&path, component.directory.path()].map(|path| fs::metadata(path).unwrap().modified().unwrap());
+    component.with(async |view, granted| {
+        let (none, read) = (OpenFlags::empty(), DescriptorFlags::READ);
+        let file =
+            view.open_at(handle(granted), PathFlags::empty(), "file".to_owned(), none, read).await.unwrap().rep();
+        let second = || types::NewTimestamp::Timestamp(types::Datetime { seconds: 1, nanoseconds: 0 });
+        let at = "file".to_owned();
+        let refusals = [
+            refusal(view.set_times(handle(file), second(), second()).await),
+            refusal(view.set_times(handle(granted), second(), second()).await),
+            refusal(view.set_times_at(handle(granted), PathFlags::empty(), at, second(), second()).await),
+            refusal(view.set_size(handle(file), 0).await),
+            refusal(view.write(handle(file), vec![1], 0).await),
+            refusal(view.write_via_stream(handle(file), 0)),
+            refusal(view.append_via_stream(handle(file))),
+        ];
+        assert_eq!(refusals, [Some(ErrorCode::NotPermitted); 7]);
+    });
+    assert_eq!(fs::read(&path).unwrap(), b"as it was");
+    let after = [&path, component.directory.path()].map(|path| fs::metadata(path).unwrap().modified().unwrap());
+    assert_eq!(after, before);
+}
+
 #[test]
 fn a_path_is_no_longer_than_the_longest_that_linux_takes() {
     Component::new(None, None).with(async |view, granted| {
@@ -144,6 +181,33 @@ fn a_read_or_write_is_no_longer_than_a_mebibyte() {
         let (bytes, is_end) = view.read(handle(file), u64::MAX, 0).await.unwrap();
         assert_eq!((bytes.len(), bytes.capacity(), is_end), (MOST_BYTES, MOST_BYTES, false));
         assert_eq!(view.read(handle(file), u64::MAX, 3 << 20).await.unwrap(), (Vec::new(), true));
+    });
+}
+
+/// Neither the host's device nor its inodes are told: what tells files apart is a hash of both.
+#[test]
+fn a_hash_tells_files_apart_and_nothing_of_the_host() {
+    use std::os::unix::fs::MetadataExt;
+    let mut component = Component::new(None, None);
+    let path = component.directory.path().to_owned();
+    fs::write(path.join("file"), "").unwrap();
+    fs::hard_link(path.join("file"), path.join("name")).unwrap();
+    fs::write(path.join("other"), "").unwrap();
+    component.with(async |view, granted| {
+        let mut hashes = Vec::new();
+        for name in ["file", "name", "other"] {
+            let metadata = fs::metadata(path.join(name)).unwrap();
+            let file = open(view, granted, name).await.unwrap();
+            let types::MetadataHashValue { lower, upper } = view.metadata_hash(file).await.unwrap();
+            let at = view.metadata_hash_at(handle(granted), PathFlags::empty(), name.to_owned()).await.unwrap();
+            assert_eq!((at.lower, at.upper), (lower, upper));
+            assert!(
+                ![lower, upper].iter().any(|half| [metadata.ino(), metadata.dev()].contains(half)),
+                "{lower} {upper}"
+            );
+            hashes.push((lower, upper));
+        }
+        assert!(hashes[0] == hashes[1] && hashes[0] != hashes[2], "{hashes:?}");
     });
 }
 
