@@ -162,9 +162,11 @@ fuzz: | tools
 	$(call needs,$(CXX),g++)
 	fuzz/run.sh $(FUZZ_SECONDS) $(TARGETS)
 
-# Each target for half a minute by libFuzzer, and for as long in watched children.
+# Each target for half a minute by libFuzzer, and for as long in watched children; and what others have compiled.
 verify: FUZZ_SECONDS = 30
-verify: fuzz
+verify: fuzz $(LIB)/libarawn.so.0
+	$(call needs,$(PYTHON),python3)
+	ARAWN_LIBRARY=$(LIB)/libarawn.so.0 $(PYTHON) tests/verify/real_files.py target/real-files
 
 guests:
 	runtimes/guests/build.sh

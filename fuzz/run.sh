@@ -9,10 +9,9 @@ cd "$(dirname "$0")/.."
 seconds=$1
 shift
 [ $# -gt 0 ] || set -- $(basename -s .rs -a fuzz/targets/*.rs)
-export RUSTC_BOOTSTRAP=1
 command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
 # What is unsafe in libarawn is little, and the compiler's checks stay on: AddressSanitizer would find less than it costs.
-cargo fuzz build --sanitizer none --target-dir "$PWD/target/fuzz"
+RUSTC_WRAPPER=$PWD/fuzz/instrument.sh cargo fuzz build --sanitizer none --target-dir "$PWD/target/fuzz"
 built=(target/fuzz/*/release)
 
 scratch=$(mktemp -d)
@@ -20,8 +19,8 @@ trap 'rm -rf "$scratch"' EXIT
 run() {
     local target=$1 work=$scratch/$1
     mkdir -p "$work" "target/fuzz/corpus/$target" target/fuzz/artifacts
-    if TMPDIR=$work XDG_CACHE_HOME=$work "${built[0]}/$target" -max_total_time="$seconds" -max_len=4096 -len_control=20 -timeout=10 \
-        -rss_limit_mb=3072 -artifact_prefix="target/fuzz/artifacts/$target-" -print_final_stats=1 \
+    if TMPDIR=$work XDG_CACHE_HOME=$work "${built[0]}/$target" -max_total_time="$seconds" -max_len=4096 -len_control=20 \
+        -timeout=10 -rss_limit_mb=3072 -artifact_prefix="target/fuzz/artifacts/$target-" -print_final_stats=1 \
         "target/fuzz/corpus/$target" "fuzz/corpus/$target" 2>"$work.log"; then
         echo "$target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$work.log") inputs by libFuzzer"
     else

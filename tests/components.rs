@@ -382,7 +382,7 @@ fn the_parts_of_a_component_are_counted() {
     for fits in ["instances-64", "tables-64", "memories-16"] {
         assert_error(&run(fits), "malformed_output");
     }
-    for (over, words) in [("instances-65", "instance"), ("tables-66", "table"), ("memories-17", "memory")] {
+    for (over, words) in [("instances-65", "instances"), ("tables-66", "tables"), ("memories-17", "memories")] {
         let reply = run(over);
         assert_error(&reply, "module_invalid");
         assert!(reply["error"].as_str().unwrap().contains(words), "{reply}");

@@ -465,3 +465,38 @@ fn a_component_is_registered_as_a_module_is_and_refused_with_its_reason() {
     let http = ok(arawn_catalog_inspect, &json!({"executor": id, "name": "http"}));
     assert!(http["kind"] == "component" && http["capabilities"].as_array().unwrap().contains(&json!("http")), "{http}");
 }
+
+/// `problem` is why a call would fail, in the same words, whatever is wrong first.
+#[test]
+fn inspect_tells_the_problem_that_a_call_fails_with() {
+    let component = |wat: &str| wasm(&format!("(component {wat})"));
+    // 17 core instances that have a memory each: a store refuses the last one.
+    let instances: String = (0..17).map(|n| format!("(core instance $i{n} (instantiate $m))")).collect();
+    let crowded = format!(
+        r#"(core module $m (memory 1) (func (export "f") (result i32) (i32.const 0))) {instances}
+        (func $run (result (result)) (canon lift (core func $i0 "f")))
+        (instance $r (export "run" (func $run))) (export "wasi:cli/run@0.2.0" (instance $r))"#
+    );
+    // A table of a type that there is not.
+    let import = b"\0asm\x01\0\0\0\x02\x07\x01\x01a\x01b\x01\0";
+    for (what, bytes, code) in [
+        ("text", b"no module".to_vec(), "module_invalid"),
+        ("import", import.to_vec(), "module_invalid"),
+        ("memories", component(&crowded), "module_invalid"),
+        ("no command", component(""), "module_invalid"),
+    ] {
+        let sha = "0".repeat(64);
+        for (pin, code) in [(None, code), (Some(&sha), "hash_mismatch")] {
+            let lines = pin.map_or_else(String::new, |pin| format!("sha256 = \"{pin}\"\n"));
+            let catalog = Catalog::new()
+                .with_bytes("bad", &bytes)
+                .entry("pinned", &format!("path = \"custom/bad.wasm\"\n{lines}"));
+            let id = catalog.executor();
+            let reply = execute(&json!({"executor": id, "runtime": "pinned"}));
+            assert_error(&reply, code);
+            let shown = ok(arawn_catalog_inspect, &json!({"executor": id, "name": "pinned"}));
+            assert_eq!(shown["problem"], json!({"error": reply["error"], "code": code}), "{what}");
+            assert_eq!(shown["bytes"], bytes.len(), "{what}");
+        }
+    }
+}

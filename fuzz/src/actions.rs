@@ -257,7 +257,7 @@ impl Run {
         let Action::Execute { slot, runtime, .. } = action else { return };
         let own = self.model.slots[*slot].as_ref().map_or(u64::MAX, |executor| executor.config.timeout_ms);
         let longer = Action::Execute { slot: *slot, runtime: *runtime, job: None, ms: own.min(500) };
-        let begun = Instant::now();
+        let mut begun = Instant::now();
         // The executor's own deadline may be short.
         while begun.elapsed() < PATIENCE {
             let told = self.model.world.perform(&longer, &self.model.entries);
@@ -267,6 +267,10 @@ impl Run {
                     self.story.fail(&format!("with more time it answers {}, not one of {wants:?}", reply.text));
                 }
                 return;
+            }
+            // A compile takes what the machine leaves it, and goes on behind its call.
+            if reply.value["details"]["phase"] == "load" {
+                begun = Instant::now();
             }
         }
         self.story.fail("a guest that ends soon has never ended");

@@ -1,6 +1,7 @@
 ;; Uses every low descriptor as a socket, and raises signals.
 (module
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $fd_fdstat_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
   (import "wasi_snapshot_preview1" "sock_accept" (func $sock_accept (param i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "sock_recv" (func $sock_recv (param i32 i32 i32 i32 i32 i32) (result i32)))
@@ -21,8 +22,9 @@
     (i32.store (i32.const 16) (i32.const 64))
     (i32.store (i32.const 20) (i32.const 36))
     (loop $next
-      ;; ENOTSOCK for stdio, EBADF for what is not open.
-      (local.set $errno (select (i32.const 57) (i32.const 8) (i32.le_u (local.get $fd) (i32.const 2))))
+      ;; ENOTSOCK, or EBADF for what is not open.
+      (local.set $errno
+        (select (i32.const 8) (i32.const 57) (call $fd_fdstat_get (local.get $fd) (i32.const 400))))
       (call $expect (local.get $errno) (call $sock_accept (local.get $fd) (i32.const 0) (i32.const 300)))
       (call $expect (local.get $errno) (call $sock_recv (local.get $fd) (i32.const 16) (i32.const 1) (i32.const 0) (i32.const 300) (i32.const 304)))
       (call $expect (local.get $errno) (call $sock_send (local.get $fd) (i32.const 16) (i32.const 1) (i32.const 0) (i32.const 300)))
