@@ -13,9 +13,10 @@ pub(crate) use entry::{Source, check_args, check_name, compile_schema, is_embedd
 pub(crate) use schema::unsupported as schema_unsupported;
 
 use crate::builtins::BUILTINS;
+use crate::directories::Refusal;
 use crate::error::{Error, Result};
 use crate::shared::{Apart, SHARDS, Shard, Sharded};
-use directory::Directory;
+use directory::Named;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -25,7 +26,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 /// The runtimes that an executor serves.
 #[derive(Debug)]
 pub struct RuntimeCatalog {
-    directory: Option<Directory>,
+    directory: Option<Named>,
 }
 
 /// For each shard of threads by itself, so that they do not count references in the same place.
@@ -45,51 +46,44 @@ impl RuntimeCatalog {
     /// The embedded runtimes and those of `directory`, which is made, with its `builtin` and `custom` directories, where
     /// it is missing. A directory that cannot be made or read is an error; a missing `catalog.toml` is an empty one.
     pub fn load(directory: &Path) -> Result<Self> {
+        let refused = |message| Error::InvalidConfig { path: "runtimes_dir".to_owned(), message };
         let unusable = |error: io::Error| {
-            Error::exhausted(&format!("to open {}", directory.display()), &error).unwrap_or_else(|| {
-                Error::InvalidConfig {
-                    path: "runtimes_dir".to_owned(),
-                    message: format!("{}: {error}", directory.display()),
-                }
-            })
+            Error::exhausted(&format!("to open {}", directory.display()), &error)
+                .unwrap_or_else(|| refused(format!("{}: {error}", directory.display())))
         };
-        if directory.as_os_str().is_empty() {
-            return Err(unusable(io::Error::other("must be a path")));
-        }
+        // A relative path means what it means now.
+        let name = std::path::absolute(directory).map_err(unusable)?;
         // A directory that exists may be read-only; it is complete enough without these two.
-        let made = ["builtin", "custom"].map(|name| fs::create_dir_all(directory.join(name)));
-        let path = directory.canonicalize().map_err(|error| match made {
-            [Err(made), _] => unusable(made),
-            _ => unusable(error),
+        let made = ["builtin", "custom"].map(|name_inside| fs::create_dir_all(name.join(name_inside)));
+        let directory = Named::open(name).map_err(|refusal| match (refusal, made) {
+            (Refusal::Overlap(message), _) => refused(message),
+            (Refusal::Io(_), [Err(made), _]) => unusable(made),
+            (Refusal::Io(error), _) => unusable(error),
         })?;
-        if !path.is_dir() {
-            return Err(unusable(io::Error::other("not a directory")));
-        }
-        let directory = Directory::open(path);
         match directory.problem() {
             Some(error) => Err(error),
             None => Ok(RuntimeCatalog { directory: Some(directory) }),
         }
     }
 
-    /// Like [`load`](Self::load), but one catalog for all executors on the same directory. Catalogs are read and refreshed
-    /// with nothing locked: one directory does not wait for another.
+    /// Like [`load`](Self::load), but one catalog for all executors that name the same directory alike. Catalogs are read and
+    /// refreshed with nothing locked: one directory does not wait for another.
     pub(crate) fn shared(directory: &Path) -> Result<Arc<Self>> {
         static LOADED: LazyLock<Mutex<HashMap<PathBuf, Weak<RuntimeCatalog>>>> = LazyLock::new(Mutex::default);
         let loaded = || LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = directory.canonicalize().ok();
-        let known = path.and_then(|path| loaded().get(&path)?.upgrade());
+        let name = std::path::absolute(directory).ok();
+        let known = name.and_then(|name| loaded().get(&name)?.upgrade());
         if let Some(catalog) = known {
             return catalog.refreshed();
         }
         let catalog = Arc::new(Self::load(directory)?);
-        let Some(Directory { path, .. }) = &catalog.directory else { return Ok(catalog) };
+        let Some(Named { name, .. }) = &catalog.directory else { return Ok(catalog) };
         let first = {
             let mut loaded = loaded();
             loaded.retain(|_, catalog| catalog.strong_count() > 0);
-            let first = loaded.get(path).and_then(Weak::upgrade);
+            let first = loaded.get(name).and_then(Weak::upgrade);
             if first.is_none() {
-                loaded.insert(path.clone(), Arc::downgrade(&catalog));
+                loaded.insert(name.clone(), Arc::downgrade(&catalog));
             }
             first
         };
@@ -147,9 +141,9 @@ impl RuntimeCatalog {
         self.directory.as_ref()?.problem()
     }
 
-    /// The directory, where there is one.
+    /// The directory by its name, where there is one: an absolute path, which may lead elsewhere at another time.
     pub fn directory(&self) -> Option<&Path> {
-        self.directory.as_ref().map(|directory| directory.path.as_path())
+        self.directory.as_ref().map(|directory| directory.name.as_path())
     }
 
     /// Up to three names that a person may have meant.

@@ -236,10 +236,20 @@ impl ExecutorConfig {
         if self.deterministic.is_some() && !self.capabilities.http.allow.is_empty() {
             return invalid("capabilities.http", "a deterministic executor cannot reach a network".to_owned());
         }
+        // An empty path would be the working directory.
+        if self.runtimes_dir.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            return invalid(
+                "runtimes_dir",
+                "must be a path; without one, the built-in runtimes alone are served".to_owned(),
+            );
+        }
         if self.cache_dir == CacheDir::At(PathBuf::new()) {
             return invalid("cache_dir", "must be a path, or null for no cache".to_owned());
         }
         for (index, dir) in self.capabilities.dirs.iter().enumerate() {
+            if dir.host.as_os_str().is_empty() {
+                return invalid(&format!("capabilities.dirs[{index}].host"), "must be a path".to_owned());
+            }
             if dir.guest.is_empty() || dir.guest.contains('\0') {
                 return invalid(&format!("capabilities.dirs[{index}].guest"), "must be a path".to_owned());
             }

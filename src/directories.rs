@@ -8,10 +8,12 @@
 //! 4. No path to a directory of code leads by way of a granted one, and none to a granted directory through a link that
 //!    guests could have made.
 //! 5. All of this is checked on open descriptors and under one lock, before anything uses the directory or is made. It holds
-//!    for as long as an executor, a call that it began, or code that is mapped from the cache has the directory.
+//!    for as long as an executor, a call that it began, or code that is mapped from the cache has the directory; where a
+//!    catalog's name leads elsewhere, until it does so for a second time.
 //!
 //! What is compared is said in [`Line`]. A granted directory and a cache are used by their descriptor from then on, so that
-//! no later rename or link leads elsewhere. A catalog is used by its path, above which no guest can change anything.
+//! no later rename or link leads elsewhere. A catalog is used by its path without links, above which no guest can change
+//! anything; where the name that the host has given it leads elsewhere later, what is there is opened anew.
 //!
 //! The host may move directories while they are open. Each time that code is read from a cache or written there, the
 //! identities of its directories and of all above them are looked up anew, see [`Registry::check_use`].
@@ -24,6 +26,7 @@ mod resolve;
 use crate::config::GrantedDir;
 use crate::disk_cache::platform;
 use crate::error::{Error, Result};
+use crate::files::Identity;
 use cap_std::fs::Dir;
 use index::Index;
 use line::{Id, Line, Place, Relation, id_of, ids_of};
@@ -32,6 +35,7 @@ use resolve::{Resolved, resolve};
 use serde::{Serialize, Serializer};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -78,14 +82,15 @@ pub(crate) struct Registry {
 }
 
 /// Why a directory was not opened.
+#[derive(Debug)]
 pub(crate) enum Refusal {
     Io(io::Error),
     /// It overlaps with one of the other kind; what to tell.
     Overlap(String),
 }
 
-/// `arawn` in the platform's cache directory, as it is named when the process first asks.
-pub(crate) static PLATFORM_CACHE: LazyLock<Option<PathBuf>> = LazyLock::new(platform::directory);
+/// `arawn` in the platform's cache directory, as it is named when the process first asks, or why there is none.
+pub(crate) static PLATFORM_CACHE: LazyLock<Result<PathBuf, String>> = LazyLock::new(platform::directory);
 
 /// Where guests may write, or could while an executor granted it, by names that no other directory gets. Its own lock, since a
 /// directory may be closed under the registry's.
@@ -116,15 +121,15 @@ pub(crate) fn lock() -> MutexGuard<'static, Registry> {
 }
 
 impl Registry {
-    /// Opens a catalog's directory, whose path has no links.
+    /// Opens a catalog's directory.
     pub fn catalog(&mut self, path: &Path) -> Result<Arc<HostDirectory>, Refusal> {
         let resolved = self.resolved(path, Role::Code)?;
         if !resolved.missing.is_empty() {
             return Err(io::Error::from(io::ErrorKind::NotFound).into());
         }
         let directory = self.admit(resolved, Role::Code)?;
-        // It is used by that path, which has been read already.
-        if directory.path() != path {
+        // It is used by that path.
+        if !directory.is_at(directory.path()) {
             return Err(io::Error::other("it was replaced while it was opened").into());
         }
         Ok(directory)
@@ -178,7 +183,7 @@ impl Registry {
             return Err(refused("the root directory is not granted".to_owned()));
         }
         if config.write {
-            if let Some(platform) = PLATFORM_CACHE.as_deref() {
+            if let Ok(platform) = PLATFORM_CACHE.as_deref() {
                 check_platform(line, platform).map_err(refused)?;
             }
             note_written(line);
@@ -359,6 +364,17 @@ impl HostDirectory {
     /// Where it was when it was opened, without links.
     pub fn path(&self) -> &Path {
         &self.line.path
+    }
+
+    /// Whether the path leads to it.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let there = fs::metadata(path).ok().map(|there| Identity::of(&there).inode());
+        there.is_some() && there == self.inode()
+    }
+
+    /// Its device and inode.
+    pub fn inode(&self) -> Option<(u64, u64)> {
+        id_of(&*self.dir).ok()
     }
 
     fn line(&self) -> &Line {

@@ -414,9 +414,10 @@ impl Error {
             Error::HostFunctionFailed { name, message } => {
                 write!(f, "the host function `{}` failed: {message}", name)
             }
-            Error::Forked => {
-                f.write_str("this process is a fork; libarawn works only in the process that made the first executor")
-            }
+            Error::Forked => f.write_str(
+                "this process is a fork of the one that made the first executor, and libarawn works in that one alone: \
+                     start a program of its own instead (spawn), or fork before the first executor is made",
+            ),
             Error::Unsupported { message } => f.write_str(message),
             Error::Internal { message } => write!(f, "a defect in libarawn: {message}"),
         }

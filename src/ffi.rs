@@ -65,7 +65,9 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 ///
 /// ```json
 /// {"id": "main",                    1 to 128 bytes; without it a name is made, and the reply tells it
-///  "runtimes_dir": "runtimes",      holds catalog.toml; without it only built-in runtimes are served
+///  "runtimes_dir": "runtimes",      holds catalog.toml; without it only built-in runtimes are served. Each call goes by
+///                                   this name: where it is a link, and another one takes its place, the next call is of
+///                                   what that leads to
 ///  "cache_dir": "cache",            compiled code between processes; without it, arawn in the
 ///                                   platform's cache directory; null: none
 ///  "limits": {
@@ -88,7 +90,7 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 ///                                   that were submitted before wait to begin
 ///  "capabilities": {                what guests may reach; nothing is granted that does not stand here
 ///    "dirs": [{"host": "data",      a directory that exists; guests see the one that is there now, whatever takes its
-///                                   place later; not /, nor one that is, holds or lies in a catalog or a cache that
+///                                   place later, or that of a link on the way there; not /, nor one that is, holds or lies in a catalog or a cache that
 ///                                   is open in the process or, with "write", the platform's cache; do not grant,
 ///                                   with "write", a directory in which another program has its "cache_dir": guests
 ///                                   could write code that it runs; FIFOs in it are for modules alone, sockets and

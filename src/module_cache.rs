@@ -16,7 +16,7 @@ pub(crate) use provided::shape;
 
 use crate::catalog::{RuntimeEntry, Source};
 use crate::compiler;
-use crate::disk_cache::{self, DiskCache};
+use crate::disk_cache::{self, DiskCache, Unsynced};
 use crate::engine::{Demands, Engine, Metering, Profile, Stacks, hex};
 use crate::error::{Error, Result};
 use crate::fair::Tenant;
@@ -27,7 +27,7 @@ use bytes::Bytes;
 use compiled::ready;
 use failures::Failures;
 use hashes::{Hashed, Hashes};
-use loads::{LOOKUPS, Load, LoadKey, Loads, Module, Outcome, Size};
+use loads::{LOOKUPS, Load, LoadKey, Loads, Module, Outcome, SYNCS, Size};
 use memory::Memory;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -217,28 +217,37 @@ impl ModuleCache {
         }
     }
 
-    /// Tells those who wait for a load, and then keeps its artifact, so that nobody waits for the disk.
+    /// Tells those who wait for a load, and keeps its artifact. They wait until it is written, and nobody waits for the disk.
     fn finish(&'static self, mut load: Load, obtained: Obtained, compiler: Option<Size>) {
         // Begun before a caller can go on to close its executor, which waits for writes.
         let writing = disk_cache::COUNTERS.begin_write();
-        let Obtained { prepared, artifact, version } = obtained;
+        let Obtained { prepared, artifact, version, mut unsynced } = obtained;
         let (sha, heap) = (prepared.compiled.sha, prepared.compiled.heap);
+        if load.request.disk.is_none() || artifact.is_none() && version.is_none() {
+            load.kept();
+        }
         load.end(Ok(prepared));
         let tenant = load.tenant();
         let write = move || {
-            let request = &load.request;
-            let profile = load.engine.profile(request.metering);
-            if let (Some(disk), Ok(Profile { compatibility: Some(compatibility), .. })) = (&request.disk, profile) {
+            let (disk, bound) = (load.request.disk.clone(), load.engine.options.disk_cache_bytes);
+            let profile = load.engine.profile(load.request.metering);
+            if let (Some(disk), Ok(Profile { compatibility: Some(compatibility), .. })) = (&disk, profile) {
                 if let Some((path, identity)) = version {
                     disk.record(compatibility, &path, &identity, &sha);
                 }
                 if let Some(artifact) = artifact {
-                    disk.store(compatibility, &sha, heap, &artifact, load.engine.options.disk_cache_bytes);
+                    unsynced = disk.store(compatibility, &sha, heap, &artifact);
                 }
             }
-            // So that whoever waits for the write finds the cache closed.
+            // Tells that it is kept.
             drop(load);
-            drop(writing);
+            let Some((disk, unsynced)) = disk.zip(unsynced) else { return };
+            let sync = move || {
+                disk.sync(&unsynced, bound);
+                // So that whoever waits for the write finds the cache closed.
+                drop((disk, unsynced, writing));
+            };
+            SYNCS.submit(tenant, sync).unwrap_or_else(|(_, sync)| sync());
         };
         match compiler {
             // Compilers do not wait for the disk either.
@@ -306,24 +315,25 @@ impl ModuleCache {
         check_pin(&request.name, request.pin, sha)?;
         let (profile, key) = (engine.profile(request.metering)?, Key { sha, metering: request.metering });
         let Some(_held) = self.loads.hold(key, take_up_later) else { return Ok(Some(Step::Busy(key))) };
-        let obtained = |compiled, tier, artifact| {
-            Ok(Some(Step::Obtained(Obtained { prepared: Prepared { compiled, tier }, artifact, version: None })))
+        let obtained = |compiled, tier, artifact, unsynced| {
+            let prepared = Prepared { compiled, tier };
+            Ok(Some(Step::Obtained(Obtained { prepared, artifact, version: None, unsynced })))
         };
         if let Some(compiled) = self.memory.get(Shard::current(), &key, request.stacks) {
-            return obtained(compiled, Tier::Memory, None);
+            return obtained(compiled, Tier::Memory, None, None);
         }
         // A compiler has its load from a thread that has looked there.
         if let (Some(disk), None) = (&request.disk, compiler)
-            && let Some(compiled) = disk.load(profile.compatibility.as_deref(), &sha, |artifact| {
+            && let Some((compiled, unsynced)) = disk.load(profile.compatibility.as_deref(), &sha, |artifact| {
                 let (kind, heap) = (artifact.kind()?, artifact.heap);
                 let pool = profile.pool(Demands { kind, bytes: wasm.len(), stacks: request.stacks, heap }).ok()?;
                 let deserialize = |engine: &wasmtime::Engine| artifact.deserialize(engine, kind);
                 let compiled = ready(&request.name, pool, sha, artifact.bytes, deserialize).ok()?;
-                Some(compiled.mapped_from(artifact.directory))
+                Some((compiled.mapped_from(artifact.directory), artifact.unsynced))
             })
         {
             self.counters.disk_hits.fetch_add(1, Ordering::Relaxed);
-            return obtained(self.keep(engine, key, compiled), Tier::Disk, None);
+            return obtained(self.keep(engine, key, compiled), Tier::Disk, None, unsynced);
         }
         // Not compiled again for a guest that needs a stack where others need none.
         if let Some(other) = self.memory.get(Shard::current(), &key, Stacks::None) {
@@ -331,7 +341,7 @@ impl ModuleCache {
             let pool = profile.pool(Demands { kind, bytes: wasm.len(), stacks: request.stacks, heap: false })?;
             let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, artifact);
             let compiled = ready(&request.name, pool, sha, other.bytes, deserialize)?;
-            return obtained(self.keep(engine, key, compiled), Tier::Memory, None);
+            return obtained(self.keep(engine, key, compiled), Tier::Memory, None, None);
         }
         if let Some(error) = self.failures.get(&key) {
             return Err(error);
@@ -354,7 +364,7 @@ impl ModuleCache {
         };
         let compiled = self.compile(request, profile, sha, bytes, compiler);
         let (compiled, artifact) = compiled.inspect_err(|error| self.failures.note(key, error))?;
-        obtained(self.keep(engine, key, compiled), Tier::Compiled, Some(artifact))
+        obtained(self.keep(engine, key, compiled), Tier::Compiled, Some(artifact), None)
     }
 
     fn compile(
@@ -448,6 +458,8 @@ struct Obtained {
     prepared: Prepared,
     artifact: Option<Vec<u8>>,
     version: Option<(PathBuf, Identity)>,
+    /// The artifact on disk, if nothing said that it is whole.
+    unsynced: Option<Box<Unsynced>>,
 }
 
 /// A module's bytes, as far as they had to be read.

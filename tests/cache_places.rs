@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{compile_c, in_new_process, in_new_process_under, library_path};
+use common::{assert_error, compile_c, in_new_process, in_new_process_under, library_path, new_process_under, run};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
@@ -133,4 +133,58 @@ fn the_environment_of_a_setuid_programs_caller_chooses_no_cache() {
     assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
     let plain = replies(0o755);
     assert_eq!(plain[1]["output"]["cache_dir"], json!(home.join("arawn")), "{}", plain[1]);
+}
+
+/// As in a container that runs as a user whom its system does not know.
+#[test]
+fn a_user_without_a_home_is_told_to_set_a_cache_directory() {
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let relative = ["env", "-u", "XDG_CACHE_HOME", "HOME=home"];
+    let nobody = ["setpriv", "--reuid=54321", "--clear-groups", "env", "-u", "XDG_CACHE_HOME", "-u", "HOME"];
+    let mut wrappers: Vec<&[&str]> = vec![&relative];
+    if is_root() {
+        wrappers.push(&nobody);
+    }
+    for wrapper in wrappers {
+        let mut child = new_process_under(wrapper, &host(json!({"id": "a"}), 1 << 30));
+        let printed = run(child.current_dir(place.path()));
+        let replies: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(replies[1]["output"]["cache_dir"], json!(null), "{wrapper:?}: {}", replies[1]);
+        assert_eq!(replies[2]["meta"]["cache"], "compiled");
+        let warnings = &replies[4]["output"]["warnings"];
+        assert_eq!(warnings["disk_cache"], 1, "{wrapper:?}: {warnings}");
+        assert!(warnings["last"]["message"].as_str().unwrap().contains("set `cache_dir`"), "{wrapper:?}: {warnings}");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "{wrapper:?}: nothing is left where it works");
+        // Whoever names a directory, or wants none, has nothing to be told.
+        for config in [json!({"id": "a", "cache_dir": null}), json!({"id": "a", "cache_dir": place.path().join("c")})] {
+            let replies = in_new_process_under(wrapper, &host(config, 1 << 30));
+            assert_eq!(replies[4]["output"]["warnings"]["last"], json!(null), "{wrapper:?}: {}", replies[4]);
+        }
+        fs::remove_dir_all(place.path().join("c")).unwrap();
+    }
+}
+
+/// It would be the working directory.
+#[test]
+fn an_empty_path_of_a_directory_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = |host: &str, guest: &str| json!({"capabilities": {"dirs": [{"host": host, "guest": guest}]}});
+    let configs = [
+        ("runtimes_dir", json!({"runtimes_dir": ""})),
+        ("cache_dir", json!({"cache_dir": ""})),
+        ("capabilities.dirs[0].host", dir("", "/data")),
+        ("capabilities.dirs[0].guest", dir(place.path().to_str().unwrap(), "")),
+    ];
+    let calls = configs.clone().map(|(_, config)| ("arawn_executor_new", config));
+    let mut child = new_process_under(&[], &calls);
+    let printed = run(child.current_dir(place.path()));
+    for ((path, _), reply) in configs.iter().zip(printed.lines()) {
+        let reply: Value = serde_json::from_str(reply).unwrap();
+        assert_error(&reply, "invalid_config");
+        assert_eq!(reply["details"]["path"], *path, "{reply}");
+        assert!(reply["error"].as_str().unwrap().contains("must be a path"), "{reply}");
+    }
+    assert_eq!(printed.lines().count(), configs.len());
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }

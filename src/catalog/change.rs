@@ -2,7 +2,7 @@
 
 use super::schema::Steps;
 use super::writer::Writer;
-use super::{CatalogEntry, Category, Directory, RuntimeCatalog, RuntimeEntry, is_embedded};
+use super::{CatalogEntry, Category, Named, RuntimeCatalog, RuntimeEntry, is_embedded};
 use crate::config::Limits;
 use crate::engine::hex;
 use crate::error::{Error, Result};
@@ -28,7 +28,8 @@ impl RuntimeCatalog {
     /// `catalog_invalid`, `catalog_unwritable`, `unsupported` without a directory, and `timeout` where other writers take
     /// longer than a call may by default.
     pub fn save(&self, entries: &BTreeMap<String, CatalogEntry>) -> Result<()> {
-        let directory = self.writable()?;
+        let named = self.writable()?;
+        let directory = named.writable()?;
         let mut steps = Steps::of_a_catalog();
         for (name, entry) in entries {
             let checked = entry.clone().checked(name, &directory.path, &mut steps);
@@ -36,7 +37,7 @@ impl RuntimeCatalog {
         }
         let deadline = Deadline::after(Instant::now(), Limits::default().timeout_ms);
         let changes: Vec<_> = entries.iter().map(|(name, entry)| (name.as_str(), Some(entry))).collect();
-        Writer::begin(directory, &deadline)?.save(&changes)
+        Writer::begin(named, &deadline)?.save(&changes)
     }
 
     /// Adds an entry and its module. The file of the entry that it replaces goes, unless others have it.
@@ -96,7 +97,7 @@ impl RuntimeCatalog {
         may_be_replaced(name, self.get(name).as_deref(), replace)
     }
 
-    fn writable(&self) -> Result<&Directory> {
+    fn writable(&self) -> Result<&Named> {
         self.directory.as_ref().ok_or_else(|| Error::Unsupported {
             message: "the executor has no `runtimes_dir`, so that its catalog cannot be changed".to_owned(),
         })

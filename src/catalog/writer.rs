@@ -1,6 +1,6 @@
 //! Changing a catalog's directory: one writer at a time among all processes, and each change whole or not at all.
 
-use super::directory::{Directory, FILE, read};
+use super::directory::{Directory, FILE, Named, read};
 use super::{CatalogEntry, RuntimeEntry};
 use crate::engine::hex;
 use crate::error::{Error, Phase, Result};
@@ -31,7 +31,8 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// The right to change a directory, and what `catalog.toml` says meanwhile.
 pub(super) struct Writer<'a> {
-    directory: &'a Directory,
+    named: &'a Named,
+    directory: Arc<Directory>,
     root: Dir,
     lock: File,
     text: String,
@@ -40,7 +41,8 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// Waits for other writers until the deadline, and clears up after one that died.
-    pub fn begin(directory: &'a Directory, deadline: &Deadline) -> Result<Self> {
+    pub fn begin(named: &'a Named, deadline: &Deadline) -> Result<Self> {
+        let directory = named.writable()?;
         let failed = |error| unwritable(&directory.path, &error);
         let root = Dir::open_ambient_dir(&directory.path, ambient_authority()).map_err(failed)?;
         let mut options = OpenOptions::new();
@@ -57,7 +59,8 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        let mut writer = Writer { directory, root, lock, text: String::new(), entries: HashMap::new() };
+        let (text, entries) = (String::new(), HashMap::new());
+        let mut writer = Writer { named, directory: directory.clone(), root, lock, text, entries };
         writer.clear_up().map_err(failed)?;
         writer.text = writer.read()?;
         // What does not parse is somebody's work in progress: it is not overwritten.
@@ -123,7 +126,7 @@ impl<'a> Writer<'a> {
         let put = self.put(NEW_CATALOG, FILE, text.as_bytes());
         put.map_err(|error| unwritable(&self.directory.file, &error))?;
         (self.text, self.entries) = (text, entries);
-        self.directory.refresh();
+        self.named.refresh();
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! The platform's cache directory, as far as this process may let its environment choose it.
 
-use crate::warnings::{About, warn};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -11,20 +10,20 @@ use std::path::{Component, Path, PathBuf};
 /// As many links as Linux follows in one path.
 const MOST_LINKS: usize = 40;
 
-/// `arawn` in the platform's cache directory. There is none where the environment is not this user's own, or where root
-/// would write into what belongs to another user.
-pub(crate) fn directory() -> Option<PathBuf> {
-    let refused = |reason: &str| {
-        warn(About::DiskCache, format!("compiled code is kept between processes with a `cache_dir` alone: {reason}"));
-        None
-    };
+/// `arawn` in the platform's cache directory, or why there is none: the environment is not this user's own, neither it nor the
+/// system says where this user's files are, or root would write into what belongs to another user.
+pub(crate) fn directory() -> Result<PathBuf, String> {
     if is_secure() {
-        return refused("the process has rights that its caller has not, and the environment is the caller's");
+        return Err("the process has rights that its caller has not, and the environment is the caller's".to_owned());
     }
-    let directory = dirs::cache_dir()?.join("arawn");
+    // A relative one would be wherever the process happens to work.
+    let directory = dirs::cache_dir().filter(|directory| directory.is_absolute());
+    let directory =
+        directory.ok_or("this user has no home directory, by the environment or by the system; set `cache_dir`")?;
+    let directory = directory.join("arawn");
     match rustix::process::geteuid().is_root().then(|| foreign(&directory)).flatten() {
-        Some(foreign) => refused(&format!("{} is not root's alone", foreign.display())),
-        None => Some(directory),
+        Some(foreign) => Err(format!("{} is not root's alone", foreign.display())),
+        None => Ok(directory),
     }
 }
 

@@ -35,7 +35,7 @@ impl DiskCache {
     pub fn record(&self, compatibility: &str, path: &Path, identity: &Identity, sha: &Sha) {
         let text = hex(sha) + &version(path, identity);
         let written = self.made(compatibility);
-        let written = written.and_then(|directory| directory.write_note(&record_name(path), text.as_bytes()));
+        let written = written.and_then(|directory| directory.write(&record_name(path), text.as_bytes()));
         if let Err(error) = written {
             COUNTERS.note(format!("{}: {error}", self.directory.display()));
         }

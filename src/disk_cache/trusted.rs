@@ -59,16 +59,15 @@ impl TrustedDirectory {
         Ok(TrustedFile { file, identity })
     }
 
-    /// Writes a file under a temporary name, has it on the disk and renames it, so that its name never stands for half of
-    /// it.
+    /// Writes a file under a temporary name and renames it, so that no process finds half of it under its name. The disk is
+    /// not waited for: after a computer has stopped, only what says itself that it is whole is worth something.
     pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<TrustedFile> {
-        self.put(name, bytes, File::sync_all)
+        self.put(name, bytes, |_| Ok(()))
     }
 
-    /// The same for what may be lost, as may its name: a file that is only worth something while it is whole, and says so
-    /// itself.
-    pub fn write_note(&self, name: &str, bytes: &[u8]) -> io::Result<TrustedFile> {
-        self.put(name, bytes, |_| Ok(()))
+    /// The same with the file on the disk before it has its name.
+    pub fn write_synced(&self, name: &str, bytes: &[u8]) -> io::Result<TrustedFile> {
+        self.put(name, bytes, File::sync_all)
     }
 
     fn put(&self, name: &str, bytes: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) -> io::Result<TrustedFile> {

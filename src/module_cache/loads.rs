@@ -1,6 +1,7 @@
 //! Loads under way. Calls wait for them, each until its own deadline, and no content is worked on twice at once. A few threads
 //! do them, in turns of the executors: one lane looks modules up in memory and on disk, and two compile what is not there, of
-//! which one is for small modules, so that no large one keeps them waiting.
+//! which one is for small modules, so that no large one keeps them waiting. What is written then is synced by another lane, so
+//! that no load waits for a disk that others have to do with.
 
 use super::{Key, Prepared, Sha};
 use crate::engine::{Engine, Metering, Stacks};
@@ -9,20 +10,24 @@ use crate::fair::Tenant;
 use crate::files::Identity;
 use crate::jobs::Deadline;
 use crate::lanes::Lane;
-use crate::waiting::until;
+use crate::waiting::{sleep_until, until};
 use crate::wasm::COMPILE_STACK;
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Looks modules up and writes artifacts. What waits there waits for disks, of which one that hangs keeps a half of the threads.
 pub(super) static LOOKUPS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-load", 4 << 20, 16, 8));
+
+/// Waits until artifacts are on the disk.
+pub(super) static SYNCS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-sync", 1 << 20, 8, 4));
 
 /// Compiles as many modules at once as there are processors: each takes memory of its own. One executor's leave a place for
 /// another's, and use the processors all the same, since the functions of a module are compiled in parallel.
@@ -103,6 +108,8 @@ pub(super) struct Outcome(Mutex<State>);
 #[derive(Default)]
 struct State {
     result: Option<Result<Prepared, Arc<Error>>>,
+    /// Whether the cache has what there is to keep of it.
+    is_kept: bool,
     waiting: Vec<Waker>,
 }
 
@@ -111,19 +118,40 @@ impl Outcome {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the load, which goes on by itself if the deadline passes first.
+    /// Waits for the load, which goes on by itself if the deadline passes first; and then until the cache has it, since the
+    /// process may end with the reply. That takes half of the time that is left at most: a disk that hangs fails no call.
     pub async fn wait(&self, deadline: &Deadline) -> Result<Prepared> {
-        let ended = poll_fn(|context| {
-            let mut state = self.lock();
-            if let Some(result) = &state.result {
-                return Poll::Ready(result.clone().map_err(Error::from));
-            }
-            if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
-                state.waiting.push(context.waker().clone());
-            }
-            Poll::Pending
+        let ended = poll_fn(|context| self.poll(context, |state| state.result.clone()));
+        let prepared = until(deadline, ended).await.map_err(|stop| deadline.error(stop, Phase::Load))??;
+        let (now, ends) = (Instant::now(), deadline.begun + Duration::from_millis(deadline.timeout_ms));
+        let mut patience = pin!(sleep_until(now + ends.saturating_duration_since(now) / 2));
+        let kept = poll_fn(|context| match self.poll(context, |state| state.is_kept.then_some(())) {
+            Poll::Pending => patience.as_mut().poll(context),
+            kept => kept,
         });
-        until(deadline, ended).await.map_err(|stop| deadline.error(stop, Phase::Load))?
+        // Whoever is stopped here is told so before the guest begins.
+        let _ = until(deadline, kept).await;
+        Ok(prepared)
+    }
+
+    fn poll<T>(&self, context: &Context<'_>, look: impl Fn(&State) -> Option<T>) -> Poll<T> {
+        let mut state = self.lock();
+        if let Some(seen) = look(&state) {
+            return Poll::Ready(seen);
+        }
+        if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+            state.waiting.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Tells those who wait.
+    fn tell(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -142,25 +170,27 @@ impl Load {
         self.key.tenant
     }
 
-    /// Tells those who wait for it.
+    /// Tells those who wait for it. Those who get a module wait on until it is kept.
     pub fn end(&mut self, result: Result<Prepared>) {
         self.is_ended = true;
         // Before the result is there, so that the next call after it finds what the cache has now.
         self.loads.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
-        let mut state = self.outcome.lock();
-        state.result = Some(result.map_err(Arc::new));
-        let waiting = std::mem::take(&mut state.waiting);
-        drop(state);
-        waiting.into_iter().for_each(Waker::wake);
+        self.outcome.tell(|state| state.result = Some(result.map_err(Arc::new)));
+    }
+
+    /// Tells those who wait for it that nothing more of it is to be kept, or can be.
+    pub fn kept(&self) {
+        self.outcome.tell(|state| state.is_kept = true);
     }
 }
 
-/// A load that ends without a result is a defect, and must not be waited for in vain.
+/// A load that ends without a result is a defect, and must not be waited for in vain; nor must one that is not kept.
 impl Drop for Load {
     fn drop(&mut self) {
         if !self.is_ended {
             self.end(Err(Error::internal("a load was lost")));
         }
+        self.kept();
     }
 }
 
@@ -223,5 +253,61 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         let waiting = self.loads.contents().remove(&self.key);
         waiting.into_iter().flatten().for_each(self.again);
+    }
+}
+
+#[cfg(all(test, feature = "compiler"))]
+mod tests {
+    use super::*;
+    use crate::builtins::BUILTINS;
+    use crate::engine::engine;
+    use crate::module_cache::{LoadRequest, Supply, cache};
+    use crate::waiting::block_on;
+
+    /// Of a module that was loaded.
+    fn loaded() -> Result<Arc<Outcome>> {
+        let builtin = &BUILTINS[0];
+        let request = LoadRequest {
+            tenant: Tenant::new(),
+            name: builtin.name.to_owned(),
+            supply: Supply::Builtin(builtin.sha256(), builtin.wasm),
+            pin: None,
+            metering: Metering::Off,
+            stacks: Stacks::None,
+            module_bytes: u64::MAX,
+            disk: None,
+        };
+        let deadline = Deadline::after(Instant::now(), 600_000);
+        let prepared = block_on(cache().load(engine(Stacks::None)?, request, &deadline))?;
+        let outcome = Arc::<Outcome>::default();
+        outcome.tell(|state| state.result = Some(Ok(prepared)));
+        Ok(outcome)
+    }
+
+    #[test]
+    fn a_module_that_cannot_be_kept_takes_half_of_the_time_that_is_left() -> Result<()> {
+        let outcome = loaded()?;
+        let begun = Instant::now();
+        let deadline = Deadline::after(begun, 6000);
+        block_on(outcome.wait(&deadline))?;
+        assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
+        assert!(deadline.patience().is_ok(), "its guest has the other half");
+        Ok(())
+    }
+
+    #[test]
+    fn a_module_is_waited_for_until_it_is_kept() -> Result<()> {
+        let outcome = loaded()?;
+        let keeper = outcome.clone();
+        let keeping = thread::spawn(move || {
+            while keeper.lock().waiting.is_empty() {
+                thread::yield_now();
+            }
+            keeper.tell(|state| state.is_kept = true);
+        });
+        block_on(outcome.wait(&Deadline::after(Instant::now(), 86_400_000)))?;
+        assert!(outcome.lock().is_kept);
+        assert!(keeping.join().is_ok());
+        Ok(())
     }
 }

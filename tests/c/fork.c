@@ -32,6 +32,7 @@ static void is_refused(void)
     static const char forked[] = "\"code\":\"forked\"";
     CHECK(says(arawn_execute_runtime("{\"executor\":\"f\",\"runtime\":\"passthrough\"}"), forked));
     CHECK(says(arawn_executor_new("{}"), forked));
+    CHECK(says(arawn_executor_new("{}"), "spawn"));
     CHECK(says(arawn_executor_close("{\"executor\":\"f\"}"), forked));
     CHECK(says(arawn_configure("{}"), forked));
     CHECK(says(arawn_catalog_list("{\"executor\":\"f\"}"), forked));
