@@ -104,9 +104,11 @@
 //                                                                    details: path
 //     unknown_executor     no executor has that name                 details: executor
 //     executor_exists      an executor has that name already         details: executor
-//     unknown_runtime      the catalog has no such runtime           details: runtime, near (names like it)
-//     runtime_unavailable  it has, but the file is missing, unreadable, not a regular file or outside the directory
-//                                                                    details: runtime, path, reason
+//     unknown_runtime      the catalog has no such runtime           details: runtime, near (names like it), directory,
+//                                                                    problem (why the catalog may not be the one that
+//                                                                    is meant; null where nothing is known)
+//     runtime_unavailable  it has, but the file is missing, unreadable, not a regular file or outside the directory; or
+//                          the file that is to be registered is      details: runtime, path, reason
 //     catalog_invalid      catalog.toml does not parse, or an entry is refused
 //                                                                    details: file, line, entry
 //     catalog_unwritable   the catalog's directory cannot be written details: path, reason
@@ -124,14 +126,17 @@
 //     malformed_output     stdout is not one RuntimeOutput           details: offset (bytes), excerpt, stderr
 //     output_too_large     stdout is larger than output_bytes        details: output_bytes
 //     timeout              the deadline passed                       details: phase (config, load, start, run, lock),
-//                                                                    timeout_ms
+//                                                                    timeout_ms; of a guest also stderr, backtrace where
+//                                                                    it computed, host_function where it waited for one
 //     memory_exceeded      the guest was refused memory, and failed  details: memory_bytes; or memory_total_bytes (of all
 //                                                                    guests of the executor); or heap_bytes (100663296,
 //                                                                    of its objects); or table_elements (1000000, of one
 //                                                                    table); or host_bytes (16777216, of what the host
-//                                                                    holds for a component: requests, fields, handles)
-//     fuel_exhausted       the guest used up its fuel                details: fuel
-//     cancelled            arawn_cancel stopped the call             details: job, phase (queue, config, load, start, run)
+//                                                                    holds for a component: requests, fields, handles);
+//                                                                    and stderr, and backtrace where it trapped
+//     fuel_exhausted       the guest used up its fuel                details: fuel, stderr, backtrace
+//     cancelled            arawn_cancel stopped the call             details: job, phase (queue, config, load, start, run);
+//                                                                    of a guest also what timeout has
 //     overloaded           no slot or worker was free within the deadline, or the executor has used up a limit of its own
 //                                                                    details: the limit (pool_slots, calls, queue,
 //                                                                    reply_bytes or cpu_ms_per_s) with its value; and
@@ -454,7 +459,7 @@ char *arawn_catalog_inspect(const char *request_json);
 // {"executor": "main",
 //  "name": "csv",                 [a-z0-9][a-z0-9._-]{0,63}
 //  "path": "build/csv.wasm",      a file of the host, relative to its working directory; or
-//  "wasm_base64": "AGFzbQ…",      the module itself; or
+//  "wasm_base64": "AGFzbQ…",      the module itself, in lines or in one; or
 //  "module_of": "python",         the module of another runtime of this catalog, whose file is then shared: with "args"
 //                                 an interpreter and a script are a runtime of their own, compiled once for all of them
 //  "description": "",             for people

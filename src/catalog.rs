@@ -112,8 +112,7 @@ impl RuntimeCatalog {
 
     /// The same for a thread of that shard.
     pub(crate) fn resolve_on(&self, shard: Shard, name: &str) -> Result<Arc<RuntimeEntry>> {
-        self.get_on(shard, name)
-            .ok_or_else(|| Error::UnknownRuntime { runtime: name.to_owned(), near: self.near(name) })
+        self.get_on(shard, name).ok_or_else(|| self.unknown(name))
     }
 
     /// The entry of that name, if there is one.
@@ -144,6 +143,20 @@ impl RuntimeCatalog {
     /// The directory by its name, where there is one: an absolute path, which may lead elsewhere at another time.
     pub fn directory(&self) -> Option<&Path> {
         self.directory.as_ref().map(|directory| directory.name.as_path())
+    }
+
+    /// No runtime of that name, and what may be why.
+    fn unknown(&self, name: &str) -> Error {
+        let problem = self.directory.as_ref().and_then(|directory| match directory.problem() {
+            Some(error) => Some(format!("an older catalog is served, since the present one is broken: {error}")),
+            None if fs::exists(&directory.file).is_ok_and(|exists| !exists) => {
+                let path = directory.name.display();
+                Some(format!("{path} has no catalog.toml; is it the `runtimes_dir` that is meant?"))
+            }
+            None => None,
+        });
+        let directory = self.directory().map(|path| path.display().to_string());
+        Error::UnknownRuntime { runtime: name.to_owned(), near: self.near(name), directory, problem }
     }
 
     /// Up to three names that a person may have meant.

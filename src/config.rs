@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::origins::HttpGrant;
-use crate::protocol::object;
+use crate::protocol::{object, objects};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -185,10 +185,12 @@ impl Limits {
 #[serde(deny_unknown_fields, default)]
 pub struct Capabilities {
     /// Directories of the host.
+    #[serde(deserialize_with = "objects")]
     pub dirs: Vec<GrantedDir>,
     /// The guest's environment: exactly this map, nothing of the host's.
     pub env: BTreeMap<String, String>,
     /// Requests that components may make.
+    #[serde(deserialize_with = "object")]
     pub http: HttpGrant,
     /// Functions of the host that guests may call, by name.
     pub host_functions: Vec<String>,

@@ -1,8 +1,11 @@
 //! Every failure a caller can meet, with the code and the details it is reported under.
 
 mod resource;
+mod stopped;
 
 pub use resource::Resource;
+pub use stopped::Stopped;
+pub(crate) use stopped::last_words;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -25,18 +28,21 @@ pub enum Error {
     InvalidJson { line: usize, column: usize, message: String },
     /// The JSON is not the request it should be, at `path`.
     InvalidRequest { path: String, message: String },
-    /// The config does not fit the runtime's schema.
-    ConfigInvalid { runtime: String, failures: Vec<Failure> },
+    /// The config does not fit the runtime's schema, or (`is_checked` is false) cannot be checked against it.
+    ConfigInvalid { runtime: String, failures: Vec<Failure>, is_checked: bool },
     /// The JSON is not the configuration it should be, at `path`.
     InvalidConfig { path: String, message: String },
     /// No executor has that name.
     UnknownExecutor { executor: String },
     /// An executor has that name already.
     ExecutorExists { executor: String },
-    /// No runtime of that name; `near` holds the names most like it.
-    UnknownRuntime { runtime: String, near: Vec<String> },
+    /// No runtime of that name; `near` holds the names most like it, and `problem` what may be wrong with the catalog in
+    /// `directory`.
+    UnknownRuntime { runtime: String, near: Vec<String>, directory: Option<String>, problem: Option<String> },
     /// The catalog has the runtime, but its file cannot be used.
     RuntimeUnavailable { runtime: String, path: String, reason: String },
+    /// The file that is to be registered cannot be used.
+    NotRegistered { runtime: String, path: String, reason: String },
     /// `catalog.toml` does not parse, or one of its entries is refused.
     CatalogInvalid { file: String, line: Option<usize>, entry: Option<String>, message: String },
     /// The catalog's directory cannot be written.
@@ -57,18 +63,18 @@ pub enum Error {
     Exit { exit_code: i32, stderr: String },
     /// The runtime itself answered `"status":"error"`.
     Runtime { message: String, stderr: String },
-    /// stdout is not one `RuntimeOutput`; `offset` counts bytes.
+    /// stdout is not one `RuntimeOutput`, as `message` says in full; `offset` counts bytes.
     MalformedOutput { message: String, offset: usize, excerpt: String, stderr: String },
     /// stdout is larger than `output_bytes`.
     OutputTooLarge { output_bytes: u64 },
-    /// The deadline passed in `phase`.
-    Timeout { phase: Phase, timeout_ms: u64 },
+    /// The deadline passed in `phase`; `guest` is there once one was begun.
+    Timeout { phase: Phase, timeout_ms: u64, guest: Option<Box<Stopped>> },
     /// The guest was refused memory or table elements, and failed; `limit` is the name of the limit.
-    MemoryExceeded { limit: &'static str, value: u64 },
+    MemoryExceeded { limit: &'static str, value: u64, guest: Box<Stopped> },
     /// The guest used up its fuel.
-    FuelExhausted { fuel: u64 },
-    /// Somebody cancelled the call in `phase`.
-    Cancelled { job: String, phase: Phase },
+    FuelExhausted { fuel: u64, guest: Box<Stopped> },
+    /// Somebody cancelled the call in `phase`; `guest` is there once one was begun.
+    Cancelled { job: String, phase: Phase, guest: Option<Box<Stopped>> },
     /// Nothing could run the call within its deadline, or, without one, the executor has used up what `limit` allows.
     Overloaded { limit: &'static str, value: u64, timeout_ms: Option<u64> },
     /// The system refused what the library itself needs.
@@ -132,7 +138,7 @@ impl Phase {
             Phase::Queue => "while it waited for a slot",
             Phase::Lock => "while another writer had the catalog",
             Phase::Config => "while the config was checked against its schema",
-            Phase::Load => "while the module was loading",
+            Phase::Load => "while its module was loading",
             Phase::Start => "while the instance was starting",
             Phase::Run => "while the runtime was running",
         }
@@ -191,7 +197,7 @@ impl Error {
             Error::UnknownExecutor { .. } => 4,
             Error::ExecutorExists { .. } => 5,
             Error::UnknownRuntime { .. } => 6,
-            Error::RuntimeUnavailable { .. } => 7,
+            Error::RuntimeUnavailable { .. } | Error::NotRegistered { .. } => 7,
             Error::CatalogInvalid { .. } => 8,
             Error::CatalogUnwritable { .. } => 9,
             Error::RuntimeExists { .. } => 10,
@@ -231,8 +237,10 @@ impl Error {
                 json!({"path": failures.first().map(path), "failures": failures.iter().map(told).collect::<Value>()})
             }
             Error::UnknownExecutor { executor } | Error::ExecutorExists { executor } => json!({"executor": executor}),
-            Error::UnknownRuntime { runtime, near } => json!({"runtime": runtime, "near": near}),
-            Error::RuntimeUnavailable { runtime, path, reason } => {
+            Error::UnknownRuntime { runtime, near, directory, problem } => {
+                json!({"runtime": runtime, "near": near, "directory": directory, "problem": problem})
+            }
+            Error::RuntimeUnavailable { runtime, path, reason } | Error::NotRegistered { runtime, path, reason } => {
                 json!({"runtime": runtime, "path": path, "reason": reason})
             }
             Error::CatalogInvalid { file, line, entry, .. } => json!({"file": file, "line": line, "entry": entry}),
@@ -254,21 +262,42 @@ impl Error {
                 json!({"offset": offset, "excerpt": excerpt, "stderr": stderr})
             }
             Error::OutputTooLarge { output_bytes } => json!({"output_bytes": output_bytes}),
-            Error::Timeout { phase, timeout_ms } => json!({"phase": phase.as_str(), "timeout_ms": timeout_ms}),
-            Error::MemoryExceeded { limit, value } => json!({*limit: value}),
-            Error::FuelExhausted { fuel } => json!({"fuel": fuel}),
+            Error::Timeout { phase, timeout_ms, .. } => json!({"phase": phase.as_str(), "timeout_ms": timeout_ms}),
+            Error::MemoryExceeded { limit, value, .. } => json!({*limit: value}),
+            Error::FuelExhausted { fuel, .. } => json!({"fuel": fuel}),
             Error::Overloaded { limit, value, timeout_ms: None } => json!({*limit: value}),
             Error::Overloaded { limit, value, timeout_ms } => json!({"timeout_ms": timeout_ms, *limit: value}),
             Error::NoResources { resource, .. } => json!({"resource": resource.as_str()}),
-            Error::Cancelled { job, phase } => json!({"job": job, "phase": phase.as_str()}),
+            Error::Cancelled { job, phase, .. } => json!({"job": job, "phase": phase.as_str()}),
             Error::UnknownJob { job } | Error::JobExists { job } => json!({"job": job}),
             Error::HostFunctionFailed { name, .. } => json!({"name": name}),
             Error::Forked | Error::Unsupported { .. } | Error::Internal { .. } => json!({}),
         };
-        match value {
+        let mut details = match value {
             Value::Object(map) => map,
             _ => Map::new(),
+        };
+        if let Some(guest) = self.guest() {
+            guest.add_to(&mut details);
         }
+        details
+    }
+
+    /// The guest that was stopped, if one was.
+    fn guest(&self) -> Option<&Stopped> {
+        match self {
+            Error::Timeout { guest, .. } | Error::Cancelled { guest, .. } => guest.as_deref(),
+            Error::MemoryExceeded { guest, .. } | Error::FuelExhausted { guest, .. } => Some(guest),
+            _ => None,
+        }
+    }
+
+    /// The same of a guest that was stopped.
+    pub(crate) fn of_guest(mut self, stopped: Stopped) -> Self {
+        if let Error::Timeout { guest, .. } | Error::Cancelled { guest, .. } = &mut self {
+            *guest = Some(Box::new(stopped));
+        }
+        self
     }
 
     /// The same for another runtime that shares the module, and so the error.
@@ -305,11 +334,10 @@ impl Error {
             Error::InvalidJson { line, column, message } => {
                 write!(f, "not JSON: {message} (line {line}, column {column})")
             }
-            Error::InvalidRequest { path, message } => {
-                write!(f, "the request is not valid at `{}`: {message}", path)
-            }
-            Error::ConfigInvalid { runtime, failures } => {
-                write!(f, "the config does not fit the schema of runtime `{runtime}`")?;
+            Error::InvalidRequest { path, message } => at_path(f, "the request", path, message),
+            Error::ConfigInvalid { runtime, failures, is_checked } => {
+                let fits = if *is_checked { "does not fit" } else { "cannot be checked against" };
+                write!(f, "the config {fits} the schema of runtime `{runtime}`")?;
                 for Failure { path, message } in failures.iter().take(3) {
                     write!(f, "; `input.config{}`: {message}", path)?;
                 }
@@ -318,15 +346,18 @@ impl Error {
                     count => write!(f, "; and {} more", count - 3),
                 }
             }
-            Error::InvalidConfig { path, message } => {
-                write!(f, "the configuration is not valid at `{}`: {message}", path)
-            }
+            Error::InvalidConfig { path, message } => at_path(f, "the configuration", path, message),
             Error::UnknownExecutor { executor } => {
                 write!(f, "there is no executor `{}`; make it with arawn_executor_new", executor)
             }
             Error::ExecutorExists { executor } => write!(f, "there is an executor `{}` already", executor),
-            Error::UnknownRuntime { runtime, near } => {
-                write!(f, "there is no runtime `{}`", runtime)?;
+            Error::UnknownRuntime { runtime, near, directory, problem } => {
+                write!(f, "there is no runtime `{runtime}`")?;
+                match (directory, problem) {
+                    (_, Some(problem)) => write!(f, ": {problem}")?,
+                    (Some(directory), None) => write!(f, " in {directory}/catalog.toml")?,
+                    (None, None) => f.write_str(" among the built-in ones, and the executor has no `runtimes_dir`")?,
+                }
                 match near.as_slice() {
                     [] => Ok(()),
                     near => write!(f, "; near names: {}", near.join(", ")),
@@ -334,6 +365,9 @@ impl Error {
             }
             Error::RuntimeUnavailable { runtime, path, reason } => {
                 write!(f, "the runtime `{runtime}` is in the catalog, but `{path}` cannot be used: {reason}")
+            }
+            Error::NotRegistered { runtime, path, reason } => {
+                write!(f, "cannot register `{runtime}`: {path}: {reason}")
             }
             Error::CatalogInvalid { file, line, entry, message } => {
                 f.write_str(file)?;
@@ -364,49 +398,74 @@ impl Error {
                     "the module of runtime `{runtime}` has {bytes} bytes, more than `module_bytes` ({module_bytes})"
                 )
             }
-            Error::Trap { trap, .. } => write!(f, "the runtime trapped: {trap}"),
-            Error::Exit { exit_code, stderr } => {
-                write!(f, "the runtime exited with code {exit_code}")?;
-                match stderr.trim_end().rsplit('\n').next() {
-                    None | Some("") => Ok(()),
-                    Some(line) => write!(f, ": {line}"),
+            Error::Trap { trap, stderr, .. } => {
+                write!(f, "the runtime trapped: {trap}")?;
+                match last_words(stderr) {
+                    Some(words) if !trap.contains(&*words) => write!(f, ": {words}"),
+                    _ => Ok(()),
                 }
             }
-            Error::Runtime { message, .. } => f.write_str(message),
-            Error::MalformedOutput { message, offset, .. } => {
-                write!(f, "the runtime's stdout is not one RuntimeOutput: {message} (byte {offset})")
+            Error::Exit { exit_code, stderr } => {
+                write!(f, "the runtime exited with code {exit_code}")?;
+                last_words(stderr).map_or(Ok(()), |words| write!(f, ": {words}"))
             }
+            Error::Runtime { message, .. } => f.write_str(message),
+            Error::MalformedOutput { message, .. } => f.write_str(message),
             Error::OutputTooLarge { output_bytes } => {
                 write!(f, "the runtime wrote more than `output_bytes` ({output_bytes}) to stdout")
             }
-            Error::Timeout { phase, timeout_ms } => {
-                write!(f, "the deadline of {timeout_ms} ms passed {}", phase.during())
+            Error::Timeout { phase, timeout_ms, guest } => {
+                write!(f, "the deadline of {timeout_ms} ms passed ")?;
+                match (phase, guest.as_deref().and_then(Stopped::waiting)) {
+                    (_, Some(waiting)) => write!(f, "while the runtime was {waiting}"),
+                    (Phase::Load, None) if cfg!(feature = "compiler") => f.write_str(
+                        "and the module is still compiling: call again, register it first, or raise `timeout_ms`",
+                    ),
+                    (phase, None) => f.write_str(phase.during()),
+                }
             }
-            Error::MemoryExceeded { limit, value } => {
+            Error::MemoryExceeded { limit, value, .. } => {
                 write!(f, "the runtime needed more memory than `{limit}` ({value}) allows, and failed")
             }
-            Error::FuelExhausted { fuel } => write!(f, "the runtime used up its fuel ({fuel})"),
+            Error::FuelExhausted { fuel, .. } => write!(f, "the runtime used up its fuel ({fuel}): raise `fuel`"),
             Error::Overloaded { limit, value, timeout_ms } => {
                 if let Some(timeout_ms) = timeout_ms {
                     write!(f, "nothing could run the call within its deadline of {timeout_ms} ms: ")?;
                 }
                 match *limit {
-                    "calls" => write!(f, "{value} other calls of the executor were running, as many as its `calls`"),
+                    "calls" => write!(
+                        f,
+                        "{value} other calls of the executor were running: wait for them, or raise its `calls`"
+                    ),
                     "cpu_ms_per_s" => {
-                        write!(f, "the executor's guests have used up its `cpu_ms_per_s` ({value}) for some time")
+                        write!(
+                            f,
+                            "the executor's guests have used up its `cpu_ms_per_s` ({value}): call later, or raise it"
+                        )
                     }
                     "queue" => write!(
                         f,
-                        "the executor has {value} submitted calls that run, wait or were not polled: that is its `queue`"
+                        "the executor has {value} submitted calls that run, wait or were not polled: poll, or configure a \
+                         larger `queue`"
                     ),
                     "reply_bytes" => {
-                        write!(f, "the replies of the executor that were not polled have its `reply_bytes` ({value})")
+                        write!(
+                            f,
+                            "the executor's replies have more than its `reply_bytes` ({value}): poll, or raise it"
+                        )
                     }
-                    _ => write!(f, "all {value} slots were busy, or all workers"),
+                    _ => write!(
+                        f,
+                        "all {value} slots were busy, or all workers: call later, or raise `timeout_ms` or `pool_slots`"
+                    ),
                 }
             }
-            Error::Cancelled { job, phase } => {
-                write!(f, "the call `{}` was cancelled {}", job, phase.during())
+            Error::Cancelled { job, phase, guest } => {
+                write!(f, "the call `{job}` was cancelled ")?;
+                match guest.as_deref().and_then(Stopped::waiting) {
+                    Some(waiting) => write!(f, "while the runtime was {waiting}"),
+                    None => f.write_str(phase.during()),
+                }
             }
             Error::NoResources { message, .. } => f.write_str(message),
             Error::UnknownJob { job } => write!(f, "there is no call named `{}`, or it has ended", job),
@@ -422,6 +481,16 @@ impl Error {
             Error::Internal { message } => write!(f, "a defect in libarawn: {message}"),
         }
     }
+}
+
+/// What is wrong at a path. A message that begins with a verb goes on from the path.
+fn at_path(f: &mut impl fmt::Write, whole: &str, path: &str, message: &str) -> fmt::Result {
+    match path {
+        "." | "" => f.write_str(whole)?,
+        path => write!(f, "`{path}`")?,
+    }
+    let goes_on = ["must ", "is ", "has ", "cannot ", "needs "].iter().any(|verb| message.starts_with(verb));
+    write!(f, "{} {message}", if goes_on { "" } else { ":" })
 }
 
 impl std::error::Error for Error {}

@@ -9,7 +9,7 @@ use crate::config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, Limit
 use crate::directories::{self, Grant, HostDirectory, Refusal};
 use crate::disk_cache::{self, DiskCache};
 use crate::engine::{self, Engine, Metering, Stacks};
-use crate::error::{Error, Phase, Result};
+use crate::error::{Error, Phase, Result, Stopped};
 use crate::fair::Tenant;
 use crate::host::{HostCallback, HostFunctions, On};
 use crate::jobs::{Deadline, Jobs, Polled, Stop};
@@ -472,7 +472,14 @@ fn judge(captured: Captured, prepared: &Prepared, times: &Times) -> Result<Runti
     }
     match (ending, RuntimeOutput::parse(stdout, &stderr), refused) {
         (Ending::Exit(_), Err(error @ Error::Runtime { .. }), _) => Err(error),
-        (_, _, Some(Refused { limit, value })) => Err(Error::MemoryExceeded { limit, value }),
+        (ending, _, Some(Refused { limit, value })) => {
+            let backtrace = match ending {
+                Ending::Trap { backtrace, .. } => backtrace,
+                Ending::Exit(_) => Vec::new(),
+            };
+            let guest = Box::new(Stopped { stderr, backtrace, ..Stopped::default() });
+            Err(Error::MemoryExceeded { limit, value, guest })
+        }
         (Ending::Exit(exit_code), _, None) => Err(Error::Exit { exit_code, stderr }),
         (Ending::Trap { trap, backtrace }, _, None) => Err(Error::Trap { trap, backtrace, stderr }),
     }

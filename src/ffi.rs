@@ -441,7 +441,7 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
 /// {"executor": "main",
 ///  "name": "csv",                 [a-z0-9][a-z0-9._-]{0,63}
 ///  "path": "build/csv.wasm",      a file of the host, relative to its working directory; or
-///  "wasm_base64": "AGFzbQ…",      the module itself; or
+///  "wasm_base64": "AGFzbQ…",      the module itself, in lines or in one; or
 ///  "module_of": "python",         the module of another runtime of this catalog, whose file is then shared: with "args"
 ///                                 an interpreter and a script are a runtime of their own, compiled once for all of them
 ///  "description": "",             for people

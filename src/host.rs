@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -60,8 +61,30 @@ struct Table {
     is_closed: bool,
 }
 
+/// A guest's call of a function.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub name: String,
+    /// Whether it waits for a poll.
+    is_unpolled: AtomicBool,
+}
+
+impl Question {
+    pub fn new(name: String) -> Arc<Self> {
+        Arc::new(Question { name, is_unpolled: AtomicBool::new(false) })
+    }
+
+    pub fn is_unpolled(&self) -> bool {
+        self.is_unpolled.load(Ordering::Relaxed)
+    }
+
+    fn waits_for_poll(&self, waits: bool) {
+        self.is_unpolled.store(waits, Ordering::Relaxed);
+    }
+}
+
 struct Asked {
-    name: String,
+    question: Arc<Question>,
     request: String,
     /// Dropped without an answer, the function is looked up again.
     answer: oneshot::Sender<Result<String>>,
@@ -113,7 +136,7 @@ impl HostFunctions {
         if !self.granted.contains(name) && name != LOG {
             let granted: Vec<_> = self.granted.iter().map(|name| format!("`{name}`")).collect();
             let granted = if granted.is_empty() { "none".to_owned() } else { granted.join(", ") };
-            let message = format!("`{}` is not granted; the executor grants {granted}", printable(name));
+            let message = format!("is `{}`, which is not granted; the executor grants {granted}", printable(name));
             return Err(Error::InvalidRequest { path: "name".to_owned(), message });
         }
         let mut table = self.table();
@@ -125,7 +148,7 @@ impl HostFunctions {
             Some(callback) => table.functions.insert(name.to_owned(), Function::new(name, on, callback)),
             None => table.functions.remove(name),
         };
-        let asked = table.take_asked(|asked| asked.name == name);
+        let asked = table.take_asked(|asked| asked.question.name == name);
         drop(table);
         drop(asked);
         match is_set {
@@ -151,9 +174,9 @@ impl HostFunctions {
     }
 
     /// Calls a function for a guest. The reply is what the guest gets, whatever went wrong.
-    pub async fn call(&self, name: &str, request: &str, deadline: &Deadline) -> Result<String, Stop> {
-        let answered = match self.check(name, request) {
-            Ok(()) => self.answer(name, request).await,
+    pub async fn call(&self, question: &Arc<Question>, request: &str, deadline: &Deadline) -> Result<String, Stop> {
+        let answered = match self.check(&question.name, request) {
+            Ok(()) => self.answer(question, request).await,
             Err(error) => Err(error),
         };
         // The host's time is the guest's.
@@ -169,7 +192,8 @@ impl HostFunctions {
         check_request(request).map_err(|message| failed(name, format!("the request is not JSON: {message}")))
     }
 
-    async fn answer(&self, name: &str, request: &str) -> Result<String> {
+    async fn answer(&self, question: &Arc<Question>, request: &str) -> Result<String> {
+        let name = &*question.name;
         loop {
             let found = self.table().functions.get(name).cloned();
             let function = found.ok_or_else(|| failed(name, "it is granted, but the host has not set it"))?;
@@ -178,7 +202,7 @@ impl HostFunctions {
                     let request = request.to_owned();
                     waiting::outside(move || function.enter(&request)).await
                 }
-                On::Poll => self.at_a_poll(name, request).await,
+                On::Poll => self.at_a_poll(question, request).await,
             };
             if let Some(answer) = answer {
                 return answer;
@@ -186,7 +210,7 @@ impl HostFunctions {
         }
     }
 
-    async fn at_a_poll(&self, name: &str, request: &str) -> Option<Result<String>> {
+    async fn at_a_poll(&self, question: &Arc<Question>, request: &str) -> Option<Result<String>> {
         /// Takes back what nobody waits for any more.
         struct Place<'a>(&'a HostFunctions, u64);
         impl Drop for Place<'_> {
@@ -199,10 +223,11 @@ impl HostFunctions {
         let place = {
             let mut table = self.table();
             // Unset or closed since it was found.
-            table.functions.get(name)?;
+            table.functions.get(&question.name)?;
             table.next += 1;
             let order = table.next;
-            table.asked.insert(order, Asked { name: name.to_owned(), request: request.to_owned(), answer });
+            question.waits_for_poll(true);
+            table.asked.insert(order, Asked { question: question.clone(), request: request.to_owned(), answer });
             Place(self, order)
         };
         self.bell.ring(Ring::Asked);
@@ -221,10 +246,11 @@ impl HostFunctions {
         let Some(function) = table.functions.get(LOG).cloned() else { return };
         match function.on {
             On::Poll => {
-                if table.asked.values().filter(|asked| asked.name == LOG).count() < MOST {
+                if table.asked.values().filter(|asked| asked.question.name == LOG).count() < MOST {
                     table.next += 1;
                     let (order, (answer, _)) = (table.next, oneshot::channel());
-                    table.asked.insert(order, Asked { name: LOG.to_owned(), request: request.to_owned(), answer });
+                    let question = Question::new(LOG.to_owned());
+                    table.asked.insert(order, Asked { question, request: request.to_owned(), answer });
                 }
                 drop(table);
                 self.bell.ring(Ring::Asked);
@@ -246,8 +272,9 @@ impl HostFunctions {
         while left > 0 || Instant::now() < until {
             let mut table = self.table();
             let Some((_, asked)) = table.asked.pop_first() else { return };
-            let function = table.functions.get(&asked.name).cloned();
+            let function = table.functions.get(&asked.question.name).cloned();
             drop(table);
+            asked.question.waits_for_poll(false);
             if let Some(answer) = function.and_then(|function| function.enter(&asked.request)) {
                 // Unless the call has ended meanwhile.
                 let _ = asked.answer.send(answer);

@@ -68,8 +68,8 @@ impl Deadline {
     /// What a call that must end is answered.
     pub fn error(&self, stop: Stop, phase: Phase) -> Error {
         match (stop, &self.job) {
-            (Stop::Cancelled, Some(job)) => Error::Cancelled { job: job.name.to_string(), phase },
-            _ => Error::Timeout { phase, timeout_ms: self.timeout_ms },
+            (Stop::Cancelled, Some(job)) => Error::Cancelled { job: job.name.to_string(), phase, guest: None },
+            _ => Error::Timeout { phase, timeout_ms: self.timeout_ms, guest: None },
         }
     }
 

@@ -38,7 +38,7 @@ impl<'a> RawJson<'a> {
 }
 
 /// By this name a [`Cursor`] knows a [`RawJson`].
-const RAW: &str = "$arawn::RawJson";
+pub(crate) const RAW: &str = "$arawn::RawJson";
 
 impl<'de: 'a, 'a> Deserialize<'de> for RawJson<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

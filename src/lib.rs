@@ -57,7 +57,7 @@ mod workers;
 pub use catalog::{CatalogEntry, Category, RuntimeCatalog, RuntimeEntry};
 pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, RequestLimits};
 pub use engine::configure;
-pub use error::{Error, Failure, Phase, Resource, Result};
+pub use error::{Error, Failure, Phase, Resource, Result, Stopped};
 pub use executor::{CallOptions, ModuleSource, Registration, ScriptExecutor};
 pub use host::{HostCallback, On};
 pub use json::RawJson;

@@ -1,15 +1,17 @@
 //! The JSON on both sides: what hosts ask, what guests read and write, what hosts get back.
 
+mod base64;
 mod output;
 mod register;
 pub(crate) mod unique;
+pub(crate) mod words;
 
 pub use output::{Meta, RuntimeOutput};
 pub use register::RegisterRequest;
 
 use crate::buffers;
 use crate::config::{MAX_TIMEOUT_MS, RequestLimits};
-use crate::error::{Error, Result, printable};
+use crate::error::{Error, Result};
 use crate::host::On;
 use crate::jobs::Polled;
 use crate::json::{self, RawJson};
@@ -123,7 +125,7 @@ impl PollRequest {
     /// How long the poll waits.
     pub(crate) fn wait(&self) -> Result<Duration> {
         if self.wait_ms > MAX_TIMEOUT_MS {
-            let message = format!("{} is more than a day ({MAX_TIMEOUT_MS})", self.wait_ms);
+            let message = format!("must be at most a day ({MAX_TIMEOUT_MS}), and is {}", self.wait_ms);
             return Err(Error::InvalidRequest { path: "wait_ms".to_owned(), message });
         }
         Ok(Duration::from_millis(self.wait_ms))
@@ -168,26 +170,39 @@ pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserialize
     deserializer.deserialize_map(MapOnly(PhantomData))
 }
 
+/// A list of such objects.
+pub(crate) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Object<T>(T);
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            object(deserializer).map(Object)
+        }
+    }
+    let objects: Vec<Object<T>> = Vec::deserialize(deserializer)?;
+    Ok(objects.into_iter().map(|Object(object)| object).collect())
+}
+
 fn parse<'a, T: Deserialize<'a>>(json: &'a str, mistyped: impl Fn(String, String) -> Error) -> Result<T> {
     object_from_str(json).map_err(|error| mistake::<T>(json, error, mistyped))
 }
 
-/// What is wrong, and where. The path is worked out only once there is a mistake: keeping track of it is not free.
+/// What is wrong, and where.
 #[cold]
 fn mistake<'a, T: Deserialize<'a>>(
     json: &'a str,
     first: serde_json::Error,
     mistyped: impl Fn(String, String) -> Error,
 ) -> Error {
+    if json.starts_with('\u{feff}') {
+        return Error::InvalidJson { line: 1, column: 1, message: words::BYTE_ORDER_MARK.to_owned() };
+    }
     if let Err(error) = serde_json::from_str::<IgnoredAny>(json) {
         let (line, column) = (error.line(), error.column());
-        return Error::InvalidJson { line, column, message: without_position(&error) };
+        return Error::InvalidJson { line, column, message: words::syntax(&error) };
     }
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let mut track = serde_path_to_error::Track::new();
-    match object::<_, T>(serde_path_to_error::Deserializer::new(&mut deserializer, &mut track)) {
-        Ok(_) => Error::internal(first),
-        Err(error) => mistyped(track.path().to_string(), without_position(&error)),
+    match words::mistake::<T>(json) {
+        Some(mistake) => mistyped(mistake.path, mistake.message),
+        None => Error::internal(first),
     }
 }
 
@@ -197,18 +212,18 @@ fn object_from_str<'a, T: Deserialize<'a>>(json: &'a str) -> serde_json::Result<
     deserializer.end().map(|()| value)
 }
 
-/// serde_json ends its messages with the position, which details carry by themselves.
-fn without_position(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    let position = format!(" at line {} column {}", error.line(), error.column());
-    printable(message.strip_suffix(&position).unwrap_or(&message)).into_owned()
-}
-
 const OK: &str = "{\"status\":\"ok\",\"output\":";
 
 /// Whether a guest's request to a host function is JSON; if not, why.
 pub(crate) fn check_request(json: &str) -> Result<(), String> {
-    serde_json::from_str::<IgnoredAny>(json).map(drop).map_err(|error| printable(&error.to_string()).into_owned())
+    serde_json::from_str::<IgnoredAny>(json).map(drop).map_err(|error| no_json(json, &error))
+}
+
+fn no_json(json: &str, error: &serde_json::Error) -> String {
+    if json.starts_with('\u{feff}') {
+        return words::BYTE_ORDER_MARK.to_owned();
+    }
+    format!("{} (line {}, column {})", words::syntax(error), error.line(), error.column())
 }
 
 /// Whether a host function's answer has the form of a reply; if not, why. What else it holds is between host and guest.
@@ -218,10 +233,21 @@ pub(crate) fn is_reply(json: &str) -> Result<(), String> {
         #[serde(borrow)]
         status: Cow<'a, str>,
         #[serde(borrow, default)]
-        error: Option<Cow<'a, str>>,
+        error: Option<RawJson<'a>>,
     }
-    let envelope: Envelope<'_> = object_from_str(json).map_err(|error| format!("its reply is none: {error}"))?;
+    let envelope: Envelope<'_> = object_from_str(json).map_err(|error| {
+        let why = match serde_json::from_str::<IgnoredAny>(json) {
+            Err(error) => format!("it is not JSON: {}", no_json(json, &error)),
+            Ok(_) => {
+                words::mistake::<Envelope<'_>>(json).map_or_else(|| error.to_string(), |mistake| mistake.to_string())
+            }
+        };
+        format!("its reply is none: {why}")
+    })?;
     match (&*envelope.status, envelope.error) {
+        (_, Some(error)) if words::text_of(error.get()).is_none() => {
+            Err("its reply is none: `error` must be a string".to_owned())
+        }
         ("ok", None) | ("error", Some(_)) => Ok(()),
         ("ok", Some(_)) => Err("its reply has `status` \"ok\" and an `error`".to_owned()),
         ("error", None) => Err("its reply has `status` \"error\" and no `error`".to_owned()),

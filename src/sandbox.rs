@@ -24,9 +24,9 @@ use crate::buffers;
 use crate::catalog::RuntimeEntry;
 use crate::config::{Deterministic, Limits};
 use crate::directories::Grant;
-use crate::error::Phase;
+use crate::error::{Error, Phase, Stopped};
 use crate::fair::Tenant;
-use crate::host::HostFunctions;
+use crate::host::{HostFunctions, Question};
 use crate::jobs::{Deadline, Stop};
 use crate::origins::HttpGrant;
 use crate::shared::Share;
@@ -44,6 +44,8 @@ pub(crate) struct Sandbox {
     pub(crate) stdio: Stdio,
     pub(crate) limiter: Limiter,
     pub(crate) clock: Clock,
+    /// The host function that it is in a call of.
+    question: Option<Arc<Question>>,
     /// What a host function answered and the guest has not copied out.
     host_reply: Option<String>,
     /// The longest request to a host function.
@@ -99,6 +101,7 @@ impl Sandbox {
             // Fuel tells two deterministic runs apart, so that it is counted even where it is not limited.
             fuel: limits.fuel.or(policy.deterministic.map(|_| u64::MAX)),
             entry,
+            question: None,
             host_reply: None,
             host_request_bytes: usize::try_from(limits.output_bytes).unwrap_or(usize::MAX),
             files: None,
@@ -120,6 +123,22 @@ impl Sandbox {
             self.deadline.patience()?;
         }
         Ok(())
+    }
+
+    /// What a call is answered whose guest had to be stopped.
+    fn stopped(mut self, stop: Stop, backtrace: Vec<String>) -> Error {
+        let error = self.deadline.error(stop, self.phase);
+        let mut guest = self.left(backtrace);
+        if let Some(question) = self.question {
+            (guest.is_unpolled, guest.host_function) = (question.is_unpolled(), Some(question.name.clone()));
+        }
+        error.of_guest(guest)
+    }
+
+    /// What a guest leaves that did not come to its own end.
+    fn left(&mut self, backtrace: Vec<String>) -> Stopped {
+        let (_, stderr) = std::mem::take(&mut self.stdio).into_captured();
+        Stopped { stderr, backtrace, ..Stopped::default() }
     }
 
     /// Gives a module the granted directories, if there are any.

@@ -44,6 +44,17 @@ fn transform_picks_and_fills_in() {
     assert_eq!(reply["error"], r#"expression: context.fetch.body has no key "itmes" (it has: items, total)"#);
 }
 
+/// Text that was cut in JavaScript is nobody's key, and in nobody's way.
+#[test]
+fn transform_finds_what_stands_beside_half_of_a_surrogate_pair() {
+    let id = executor(json!({}));
+    let input = r#"{"config":{"expression":"a.kept"},"context":{"a":{"cut \ud83e":1,"kept":"\udd80"}}}"#;
+    let request = format!(r#"{{"executor":"{id}","runtime":"transform","input":{input}}}"#);
+    let request = std::ffi::CString::new(request).unwrap();
+    let reply = common::call_raw(arawn::ffi::arawn_execute_runtime, request.as_ptr());
+    assert_eq!(reply, r#"{"status":"ok","output":"\udd80"}"#);
+}
+
 /// What is picked is not parsed, so that it keeps every digit and nests as deep as it likes; and the stack of one page
 /// takes as deep a config as its parser.
 #[test]

@@ -69,9 +69,9 @@ fn an_entry_that_is_refused_names_its_file_line_and_entry() {
         ("absolute", "path = \"/bin/sh\"", "relative"),
         ("up", "path = \"custom/../../a.wasm\"", "relative"),
         ("nowhere", "path = \"\"", "no file"),
-        ("pathless", "description = \"x\"", "missing field `path`"),
-        ("typo", "path = \"a.wasm\"\npaht = \"b\"", "unknown field `paht`"),
-        ("number", "path = 7", "invalid type"),
+        ("pathless", "description = \"x\"", "`path` is missing"),
+        ("typo", "path = \"a.wasm\"\npaht = \"b\"", "`paht` is no key that is known here; known are `path`, "),
+        ("number", "path = 7", "`path` must be a string"),
         ("pin", "path = \"a.wasm\"\nsha256 = \"abc\"", "64 hexadecimal"),
         ("pin", &format!("path = \"a.wasm\"\nsha256 = \"{sha}\""), "64 hexadecimal"),
         ("env", "path = \"a.wasm\"\nenv = { \"A=B\" = \"c\" }", "variable"),
@@ -337,11 +337,12 @@ fn a_runtime_is_shown_with_all_that_its_file_tells() {
         (&calling["imports"], &calling["capabilities"]),
         (&json!(["arawn.host_call"]), &json!(["host_functions"]))
     );
-    for (name, code) in [("text", "module_invalid"), ("missing", "runtime_unavailable")] {
+    let text = json!(sha256(b"no module"));
+    for (name, code, sha256) in [("text", "module_invalid", text), ("missing", "runtime_unavailable", Value::Null)] {
         let shown = inspect(name);
         assert_eq!(
             (&shown["problem"]["code"], &shown["sha256"], &shown["kind"]),
-            (&json!(code), &json!(null), &json!(null))
+            (&json!(code), &sha256, &json!(null))
         );
     }
     let embedded = inspect("passthrough");

@@ -132,7 +132,7 @@ fn a_schema_that_is_none_is_refused_with_the_place() {
         (json!([]), "config_schema", "neither an object nor a boolean"),
         (json!(7), "config_schema", "neither an object nor a boolean"),
         (json!("{\"type\": \"strin\"}"), "config_schema.type", ""),
-        (json!("{\"a\": 1, \"a\": 2}"), "config_schema", "twice"),
+        (json!("{\"a\": 1, \"a\": 2}"), "config_schema.a", "twice"),
         (json!({"pattern": "("}), "config_schema.pattern", "regex"),
         (json!({"patternProperties": {"(": true}}), "config_schema", "regex"),
         (json!({"$ref": "#/$defs/nothing"}), "config_schema", "nothing"),
@@ -147,7 +147,7 @@ fn a_schema_that_is_none_is_refused_with_the_place() {
         assert!(reply["error"].as_str().unwrap().contains(word), "{reply}");
     }
     let reply = register(&id, "bad", &deep);
-    assert!(reply["error"].as_str().unwrap().contains("recursion limit"), "{reply}");
+    assert!(reply["error"].as_str().unwrap().contains("nested more than 127 levels deep"), "{reply}");
     let twice = format!(
         "{{\"executor\":\"{id}\",\"name\":\"bad\",\"wasm_base64\":\"\",\"config_schema\":{{\"type\":1,\"type\":2}}}}"
     );
@@ -164,7 +164,7 @@ fn a_schema_that_is_none_is_refused_with_the_place() {
     for (lines, word) in [
         ("config_schema = { type = \"strin\" }", "config_schema.type"),
         ("config_schema = 7", "neither an object nor a boolean"),
-        ("config_schema = '{'", "EOF"),
+        ("config_schema = '{'", "the text ends inside an object"),
         ("config_schema = { minimum = inf }", "config_schema.minimum"),
         ("config_schema = { \"$ref\" = \"file:///dev/null\" }", "not fetched"),
     ] {
@@ -234,15 +234,21 @@ fn a_config_with_a_key_twice_or_a_number_that_is_none_is_refused_where_there_is_
         let request = format!("{{\"executor\":\"{id}\",\"runtime\":\"{runtime}\",\"input\":{{\"config\":{config}}}}}");
         call_text(arawn_execute_runtime, &request)
     };
-    for (config, word) in [
-        ("{\"delimiter\":7,\"delimiter\":\",\"}", "twice"),
-        ("{\"a\":{\"b\":1,\"\\u0062\":2}}", "twice"),
-        ("{\"delimiter\":1e999}", "number out of range"),
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(127), "]".repeat(127));
+    for (config, path, word) in [
+        ("{\"delimiter\":7,\"delimiter\":\",\"}", "input.config.delimiter", "twice"),
+        ("{\"a\":{\"b\":1,\"\\u0062\":2}}", "input.config.a.b", "twice"),
+        ("{\"delimiter\":1e999}", "input.config.delimiter", "a number is out of range"),
+        ("{\"a\":[1,{\"b\":\"x\\ud800\"}]}", "input.config.a[1].b", "half of a surrogate pair"),
+        ("{\"a\":{\"\\udc00\":1}}", "input.config.a.\u{fffd}", "half of a surrogate pair"),
+        (&*deep, "input.config.a[0][0][0][0][0][0][0][0][0][0][0]…", "nested more than 127 levels deep"),
     ] {
         let reply = with("csv", config);
         assert_error(&reply, "invalid_request");
-        assert_eq!(reply["details"]["path"], "input.config");
-        assert!(reply["error"].as_str().unwrap().contains(word), "{reply}");
+        assert_eq!(reply["details"]["path"], path, "{reply}");
+        let text = reply["error"].as_str().unwrap();
+        assert!(text.starts_with("the config cannot be checked against the schema of runtime `csv`; "), "{reply}");
+        assert!(text.contains(&format!("`{path}`: ")) && text.contains(word), "{reply}");
     }
     let echoed = with("passthrough", "{\"a\":7,\"a\":8}");
     assert_eq!(echoed["output"]["config"], json!({"a": 8}), "without a schema nobody looks at it");

@@ -82,7 +82,7 @@ impl RuntimeCatalog {
         }
         let mut writer = Writer::begin(self.writable()?, deadline)?;
         let Some(old) = writer.entries.get(name).cloned() else {
-            return Err(Error::UnknownRuntime { runtime: name.to_owned(), near: self.near(name) });
+            return Err(self.unknown(name));
         };
         may_be_replaced(name, Some(&old), true)?;
         if let Some(old) = old.contained() {

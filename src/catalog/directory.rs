@@ -3,6 +3,7 @@
 //! A host that deploys by releases has the name be a link, and puts another link in its place. So each look goes by the name;
 //! what is found is opened by the path without links that the name leads to, so that an entry and its file are of one release.
 
+use super::entry::document_words;
 use super::schema::Steps;
 use super::{CatalogEntry, RuntimeEntry};
 use crate::directories::{self, HostDirectory, Refusal};
@@ -40,7 +41,7 @@ pub(super) struct Directory {
 pub(super) struct Named {
     pub name: PathBuf,
     /// `catalog.toml` by the name.
-    file: PathBuf,
+    pub file: PathBuf,
     state: ShardedLock<State>,
     /// Numbers the readings in the order in which they begin.
     readings: AtomicU64,
@@ -228,13 +229,12 @@ impl Directory {
         }
         let line_of = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
         let catalog: Catalog = toml::from_str(text).map_err(|error| {
-            self.invalid(error.span().map(|span| line_of(span.start)), None, error.message().to_owned())
+            self.invalid(error.span().map(|span| line_of(span.start)), None, document_words(error.message()))
         })?;
         let (mut entries, mut steps) = (HashMap::with_capacity(catalog.runtimes.len()), Steps::of_a_catalog());
         for (name, value) in catalog.runtimes {
             let (at, name) = (name.span().start, name.into_inner());
-            let entry = CatalogEntry::deserialize(value).map_err(|error| error.message().to_owned());
-            let entry = entry.and_then(|entry| entry.checked(&name, &self.path, &mut steps));
+            let entry = CatalogEntry::read(value).and_then(|entry| entry.checked(&name, &self.path, &mut steps));
             let entry = entry.map_err(|message| self.invalid(Some(line_of(at)), Some(&name), message))?;
             entries.insert(name, Arc::new(entry));
         }

@@ -10,6 +10,7 @@ use crate::files::Contained;
 use crate::jobs::Deadline;
 use crate::json::RawJson;
 use crate::module_cache::Sha;
+use crate::protocol::{self, words};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -78,6 +79,16 @@ pub struct CatalogEntry {
 }
 
 impl CatalogEntry {
+    /// Reads a table of `catalog.toml`, or says what is wrong with it.
+    pub(super) fn read(table: toml::Value) -> Result<Self, String> {
+        protocol::object(table.clone()).map_err(|error: toml::de::Error| {
+            // The same as JSON, whose mistakes are told in plain words.
+            let json = as_json(&table).to_string();
+            let mistake = words::mistake::<CatalogEntry>(&json).map(|mistake| mistake.to_string());
+            mistake.map_or_else(|| error.message().to_owned(), |text| text.replace("an object", "a table"))
+        })
+    }
+
     /// The entry as it may be served from a directory, or why it is refused.
     pub(super) fn checked(self, name: &str, directory: &Path, steps: &mut Steps) -> Result<RuntimeEntry, String> {
         check_name(name)?;
@@ -168,6 +179,27 @@ impl RuntimeEntry {
             "description": self.description,
             "has_config_schema": self.config_schema.is_some(),
         })
+    }
+}
+
+/// A table of TOML as JSON. No key takes a date or a float, so that a number may stand for those that JSON has no word for.
+fn as_json(value: &toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => json!(text),
+        toml::Value::Integer(number) => json!(number),
+        toml::Value::Boolean(value) => json!(value),
+        toml::Value::Float(_) | toml::Value::Datetime(_) => json!(0),
+        toml::Value::Array(values) => values.iter().map(as_json).collect(),
+        toml::Value::Table(table) => table.iter().map(|(key, value)| (key.clone(), as_json(value))).collect(),
+    }
+}
+
+/// What is wrong with the whole of `catalog.toml`, by the message of its reader.
+pub(super) fn document_words(message: &str) -> String {
+    match message.strip_prefix("unknown field ") {
+        Some(rest) => rest.replacen(", expected", " is no key that is known here; known are", 1),
+        None if message.starts_with("invalid type") => "`runtimes` must be a table of tables".to_owned(),
+        None => message.to_owned(),
     }
 }
 

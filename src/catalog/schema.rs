@@ -10,7 +10,7 @@ mod limited;
 mod shape;
 
 use crate::error::{Error, Failure, printable};
-use crate::protocol::unique;
+use crate::protocol::{unique, words};
 #[cfg(feature = "schema")]
 pub(crate) use compiled::{ConfigSchema, Steps};
 use serde::ser::{Serialize, Serializer};
@@ -85,7 +85,10 @@ fn whole(message: impl fmt::Display) -> Failure {
 /// Reads the schema of an entry: a table, or JSON in a string.
 pub(super) fn read(written: Value) -> Result<Value, Failure> {
     match written {
-        Value::String(text) => unique::from_str(&text).map_err(whole),
+        Value::String(text) => unique::from_str(&text).map_err(|error| {
+            let path = words::path_at(&text, words::offset_of(&text, error.line(), error.column()));
+            Failure { path, ..whole(format!("it cannot be read: {}", words::syntax(&error))) }
+        }),
         table => Ok(table),
     }
 }

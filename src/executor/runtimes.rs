@@ -94,7 +94,7 @@ impl ScriptExecutor {
         }
         // Kept until the entry has it, so that it is compiled once.
         let _schema = config_schema.clone().map(compile_schema).transpose().map_err(|Failure { path, message }| {
-            invalid(&format!("config_schema{path}"), format!("it is no JSON Schema: {message}"))
+            invalid(&format!("config_schema{path}"), format!("is no JSON Schema: {message}"))
         })?;
         if is_embedded(&name) {
             return Err(Error::BuiltinRuntime { runtime: name });
@@ -130,10 +130,13 @@ impl ScriptExecutor {
             ModuleSource::Path(path) => {
                 let unavailable = |error: io::Error| {
                     let exhausted = Error::exhausted("to read a file", &error);
-                    exhausted.unwrap_or_else(|| Error::RuntimeUnavailable {
+                    exhausted.unwrap_or_else(|| Error::NotRegistered {
                         runtime: name.to_owned(),
                         path: path.display().to_string(),
-                        reason: error.to_string(),
+                        reason: match error.kind() {
+                            io::ErrorKind::NotFound => "no such file".to_owned(),
+                            _ => error.to_string(),
+                        },
                     })
                 };
                 let mut file = RegularFile::open(&path).map_err(unavailable)?;

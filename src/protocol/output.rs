@@ -1,10 +1,12 @@
 //! What a runtime answers: its stdout, judged and handed on.
 
-use super::{OK, object_from_str, ok_reply, without_position};
+use super::words::{self, offset_of};
+use super::{OK, object_from_str, ok_reply};
 use crate::catalog::RuntimeEntry;
 use crate::engine::hex;
 use crate::error::{Error, Result, printable};
 use crate::json::{self, RawJson};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -61,8 +63,9 @@ struct GuestReply<'a> {
     status: Cow<'a, str>,
     #[serde(borrow, default)]
     output: Option<RawJson<'a>>,
+    /// As it stands there: a text that was cut may end with half of a surrogate pair.
     #[serde(borrow, default)]
-    error: Option<Cow<'a, str>>,
+    error: Option<RawJson<'a>>,
 }
 
 impl RuntimeOutput {
@@ -76,35 +79,40 @@ impl RuntimeOutput {
         };
         let json = match into_text(stdout) {
             Ok(json) => json,
-            Err((bytes, offset)) => return Err(malformed(&bytes, offset, "not UTF-8".to_owned())),
+            Err((bytes, offset)) => return Err(malformed(&bytes, offset, not_utf8(&bytes, offset))),
         };
         // As the SDK writes it.
         if let Some(output) = json::last_value(&json, OK) {
             let output = Some(position(output, &json));
             return Ok(RuntimeOutput { output, json, meta: None });
         }
-        if json.trim_ascii().is_empty() {
-            return Err(malformed(b"", 0, "nothing was written".to_owned()));
-        }
         let reply = json::object(&json).map_or_else(|| object_from_str(&json), Ok);
-        let reply: GuestReply<'_> = reply.map_err(|error| {
-            malformed(json.as_bytes(), offset_of(&json, error.line(), error.column()), without_position(&error))
-        })?;
-        match (&*reply.status, &reply.error) {
+        let reply: GuestReply<'_> = match reply {
+            Ok(reply) => reply,
+            Err(error) => {
+                let (offset, message) = no_reply(&json, &error);
+                return Err(malformed(json.as_bytes(), offset, message));
+            }
+        };
+        let wrong = |offset: usize, what: &str| {
+            Err(malformed(json.as_bytes(), offset, format!("stdout must hold one reply, and {what}")))
+        };
+        let error = match reply.error {
+            None => None,
+            Some(error) => match words::text_of(error.get()) {
+                Some(text) => Some(printable(&text).into_owned()),
+                None => return wrong(position(error.get(), &json).start, "its `error` must be a string"),
+            },
+        };
+        match (&*reply.status, error) {
             ("ok", None) => {
                 let output = reply.output.map(|output| position(output.get(), &json));
                 Ok(RuntimeOutput { output, json, meta: None })
             }
-            ("error", Some(message)) => {
-                Err(Error::Runtime { message: printable(message).into_owned(), stderr: stderr.to_owned() })
-            }
-            ("error", None) => {
-                Err(malformed(json.as_bytes(), 0, "`status` is \"error\", but there is no `error`".to_owned()))
-            }
-            ("ok", Some(_)) => {
-                Err(malformed(json.as_bytes(), 0, "`status` is \"ok\", but there is an `error`".to_owned()))
-            }
-            _ => Err(malformed(json.as_bytes(), 0, "`status` is neither \"ok\" nor \"error\"".to_owned())),
+            ("error", Some(message)) => Err(Error::Runtime { message, stderr: stderr.to_owned() }),
+            ("error", None) => wrong(0, "its `status` is \"error\" without an `error` beside it"),
+            ("ok", Some(_)) => wrong(0, "its `status` is \"ok\" with an `error` beside it"),
+            _ => wrong(0, "its `status` must be \"ok\" or \"error\""),
         }
     }
 
@@ -152,10 +160,72 @@ fn into_text(bytes: Vec<u8>) -> Result<String, (Vec<u8>, usize)> {
     }
 }
 
-/// The byte that a line and column (both from 1, in bytes) name.
-fn offset_of(text: &str, line: usize, column: usize) -> usize {
-    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    (start + column.saturating_sub(1)).min(text.len())
+/// What a guest is to write.
+const REPLY: &str = r#"{"status":"ok","output":…} or {"status":"error","error":"text"}"#;
+
+fn not_utf8(bytes: &[u8], offset: usize) -> String {
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            "stdout must be UTF-8, and begins with the byte order mark of UTF-16".to_owned()
+        }
+        _ => format!("stdout must be UTF-8, and is not from byte {offset} on"),
+    }
+}
+
+/// Why a text is no reply, and at which byte.
+#[cold]
+fn no_reply(json: &str, error: &serde_json::Error) -> (usize, String) {
+    let text = json.trim_ascii_start();
+    let begins = json.len() - text.len();
+    if text.is_empty() {
+        return (0, format!("stdout must hold the reply, and nothing was written to it; write {REPLY}"));
+    }
+    if text.starts_with('\u{feff}') {
+        return (
+            begins,
+            "stdout must hold only the reply, and begins with a byte order mark (U+FEFF); write UTF-8 without one"
+                .to_owned(),
+        );
+    }
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let first = values.next();
+    let rest = text[values.byte_offset().min(text.len())..].trim_ascii_start();
+    let is_value = matches!(first, Some(Ok(_)));
+    if !text.starts_with('{') && (!is_value || !rest.is_empty()) {
+        let begin = line(text);
+        return (begins, format!("stdout must hold only the reply, and begins with \"{begin}\"; print to stderr"));
+    }
+    if is_value && !rest.is_empty() {
+        let more = line(rest);
+        let message = format!("stdout must hold only the reply, and goes on after it with \"{more}\"; print to stderr");
+        return (json.len() - rest.len(), message);
+    }
+    let offset = offset_of(json, error.line(), error.column());
+    if !is_value {
+        return (
+            offset,
+            format!("stdout must hold one reply, and is not JSON at byte {offset}: {}", words::syntax(error)),
+        );
+    }
+    let what = match text.as_bytes().first() {
+        Some(b'{') => {
+            words::mistake::<GuestReply<'_>>(json).map_or_else(|| error.to_string(), |mistake| mistake.to_string())
+        }
+        Some(b'[') => format!("holds a list; write {REPLY}"),
+        Some(b'"') => format!("holds a string; write {REPLY}"),
+        _ => format!("holds {}; write {REPLY}", line(text)),
+    };
+    (offset, format!("stdout must hold one reply, and {what}"))
+}
+
+/// The beginning of a text, made printable: its first line, if that is short.
+fn line(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let line = text.lines().next().unwrap_or_default().trim_end();
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => printable(&line[..end]).into_owned() + "…",
+        None => printable(line).into_owned(),
+    }
 }
 
 /// A few dozen bytes around an offset, made printable.

@@ -1,11 +1,10 @@
 //! What a host asks in order to add a runtime.
 
-use super::unique;
+use super::{base64, unique, words};
 use crate::error::{Error, Result};
 use crate::executor::{ModuleSource, Registration};
-use base64::prelude::{BASE64_STANDARD, Engine as _};
+use crate::json::RawJson;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,8 +24,8 @@ pub struct RegisterRequest<'a> {
     module_of: Option<String>,
     #[serde(default)]
     description: String,
-    #[serde(default)]
-    config_schema: Option<Box<RawValue>>,
+    #[serde(borrow, default)]
+    config_schema: Option<RawJson<'a>>,
     #[serde(default)]
     args: Vec<String>,
     #[serde(default)]
@@ -42,18 +41,25 @@ impl RegisterRequest<'_> {
         let module = match (self.path, self.wasm_base64, self.module_of) {
             (Some(path), None, None) => ModuleSource::Path(path),
             (None, None, Some(name)) => ModuleSource::Of(name),
-            (None, Some(text), None) => match BASE64_STANDARD.decode(text.as_bytes()) {
+            (None, Some(text), None) => match base64::decoded(&text) {
                 Ok(bytes) => ModuleSource::Bytes(bytes),
-                Err(error) => return invalid("wasm_base64", error.to_string()),
+                Err(message) => return invalid("wasm_base64", message),
             },
             _ => {
-                return invalid(".", "one of `path`, `wasm_base64` and `module_of` says what is registered".to_owned());
+                return invalid(
+                    ".",
+                    "must have one of `path`, `wasm_base64` and `module_of`: what is registered".to_owned(),
+                );
             }
         };
         let RegisterRequest { name, description, config_schema, args, env, replace, .. } = self;
-        let config_schema = match config_schema.map(|schema| unique::from_str(schema.get())).transpose() {
-            Ok(schema) => schema,
-            Err(error) => return invalid("config_schema", error.to_string()),
+        let config_schema = match config_schema.map(|schema| (schema.get(), unique::from_str(schema.get()))) {
+            None => None,
+            Some((_, Ok(schema))) => Some(schema),
+            Some((text, Err(error))) => {
+                let path = words::path_at(text, words::offset_of(text, error.line(), error.column()));
+                return invalid(&format!("config_schema{path}"), format!("cannot be read: {}", words::syntax(&error)));
+            }
         };
         Ok(Registration { name, module, description, config_schema, args, env, replace })
     }

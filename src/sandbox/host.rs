@@ -5,6 +5,7 @@
 use super::Sandbox;
 use super::guest::Guest;
 use crate::error::{Error, printable};
+use crate::host::Question;
 use crate::jobs::Stop;
 use crate::protocol::error_reply;
 use std::future::Future;
@@ -26,11 +27,12 @@ impl Sandbox {
     /// Calls a host function; the reply's text, which says too what went wrong. It may wait for the host, for which no
     /// thread is held, and errs only where the call must end.
     pub(crate) fn host_call(
-        &self,
+        &mut self,
         (name, request): Asked,
     ) -> impl Future<Output = Result<String, Stop>> + Send + 'static {
-        let (policy, deadline) = (self.policy.clone(), self.deadline.clone());
-        async move { policy.functions.call(&name, &request, &deadline).await }
+        let (policy, deadline, question) = (self.policy.clone(), self.deadline.clone(), Question::new(name));
+        self.question = Some(question.clone());
+        async move { policy.functions.call(&question, &request, &deadline).await }
     }
 
     /// Why a name and a request of these lengths are not looked at, or copied.
@@ -43,6 +45,7 @@ impl Sandbox {
 
     /// Keeps a reply for the guest to copy out.
     fn keep_reply(&mut self, reply: String) -> i32 {
+        self.question = None;
         let reply = match i32::try_from(reply.len()) {
             Ok(_) => reply,
             Err(_) => refused("", "the reply has more than 2 GiB"),
@@ -88,7 +91,7 @@ pub(crate) fn let_wait(linker: &mut Linker<Sandbox>) -> Result<()> {
         |mut caller: Caller<'_, Sandbox>, (name, name_len, request, request_len): (u32, u32, u32, u32)| {
             Box::new(async move {
                 let reply = match asked(&mut caller, name, name_len, request, request_len)? {
-                    Ok(asked) => caller.data().host_call(asked).await?,
+                    Ok(asked) => caller.data_mut().host_call(asked).await?,
                     Err(reply) => reply,
                 };
                 Ok(caller.data_mut().keep_reply(reply))
@@ -114,7 +117,11 @@ pub(super) fn add_to_component_linker(linker: &mut wasmtime::component::Linker<S
                 }
             };
             match asked {
-                Ok(asked) => Ok((store.data().host_call(asked).await?,)),
+                Ok(asked) => {
+                    let reply = store.data_mut().host_call(asked).await?;
+                    store.data_mut().question = None;
+                    Ok((reply,))
+                }
                 Err(reply) => Ok((reply,)),
             }
         })

@@ -123,20 +123,20 @@ fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) ->
     let left = fuel.and_then(|_| store.get_fuel().ok());
     let mut sandbox = store.into_data();
     sandbox.leave_world();
-    let stopped = |stop| sandbox.deadline.error(stop, sandbox.phase);
-    let ending = match ended.map_err(stopped)? {
-        Ok(()) => Ending::Exit(0),
-        Err(error) => {
+    let ending = match ended {
+        Err(stop) => return Err(sandbox.stopped(stop, Vec::new())),
+        Ok(Ok(())) => Ending::Exit(0),
+        Ok(Err(error)) => {
             if let Some(Exit(code)) = error.downcast_ref() {
                 Ending::Exit(*code)
             } else if let Some(wasmtime_wasi::I32Exit(code)) = error.downcast_ref() {
                 Ending::Exit(*code)
             } else if let Some(stop) = error.downcast_ref() {
-                return Err(stopped(*stop));
+                return Err(sandbox.stopped(*stop, backtrace::lines(&error)));
             } else if error.is::<OutputTooLarge>() {
                 return Err(Error::OutputTooLarge { output_bytes: sandbox.stdio.output_bytes as u64 });
             } else if let (Some(Trap::OutOfFuel), Some(fuel)) = (error.downcast_ref(), fuel) {
-                return Err(Error::FuelExhausted { fuel });
+                return Err(Error::FuelExhausted { fuel, guest: Box::new(sandbox.left(backtrace::lines(&error))) });
             } else if is_out_of_heap(&error) {
                 sandbox.limiter.is_out_of_heap();
                 trapped(&error)

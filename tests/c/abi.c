@@ -48,8 +48,8 @@ static void bad_arguments(void)
         CHECK(says(call(functions[i], "{} {}"), "\"code\":\"invalid_json\""));
         CHECK(says(call(functions[i], "nul"), "\"code\":\"invalid_json\""));
         CHECK(says(call(functions[i], deep), "\"code\":\"invalid_"));
-        CHECK(says(call(functions[i], "[\"a\",\"b\"]"), "expected an object"));
-        CHECK(says(call(functions[i], "{\"timeoutms\":1}"), "unknown field `timeoutms`, expected "));
+        CHECK(says(call(functions[i], "[\"a\",\"b\"]"), "must be an object"));
+        CHECK(says(call(functions[i], "{\"timeoutms\":1}"), "`timeoutms` is no key that is known here; known are `"));
     }
 }
 

@@ -100,6 +100,17 @@ pub fn assert_error(reply: &Value, code: &str) {
     assert!(reply["details"].is_object(), "{reply}");
 }
 
+/// Of a guest that did not come to its own end: these details, the end of its stderr, and where it was, if it computed.
+#[track_caller]
+pub fn assert_stopped(reply: &Value, details: &Value) {
+    let mut left = reply["details"].as_object().unwrap().clone();
+    assert!(left.remove("stderr").is_some_and(|stderr| stderr.is_string()), "{reply}");
+    let backtrace = left.remove("backtrace");
+    assert!(backtrace.is_none_or(|frames| frames.as_array().is_some_and(|frames| !frames.is_empty())), "{reply}");
+    left.remove("host_function");
+    assert_eq!(&Value::Object(left), details, "{reply}");
+}
+
 /// A directory with a catalog of modules written as WAT.
 pub struct Catalog {
     pub directory: tempfile::TempDir,

@@ -14,7 +14,7 @@ pub enum Encoding {
     /// The text itself.
     #[default]
     Utf8,
-    /// RFC 4648's standard alphabet; encoded with padding, decoded with or without it.
+    /// RFC 4648's standard alphabet; encoded with padding, decoded with or without it, and with lines broken anywhere.
     Base64,
 }
 
@@ -40,19 +40,35 @@ impl Encoding {
     pub fn decode(self, text: Cow<'_, str>) -> Result<Vec<u8>, String> {
         match self {
             Encoding::Utf8 => Ok(text.into_owned().into_bytes()),
-            Encoding::Base64 => BASE64.decode(text.as_bytes()).map_err(|error| match error {
-                DecodeError::InvalidByte(at, _) => {
-                    let character = text[at..].chars().next().unwrap_or_default();
-                    format!("not base64: {character:?} at byte {at}")
-                }
-                DecodeError::InvalidLength(_) => "not base64: its end is missing".to_owned(),
-                DecodeError::InvalidLastSymbol(at, _) => {
-                    format!("not base64: its last character, at byte {at}, has bits that no byte takes")
-                }
-                DecodeError::InvalidPadding => "not base64: its padding is wrong".to_owned(),
-            }),
+            Encoding::Base64 => decode_base64(&text),
         }
     }
+}
+
+/// White space counts for nothing: MIME and many programs break lines.
+fn decode_base64(text: &str) -> Result<Vec<u8>, String> {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let symbols: Cow<'_, [u8]> = match text.bytes().any(|byte| is_blank(&byte)) {
+        false => Cow::Borrowed(text.as_bytes()),
+        true => Cow::Owned(text.bytes().filter(|byte| !is_blank(byte)).collect()),
+    };
+    // Where in the text the symbol of this number is.
+    let place = |number: usize| {
+        let symbols = text.bytes().enumerate().filter(|(_, byte)| !is_blank(byte));
+        symbols.map(|(at, _)| at).nth(number).unwrap_or(text.len())
+    };
+    BASE64.decode(&symbols).map_err(|error| match error {
+        DecodeError::InvalidByte(number, _) => {
+            let at = place(number);
+            let character = text[at..].chars().next().unwrap_or_default();
+            format!("not base64: {character:?} at byte {at}")
+        }
+        DecodeError::InvalidLength(_) => "not base64: its end is missing".to_owned(),
+        DecodeError::InvalidLastSymbol(number, _) => {
+            format!("not base64: its last character, at byte {}, has bits that no byte takes", place(number))
+        }
+        DecodeError::InvalidPadding => "not base64: its padding is wrong".to_owned(),
+    })
 }
 
 /// What stands for any bytes.
@@ -72,6 +88,8 @@ mod tests {
             assert_eq!(text.len() % 4, 0);
             assert_eq!(Base64.decode(text.as_str().into()).unwrap(), all[..count]);
             assert_eq!(Base64.decode(text.trim_end_matches('=').into()).unwrap(), all[..count]);
+            let lines: String = text.chars().flat_map(|c| [c, '\r', '\n', ' ', '\t']).collect();
+            assert_eq!(Base64.decode(lines.into()).unwrap(), all[..count]);
         }
         assert_eq!(Utf8.decode("é\0".into()).unwrap(), "é\0".as_bytes());
         assert_eq!(Utf8.encode("é\0".into()).unwrap(), "é\0");
@@ -84,7 +102,7 @@ mod tests {
         assert!(error(Utf8, b"a\xc3\xa9\xffb").starts_with("byte 3 (0xff) is not UTF-8; with the encoding `base64`"));
         assert!(error(Utf8, b"ab\xc3").starts_with("byte 2 (0xc3)"));
         for (text, wanted) in [
-            ("YWJj\nYWJj", "not base64: '\\n' at byte 4"),
+            ("YWJj\r\nY*Jj", "not base64: '*' at byte 7"),
             ("YW-_", "not base64: '-' at byte 2"),
             ("YWé=", "not base64: 'é' at byte 2"),
             ("YWJjY", "not base64: its end is missing"),

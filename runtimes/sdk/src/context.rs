@@ -3,7 +3,9 @@
 use std::borrow::{Borrow, Cow};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -41,10 +43,47 @@ enum Inside {
     Unreadable(String),
 }
 
+/// A key. One that is half of a surrogate pair is no text, but must not keep its siblings from being found: it has U+FFFD in
+/// the half's place.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(Cow<'static, str>);
+
+impl<'de: 'static> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl Visitor<'static> for KeyVisitor {
+            type Value = Key;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_bytes<E>(self, bytes: &'static [u8]) -> Result<Key, E> {
+                Ok(Key(str::from_utf8(bytes).map_or_else(|_| Cow::Owned(with_halves(bytes)), Cow::Borrowed)))
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Key, E> {
+                Ok(Key(Cow::Owned(str::from_utf8(bytes).map_or_else(|_| with_halves(bytes), str::to_owned))))
+            }
+        }
+        // As bytes serde_json gives a half too, in three of them, as UTF-8 would write it.
+        deserializer.deserialize_bytes(KeyVisitor)
+    }
+}
+
+fn with_halves(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // Each byte of a half is a chunk of its own; the first one stands for all three.
+        if chunk.invalid().first() == Some(&0xed) {
+            text.push('\u{fffd}');
+        }
+    }
+    text
+}
+
 /// A newtype, since serde borrows a `Cow` only where it is told to.
-#[derive(Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Deserialize)]
 #[serde(transparent)]
-struct Key(#[serde(borrow)] Cow<'static, str>);
+struct Text(#[serde(borrow)] Cow<'static, str>);
 
 impl Borrow<str> for Key {
     fn borrow(&self) -> &str {
@@ -120,7 +159,7 @@ pub fn text(json: &'static RawValue) -> Result<Cow<'static, str>, String> {
     if !json.starts_with('"') {
         return Ok(Cow::Borrowed(json));
     }
-    serde_json::from_str::<Key>(json).map(|text| text.0).map_err(|e| e.to_string())
+    serde_json::from_str::<Text>(json).map(|text| text.0).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::fair::Tenant;
 use crate::jobs::Deadline;
 use crate::lanes::Lane;
 use crate::memory;
-use crate::protocol::unique;
+use crate::protocol::{unique, words};
 use crate::threads;
 use crate::waiting::until;
 use boon::{Compiler, Held, SchemaIndex, Schemas, UrlLoader};
@@ -70,7 +70,14 @@ impl Steps {
 }
 
 /// What a check has found, or why it came to no end.
-type Checked = Result<Vec<Failure>, Unfinished>;
+type Checked = Result<Found, Unfinished>;
+
+/// What is wrong with a config.
+enum Found {
+    Unfit(Vec<Failure>),
+    /// Why it cannot be checked.
+    Unread(Failure),
+}
 
 impl ConfigSchema {
     /// Compiles a schema, or says what is wrong with it and where. One that is in use, such as by the catalog before its
@@ -114,8 +121,13 @@ impl ConfigSchema {
             Err(Unfinished::TooDeep | Unfinished::TooManySteps) => self.elsewhere(tenant, config, deadline).await?,
             done => done,
         };
-        let failures = failures.unwrap_or_else(|unfinished| vec![whole(unfinished.of_a_config())]);
-        if failures.is_empty() { Ok(()) } else { Err(Error::ConfigInvalid { runtime: runtime.to_owned(), failures }) }
+        let found = failures.unwrap_or_else(|unfinished| Found::Unread(whole(unfinished.of_a_config())));
+        let (failures, is_checked) = match found {
+            Found::Unfit(failures) if failures.is_empty() => return Ok(()),
+            Found::Unfit(failures) => (failures, true),
+            Found::Unread(failure) => (vec![failure], false),
+        };
+        Err(Error::ConfigInvalid { runtime: runtime.to_owned(), failures, is_checked })
     }
 
     /// The same check on a thread that has the stack and the time for it, in the executor's turn.
@@ -148,7 +160,7 @@ impl ConfigSchema {
     fn failures(&self, config: &str, deadline: &Deadline, stack_bytes: usize, steps: u64) -> Result<Checked> {
         let values = values_of(config);
         if values > MOST_VALUES {
-            return Ok(Ok(vec![whole(format!("has more than {MOST_VALUES} values, which are not checked"))]));
+            return Ok(Ok(Found::Unread(whole(format!("has more than {MOST_VALUES} values, which are not checked")))));
         }
         let most_held = values * VALUE + config.len();
         memory::ensure("the config", most_held)?;
@@ -161,7 +173,7 @@ impl ConfigSchema {
         }
     }
 
-    fn validate(&self, config: &str) -> Vec<Failure> {
+    fn validate(&self, config: &str) -> Found {
         let held = RefCell::new(Held::default());
         let read = unique::from_str_counted(config, &|bytes| {
             boon::spend(READ + bytes / READ_AT_ONCE);
@@ -169,16 +181,23 @@ impl ConfigSchema {
         });
         let config = match read {
             Ok(config) => config,
-            Err(error) => return vec![whole(error)],
+            Err(error) => return Found::Unread(unread(config, &error)),
         };
         let result = self.schemas.validate(&config, self.root);
-        result.err().map(|error| failures(&error)).unwrap_or_default()
+        Found::Unfit(result.err().map(|error| failures(&error)).unwrap_or_default())
     }
 
     /// As it was written.
     pub fn json(&self) -> &Value {
         &self.json
     }
+}
+
+/// Why a config is not read, which is JSON: what one reader takes in one way and another in another is not checked.
+#[cold]
+fn unread(config: &str, error: &serde_json::Error) -> Failure {
+    let path = words::path_at(config, words::offset_of(config, error.line(), error.column()));
+    Failure { path, message: words::syntax(error) }
 }
 
 /// Refuses a schema that is none, or is larger than any is taken.

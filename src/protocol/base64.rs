@@ -1,0 +1,62 @@
+//! Bytes in a string of JSON.
+
+use base64::DecodeError;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use std::borrow::Cow;
+
+/// The bytes of RFC 4648's standard alphabet; or what is wrong with the text, to go on after its name. White space counts for
+/// nothing: MIME and many programs break lines.
+pub(super) fn decoded(text: &str) -> Result<Vec<u8>, String> {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let symbols: Cow<'_, [u8]> = match text.bytes().any(|byte| is_blank(&byte)) {
+        false => Cow::Borrowed(text.as_bytes()),
+        true => text.bytes().filter(|byte| !is_blank(byte)).collect(),
+    };
+    // Where in the text the symbol of this number is.
+    let place = |number: usize| {
+        let symbols = text.bytes().enumerate().filter(|(_, byte)| !is_blank(byte));
+        symbols.map(|(at, _)| at).nth(number).unwrap_or(text.len())
+    };
+    BASE64_STANDARD.decode(&symbols).map_err(|error| match error {
+        DecodeError::InvalidByte(number, b'=') => {
+            format!("is not base64: a `=` stands before its end, at byte {}", place(number))
+        }
+        DecodeError::InvalidByte(number, _) => {
+            let at = place(number);
+            let character = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
+            let hint = match character {
+                '-' | '_' => "; the URL-safe alphabet is not taken: write + for - and / for _",
+                _ => ", which is none of A-Z, a-z, 0-9, + and /",
+            };
+            format!("is not base64: it has {character:?} at byte {at}{hint}")
+        }
+        DecodeError::InvalidLength(_) => "is not base64: its end is missing".to_owned(),
+        DecodeError::InvalidLastSymbol(number, _) => {
+            format!("is not base64: its last character, at byte {}, has bits that no byte takes", place(number))
+        }
+        DecodeError::InvalidPadding => "is not base64: at its end are too few `=`, or too many".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decoded;
+
+    #[test]
+    fn lines_may_be_broken_and_what_is_wrong_is_told_with_its_place() {
+        for text in ["YWJjZGU=", "YWJj\r\nZGU=\r\n", " YWJj ZG\tU =", "Y\nW\nJ\njZGU\n="] {
+            assert_eq!(decoded(text), Ok(b"abcde".to_vec()), "{text:?}");
+        }
+        for (text, message) in [
+            ("YWJj\r\nZ*U=", "it has '*' at byte 7, which is none of A-Z, a-z, 0-9, + and /"),
+            ("YW-_", "it has '-' at byte 2; the URL-safe alphabet is not taken: write + for - and / for _"),
+            ("YW\u{e9}j", "it has '\u{e9}' at byte 2, which is none of A-Z, a-z, 0-9, + and /"),
+            ("YWJj\nY", "its end is missing"),
+            ("YWJj\nZZ==", "its last character, at byte 6, has bits that no byte takes"),
+            ("YWJj\nYQ", "at its end are too few `=`, or too many"),
+            ("YQ==YWJj", "a `=` stands before its end, at byte 2"),
+        ] {
+            assert_eq!(decoded(text), Err(format!("is not base64: {message}")), "{text:?}");
+        }
+    }
+}
