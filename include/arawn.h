@@ -514,7 +514,7 @@ char *arawn_catalog_remove(const char *request_json);
 //  "times_us": {"load": {"count": 13, "p50": 2, "p90": 3, "p99": 45000, "max": 45000},  of calls whose guest was begun,
 //               "queue": {…}, "run": {…}},   in microseconds: until the module was ready, until there was a slot, and
 //                                            from there to the guest's end. Percentiles are up to an eighth too high
-//  "warnings": {"catalog": 0, "disk_cache": 0, "engine": 0,   what went wrong without failing a call, see
+//  "warnings": {"catalog": 0, "disk_cache": 0, "engine": 0, "files": 0,   what went wrong without failing a call, see
 //               "last": null},               arawn_host_function_set, "arawn.log"
 //  "queue": {"workers": 4, "queued": 0, "running": 0, "unpolled": 0},  submitted calls of all executors; workers is 0
 //                                            before the first

@@ -30,7 +30,6 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -107,8 +106,9 @@ impl Artifact {
     }
 
     /// The descriptor's own path: the file that was checked, whatever has become of its name.
+    #[cfg(feature = "components")]
     fn path(&self) -> String {
-        format!("/dev/fd/{}", self.file.as_raw_fd())
+        format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.file))
     }
 
     #[allow(unsafe_code, reason = "mapping machine code is the point of the disk cache")]

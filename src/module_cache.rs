@@ -27,13 +27,13 @@ use bytes::Bytes;
 use compiled::ready;
 use failures::Failures;
 use hashes::{Hashed, Hashes};
-use loads::{LOOKUPS, Load, LoadKey, Loads, Module, Outcome, SYNCS, Size};
+use loads::{LOOKUPS, Load, LoadKey, Loads, Module, Outcome, SYNCS, Size, WRITES};
 use memory::Memory;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 
 /// SHA-256 of a module's bytes.
@@ -94,6 +94,10 @@ pub(crate) struct Counters {
     pub compiles: AtomicU64,
     pub evictions: AtomicU64,
 }
+
+/// Artifacts that may wait to be synced.
+const MOST_SYNCS: usize = 64;
+static SYNCS_WAITING: AtomicUsize = AtomicUsize::new(0);
 
 static CACHE: LazyLock<ModuleCache> = LazyLock::new(ModuleCache::default);
 
@@ -242,8 +246,14 @@ impl ModuleCache {
             // Tells that it is kept.
             drop(load);
             let Some((disk, unsynced)) = disk.zip(unsynced) else { return };
+            // Each has descriptors. One that is left out is synced by whoever reads it next.
+            if SYNCS_WAITING.fetch_add(1, Ordering::Relaxed) >= MOST_SYNCS {
+                SYNCS_WAITING.fetch_sub(1, Ordering::Relaxed);
+                return;
+            }
             let sync = move || {
                 disk.sync(&unsynced, bound);
+                SYNCS_WAITING.fetch_sub(1, Ordering::Relaxed);
                 // So that whoever waits for the write finds the cache closed.
                 drop((disk, unsynced, writing));
             };
@@ -251,7 +261,7 @@ impl ModuleCache {
         };
         match compiler {
             // Compilers do not wait for the disk either.
-            Some(_) => LOOKUPS.submit(tenant, write).unwrap_or_else(|(_, write)| write()),
+            Some(_) => WRITES.submit(tenant, write).unwrap_or_else(|(_, write)| write()),
             None => write(),
         }
     }

@@ -95,6 +95,7 @@ pub(crate) fn report() -> Value {
         "catalog": count(About::Catalog),
         "disk_cache": count(About::DiskCache),
         "engine": count(About::Engine),
+        "files": count(About::Files),
         "last": warnings.last,
     })
 }

@@ -146,8 +146,10 @@ impl Named {
                 Ok((file, text)) => {
                     (Some(file), directory.held.inode(), directory.parse(&text).map(|entries| (directory, entries)))
                 }
-                // No file is an empty catalog.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None, Ok((directory, HashMap::new()))),
+                // No file is an empty catalog, but for a directory that has just gone.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && directory.path.is_dir() => {
+                    (None, None, Ok((directory, HashMap::new())))
+                }
                 Err(error) => (None, None, Err(directory.unreadable(&error))),
             },
             // Looked at again by each call: what is wrong may be mended where nothing here is changed.

@@ -210,11 +210,12 @@ impl ScriptExecutor {
     /// What a file is, and the first reason for which a call would refuse it.
     fn look_at(&self, entry: &RuntimeEntry, sha: Sha, wasm: &[u8]) -> Result<Look> {
         let surface = Surface::of(&entry.name, wasm);
-        let mut problem = module_cache::check_pin(&entry.name, entry.sha256, sha).err();
+        let problem = module_cache::check_pin(&entry.name, entry.sha256, sha).err();
         #[cfg(feature = "compiler")]
-        if problem.is_none() {
-            problem = module_cache::shape(&entry.name, self.engine.profile(self.metering(&self.limits))?, wasm).err();
-        }
+        let problem = match problem {
+            None => module_cache::shape(&entry.name, self.engine.profile(self.metering(&self.limits))?, wasm).err(),
+            mismatch => mismatch,
+        };
         let problem = problem.or_else(|| surface.as_ref().err().cloned());
         Ok(Look { sha, bytes: wasm.len() as u64, surface: surface.ok(), problem })
     }

@@ -23,8 +23,11 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Looks modules up and writes artifacts. What waits there waits for disks, of which one that hangs keeps a half of the threads.
+/// Looks modules up. What waits there waits for disks, of which one that hangs keeps a half of the threads.
 pub(super) static LOOKUPS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-load", 4 << 20, 16, 8));
+
+/// Writes artifacts. Apart from lookups: a cache whose disk hangs keeps no module of another one from being loaded.
+pub(super) static WRITES: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-write", 1 << 20, 16, 8));
 
 /// Waits until artifacts are on the disk.
 pub(super) static SYNCS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-sync", 1 << 20, 8, 4));
@@ -130,7 +133,7 @@ impl Outcome {
             kept => kept,
         });
         // Whoever is stopped here is told so before the guest begins.
-        let _ = until(deadline, kept).await;
+        until(deadline, kept).await.map_err(|stop| deadline.error(stop, Phase::Load))?;
         Ok(prepared)
     }
 
@@ -308,6 +311,18 @@ mod tests {
         block_on(outcome.wait(&Deadline::after(Instant::now(), 86_400_000)))?;
         assert!(outcome.lock().is_kept);
         assert!(keeping.join().is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn a_call_that_is_cancelled_while_its_module_is_kept_begins_no_guest() -> Result<()> {
+        let outcome = loaded()?;
+        let jobs = crate::jobs::Jobs::new("executor", Arc::default());
+        let mut deadline = Deadline::after(Instant::now(), 86_400_000);
+        let _named = jobs.begin("call", &mut deadline)?;
+        jobs.cancel("call")?;
+        let stopped = block_on(outcome.wait(&deadline)).map(drop);
+        assert!(matches!(stopped, Err(Error::Cancelled { .. })), "{stopped:?}");
         Ok(())
     }
 }

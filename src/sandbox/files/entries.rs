@@ -5,8 +5,10 @@ use crate::shared::Share;
 use crate::warnings::{About, warn};
 use cap_std::fs::{Dir, DirEntry, FileType, ReadDir};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Entries that are read in one go: some hundred microseconds.
 pub(super) const PIECE: usize = 256;
@@ -23,13 +25,26 @@ pub(in crate::sandbox) fn bytes_of(name: &str) -> usize {
 /// The entries of a directory that a guest may know of.
 pub(in crate::sandbox) struct Entries {
     all: ReadDir,
-    /// Whether the host knows that one was left out.
-    is_told: bool,
+}
+
+/// How long nothing is told of names that were left out once the host has been told of one: a guest can list a directory as
+/// often as it likes.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Tells the host that a name was left out, if that was not done lately.
+fn tell(name: &OsStr) {
+    static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.is_none_or(|told| told.elapsed() > QUIET) {
+        *told = Some(Instant::now());
+        let name = name.as_encoded_bytes().escape_ascii();
+        warn(About::Files, format!("guests cannot see a file whose name is not UTF-8: \"{name}\""));
+    }
 }
 
 impl Entries {
     pub fn of(dir: &Dir) -> io::Result<Self> {
-        Ok(Entries { all: dir.entries()?, is_told: false })
+        Ok(Entries { all: dir.entries()? })
     }
 
     /// The next one: `None` in it is one that is left out, so that many of them are no long step.
@@ -42,10 +57,7 @@ impl Entries {
         Some(Ok(match entry.file_name().into_string() {
             Ok(name) => Some((name, entry)),
             Err(name) => {
-                if !std::mem::replace(&mut self.is_told, true) {
-                    let name = name.as_encoded_bytes().escape_ascii();
-                    warn(About::Files, format!("guests cannot see a file whose name is not UTF-8: \"{name}\""));
-                }
+                tell(&name);
                 None
             }
         }))

@@ -3,8 +3,9 @@
 //! name and without inodes, which are the host's. Others are read no further than the guest has asked for.
 //!
 //! 1. A listing keeps what it has read, as the guest sees it, for a guest that asks for an earlier cookie once more.
-//! 2. All listings of a guest keep [`LISTED_BYTES`] at most. Beyond that, one forgets what lies before the cookie that it
-//!    is asked for, then the others are let go, the one that was not used for longest first.
+//! 2. All listings of a guest keep [`LISTED_BYTES`] at most. Beyond that they forget what lies before the cookies that they
+//!    were asked for last, until half of it is free. Where that is not enough, listings are let go, the one that was not used
+//!    for longest first.
 //! 3. A listing that is not at its end has descriptors of the host's, which are among the [`MOST`] of its guest: where
 //!    there are none left, it is let go.
 //! 4. A cookie of a listing that is not there any more is counted in a new one.
@@ -48,6 +49,7 @@ pub(super) async fn fd_readdir(guest: &mut Guest<'_>, fd: u32, at: u32, len: u32
         listing = guest.blocking(move || listing.read_on(from, left).map(|()| listing)).await?;
     }
     if let Some(files) = &mut guest.sandbox.files {
+        listing.asked = cookie;
         files.listings.keep(fd, listing);
         files.let_go_of_listings();
     }
@@ -57,12 +59,15 @@ pub(super) async fn fd_readdir(guest: &mut Guest<'_>, fd: u32, at: u32, len: u32
 /// The descriptor's listing where it has `cookie`, or a new one that has been read that far.
 async fn listing(guest: &mut Guest<'_>, fd: u32, dir: Arc<Dir>, cookie: u64) -> io::Result<Listing> {
     let kept = guest.sandbox.files.as_mut().and_then(|files| files.listings.take(fd));
-    if let Some(kept) = kept.filter(|kept| cookie > 0 && cookie >= kept.first && Arc::ptr_eq(&kept.dir, &dir)) {
-        return Ok(kept);
-    }
+    let kept = kept.filter(|kept| cookie > 0 && cookie >= kept.first && Arc::ptr_eq(&kept.dir, &dir));
     let policy = guest.sandbox.policy.clone();
-    let mut listing = if policy.deterministic.is_some() {
-        let left = guest.sandbox.files.as_ref().map_or(0, |files| LISTED_BYTES.saturating_sub(files.listings.bytes()));
+    let mut listing = if let Some(kept) = kept {
+        kept
+    } else if policy.deterministic.is_some() {
+        let left = guest.sandbox.files.as_mut().map_or(0, |files| {
+            files.listings.forget(LISTED_BYTES / 2);
+            LISTED_BYTES.saturating_sub(files.listings.bytes())
+        });
         let names = match sorted(&policy, dir.clone(), left).await {
             Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => {
                 guest.sandbox.files.iter_mut().for_each(|files| files.listings = Listings::default());
@@ -101,7 +106,22 @@ impl Listings {
         self.uses += 1;
         listing.used = self.uses;
         self.kept.insert(fd, listing);
-        while self.bytes() > LISTED_BYTES && self.let_go(|_| true) {}
+        if self.bytes() > LISTED_BYTES {
+            self.forget(LISTED_BYTES / 2);
+            while self.bytes() > LISTED_BYTES && self.let_go(|_| true) {}
+        }
+    }
+
+    /// Has listings forget what their guest has, until they keep no more than `most` bytes.
+    fn forget(&mut self, most: usize) {
+        let mut bytes = self.bytes();
+        for listing in self.kept.values_mut() {
+            let before = listing.bytes;
+            if bytes > most {
+                listing.forget(listing.asked, 0);
+            }
+            bytes -= before - listing.bytes;
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -139,6 +159,8 @@ pub(super) struct Listing {
     /// What it takes of the host's memory.
     bytes: usize,
     used: u64,
+    /// The cookie that it was asked for last.
+    asked: u64,
 }
 
 /// What was not read yet.
@@ -163,7 +185,7 @@ impl Listing {
 
     fn begun(dir: Arc<Dir>, rest: Rest, bytes: usize) -> Self {
         let itself = dir.dir_metadata().map_or(0, |metadata| inode(&metadata));
-        let mut listing = Listing { dir, first: 0, read: VecDeque::new(), rest, bytes, used: 0 };
+        let mut listing = Listing { dir, first: 0, read: VecDeque::new(), rest, bytes, used: 0, asked: 0 };
         [".", ".."].into_iter().for_each(|name| listing.push(name, Filetype::Directory, itself));
         listing
     }
@@ -217,12 +239,17 @@ impl Listing {
             self.push(&name, kind, inode);
             left = left.saturating_sub(self.read.back().map_or(0, |entry| entry.len()));
         }
-        while self.bytes > LISTED_BYTES && self.first < from {
+        self.forget(from, LISTED_BYTES);
+        Ok(())
+    }
+
+    /// Forgets what lies before a cookie, until it keeps no more than `most` bytes.
+    fn forget(&mut self, cookie: u64, most: usize) {
+        while self.bytes > most && self.first < cookie {
             let Some(entry) = self.read.pop_front() else { break };
             self.first += 1;
             self.bytes = self.bytes.saturating_sub(taken(&entry));
         }
-        Ok(())
     }
 
     /// Adds a `dirent`: the next one's cookie at 0, inode at 8, the name's length at 16, type at 20, of 24 bytes; the name.
@@ -368,6 +395,13 @@ mod tests {
         listings.keep(4, large(9));
         assert_eq!(listings.kept.keys().collect::<Vec<_>>(), [&4]);
         assert!(listings.bytes() <= LISTED_BYTES);
+        // What its guest has is forgotten before another listing goes.
+        let passed = Listing { asked: 4, ..large(0) };
+        let mut listings = Listings::default();
+        listings.keep(3, begin(&dir, false));
+        listings.keep(4, passed);
+        assert_eq!(listings.kept.keys().collect::<Vec<_>>(), [&3, &4]);
+        assert_eq!(listings.kept[&4].first, 4);
     }
 
     #[test]

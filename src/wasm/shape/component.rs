@@ -31,7 +31,7 @@ impl Component {
 
     /// Adds a core module.
     pub fn module(&mut self, counts: Counts) {
-        self.scope().modules.push(counts);
+        self.scope().modules.push(Some(counts));
     }
 
     /// Adds what core instances have.
@@ -93,7 +93,12 @@ impl Component {
                     match instance? {
                         Instance::Instantiate { module_index, args } => {
                             self.items(1 + args.len() as u64, findings)?;
-                            let module = self.scope().modules.get(module_index as usize).copied().unwrap_or_default();
+                            let Some(module) = self.scope().modules.get(module_index as usize).copied().flatten()
+                            else {
+                                let message = "it instantiates a core module that it imports or takes out of an \
+                                               instance, which this library does not run: put the module into it";
+                                return Err(Problem::Other(message.to_owned()));
+                            };
                             self.scope().core_instances += 1;
                             self.stores(module, findings)?;
                         }

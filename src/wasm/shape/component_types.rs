@@ -6,7 +6,7 @@
 //! the largest that the instance has: never too little.
 
 use super::component::Component;
-use super::extent::{Counts, Extent, Part, Scope};
+use super::extent::{Extent, Part, Scope};
 use super::findings::Findings;
 use super::limits::Limit;
 use super::problem::Problem;
@@ -166,7 +166,7 @@ impl Component {
         let demanded = |extent| Extent { demands: true, ..extent };
         match ty {
             ComponentTypeRef::Module(_) => {
-                scope.modules.push(Counts::default());
+                scope.modules.push(None);
                 demanded(Extent::LEAF)
             }
             ComponentTypeRef::Func(ty) => {
@@ -208,7 +208,7 @@ impl Component {
                         self.scope().components.push(Part { extent, ..Part::default() });
                     }
                     ComponentExternalKind::Func => self.scope().functions.push(extent),
-                    ComponentExternalKind::Module => self.scope().modules.push(Counts::default()),
+                    ComponentExternalKind::Module => self.scope().modules.push(None),
                     ComponentExternalKind::Value => {}
                 }
                 extent

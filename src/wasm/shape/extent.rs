@@ -52,8 +52,8 @@ pub(super) struct Scope {
     pub functions: Vec<Extent>,
     pub instances: Vec<Extent>,
     pub components: Vec<Part>,
-    /// What an instance of each core module has.
-    pub modules: Vec<Counts>,
+    /// What an instance of each core module has; unknown of one that comes from elsewhere.
+    pub modules: Vec<Option<Counts>>,
     /// Its imports and exports.
     pub own: Extent,
     pub core_instances: u64,

@@ -292,3 +292,17 @@ fn memories_and_tables_are_counted_as_often_as_what_has_them_is_instantiated() {
         assert_excess(&problem(&times_two(half(most / 2 + 1))), limit);
     }
 }
+
+/// Of such a module nobody knows what its instances have.
+#[test]
+fn a_core_module_from_elsewhere_is_not_instantiated() {
+    let own = section(1, &encode::module(&[]));
+    let instance = section(2, &times(1, &[0, 0, 0]));
+    let runs = "it does not export `wasi:cli/run`: it is no WASI command";
+    assert_eq!(problem(&component(&[own.clone(), instance.clone()])), runs);
+    // The type of a module, and one of that type imported.
+    let ty = section(3, &list([vec![0x50, 0]]));
+    let import = section(10, &list([[&[0][..], &encode::name("m"), &[0, 0x11, 0]].concat()]));
+    let elsewhere = component(&[ty, import, instance]);
+    assert!(problem(&elsewhere).contains("a core module that it imports"), "{}", problem(&elsewhere));
+}
