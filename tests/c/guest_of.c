@@ -65,6 +65,14 @@ static int is_environ(char **copy)
     return !copy[i] && !environ[i];
 }
 
+static void free_copy(char **copy)
+{
+    int i;
+    for (i = 0; copy[i]; i++)
+        free(copy[i]);
+    free(copy);
+}
+
 int main(int argc, char **argv)
 {
     char before[4096], after[4096];
@@ -98,6 +106,7 @@ int main(int argc, char **argv)
         return 5;
     if (environ != array_before || !is_environ(environ_before))
         return 6;
+    free_copy(environ_before);
     if (umask(umask_before) != umask_before)
         return 7;
     return 0;

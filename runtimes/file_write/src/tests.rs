@@ -54,7 +54,7 @@ fn what_is_no_content() {
         (json!({"content": "a", "content_key": "b"}), "config: only one of `content` and `content_key` may be there"),
         (json!({"content_key": "fetch.bdy"}), r#"content_key: context.fetch has no key "bdy" (it has: base64, body,"#),
         (json!({"content_key": ""}), "content_key: the path is empty"),
-        (json!({"content": "a b", "encoding": "base64"}), "content: not base64: ' ' at byte 1"),
+        (json!({"content": "a-b", "encoding": "base64"}), "content: not base64: '-' at byte 1"),
         (json!({"content_key": "fetch.items", "encoding": "base64"}), "content_key: not base64: it is no string"),
         (json!({"content": "a", "apend": true}), "config: unknown field `apend`"),
     ] {
