@@ -170,7 +170,7 @@ impl Registry {
         let failed = |error: io::Error| refused(format!("{}: {error}", config.host.display()));
         let directory = self.resolved(&config.host, Role::Granted).and_then(|resolved| match resolved.missing[..] {
             [] => self.admit(resolved, Role::Granted),
-            _ => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+            _ => Err(io::Error::other("no such directory").into()),
         });
         let directory = directory.map_err(|refusal| match refusal {
             Refusal::Io(error) => {

@@ -205,8 +205,8 @@ impl ModuleCache {
     /// Goes on with a load: looks the module up, or compiles it.
     fn proceed(&'static self, mut load: Load, compiler: Option<Size>) {
         let tenant = load.tenant();
-        match crate::panics::caught(|| self.obtain(load.engine, &load.request, compiler)) {
-            Ok(Step::Obtained(obtained)) => self.finish(load, obtained, compiler),
+        match crate::panics::caught(|| self.obtain(&mut load, compiler)) {
+            Ok(Step::Obtained(obtained)) => self.finish(load, obtained),
             Ok(Step::Busy(content)) => {
                 if let Some(load) = self.loads.wait_for(content, load) {
                     take_up_later(load);
@@ -222,12 +222,13 @@ impl ModuleCache {
     }
 
     /// Tells those who wait for a load, and keeps its artifact. They wait until it is written, and nobody waits for the disk.
-    fn finish(&'static self, mut load: Load, obtained: Obtained, compiler: Option<Size>) {
+    fn finish(&'static self, mut load: Load, obtained: Obtained) {
         // Begun before a caller can go on to close its executor, which waits for writes.
         let writing = disk_cache::COUNTERS.begin_write();
-        let Obtained { prepared, artifact, version, mut unsynced } = obtained;
-        let (sha, heap) = (prepared.compiled.sha, prepared.compiled.heap);
-        if load.request.disk.is_none() || artifact.is_none() && version.is_none() {
+        let Obtained { prepared, artifact, mut unsynced } = obtained;
+        let (sha, heap, version) = (prepared.compiled.sha, prepared.compiled.heap, load.version.take());
+        let writes = load.request.disk.is_some() && (artifact.is_some() || version.is_some());
+        if !writes {
             load.kept();
         }
         load.end(Ok(prepared));
@@ -259,14 +260,16 @@ impl ModuleCache {
             };
             SYNCS.submit(tenant, sync).unwrap_or_else(|(_, sync)| sync());
         };
-        match compiler {
-            // Compilers do not wait for the disk either.
-            Some(_) => WRITES.submit(tenant, write).unwrap_or_else(|(_, write)| write()),
-            None => write(),
+        // Neither lookups nor compilers wait for the disk.
+        if writes {
+            WRITES.submit(tenant, write).unwrap_or_else(|(_, write)| write());
+        } else {
+            write();
         }
     }
 
-    fn obtain(&'static self, engine: &'static Engine, request: &LoadRequest, compiler: Option<Size>) -> Result<Step> {
+    fn obtain(&'static self, load: &mut Load, compiler: Option<Size>) -> Result<Step> {
+        let Load { engine, request, version, .. } = load;
         let profile = engine.profile(request.metering)?;
         let (sha, bytes) = match &request.supply {
             Supply::Builtin(sha, bytes) => (*sha, Bytes::from_static(bytes)),
@@ -274,7 +277,7 @@ impl ModuleCache {
                 let bytes = bytes.upgrade().ok_or_else(|| Error::internal("nobody waits for this load"))?;
                 (*sha, Bytes::clone(&bytes))
             }
-            Supply::File(path, _) => return self.obtain_file(engine, profile, request, path, compiler),
+            Supply::File(path, _) => return self.obtain_file(engine, profile, request, path, version, compiler),
         };
         let found = self.find(engine, request, sha, &mut Wasm::Read(Cow::Borrowed(&bytes)), compiler)?;
         found.ok_or_else(|| Error::internal("bytes that are not what they are"))
@@ -286,23 +289,20 @@ impl ModuleCache {
         profile: &Profile,
         request: &LoadRequest,
         path: &Contained,
+        version: &mut Option<(PathBuf, Identity)>,
         mut compiler: Option<Size>,
     ) -> Result<Step> {
         let records = request.disk.as_deref().zip(profile.compatibility.as_deref());
         loop {
             let Hashed { file, sha, bytes, is_new } =
                 self.hashes.hashed(&request.name, path, request.module_bytes, records)?;
-            let version = is_new.then(|| (path.full().to_owned(), file.identity));
+            // A load that goes on at a compiler finds it known.
+            if is_new {
+                *version = Some((path.full().to_owned(), file.identity));
+            }
             let mut wasm = bytes.map_or(Wasm::Unread(path, file), |bytes| Wasm::Read(Cow::Owned(bytes)));
             match self.find(engine, request, sha, &mut wasm, compiler)? {
-                Some(Step::Obtained(obtained)) => return Ok(Step::Obtained(Obtained { version, ..obtained })),
-                Some(step) => {
-                    // Known from now on to whoever compiles it, and so no news there.
-                    if let (Some((path, identity)), Some((disk, compatibility))) = (version, records) {
-                        disk.record(compatibility, &path, &identity, &sha);
-                    }
-                    return Ok(step);
-                }
+                Some(step) => return Ok(step),
                 None => {
                     self.hashes.forget(path.full(), records);
                     // What it really is may be on disk.
@@ -327,7 +327,7 @@ impl ModuleCache {
         let Some(_held) = self.loads.hold(key, take_up_later) else { return Ok(Some(Step::Busy(key))) };
         let obtained = |compiled, tier, artifact, unsynced| {
             let prepared = Prepared { compiled, tier };
-            Ok(Some(Step::Obtained(Obtained { prepared, artifact, version: None, unsynced })))
+            Ok(Some(Step::Obtained(Obtained { prepared, artifact, unsynced })))
         };
         if let Some(compiled) = self.memory.get(Shard::current(), &key, request.stacks) {
             return obtained(compiled, Tier::Memory, None, None);
@@ -463,11 +463,10 @@ enum Step {
     NotCompiled(Size),
 }
 
-/// What a load has found, its artifact if it is new, and the version of the file that it was if that is new.
+/// What a load has found, and its artifact if it is new.
 struct Obtained {
     prepared: Prepared,
     artifact: Option<Vec<u8>>,
-    version: Option<(PathBuf, Identity)>,
     /// The artifact on disk, if nothing said that it is whole.
     unsynced: Option<Box<Unsynced>>,
 }

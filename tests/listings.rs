@@ -126,6 +126,9 @@ fn a_name_that_is_not_utf_8_is_left_out_and_told() {
         ok(arawn_catalog_list, &json!({"executor": id}));
         let warned = &ok(arawn_stats, &json!({}))["warnings"]["last"];
         assert_eq!(warned["about"], "files");
+        // Whoever lists again and again does not drive other warnings out.
+        (0..100).for_each(|_| drop(execute(&json!({"executor": id, "runtime": runtime}))));
+        assert_eq!(ok(arawn_stats, &json!({}))["warnings"]["files"], 1);
         let expected = "guests cannot see a file whose name is not UTF-8: \"not-\\xff-text\"";
         assert_eq!(warned["message"], expected);
     }

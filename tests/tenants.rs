@@ -337,3 +337,33 @@ fn a_disk_that_hangs_keeps_half_of_the_threads_that_look_modules_up() {
     let kept = std::fs::read(&hanging).unwrap().len();
     assert!((1..=8).contains(&kept), "{kept} threads hang");
 }
+
+/// What is to be kept waits where it waits for nobody else: each executor's calls are answered, and another one's modules are
+/// looked up.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_cache_whose_disk_hangs_fails_no_call_and_keeps_no_other_one_waiting() {
+    let _alone = alone();
+    let names: Vec<_> = (0..20).map(|n| format!("m{n}")).collect();
+    let catalog = names.iter().fold(Catalog::new(), |catalog, name| catalog.with(name, &answering(name)));
+    let other = Catalog::new().with("fine", &answering("fine"));
+    let cache = catalog.path().join("cache/hanging");
+    std::fs::create_dir_all(&cache).unwrap();
+    let mut calls = Vec::new();
+    for (id, half) in ["a", "b"].into_iter().zip(names.chunks(10)) {
+        // A half of it is waited.
+        let limits = json!({"timeout_ms": 4000});
+        let config = json!({"id": id, "runtimes_dir": catalog.path(), "cache_dir": cache, "limits": limits});
+        calls.push(("arawn_executor_new", config));
+        calls.extend(half.iter().map(|name| ("arawn_submit", json!({"executor": id, "runtime": name, "job": name}))));
+        calls.extend(half.iter().map(|name| ("arawn_poll", json!({"executor": id, "job": name, "wait_ms": 60_000}))));
+    }
+    calls.push(("arawn_executor_new", json!({"id": "c", "runtimes_dir": other.path(), "cache_dir": null})));
+    calls.push(("arawn_execute_runtime", json!({"executor": "c", "runtime": "fine"})));
+    let preload = common::preload("tests/c/reads_that_hang.c", "writes-that-hang");
+    let replies = common::in_new_process_under(&["env", &preload], &calls);
+    for ((_, request), reply) in calls.iter().zip(&replies).filter(|((function, _), _)| *function == "arawn_poll") {
+        assert_eq!(reply["output"]["reply"]["output"], request["job"], "{reply}");
+    }
+    assert_eq!(replies.last().unwrap()["output"], "fine", "{replies:?}");
+}

@@ -3,6 +3,7 @@
 use super::abi::{FUNCTIONS, call, call_bytes, call_pointer};
 use arawn::ffi;
 use serde_json::{Value, json};
+use std::ffi::CString;
 use std::sync::Once;
 
 static EXECUTOR: Once = Once::new();
@@ -15,6 +16,10 @@ pub fn run(bytes: &[u8]) {
     if *choice == u8::MAX {
         FUNCTIONS.iter().for_each(|(_, function)| drop(call_pointer(*function, std::ptr::null())));
     }
+    // What a callback would return. NULL has no text.
+    let text = CString::new(argument.split(|byte| *byte == 0).next().unwrap_or_default()).unwrap();
+    // SAFETY: the text ends with a NUL, and its copy is released once.
+    unsafe { ffi::arawn_free(ffi::arawn_string_new(text.as_ptr())) };
     if name == "executor_close" || (name == "executor_new" && names_a_path(argument)) {
         return;
     }

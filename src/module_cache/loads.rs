@@ -166,6 +166,8 @@ pub(super) struct Load {
     key: LoadKey,
     outcome: Arc<Outcome>,
     is_ended: bool,
+    /// The version of the file that it has hashed, which is to be recorded.
+    pub version: Option<(PathBuf, Identity)>,
 }
 
 impl Load {
@@ -222,7 +224,7 @@ impl Loads {
         under_way.insert(key.clone(), outcome.clone());
         // What starts it may end it at once.
         drop(under_way);
-        start(Load { engine, request, loads: self, key, outcome: outcome.clone(), is_ended: false })?;
+        start(Load { engine, request, loads: self, key, outcome: outcome.clone(), is_ended: false, version: None })?;
         Ok(outcome)
     }
 

@@ -1,5 +1,5 @@
 /* Preloaded: a disk that does not answer. Whoever reads a file whose name begins with `hangs` waits for ever, after a byte
- * more in the file that $HANGING names. */
+ * more in the file that $HANGING names. So does whoever writes a file below a directory `hanging`, without that byte. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,18 +8,29 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int hangs(int fd)
+static const char *path_of(int fd)
 {
-    char link[40], path[4096];
-    const char *name;
+    static __thread char path[4096];
+    char link[40];
     ssize_t len;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     len = readlink(link, path, sizeof path - 1);
-    if (len <= 0)
-        return 0;
-    path[len] = '\0';
-    name = strrchr(path, '/');
+    path[len < 0 ? 0 : len] = '\0';
+    return path;
+}
+
+static int hangs(int fd)
+{
+    const char *name = strrchr(path_of(fd), '/');
     return name && strncmp(name, "/hangs", 6) == 0;
+}
+
+ssize_t write(int fd, const void *bytes, size_t count)
+{
+    if (strstr(path_of(fd), "/hanging/"))
+        for (;;)
+            pause();
+    return syscall(SYS_write, fd, bytes, count);
 }
 
 ssize_t read(int fd, void *buffer, size_t count)

@@ -87,6 +87,17 @@ impl<'a> Around<'a> {
     pub fn any(self, is: impl Fn(&Action) -> bool) -> bool {
         self.actions.iter().any(|action| is(action))
     }
+
+    /// Whether another thread may break or mend a catalog meanwhile.
+    fn may_change(self, catalog: usize) -> bool {
+        let changes = |action: &Action| matches!(action, Action::Break { catalog: c } | Action::Mend { catalog: c } if *c == catalog);
+        self.is_block && self.any(changes)
+    }
+
+    /// What other threads do meanwhile.
+    fn others(self) -> Self {
+        if self.is_block { self } else { Around::NOTHING }
+    }
 }
 
 impl Executor {
@@ -304,13 +315,10 @@ impl Model {
                 let may_too =
                     around.is_block && around.any(|action| matches!(action, Action::New { slot: s, .. } if s == slot));
                 let catalog = catalog_of(*slot);
-                let changes = |action: &Action| matches!(action, Action::Break { catalog: c } | Action::Mend { catalog: c } if *c == catalog);
                 let moves = |action: &Action| matches!(action, Action::Move);
                 let (is_broken, is_moved) = (self.broken[catalog], config.directory.is_some() && self.world.is_moved());
-                let (changes, moves) = (
-                    around.is_block && around.any(changes),
-                    around.is_block && config.directory.is_some() && around.any(moves),
-                );
+                let changes = around.may_change(catalog);
+                let moves = around.is_block && config.directory.is_some() && around.any(moves);
                 if is_broken || changes {
                     wants.push(Want::Code("catalog_invalid"));
                 }
@@ -404,13 +412,8 @@ impl Model {
                     wants.push(Want::Code("builtin_runtime"));
                     return wants;
                 }
-                let changes = |action: &Action| matches!(action, Action::Break { catalog: c } | Action::Mend { catalog: c } if *c == catalog);
-                let changes = around.is_block && around.any(changes);
-                let possible = if around.is_block {
-                    self.possible(catalog, *runtime, around)
-                } else {
-                    self.possible(catalog, *runtime, Around::NOTHING)
-                };
+                let changes = around.may_change(catalog);
+                let possible = self.possible(catalog, *runtime, around.others());
                 let (may, may_not) = (possible.iter().any(Option::is_some), possible.iter().any(Option::is_none));
                 if may && !replace {
                     wants.push(Want::Code("runtime_exists"));
@@ -435,15 +438,13 @@ impl Model {
                     wants.push(Want::Code("builtin_runtime"));
                     return wants;
                 }
-                let changes = |action: &Action| matches!(action, Action::Break { catalog: c } | Action::Mend { catalog: c } if *c == catalog);
-                let changes = around.is_block && around.any(changes);
+                let changes = around.may_change(catalog);
                 wants.push(Want::Late("timeout"));
                 if self.broken[catalog] || changes {
                     wants.push(Want::Code("catalog_invalid"));
                 }
                 if !self.broken[catalog] || changes {
-                    let around = if around.is_block { around } else { Around::NOTHING };
-                    let possible = self.possible(catalog, *runtime, around);
+                    let possible = self.possible(catalog, *runtime, around.others());
                     wants.extend(possible.iter().any(Option::is_some).then_some(Want::Ok));
                     wants.extend(possible.iter().any(Option::is_none).then_some(Want::Code("unknown_runtime")));
                 }

@@ -3,7 +3,7 @@
 //! name and without inodes, which are the host's. Others are read no further than the guest has asked for.
 //!
 //! 1. A listing keeps what it has read, as the guest sees it, for a guest that asks for an earlier cookie once more.
-//! 2. All listings of a guest keep [`LISTED_BYTES`] at most. Beyond that they forget what lies before the cookies that they
+//! 2. All listings of a guest keep [`LISTED_BYTES`] at most, and the one that is being read as much again. Beyond that they forget what lies before the cookies that they
 //!    were asked for last, until half of it is free. Where that is not enough, listings are let go, the one that was not used
 //!    for longest first.
 //! 3. A listing that is not at its end has descriptors of the host's, which are among the [`MOST`] of its guest: where
@@ -230,9 +230,9 @@ impl Listing {
             // One that is left out counts as an entry of the piece.
             let Some(name) = name else { continue };
             // What is gone meanwhile is listed all the same, as a file of unknown kind.
-            let (kind, inode) = self.dir.symlink_metadata(&name).map_or((Filetype::Unknown, 0), |metadata| {
-                (filetype(metadata.file_type()), if is_stored { inode(&metadata) } else { 0 })
-            });
+            let metadata = self.dir.symlink_metadata(&name);
+            let (kind, inode) =
+                metadata.map_or((Filetype::Unknown, 0), |metadata| (filetype(metadata.file_type()), inode(&metadata)));
             if !is_stored {
                 self.bytes = self.bytes.saturating_sub(bytes_of(&name));
             }
@@ -252,7 +252,7 @@ impl Listing {
         }
     }
 
-    /// Adds a `dirent`: the next one's cookie at 0, inode at 8, the name's length at 16, type at 20, of 24 bytes; the name.
+    /// Adds a `dirent`, without the inode where names are in order: the next one's cookie at 0, inode at 8, the name's length at 16, type at 20, of 24 bytes; the name.
     fn push(&mut self, name: &str, kind: Filetype, inode: u64) {
         let inode = if matches!(self.rest, Rest::InOrder(_)) { 0 } else { inode };
         let mut entry = Vec::with_capacity(24 + name.len());
