@@ -125,7 +125,8 @@
 //                                                                    details: stderr
 //     malformed_output     stdout is not one RuntimeOutput           details: offset (bytes), excerpt, stderr
 //     output_too_large     stdout is larger than output_bytes        details: output_bytes
-//     timeout              the deadline passed                       details: phase (config, load, start, run, lock),
+//     timeout              the deadline passed                       details: phase (config, load, start, run; of a
+//                                                                    registration queue, load, lock),
 //                                                                    timeout_ms; of a guest also stderr, backtrace where
 //                                                                    it computed, host_function where it waited for one
 //     memory_exceeded      the guest was refused memory, and failed  details: memory_bytes; or memory_total_bytes (of all
@@ -135,7 +136,8 @@
 //                                                                    holds for a component: requests, fields, handles);
 //                                                                    and stderr, and backtrace where it trapped
 //     fuel_exhausted       the guest used up its fuel                details: fuel, stderr, backtrace
-//     cancelled            arawn_cancel stopped the call             details: job, phase (queue, config, load, start, run);
+//     cancelled            arawn_cancel stopped the call             details: job, phase (queue, config, load, start, run,
+//                                                                    lock);
 //                                                                    of a guest also what timeout has
 //     overloaded           no slot or worker was free within the deadline, or the executor has used up a limit of its own
 //                                                                    details: the limit (pool_slots, calls, queue,
@@ -271,10 +273,10 @@ char *arawn_configure(const char *options_json);
 char *arawn_executor_new(const char *config_json);
 
 // Closes an executor. Its calls in flight finish; later ones get `unknown_executor`, and the name is free again. Of its
-// submitted calls, those that run finish, those that are queued never begin, and the replies of all are dropped: poll
-// first. An `arawn_poll` that waits is answered `unknown_executor` at once. Its host functions are unset, and no thread is
-// inside of one when this returns, unless it is called from within one. Waits, for 5 seconds at most, until compiled code
-// is on disk.
+// submitted calls and registrations, those that run finish, those that are queued never begin, and the replies of all are
+// dropped: poll first. An `arawn_poll` that waits is answered `unknown_executor` at once. Its host functions are unset, and
+// no thread is inside of one when this returns, unless it is called from within one. Waits, for 5 seconds at most, until
+// compiled code is on disk.
 //
 // `request_json`: `{"executor": "main"}`
 //
@@ -316,13 +318,24 @@ char *arawn_execute_runtime(const char *request_json);
 // `request_json` is that of `arawn_execute_runtime`. `job` is the call's name for `arawn_poll` and `arawn_cancel`; without
 // it one is made. It is taken until the reply is handed out.
 //
+// A registration is submitted by the keys of `arawn_catalog_register`, without `executor`, under `register`. Its reply is the
+// one of `arawn_catalog_register`. `runtime`, `input`, `limits` and `meta` cannot stand beside it.
+//
+// {"executor": "main",
+//  "register": {"name": "csv", "path": "build/csv.wasm", "replace": true},
+//  "job": "r-1"}
+//
 // The deadline counts from here. Any number of calls are under way at once, in turns: one that computes gives way to
 // others every few milliseconds, and one that sleeps, waits for a file, for its module to be read and compiled or for a
 // slot, holds no worker; checking a config against a schema holds one for about a millisecond, and goes on elsewhere. What
 // does hold one is a callback of the host's own.
 //
 // Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`. What is wrong with the call itself,
-// such as `unknown_runtime`, is told by `arawn_poll`.
+// such as `unknown_runtime`, is told by `arawn_poll`. So is what is wrong with a registration, unless it can be told from
+// the keys and the types of their values.
+//
+// A registration holds no worker. An executor's registrations run four at a time, those of all executors sixteen; more are
+// `queued`, and the executors take turns. `arawn_cancel` stops a registration until it begins to write.
 //
 // Errors: `unknown_executor`, `job_exists`, `overloaded` (see `queue` at `arawn_configure`), `invalid_request`, `no_resources`;
 // `invalid_argument`, `invalid_json`.
@@ -354,6 +367,9 @@ char *arawn_poll(const char *request_json);
 
 // Stops a call that was given a name, submitted or not. It may be queued, wait for its module or a slot, compute or sleep:
 // its reply is `cancelled` within some milliseconds. No other call is touched. A submitted call must still be polled.
+//
+// A submitted registration is stopped in the same way, and leaves nothing behind. One that has the catalog's lock and writes
+// is not stopped any more: its reply then tells how it has ended.
 //
 // `request_json`: `{"executor": "main", "job": "level-7"}`
 //
@@ -405,6 +421,17 @@ char *arawn_cancel(const char *request_json);
 //
 // with `about` one of `catalog`, `disk_cache`, `engine` and `files`.
 //
+// Progress of the executor's own registrations goes to it as well, submitted or not: one message when a stage begins, and
+// while the compiler works one more every three seconds. Nobody waits for it. It is dropped where `arawn.log` is not set, and
+// where 100 messages wait already. It gets
+//
+// {"level": "info", "about": "register", "message": "compiling `csv` (3.3 MB)",  "still compiling `csv` (3.3 MB), 12 s"
+//  "runtime": "csv",
+//  "job": "r-1",            null where it was not submitted
+//  "stage": "compiling",    "reading", "compiling" where no cache has the compiled module, "writing"
+//  "bytes": 3300000,        of the module; null while it is being read
+//  "elapsed_ms": 40}        since the registration began, or was submitted
+//
 // Errors: `unknown_executor`, `invalid_request` (also for a name that is not granted); `invalid_argument`, `invalid_json`.
 char *arawn_host_function_set(const char *request_json,
                               arawn_host_function callback,
@@ -449,10 +476,12 @@ char *arawn_catalog_list(const char *request_json);
 // Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_inspect(const char *request_json);
 
-// Adds a runtime to the catalog in the executor's `runtimes_dir`. The module is checked and compiled first, within the
-// executor's `timeout_ms` (a compile that takes longer goes on, and is there for the next try); then it is copied to
-// `custom/` in the directory, and `catalog.toml` gets an entry that pins it. Every call after the reply sees it, in any
+// Adds a runtime to the catalog in the executor's `runtimes_dir`. The module is checked and compiled first; then it is copied
+// to `custom/` in the directory, and `catalog.toml` gets an entry that pins it. Every call after the reply sees it, in any
 // process. Where it fails, nothing is left behind. Any number of processes may do this at once.
+//
+// It waits for the compiler, which takes seconds for megabytes. `arawn_submit` takes a registration that nobody waits for,
+// and `arawn.log` is told how far a registration has come, see `arawn_host_function_set`.
 //
 // `request_json`; `executor`, `name` and one of `path`, `wasm_base64` and `module_of` must be there:
 //
@@ -466,8 +495,11 @@ char *arawn_catalog_inspect(const char *request_json);
 //  "config_schema": {"type": "object", "required": ["delimiter"]},  see above; may be left out
 //  "args": ["-c", "…"],           argv after the name
 //  "env": {"TZ": "UTC"},          under what the executor grants
-//  "replace": false}              true: takes the place of a runtime of that name. Calls in flight end with the code they
+//  "replace": false,              true: takes the place of a runtime of that name. Calls in flight end with the code they
 //                                 began with; the old file goes, unless another entry has it or it is not in custom/
+//  "timeout_ms": 600000}          the deadline of the registration, 1 ms to a day, whatever the executor's "timeout_ms".
+//                                 The compile goes on behind it, unless others are compiled first, and is there for the
+//                                 next try
 //
 // Reply: `{"status":"ok","output":…}`, with what `arawn_catalog_inspect` shows. Release it with `arawn_free`.
 //

@@ -601,6 +601,18 @@ public:
         return unquote(member(reply.output(), "job").value_or(""));
     }
 
+    // Begins a registration and returns at once: the job's name. The registration has the keys of
+    // arawn_catalog_register, as in R"({"name": "csv", "path": "csv.wasm", "timeout_ms": 60000})". Throws Error.
+    std::string submit_registration(const Json &registration, std::string_view job = {}) const
+    {
+        detail::Request request(id());
+        request.add_json("register", registration);
+        if (!job.empty())
+            request.add("job", job);
+        const Reply reply = send(request, arawn_submit);
+        return unquote(member(reply.output(), "job").value_or(""));
+    }
+
     // A job's reply, which is handed out once; none while it is queued or runs. Waits for it, up to a day.
     std::optional<Reply> poll(std::string_view job, std::chrono::milliseconds wait = {}) const
     {

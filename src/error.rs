@@ -69,6 +69,8 @@ pub enum Error {
     OutputTooLarge { output_bytes: u64 },
     /// The deadline passed in `phase`; `guest` is there once one was begun.
     Timeout { phase: Phase, timeout_ms: u64, guest: Option<Box<Stopped>> },
+    /// The deadline of a registration passed in `phase`.
+    RegistrationTimeout { runtime: String, phase: Phase, timeout_ms: u64 },
     /// The guest was refused memory or table elements, and failed; `limit` is the name of the limit.
     MemoryExceeded { limit: &'static str, value: u64, guest: Box<Stopped> },
     /// The guest used up its fuel.
@@ -210,7 +212,7 @@ impl Error {
             Error::Runtime { .. } => 17,
             Error::MalformedOutput { .. } => 18,
             Error::OutputTooLarge { .. } => 19,
-            Error::Timeout { .. } => 20,
+            Error::Timeout { .. } | Error::RegistrationTimeout { .. } => 20,
             Error::MemoryExceeded { .. } => 21,
             Error::FuelExhausted { .. } => 22,
             Error::Cancelled { .. } => 23,
@@ -262,7 +264,9 @@ impl Error {
                 json!({"offset": offset, "excerpt": excerpt, "stderr": stderr})
             }
             Error::OutputTooLarge { output_bytes } => json!({"output_bytes": output_bytes}),
-            Error::Timeout { phase, timeout_ms, .. } => json!({"phase": phase.as_str(), "timeout_ms": timeout_ms}),
+            Error::Timeout { phase, timeout_ms, .. } | Error::RegistrationTimeout { phase, timeout_ms, .. } => {
+                json!({"phase": phase.as_str(), "timeout_ms": timeout_ms})
+            }
             Error::MemoryExceeded { limit, value, .. } => json!({*limit: value}),
             Error::FuelExhausted { fuel, .. } => json!({"fuel": fuel}),
             Error::Overloaded { limit, value, timeout_ms: None } => json!({*limit: value}),
@@ -310,6 +314,16 @@ impl Error {
             *runtime = name.to_owned();
         }
         self
+    }
+
+    /// The same of a registration, whose deadline is its own.
+    pub(crate) fn of_registration(self, name: &str) -> Self {
+        match self {
+            Error::Timeout { phase, timeout_ms, guest: None } => {
+                Error::RegistrationTimeout { runtime: name.to_owned(), phase, timeout_ms }
+            }
+            other => other,
+        }
     }
 
     pub(crate) fn internal(error: impl fmt::Display) -> Self {
@@ -422,6 +436,22 @@ impl Error {
                         "and the module is still compiling: call again, register it first, or raise `timeout_ms`",
                     ),
                     (phase, None) => f.write_str(phase.during()),
+                }
+            }
+            Error::RegistrationTimeout { runtime, phase, timeout_ms } => {
+                write!(f, "the deadline of {timeout_ms} ms for registering `{runtime}` passed ")?;
+                match phase {
+                    Phase::Load if cfg!(feature = "compiler") => f.write_str(
+                        "before its module was compiled: register it again, which finds what the compiler has begun, or \
+                         raise the registration's `timeout_ms`",
+                    ),
+                    Phase::Queue => f.write_str(
+                        "while the executor's other registrations were under way: register it again later, or raise the \
+                         registration's `timeout_ms`",
+                    ),
+                    phase => {
+                        write!(f, "{}: register it again, or raise the registration's `timeout_ms`", phase.during())
+                    }
                 }
             }
             Error::MemoryExceeded { limit, value, .. } => {

@@ -1,8 +1,11 @@
 //! An executor: a policy under which runtimes run. Small; compiled code belongs to the process.
 
+mod progress;
+mod register;
 mod runtimes;
 
-pub use runtimes::{ModuleSource, Registration};
+pub(crate) use register::registration_timeout;
+pub use register::{ModuleSource, Registration};
 
 use crate::catalog::{RuntimeCatalog, RuntimeEntry};
 use crate::config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, Limits, RequestLimits};
@@ -12,7 +15,7 @@ use crate::engine::{self, Engine, Metering, Stacks};
 use crate::error::{Error, Phase, Result, Stopped};
 use crate::fair::Tenant;
 use crate::host::{HostCallback, HostFunctions, On};
-use crate::jobs::{Deadline, Jobs, Polled, Stop};
+use crate::jobs::{Deadline, Jobs, Polled, Stop, Ticket};
 use crate::json::RawJson;
 use crate::memory;
 use crate::module_cache::{self, Prepared, Tier, Wanted};
@@ -183,12 +186,8 @@ impl ScriptExecutor {
     /// Begins a call that nobody waits for; the name by which it can be polled.
     pub(crate) fn submit(executor: Share<Self>, request: &ExecuteRequest<'_>) -> Result<Arc<str>> {
         let begun = Instant::now();
-        let reserve = |limits| {
-            workers::start(executor.engine.options.workers)?;
-            let (queue, reply_bytes) = (executor.engine.options.queue, executor.limits.reply_bytes);
-            Ok((executor.jobs.reserve(request.job.as_deref(), queue, reply_bytes)?, limits))
-        };
-        let reserved = executor.limits.tightened(&request.limits).and_then(reserve);
+        let limits = executor.limits.tightened(&request.limits);
+        let reserved = limits.and_then(|limits| Ok((executor.reserve(request.job.as_deref())?, limits)));
         let (ticket, limits) = reserved.inspect_err(|error| STATS.count_error(error))?;
         let (name, deadline) = (ticket.name().clone(), ticket.deadline(begun, limits.timeout_ms));
         let (runtime, meta, jobs) = (request.runtime.clone().into_owned(), request.meta, executor.jobs.clone());
@@ -202,6 +201,12 @@ impl ScriptExecutor {
         });
         jobs.start(&name, task);
         Ok(name)
+    }
+
+    /// Takes a place in the queue for a job that nobody waits for.
+    fn reserve(&self, job: Option<&str>) -> Result<Ticket> {
+        workers::start(self.engine.options.workers)?;
+        self.jobs.reserve(job, self.engine.options.queue, self.limits.reply_bytes)
     }
 
     /// What became of a submitted call, or of all that have ended; waits until there is an end to tell.

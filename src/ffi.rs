@@ -11,7 +11,7 @@ use crate::executor::{self, CallOptions, ScriptExecutor};
 use crate::panics::caught;
 use crate::protocol::{
     ExecuteRequest, ExecutorRequest, HostFunctionRequest, JobRequest, PollRequest, RegisterRequest, RuntimeRequest,
-    StatsRequest, error_reply, ok_reply, parse_config, parse_request, polled_output,
+    StatsRequest, SubmitRequest, error_reply, ok_reply, parse_config, parse_request, parse_submit, polled_output,
 };
 use crate::stats;
 use crate::threads;
@@ -134,10 +134,10 @@ pub unsafe extern "C" fn arawn_executor_new(config_json: *const c_char) -> *mut 
 }
 
 /// Closes an executor. Its calls in flight finish; later ones get `unknown_executor`, and the name is free again. Of its
-/// submitted calls, those that run finish, those that are queued never begin, and the replies of all are dropped: poll
-/// first. An `arawn_poll` that waits is answered `unknown_executor` at once. Its host functions are unset, and no thread is
-/// inside of one when this returns, unless it is called from within one. Waits, for 5 seconds at most, until compiled code
-/// is on disk.
+/// submitted calls and registrations, those that run finish, those that are queued never begin, and the replies of all are
+/// dropped: poll first. An `arawn_poll` that waits is answered `unknown_executor` at once. Its host functions are unset, and
+/// no thread is inside of one when this returns, unless it is called from within one. Waits, for 5 seconds at most, until
+/// compiled code is on disk.
 ///
 /// `request_json`: `{"executor": "main"}`
 ///
@@ -205,13 +205,26 @@ pub unsafe extern "C" fn arawn_execute_runtime(request_json: *const c_char) -> *
 /// `request_json` is that of `arawn_execute_runtime`. `job` is the call's name for `arawn_poll` and `arawn_cancel`; without
 /// it one is made. It is taken until the reply is handed out.
 ///
+/// A registration is submitted by the keys of `arawn_catalog_register`, without `executor`, under `register`. Its reply is the
+/// one of `arawn_catalog_register`. `runtime`, `input`, `limits` and `meta` cannot stand beside it.
+///
+/// ```json
+/// {"executor": "main",
+///  "register": {"name": "csv", "path": "build/csv.wasm", "replace": true},
+///  "job": "r-1"}
+/// ```
+///
 /// The deadline counts from here. Any number of calls are under way at once, in turns: one that computes gives way to
 /// others every few milliseconds, and one that sleeps, waits for a file, for its module to be read and compiled or for a
 /// slot, holds no worker; checking a config against a schema holds one for about a millisecond, and goes on elsewhere. What
 /// does hold one is a callback of the host's own.
 ///
 /// Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`. What is wrong with the call itself,
-/// such as `unknown_runtime`, is told by `arawn_poll`.
+/// such as `unknown_runtime`, is told by `arawn_poll`. So is what is wrong with a registration, unless it can be told from
+/// the keys and the types of their values.
+///
+/// A registration holds no worker. An executor's registrations run four at a time, those of all executors sixteen; more are
+/// `queued`, and the executors take turns. `arawn_cancel` stops a registration until it begins to write.
 ///
 /// Errors: `unknown_executor`, `job_exists`, `overloaded` (see `queue` at `arawn_configure`), `invalid_request`, `no_resources`;
 /// `invalid_argument`, `invalid_json`.
@@ -221,8 +234,13 @@ pub unsafe extern "C" fn arawn_execute_runtime(request_json: *const c_char) -> *
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn arawn_submit(request_json: *const c_char) -> *mut c_char {
     guard("request_json", request_json, |json| {
-        let request: ExecuteRequest<'_> = parse_request(json)?;
-        let job = ScriptExecutor::submit(executor::find(&request.executor)?, &request)?;
+        let job = match parse_submit(json)? {
+            SubmitRequest::Call(call) => ScriptExecutor::submit(executor::find(&call.executor)?, &call)?,
+            SubmitRequest::Register(request) => {
+                let (executor, job) = (executor::find(&request.executor)?, request.job.clone());
+                ScriptExecutor::submit_registration(executor, request.draft()?, job.as_deref())?
+            }
+        };
         Ok(ok_reply(&serde_json::json!({"job": &*job}).to_string()))
     })
 }
@@ -269,6 +287,9 @@ pub unsafe extern "C" fn arawn_poll(request_json: *const c_char) -> *mut c_char 
 
 /// Stops a call that was given a name, submitted or not. It may be queued, wait for its module or a slot, compute or sleep:
 /// its reply is `cancelled` within some milliseconds. No other call is touched. A submitted call must still be polled.
+///
+/// A submitted registration is stopped in the same way, and leaves nothing behind. One that has the catalog's lock and writes
+/// is not stopped any more: its reply then tells how it has ended.
 ///
 /// `request_json`: `{"executor": "main", "job": "level-7"}`
 ///
@@ -344,6 +365,19 @@ pub type arawn_host_function =
 /// ```
 ///
 /// with `about` one of `catalog`, `disk_cache`, `engine` and `files`.
+///
+/// Progress of the executor's own registrations goes to it as well, submitted or not: one message when a stage begins, and
+/// while the compiler works one more every three seconds. Nobody waits for it. It is dropped where `arawn.log` is not set, and
+/// where 100 messages wait already. It gets
+///
+/// ```json
+/// {"level": "info", "about": "register", "message": "compiling `csv` (3.3 MB)",  "still compiling `csv` (3.3 MB), 12 s"
+///  "runtime": "csv",
+///  "job": "r-1",            null where it was not submitted
+///  "stage": "compiling",    "reading", "compiling" where no cache has the compiled module, "writing"
+///  "bytes": 3300000,        of the module; null while it is being read
+///  "elapsed_ms": 40}        since the registration began, or was submitted
+/// ```
 ///
 /// Errors: `unknown_executor`, `invalid_request` (also for a name that is not granted); `invalid_argument`, `invalid_json`.
 ///
@@ -430,10 +464,12 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
     })
 }
 
-/// Adds a runtime to the catalog in the executor's `runtimes_dir`. The module is checked and compiled first, within the
-/// executor's `timeout_ms` (a compile that takes longer goes on, and is there for the next try); then it is copied to
-/// `custom/` in the directory, and `catalog.toml` gets an entry that pins it. Every call after the reply sees it, in any
+/// Adds a runtime to the catalog in the executor's `runtimes_dir`. The module is checked and compiled first; then it is copied
+/// to `custom/` in the directory, and `catalog.toml` gets an entry that pins it. Every call after the reply sees it, in any
 /// process. Where it fails, nothing is left behind. Any number of processes may do this at once.
+///
+/// It waits for the compiler, which takes seconds for megabytes. `arawn_submit` takes a registration that nobody waits for,
+/// and `arawn.log` is told how far a registration has come, see `arawn_host_function_set`.
 ///
 /// `request_json`; `executor`, `name` and one of `path`, `wasm_base64` and `module_of` must be there:
 ///
@@ -448,8 +484,11 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
 ///  "config_schema": {"type": "object", "required": ["delimiter"]},  see above; may be left out
 ///  "args": ["-c", "…"],           argv after the name
 ///  "env": {"TZ": "UTC"},          under what the executor grants
-///  "replace": false}              true: takes the place of a runtime of that name. Calls in flight end with the code they
+///  "replace": false,              true: takes the place of a runtime of that name. Calls in flight end with the code they
 ///                                 began with; the old file goes, unless another entry has it or it is not in custom/
+///  "timeout_ms": 600000}          the deadline of the registration, 1 ms to a day, whatever the executor's "timeout_ms".
+///                                 The compile goes on behind it, unless others are compiled first, and is there for the
+///                                 next try
 /// ```
 ///
 /// Reply: `{"status":"ok","output":…}`, with what `arawn_catalog_inspect` shows. Release it with `arawn_free`.
@@ -466,10 +505,7 @@ pub unsafe extern "C" fn arawn_catalog_register(request_json: *const c_char) -> 
     guard("request_json", request_json, |json| {
         let request: RegisterRequest<'_> = parse_request(json)?;
         let executor = executor::find(&request.executor)?;
-        threads::with_room(|| {
-            let added = executor.register(request.registration()?)?;
-            Ok(ok_reply(&executor.inspected(added).to_string()))
-        })
+        threads::with_room(|| executor.register_draft(request.draft()?))
     })
 }
 

@@ -236,17 +236,27 @@ impl HostFunctions {
         answer.ok()
     }
 
-    /// Tells the host's [`LOG`] of something, if it is set. Nobody waits for that.
+    /// Tells the host's [`LOG`] of a warning, if it is set. Nobody waits for that.
     pub fn tell(&self, request: &str) {
-        /// Warnings that wait for a poll or a thread. Beyond them they are only counted.
+        /// What waits for a poll or a thread. Beyond them warnings are only counted.
         const MOST: usize = 1000;
-        /// A callback that hangs keeps the warnings of its own executor waiting, in whose order they are told.
+        self.tell_up_to(MOST, request);
+    }
+
+    /// The same of progress, which takes no place that a warning may need, and is left out where the host does not listen.
+    pub fn tell_progress(&self, request: &str) {
+        const MOST: usize = 100;
+        self.tell_up_to(MOST, request);
+    }
+
+    fn tell_up_to(&self, most: usize, request: &str) {
+        /// One thread for each executor, so that what is told keeps its order: a callback that hangs holds up its own alone.
         static TELLING: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-log", 2 << 20, 4, 1));
         let mut table = self.table();
         let Some(function) = table.functions.get(LOG).cloned() else { return };
         match function.on {
             On::Poll => {
-                if table.asked.values().filter(|asked| asked.question.name == LOG).count() < MOST {
+                if table.asked.values().filter(|asked| asked.question.name == LOG).count() < most {
                     table.next += 1;
                     let (order, (answer, _)) = (table.next, oneshot::channel());
                     let question = Question::new(LOG.to_owned());
@@ -258,7 +268,7 @@ impl HostFunctions {
             On::Call => {
                 drop(table);
                 let request = request.to_owned();
-                if TELLING.waiting(self.tenant) < MOST {
+                if TELLING.waiting(self.tenant) < most {
                     // Without a thread it is only counted.
                     let _ = TELLING.submit(self.tenant, move || drop(function.enter(&request)));
                 }

@@ -2,7 +2,7 @@
 
 mod submitted;
 
-pub(crate) use submitted::{GAUGES, Polled};
+pub(crate) use submitted::{GAUGES, Polled, Ticket};
 
 use crate::error::{Error, Phase, Result};
 use crate::waiting::Bell;
@@ -33,16 +33,28 @@ pub(crate) struct Mark {
     stage: AtomicU8,
 }
 
-/// How far a submitted call has come: not yet to its slot, or beyond; or its executor was closed before.
+/// How far a submitted job has come. A call runs once it has its slot, a registration once it has its thread.
 const QUEUED: u8 = 0;
 const RUNNING: u8 = 1;
+/// It was stopped, or its executor was closed, while it was queued.
 const DROPPED: u8 = 2;
+/// It was stopped while it ran, and changes nothing any more.
+const GIVEN_UP: u8 = 3;
+/// It changes what others see, and is not stopped any more.
+const COMMITTED: u8 = 4;
 
 /// Why a call must end now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     Deadline,
     Cancelled,
+}
+
+/// Where a job was that was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GivenUp {
+    Queued,
+    Running,
 }
 
 /// How often a waiting call that can be cancelled looks whether it was.
@@ -84,6 +96,20 @@ impl Deadline {
             Some(job) if job.is_submitted => job.begin(),
             _ => Ok(()),
         }
+    }
+
+    /// Notes that the job is about to change what others see, unless it was given up.
+    pub fn commit(&self) -> Result<(), Stop> {
+        match &self.job {
+            Some(job) if job.is_submitted => job.commit(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops a submitted job, whatever its thread is doing: it cannot commit any more. Answers in which place it was;
+    /// `None` where it has committed.
+    pub fn give_up(&self) -> Option<GivenUp> {
+        self.job.as_ref().and_then(|job| job.give_up())
     }
 }
 

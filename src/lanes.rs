@@ -57,6 +57,13 @@ impl Lane {
         Ok(())
     }
 
+    /// Whether an executor's work would begin at once.
+    pub fn is_free(&self, tenant: Tenant) -> bool {
+        let state = self.state();
+        let has_share = state.running.get(&tenant).is_none_or(|running| *running < self.share);
+        state.waiting.is_empty() && has_share && (state.idle > 0 || state.threads < self.most)
+    }
+
     /// How much of an executor's work waits.
     pub fn waiting(&self, tenant: Tenant) -> usize {
         self.state().waiting.len_of(tenant)
@@ -153,10 +160,12 @@ mod tests {
         let lane = lane(3, 2);
         let (go, gate) = mpsc::channel::<()>();
         let gate = std::sync::Arc::new(Mutex::new(gate));
+        assert!(lane.is_free(hanging));
         for _ in 0..10 {
             let gate = gate.clone();
             submit(lane, hanging, move || gate.lock().unwrap().recv().unwrap());
         }
+        assert!(!lane.is_free(hanging));
         let (done, told) = mpsc::channel();
         submit(lane, other, move || done.send(()).unwrap());
         told.recv().unwrap();

@@ -5,6 +5,7 @@ mod failures;
 mod hashes;
 mod loads;
 mod memory;
+mod outcome;
 #[cfg(feature = "compiler")]
 mod provided;
 
@@ -27,8 +28,9 @@ use bytes::Bytes;
 use compiled::ready;
 use failures::Failures;
 use hashes::{Hashed, Hashes};
-use loads::{LOOKUPS, Load, LoadKey, Loads, Module, Outcome, SYNCS, Size, WRITES};
+use loads::{LOOKUPS, Load, LoadKey, Loads, Module, SYNCS, Size, WRITES};
 use memory::Memory;
+use outcome::Outcome;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
@@ -70,6 +72,13 @@ impl Tier {
             Tier::Compiled => "compiled",
         }
     }
+}
+
+/// What a compiler does while somebody waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compiling {
+    Begins,
+    GoesOn,
 }
 
 /// A module that is ready to instantiate.
@@ -132,7 +141,17 @@ pub(crate) struct LoadRequest {
     pub disk: Option<Arc<DiskCache>>,
 }
 
+/// A load as it is seen where its module is looked for.
+#[derive(Clone, Copy)]
+struct LoadWanted<'a> {
+    engine: &'static Engine,
+    request: &'a LoadRequest,
+    /// Who waits for it is told of the compiler.
+    outcome: &'a Outcome,
+}
+
 /// Where a load's bytes are.
+#[derive(Clone)]
 pub(crate) enum Supply {
     Builtin(Sha, &'static [u8]),
     /// Kept by whoever waits for the load: what nobody waits for need not be compiled, and takes no memory until its turn.
@@ -177,15 +196,25 @@ impl ModuleCache {
         outcome.wait(deadline).await.map_err(|error| error.of_runtime(&entry.name))
     }
 
-    /// Has the module loaded. The load goes on by itself if the deadline passes first.
+    /// Has the module loaded, and tells of the compiler meanwhile. The load goes on by itself if the deadline passes first.
     pub async fn load(
         &'static self,
         engine: &'static Engine,
         request: LoadRequest,
         deadline: &Deadline,
+        tell: impl FnMut(Compiling),
     ) -> Result<Prepared> {
-        let name = request.name.clone();
-        self.begin(engine, request)?.wait(deadline).await.map_err(|error| error.of_runtime(&name))
+        let (tenant, name) = (request.tenant, request.name.clone());
+        let lent = match &request.supply {
+            Supply::Lent(sha, bytes) => bytes.upgrade().map(|bytes| (*sha, bytes)),
+            Supply::Builtin(..) | Supply::File(..) => None,
+        };
+        let outcome = self.begin(engine, request)?;
+        let loaded = outcome.wait_telling(deadline, tell).await;
+        if let (Err(Error::Timeout { .. }), Some((sha, bytes))) = (&loaded, lent) {
+            self.loads.leave(tenant, sha, &outcome, bytes);
+        }
+        loaded.map_err(|error| error.of_runtime(&name))
     }
 
     fn begin(&'static self, engine: &'static Engine, request: LoadRequest) -> Result<Arc<Outcome>> {
@@ -213,6 +242,9 @@ impl ModuleCache {
                 }
             }
             Ok(Step::NotCompiled(size)) => {
+                if !size.lane().is_free(tenant) {
+                    load.outcome.wait_in_turn();
+                }
                 let submitted = size.lane().submit(tenant, move || self.proceed(load, Some(size)));
                 // Without a thread of its own it is compiled on this one.
                 submitted.unwrap_or_else(|(_, proceed)| proceed());
@@ -269,29 +301,29 @@ impl ModuleCache {
     }
 
     fn obtain(&'static self, load: &mut Load, compiler: Option<Size>) -> Result<Step> {
-        let Load { engine, request, version, .. } = load;
-        let profile = engine.profile(request.metering)?;
+        let Load { engine, request, version, outcome, .. } = load;
+        let wanted = LoadWanted { engine, request, outcome };
         let (sha, bytes) = match &request.supply {
             Supply::Builtin(sha, bytes) => (*sha, Bytes::from_static(bytes)),
             Supply::Lent(sha, bytes) => {
                 let bytes = bytes.upgrade().ok_or_else(|| Error::internal("nobody waits for this load"))?;
                 (*sha, Bytes::clone(&bytes))
             }
-            Supply::File(path, _) => return self.obtain_file(engine, profile, request, path, version, compiler),
+            Supply::File(path, _) => return self.obtain_file(wanted, path, version, compiler),
         };
-        let found = self.find(engine, request, sha, &mut Wasm::Read(Cow::Borrowed(&bytes)), compiler)?;
+        let found = self.find(wanted, sha, &mut Wasm::Read(Cow::Borrowed(&bytes)), compiler)?;
         found.ok_or_else(|| Error::internal("bytes that are not what they are"))
     }
 
     fn obtain_file(
         &'static self,
-        engine: &'static Engine,
-        profile: &Profile,
-        request: &LoadRequest,
+        wanted: LoadWanted<'_>,
         path: &Contained,
         version: &mut Option<(PathBuf, Identity)>,
         mut compiler: Option<Size>,
     ) -> Result<Step> {
+        let LoadWanted { engine, request, .. } = wanted;
+        let profile = engine.profile(request.metering)?;
         let records = request.disk.as_deref().zip(profile.compatibility.as_deref());
         loop {
             let Hashed { file, sha, bytes, is_new } =
@@ -301,7 +333,7 @@ impl ModuleCache {
                 *version = Some((path.full().to_owned(), file.identity));
             }
             let mut wasm = bytes.map_or(Wasm::Unread(path, file), |bytes| Wasm::Read(Cow::Owned(bytes)));
-            match self.find(engine, request, sha, &mut wasm, compiler)? {
+            match self.find(wanted, sha, &mut wasm, compiler)? {
                 Some(step) => return Ok(step),
                 None => {
                     self.hashes.forget(path.full(), records);
@@ -316,15 +348,15 @@ impl ModuleCache {
     /// they have another one.
     fn find(
         &'static self,
-        engine: &'static Engine,
-        request: &LoadRequest,
+        wanted: LoadWanted<'_>,
         sha: Sha,
         wasm: &mut Wasm<'_>,
         compiler: Option<Size>,
     ) -> Result<Option<Step>> {
+        let LoadWanted { engine, request, outcome } = wanted;
         check_pin(&request.name, request.pin, sha)?;
         let (profile, key) = (engine.profile(request.metering)?, Key { sha, metering: request.metering });
-        let Some(_held) = self.loads.hold(key, take_up_later) else { return Ok(Some(Step::Busy(key))) };
+        let Some(held) = self.loads.hold(key, take_up_later) else { return Ok(Some(Step::Busy(key))) };
         let obtained = |compiled, tier, artifact, unsynced| {
             let prepared = Prepared { compiled, tier };
             Ok(Some(Step::Obtained(Obtained { prepared, artifact, unsynced })))
@@ -372,7 +404,11 @@ impl ModuleCache {
         let Some(compiler) = compiler else {
             return Ok(Some(Step::NotCompiled(size_of(&request.name, profile, bytes))));
         };
-        let compiled = self.compile(request, profile, sha, bytes, compiler);
+        let begins = || {
+            outcome.compiling();
+            held.compiling();
+        };
+        let compiled = self.compile(request, profile, sha, bytes, compiler, begins);
         let (compiled, artifact) = compiled.inspect_err(|error| self.failures.note(key, error))?;
         obtained(self.keep(engine, key, compiled), Tier::Compiled, Some(artifact), None)
     }
@@ -384,6 +420,7 @@ impl ModuleCache {
         sha: Sha,
         wasm: &[u8],
         size: Size,
+        begins: impl FnOnce(),
     ) -> Result<(CompiledRuntime, Vec<u8>)> {
         let name = &request.name;
         let kind = Kind::of(name, wasm)?;
@@ -392,7 +429,10 @@ impl ModuleCache {
         // Nothing is compiled.
         #[cfg(not(feature = "compiler"))]
         let heap = false;
-        self.counters.compiles.fetch_add(u64::from(cfg!(feature = "compiler")), Ordering::Relaxed);
+        if cfg!(feature = "compiler") {
+            self.counters.compiles.fetch_add(1, Ordering::Relaxed);
+            begins();
+        }
         let pool = profile.pool(Demands { kind, bytes: wasm.len() as u64, stacks: request.stacks, heap })?;
         let artifact = compiler::compile(name, &pool.target.engine, kind, wasm, size == Size::Small)?;
         let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);

@@ -7,7 +7,7 @@ pub(crate) mod unique;
 pub(crate) mod words;
 
 pub use output::{Meta, RuntimeOutput};
-pub use register::RegisterRequest;
+pub use register::{Draft, RegisterRequest, SubmitRequest};
 
 use crate::buffers;
 use crate::config::{MAX_TIMEOUT_MS, RequestLimits};
@@ -26,7 +26,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The argument of `arawn_execute_runtime` and `arawn_submit`.
+/// The argument of `arawn_execute_runtime`, and of `arawn_submit` for a call.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecuteRequest<'a> {
@@ -141,13 +141,26 @@ pub struct StatsRequest {
 
 /// Parses a request; its errors name the JSON path.
 pub fn parse_request<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T> {
-    /// Copies of a request that are there at once, at most: what is decoded, what the guest reads, what it may echo.
-    const COPIES: usize = 4;
-    memory::ensure("the request", json.len().saturating_mul(COPIES))?;
+    ensure_memory(json)?;
     match json::object(json) {
         Some(request) => Ok(request),
         None => parse(json, |path, message| Error::InvalidRequest { path, message }),
     }
+}
+
+/// Parses the argument of `arawn_submit`. A call is read as fast as by [`parse_request`].
+pub fn parse_submit(json: &str) -> Result<SubmitRequest<'_>> {
+    ensure_memory(json)?;
+    match json::object(json) {
+        Some(call) => Ok(SubmitRequest::Call(call)),
+        None => register::submit_request(json),
+    }
+}
+
+fn ensure_memory(json: &str) -> Result<()> {
+    /// Copies of a request that are there at once, at most: what is decoded, what the guest reads, what it may echo.
+    const COPIES: usize = 4;
+    memory::ensure("the request", json.len().saturating_mul(COPIES))
 }
 
 /// Parses a configuration; its errors name the JSON path.

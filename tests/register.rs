@@ -268,7 +268,7 @@ fn what_cannot_run_is_refused_with_the_reason_and_leaves_nothing() {
 #[test]
 fn a_compile_beyond_the_deadline_leaves_nothing_and_is_there_for_the_next_try() {
     let catalog = Catalog::new();
-    let id = catalog.executor_with(json!({"limits": {"timeout_ms": 30}}));
+    let id = catalog.executor();
     // Some seconds of work for the compiler.
     let body: String = (0..3000)
         .map(|n| format!("(i64.store (i32.const {n}) (i64.mul (i64.load (i32.const {n})) (local.get 0)))"))
@@ -276,12 +276,14 @@ fn a_compile_beyond_the_deadline_leaves_nothing_and_is_there_for_the_next_try() 
     let functions: String = (0..60).map(|_| format!("(func (param i64) {body})")).collect();
     let slow = wasm(&format!("(module (memory 1) {functions} (func (export \"_start\")))"));
     let before = files(catalog.path());
-    let reply = register(&id, "slow", inline(&slow));
+    let mut hasty = inline(&slow);
+    hasty["timeout_ms"] = json!(30);
+    let reply = register(&id, "slow", hasty.clone());
     assert_error(&reply, "timeout");
     assert_eq!(reply["details"], json!({"phase": "load", "timeout_ms": 30}));
     assert_eq!(files(catalog.path()), before);
     let begun = std::time::Instant::now();
-    while register(&id, "slow", inline(&slow))["status"] != "ok" {
+    while register(&id, "slow", hasty.clone())["status"] != "ok" {
         assert!(begun.elapsed().as_secs() < 120, "the compile goes on in the background");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }

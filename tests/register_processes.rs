@@ -209,10 +209,11 @@ fn a_writer_waits_for_another_one_until_the_deadline() {
     ok(arawn_catalog_remove, &json!({"executor": patient, "name": "late"}));
     let lock = File::options().write(true).open(catalog.path().join(".catalog.lock")).unwrap();
     lock.lock().unwrap();
-    for reply in [
-        call(arawn_catalog_register, &registration(&hasty, "late", &answering("late"), false)),
-        call(arawn_catalog_remove, &json!({"executor": hasty, "name": "a"})),
-    ] {
+    let mut late = registration(&hasty, "late", &answering("late"), false);
+    late["timeout_ms"] = json!(1000);
+    for reply in
+        [call(arawn_catalog_register, &late), call(arawn_catalog_remove, &json!({"executor": hasty, "name": "a"}))]
+    {
         assert_error(&reply, "timeout");
         assert_eq!(reply["details"], json!({"phase": "lock", "timeout_ms": 1000}));
     }

@@ -253,10 +253,11 @@ fn a_module_that_nobody_waits_for_is_not_compiled_in_its_turn() {
     let jobs: Vec<_> = names.iter().enumerate().map(|(n, name)| (&busy[n % 2], submit(&busy[n % 2], name))).collect();
     until("they are compiled", || compiles() == before + processors as u64);
     let impatient = Catalog::new();
-    let id = impatient.executor_with(json!({"limits": {"timeout_ms": 20}}));
+    let id = impatient.executor();
     let path = impatient.path().join("elsewhere.wasm");
     std::fs::write(&path, wat::parse_str(large(30_000)).unwrap()).unwrap();
-    let reply = call(arawn_catalog_register, &json!({"executor": id, "name": "late", "path": path}));
+    let late = json!({"executor": id, "name": "late", "path": path, "timeout_ms": 20});
+    let reply = call(arawn_catalog_register, &late);
     assert_error(&reply, "timeout");
     jobs.iter().for_each(|(id, job)| assert_eq!(ended(id, job)["status"], "ok"));
     // Its turn would have come before this one's.

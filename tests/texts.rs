@@ -521,7 +521,11 @@ fn no_text_has_the_words_of_a_parsers_types() {
         ("env", Object),
         ("env.A", Text),
         ("replace", Bool),
+        ("timeout_ms", NumberOrNull),
     ]);
+    let is_own = |(key, _): &&(String, Takes)| key != "executor";
+    let mut submit = keys(&[("executor", Text), ("register", Object), ("job", TextOrNull)]);
+    submit.extend(register.iter().filter(is_own).map(|(key, takes)| (format!("register.{key}"), *takes)));
     let options = keys(&[
         ("pool_slots", Number),
         ("workers", Number),
@@ -531,9 +535,10 @@ fn no_text_has_the_words_of_a_parsers_types() {
         ("signal_handlers", Bool),
     ]);
     type Keys = Vec<(String, Takes)>;
-    let table: [(Function, Value, Keys); 12] = [
+    let table: [(Function, Value, Keys); 13] = [
         (arawn_execute_runtime, json!({"executor": "nobody", "runtime": "r", "limits": {}}), execute.clone()),
         (arawn_submit, json!({"executor": "nobody", "runtime": "r", "limits": {}}), execute),
+        (arawn_submit, json!({"executor": "nobody", "register": {"name": "n", "args": ["a"], "env": {}}}), submit),
         (
             arawn_executor_new,
             json!({"limits": {}, "capabilities": {"dirs": [{"host": "/nowhere", "guest": "/a"}], "env": {}, "http": {"allow": ["http://x"]}, "host_functions": ["f"]}, "deterministic": {}}),

@@ -237,16 +237,41 @@ local function request_text(executor, runtime, call)
     return request:sub(1, -2) .. ',"input":{' .. table.concat(input, ",") .. "}}"
 end
 
--- Begins a call and returns its job at once. `call` has `config`, `context`, `limits`, `meta` and `job` (a name), each
--- of which may be left out. `done(output, err, meta)` is what `update` calls when it has ended.
-function Executor:submit(runtime, call, done)
-    local output, err = ask_text(self, "submit", request_text(self, runtime, call or {}))
+-- The job of what was submitted.
+local function begun(executor, done, output, err)
     if not output then
         return nil, err
     end
-    local job = setmetatable({ executor = self, name = output.job, done = done }, Job)
-    self.jobs[job.name] = job
+    local job = setmetatable({ executor = executor, name = output.job, done = done }, Job)
+    executor.jobs[job.name] = job
     return job
+end
+
+-- The keys of arawn_catalog_register but `executor`.
+local function registration_of(name, entry)
+    local registration = { name = name }
+    for key, value in pairs(entry) do
+        if key == "name" or key == "executor" then
+            error(("`%s` is told already, and not by the entry"):format(key), 3)
+        end
+        registration[key] = value
+    end
+    return registration
+end
+
+-- Begins a call and returns its job at once. `call` has `config`, `context`, `limits`, `meta` and `job` (a name), each
+-- of which may be left out. `done(output, err, meta)` is what `update` calls when it has ended.
+function Executor:submit(runtime, call, done)
+    return begun(self, done, ask_text(self, "submit", request_text(self, runtime, call or {})))
+end
+
+-- Begins a registration and returns its job at once, so that a frame need not wait for the compiler. `entry` is that of
+-- `register`, and may have a `job` (a name). `done(output, err)` is what `update` calls when it has ended.
+function Executor:submit_registration(name, entry, done)
+    local registration = registration_of(name, entry)
+    local job = registration.job
+    registration.job = nil
+    return begun(self, done, ask(self, "submit", { register = registration, job = job }))
 end
 
 -- Runs a runtime and waits for its output. (Not by arawn_execute_runtime: its guest could ask this thread nothing.)
@@ -305,17 +330,11 @@ function Executor:host_function(name, run)
     return output, err
 end
 
--- Adds a runtime to the catalog; `entry` has the keys of arawn_catalog_register, such as `path` and `replace`. It waits
--- for the compiler, longer than a frame: while a game runs, have another thread do it.
+-- Adds a runtime to the catalog; `entry` has the keys of arawn_catalog_register, such as `path`, `replace` and
+-- `timeout_ms`. It waits for the compiler, longer than a frame: while a game runs, use `submit_registration`, or have
+-- another thread do it.
 function Executor:register(name, entry)
-    local request = { name = name }
-    for key, value in pairs(entry) do
-        if key == "name" or key == "executor" then
-            error(("`%s` is told already, and not by the entry"):format(key), 2)
-        end
-        request[key] = value
-    end
-    return ask(self, "catalog_register", request)
+    return ask(self, "catalog_register", registration_of(name, entry))
 end
 
 function Executor:inspect(name)

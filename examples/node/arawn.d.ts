@@ -78,6 +78,8 @@ export interface Registration {
   args?: string[];
   env?: Record<string, string>;
   replace?: boolean;
+  /** The deadline, by default ten minutes. */
+  timeout_ms?: number;
 }
 
 /**
@@ -104,7 +106,11 @@ export class Executor implements AsyncDisposable {
   execute(runtime: string, call: Call & { raw: true }): Promise<string>;
   execute(runtime: string, call?: Call): Promise<Parsed>;
 
-  register(registration: Registration): Promise<void>;
+  /**
+   * Adds a runtime, which no thread of this process waits for meanwhile. A signal stops it as it stops a call, until the
+   * catalog is being written.
+   */
+  register(registration: Registration, options?: { signal?: AbortSignal }): Promise<void>;
 
   /** Calls that have no result yet are rejected with `unknown_executor`, as are later ones. */
   close(): Promise<void>;

@@ -17,7 +17,6 @@ const Callback = koffi.pointer(koffi.proto('void *ArawnHostFunction(const char *
 const named = (name) => library.func(name, Reply, ['str']);
 
 const cancel = named('arawn_cancel');
-const catalogRegister = named('arawn_catalog_register');
 const configureProcess = named('arawn_configure');
 const executorClose = named('arawn_executor_close');
 const executorNew = named('arawn_executor_new');
@@ -171,7 +170,7 @@ function outcome(reply) {
 
 const ask = (f, request, ...more) => outcome(JSON.parse(f(jsonOf(request, 'request'), ...more)));
 
-/** The same for a function that waits for the disk or the compiler: on a thread of koffi's. */
+/** The same for a function that waits for the disk: on a thread of koffi's. */
 const askAside = (f, request) =>
   new Promise((resolve, reject) => {
     f.async(jsonOf(request, 'request'), (error, reply) => (error ? reject(error) : resolve(JSON.parse(reply))));
@@ -221,7 +220,20 @@ export class Executor {
     const job = `node-${this.#nextJob++}`;
     const call = jsonOf({ executor: this.#id, runtime, limits, job }, 'call');
     const input = `{"config":${jsonOf(config, 'config', '{}')},"context":${jsonOf(context, 'context', '{}')}}`;
-    outcome(JSON.parse(submit(`${call.slice(0, -1)},"input":${input}}`)));
+    return this.#submitted(job, `${call.slice(0, -1)},"input":${input}}`, raw, signal);
+  }
+
+  async register(registration, { signal } = {}) {
+    signal?.throwIfAborted();
+    if (this.#closed) throw this.#unknown();
+    if ('executor' in registration) throw new TypeError('`executor` is the one that registers');
+    const job = `node-${this.#nextJob++}`;
+    await this.#submitted(job, jsonOf({ executor: this.#id, register: registration, job }, 'request'), false, signal);
+  }
+
+  /** The output of a job, whose name the request has. */
+  async #submitted(job, request, raw, signal) {
+    outcome(JSON.parse(submit(request)));
     const abort = () => this.#closed || cancel(JSON.stringify({ executor: this.#id, job }));
     signal?.addEventListener('abort', abort);
     try {
@@ -231,12 +243,6 @@ export class Executor {
     } finally {
       signal?.removeEventListener('abort', abort);
     }
-  }
-
-  async register(registration) {
-    if (this.#closed) throw this.#unknown();
-    if ('executor' in registration) throw new TypeError('`executor` is the one that registers');
-    await askAside(catalogRegister, { ...registration, executor: this.#id });
   }
 
   close() {

@@ -473,6 +473,15 @@ class Executor:
         self._jobs[name] = handle = Job(self, name)
         return handle
 
+    def submit_registration(self, *, job: Optional[str] = None, **registration: Any) -> Job:
+        """Begins a registration and returns at once. Its arguments are the keys of `arawn_catalog_register`:
+        `executor.submit_registration(name="csv", path="csv.wasm", timeout_ms=60_000)`. `Job.result` is what
+        `call("catalog_inspect", …)` gives, and raises what is wrong with the registration."""
+        request = {"executor": self._id, "register": registration}
+        name: str = self._ask("submit", request if job is None else {**request, "job": job})["job"]
+        self._jobs[name] = handle = Job(self, name)
+        return handle
+
     def _request(
         self, runtime: str, config: Any, context: Any, limits: Mapping[str, Any], job: Optional[str]
     ) -> Dict[str, Any]:

@@ -156,6 +156,7 @@ impl Run {
         let ms = match action {
             Action::Execute { ms, .. } | Action::Submit { ms, .. } => own.min(*ms),
             Action::Poll { wait_ms, .. } => *wait_ms,
+            Action::Register { .. } => world::REGISTER_MS,
             _ => own,
         };
         Duration::from_millis(ms)

@@ -140,6 +140,7 @@ impl<'a> Source<'a> {
                 ("args", &|source| source.list(&text)),
                 ("env", &|source| source.object(&[("A", &text), ("=", &text)])),
                 ("replace", &flag),
+                ("timeout_ms", &|source| source.number()),
             ]),
             "catalog_inspect" | "catalog_remove" => self.object(&[executor, ("name", &runtime)]),
             "configure" => self.object(&[

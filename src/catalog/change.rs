@@ -5,7 +5,7 @@ use super::writer::Writer;
 use super::{CatalogEntry, Category, Named, RuntimeCatalog, RuntimeEntry, is_embedded};
 use crate::config::Limits;
 use crate::engine::hex;
-use crate::error::{Error, Result};
+use crate::error::{Error, Phase, Result};
 use crate::files::{Contained, Identity};
 use crate::jobs::Deadline;
 use crate::module_cache::Sha;
@@ -52,6 +52,7 @@ impl RuntimeCatalog {
         let mut writer = Writer::begin(self.writable()?, deadline)?;
         let old = writer.entries.get(name).cloned();
         may_be_replaced(name, old.as_deref(), replace)?;
+        deadline.commit().map_err(|stop| deadline.error(stop, Phase::Lock))?;
         let placed = match module {
             Module::Bytes(bytes) => Some(writer.place(name, &sha, &bytes)?),
             // Its file may have gone since it was read.

@@ -1,6 +1,6 @@
 //! Calls that nobody waits for: from being queued to the one time that their reply is handed out.
 
-use super::{DROPPED, Deadline, Job, Jobs, Mark, QUEUED, RUNNING, State, Stop};
+use super::{COMMITTED, DROPPED, Deadline, GIVEN_UP, GivenUp, Job, Jobs, Mark, QUEUED, RUNNING, State, Stop};
 use crate::error::{Error, Result};
 use crate::waiting::Ring;
 use crate::workers::Task;
@@ -48,6 +48,22 @@ impl Mark {
             Err(_) => Err(Stop::Cancelled),
         }
     }
+
+    /// From what can be stopped to what cannot.
+    pub(super) fn commit(&self) -> Result<(), Stop> {
+        if self.pass(RUNNING, COMMITTED) { Ok(()) } else { Err(Stop::Cancelled) }
+    }
+
+    pub(super) fn give_up(&self) -> Option<GivenUp> {
+        if self.pass(QUEUED, DROPPED) || self.stage.load(Ordering::SeqCst) == DROPPED {
+            return Some(GivenUp::Queued);
+        }
+        self.pass(RUNNING, GIVEN_UP).then_some(GivenUp::Running)
+    }
+
+    fn pass(&self, from: u8, to: u8) -> bool {
+        self.stage.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
 }
 
 impl Ticket {
@@ -68,7 +84,7 @@ impl Ticket {
     fn leave(&mut self, reply: String) {
         self.is_done = true;
         match self.mark.stage.load(Ordering::Relaxed) {
-            RUNNING => GAUGES.running.fetch_sub(1, Ordering::Relaxed),
+            RUNNING | GIVEN_UP | COMMITTED => GAUGES.running.fetch_sub(1, Ordering::Relaxed),
             _ => GAUGES.queued.fetch_sub(1, Ordering::Relaxed),
         };
         self.jobs.finish(&self.mark, reply);
@@ -156,8 +172,8 @@ impl Jobs {
         let job = job.ok_or_else(|| Error::UnknownJob { job: name.to_owned() })?;
         match (&job.reply, job.mark.stage.load(Ordering::Relaxed)) {
             (Some(_), _) => Ok(Polled::Finished(state.take_reply(name).into_iter().collect())),
-            (None, RUNNING) => Ok(Polled::Running),
-            (None, _) => Ok(Polled::Queued),
+            (None, QUEUED | DROPPED) => Ok(Polled::Queued),
+            (None, _) => Ok(Polled::Running),
         }
     }
 

@@ -3,25 +3,22 @@
 //! which one is for small modules, so that no large one keeps them waiting. What is written then is synced by another lane, so
 //! that no load waits for a disk that others have to do with.
 
+use super::outcome::Outcome;
 use super::{Key, Prepared, Sha};
 use crate::engine::{Engine, Metering, Stacks};
-use crate::error::{Error, Phase, Result};
+use crate::error::{Error, Result};
 use crate::fair::Tenant;
 use crate::files::Identity;
-use crate::jobs::Deadline;
 use crate::lanes::Lane;
-use crate::waiting::{sleep_until, until};
 use crate::wasm::COMPILE_STACK;
+use bytes::Bytes;
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 /// Looks modules up. What waits there waits for disks, of which one that hangs keeps a half of the threads.
 pub(super) static LOOKUPS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-load", 4 << 20, 16, 8));
@@ -100,62 +97,17 @@ impl Module {
 #[derive(Default)]
 pub(super) struct Loads {
     under_way: Mutex<HashMap<LoadKey, Arc<Outcome>>>,
-    /// The contents that are worked on, and the loads that wait for each.
-    contents: Mutex<HashMap<Key, Vec<Load>>>,
+    /// The contents that are worked on.
+    contents: Mutex<HashMap<Key, Content>>,
+    /// Loads that nobody waits for any more and that have the bytes which they were lent: one of each executor.
+    left: Mutex<HashMap<Tenant, (Sha, Weak<Outcome>)>>,
 }
 
-/// What a load comes to.
 #[derive(Default)]
-pub(super) struct Outcome(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    result: Option<Result<Prepared, Arc<Error>>>,
-    /// Whether the cache has what there is to keep of it.
-    is_kept: bool,
-    waiting: Vec<Waker>,
-}
-
-impl Outcome {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for the load, which goes on by itself if the deadline passes first; and then until the cache has it, since the
-    /// process may end with the reply. That takes half of the time that is left at most: a disk that hangs fails no call.
-    pub async fn wait(&self, deadline: &Deadline) -> Result<Prepared> {
-        let ended = poll_fn(|context| self.poll(context, |state| state.result.clone()));
-        let prepared = until(deadline, ended).await.map_err(|stop| deadline.error(stop, Phase::Load))??;
-        let (now, ends) = (Instant::now(), deadline.begun + Duration::from_millis(deadline.timeout_ms));
-        let mut patience = pin!(sleep_until(now + ends.saturating_duration_since(now) / 2));
-        let kept = poll_fn(|context| match self.poll(context, |state| state.is_kept.then_some(())) {
-            Poll::Pending => patience.as_mut().poll(context),
-            kept => kept,
-        });
-        // Whoever is stopped here is told so before the guest begins.
-        until(deadline, kept).await.map_err(|stop| deadline.error(stop, Phase::Load))?;
-        Ok(prepared)
-    }
-
-    fn poll<T>(&self, context: &Context<'_>, look: impl Fn(&State) -> Option<T>) -> Poll<T> {
-        let mut state = self.lock();
-        if let Some(seen) = look(&state) {
-            return Poll::Ready(seen);
-        }
-        if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
-            state.waiting.push(context.waker().clone());
-        }
-        Poll::Pending
-    }
-
-    /// Tells those who wait.
-    fn tell(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.lock();
-        change(&mut state);
-        let waiting = std::mem::take(&mut state.waiting);
-        drop(state);
-        waiting.into_iter().for_each(Waker::wake);
-    }
+struct Content {
+    /// The loads that wait until nobody works on it.
+    waiting: Vec<Load>,
+    is_compiling: bool,
 }
 
 /// A load under way, and the duty to tell how it has ended.
@@ -164,7 +116,7 @@ pub(super) struct Load {
     pub request: super::LoadRequest,
     loads: &'static Loads,
     key: LoadKey,
-    outcome: Arc<Outcome>,
+    pub outcome: Arc<Outcome>,
     is_ended: bool,
     /// The version of the file that it has hashed, which is to be recorded.
     pub version: Option<(PathBuf, Identity)>,
@@ -180,12 +132,12 @@ impl Load {
         self.is_ended = true;
         // Before the result is there, so that the next call after it finds what the cache has now.
         self.loads.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
-        self.outcome.tell(|state| state.result = Some(result.map_err(Arc::new)));
+        self.outcome.end(result);
     }
 
     /// Tells those who wait for it that nothing more of it is to be kept, or can be.
     pub fn kept(&self) {
-        self.outcome.tell(|state| state.is_kept = true);
+        self.outcome.kept();
     }
 }
 
@@ -234,97 +186,87 @@ impl Loads {
         if contents.contains_key(&key) {
             return None;
         }
-        contents.insert(key, Vec::new());
+        contents.insert(key, Content::default());
         Some(Held { loads: self, key, again })
     }
 
     /// Has a load wait until nobody works on a content; gives it back where that is so already.
     pub fn wait_for(&self, key: Key, load: Load) -> Option<Load> {
         match self.contents().get_mut(&key) {
-            Some(waiting) => {
-                waiting.push(load);
+            Some(content) => {
+                if content.is_compiling {
+                    load.outcome.compiling();
+                }
+                content.waiting.push(load);
                 None
             }
             None => Some(load),
         }
     }
 
-    fn contents(&self) -> MutexGuard<'_, HashMap<Key, Vec<Load>>> {
+    fn contents(&self) -> MutexGuard<'_, HashMap<Key, Content>> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a load keep the bytes that it was lent, though nobody waits for it any more, so that whoever wants its module next
+    /// finds it compiled. An executor has one such load, the last, and none that waits in turn for the compiler; a second one
+    /// of the same content is not kept.
+    pub fn leave(&self, tenant: Tenant, sha: Sha, outcome: &Arc<Outcome>, bytes: Arc<Bytes>) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.retain(|_, (_, outcome)| outcome.upgrade().is_some_and(|outcome| outcome.is_lent()));
+        if left.get(&tenant).is_some_and(|(other, _)| *other == sha) || !outcome.lend(bytes) {
+            return;
+        }
+        let before = left.insert(tenant, (sha, Arc::downgrade(outcome)));
+        drop(left);
+        if let Some(before) = before.and_then(|(_, outcome)| outcome.upgrade()) {
+            before.give_back();
+        }
+    }
+}
+
+impl Held<'_> {
+    /// Notes that a compiler begins with the content, for the loads that wait for it.
+    pub fn compiling(&self) {
+        if let Some(content) = self.loads.contents().get_mut(&self.key) {
+            content.is_compiling = true;
+            content.waiting.iter().for_each(|load| load.outcome.compiling());
+        }
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let waiting = self.loads.contents().remove(&self.key);
-        waiting.into_iter().flatten().for_each(self.again);
+        let content = self.loads.contents().remove(&self.key);
+        content.into_iter().flat_map(|content| content.waiting).for_each(self.again);
     }
 }
 
-#[cfg(all(test, feature = "compiler"))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::builtins::BUILTINS;
-    use crate::engine::engine;
-    use crate::module_cache::{LoadRequest, Supply, cache};
-    use crate::waiting::block_on;
-
-    /// Of a module that was loaded.
-    fn loaded() -> Result<Arc<Outcome>> {
-        let builtin = &BUILTINS[0];
-        let request = LoadRequest {
-            tenant: Tenant::new(),
-            name: builtin.name.to_owned(),
-            supply: Supply::Builtin(builtin.sha256(), builtin.wasm),
-            pin: None,
-            metering: Metering::Off,
-            stacks: Stacks::None,
-            module_bytes: u64::MAX,
-            disk: None,
-        };
-        let deadline = Deadline::after(Instant::now(), 600_000);
-        let prepared = block_on(cache().load(engine(Stacks::None)?, request, &deadline))?;
-        let outcome = Arc::<Outcome>::default();
-        outcome.tell(|state| state.result = Some(Ok(prepared)));
-        Ok(outcome)
-    }
 
     #[test]
-    fn a_module_that_cannot_be_kept_takes_half_of_the_time_that_is_left() -> Result<()> {
-        let outcome = loaded()?;
-        let begun = Instant::now();
-        let deadline = Deadline::after(begun, 6000);
-        block_on(outcome.wait(&deadline))?;
-        assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
-        assert!(deadline.patience().is_ok(), "its guest has the other half");
-        Ok(())
-    }
-
-    #[test]
-    fn a_module_is_waited_for_until_it_is_kept() -> Result<()> {
-        let outcome = loaded()?;
-        let keeper = outcome.clone();
-        let keeping = thread::spawn(move || {
-            while keeper.lock().waiting.is_empty() {
-                thread::yield_now();
-            }
-            keeper.tell(|state| state.is_kept = true);
-        });
-        block_on(outcome.wait(&Deadline::after(Instant::now(), 86_400_000)))?;
-        assert!(outcome.lock().is_kept);
-        assert!(keeping.join().is_ok());
-        Ok(())
-    }
-
-    #[test]
-    fn a_call_that_is_cancelled_while_its_module_is_kept_begins_no_guest() -> Result<()> {
-        let outcome = loaded()?;
-        let jobs = crate::jobs::Jobs::new("executor", Arc::default());
-        let mut deadline = Deadline::after(Instant::now(), 86_400_000);
-        let _named = jobs.begin("call", &mut deadline)?;
-        jobs.cancel("call")?;
-        let stopped = block_on(outcome.wait(&deadline)).map(drop);
-        assert!(matches!(stopped, Err(Error::Cancelled { .. })), "{stopped:?}");
-        Ok(())
+    fn bytes_are_kept_for_the_last_load_of_an_executor_that_nobody_waits_for() {
+        let loads = Loads::default();
+        let (tenant, other) = (Tenant::new(), Tenant::new());
+        let (one, two, three) = (Arc::<Outcome>::default(), Arc::<Outcome>::default(), Arc::<Outcome>::default());
+        let has = |outcomes: [&Arc<Outcome>; 3]| outcomes.map(|outcome| outcome.is_lent());
+        let bytes = || Arc::new(Bytes::from_static(b"module"));
+        loads.leave(tenant, [1; 32], &one, bytes());
+        loads.leave(tenant, [1; 32], &two, bytes());
+        assert_eq!(has([&one, &two, &three]), [true, false, false], "the same is under way");
+        loads.leave(other, [1; 32], &three, bytes());
+        loads.leave(tenant, [2; 32], &two, bytes());
+        assert_eq!(has([&one, &two, &three]), [false, true, true]);
+        let waits = Arc::<Outcome>::default();
+        waits.wait_in_turn();
+        loads.leave(tenant, [3; 32], &waits, bytes());
+        assert!(!waits.is_lent());
+        three.wait_in_turn();
+        assert_eq!(has([&one, &two, &three]), [false, true, false]);
+        two.end(Err(Error::internal("as a defect does")));
+        loads.leave(tenant, [3; 32], &two, bytes());
+        assert_eq!(has([&one, &two, &three]), [false; 3], "it has ended");
     }
 }

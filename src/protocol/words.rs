@@ -223,7 +223,7 @@ impl<'de> Place<'de> {
     }
 }
 
-fn join(path: &str, segment: &str) -> String {
+pub(super) fn join(path: &str, segment: &str) -> String {
     let dot = if path.is_empty() || segment.starts_with('[') { "" } else { "." };
     [path, dot, segment].concat()
 }

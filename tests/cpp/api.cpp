@@ -86,6 +86,15 @@ static void catalog(const std::string &directory)
     CHECK(executor.execute("copy").code() == "runtime_error");
     CHECK(executor.call(arawn_catalog_remove, R"({"name": "copy"})"));
     CHECK(executor.execute("copy").code() == "unknown_runtime");
+
+    const std::string entry = "{\"name\": \"copy\", \"timeout_ms\": 300000, \"path\": " + path + "}";
+    CHECK(executor.submit_registration(entry, "r-1") == "r-1");
+    const arawn::Reply registered = executor.wait("r-1");
+    CHECK(registered && arawn::member(registered.output(), "name") == R"("copy")");
+    CHECK(executor.wait(executor.submit_registration(entry)).code() == "runtime_exists");
+    CHECK(thrown([&] { executor.submit_registration(R"({"name": "copy", "timeout_ms": 0, "path": "a"})"); }) ==
+          "invalid_request");
+    CHECK(executor.call(arawn_catalog_remove, R"({"name": "copy"})"));
 }
 
 static void executors(const std::string &directory)

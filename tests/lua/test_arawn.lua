@@ -370,6 +370,24 @@ function tests.test_a_runtime_is_replaced_while_it_runs()
     assert(main:close())
 end
 
+function tests.test_a_registration_is_submitted()
+    local main = executor()
+    local entry = { path = assert(os.getenv("ARAWN_FIRST")), timeout_ms = 300000, job = "r-1" }
+    local shown
+    local job = assert(main:submit_registration("copy", entry, function(output) shown = output end))
+    check.equal(job.name, "r-1")
+    while not shown do
+        assert(main:update(1))
+    end
+    check.equal(shown.name, "copy")
+    check.equal(select(2, assert(main:submit_registration("copy", entry)):wait()).code, "runtime_exists")
+    entry.timeout_ms = 0
+    check.equal(select(2, main:submit_registration("copy", entry)).details.path, "register.timeout_ms")
+    check.raises("`executor`", main.submit_registration, main, "copy", { executor = "another" })
+    assert(main:remove("copy"))
+    assert(main:close())
+end
+
 function tests.test_the_rest_of_the_interface()
     local _, err = arawn.configure { workers = 1 }
     check.equal(err.code, "invalid_config")

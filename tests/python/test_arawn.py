@@ -150,6 +150,18 @@ class Calls(Case):
         self.assert_code("invalid_config", arawn.configure, workers=2)
         self.assertRegex(arawn.version(), r"^\d+\.\d+\.\d+$")
 
+    def test_a_registration_is_submitted(self):
+        with executor() as one:
+            entry = {"name": "copy", "path": RUNTIMES / "custom/fails.wasm", "timeout_ms": 300_000}
+            job = one.submit_registration(**entry, job="r-1")
+            self.assertEqual((job.name, job.result()["name"]), ("r-1", "copy"))
+            self.assert_code("runtime_error", one.execute, "copy")
+            self.assert_code("runtime_exists", one.submit_registration(**entry).result)
+            entry["timeout_ms"] = 0
+            error = self.assert_code("invalid_request", one.submit_registration, **entry)
+            self.assertEqual(error.details, {"path": "register.timeout_ms"})
+            one.call("catalog_remove", name="copy")
+
     def test_an_executor_closes_itself(self):
         with executor(id="named") as one:
             self.assertEqual((one.id, one.policy["limits"]["timeout_ms"]), ("named", 30000))

@@ -145,6 +145,22 @@ func TestARuntimeIsRegisteredAndRemoved(t *testing.T) {
 	_, err = e.Execute(context.Background(), Call{Runtime: "r"})
 	wants(t, err, "runtime_error")
 	must(t, e.Remove("r"))
+	job, err := e.SubmitRegistration(context.Background(), Registration{Name: "r", Path: path, TimeoutMS: 300_000})
+	must(t, err)
+	shown, err := job.Result()
+	must(t, err)
+	if !strings.Contains(string(shown), `"name":"r"`) {
+		t.Errorf("the result is %s", shown)
+	}
+	soon, stop := context.WithTimeout(context.Background(), time.Minute)
+	defer stop()
+	job, err = e.SubmitRegistration(soon, Registration{Name: "r", Path: path})
+	must(t, err)
+	_, err = job.Result()
+	wants(t, err, "runtime_exists")
+	_, err = e.SubmitRegistration(context.Background(), Registration{Name: "r", Path: path, TimeoutMS: -1})
+	wants(t, err, "invalid_request")
+	must(t, e.Remove("r"))
 	_, err = e.Execute(context.Background(), Call{Runtime: "r"})
 	wants(t, err, "unknown_runtime")
 }

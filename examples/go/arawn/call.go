@@ -87,20 +87,29 @@ func (s *shared) request(ctx context.Context, call Call, job string) (request, e
 			return r, fmt.Errorf("arawn: %s is a []byte: pass json.RawMessage(…) for JSON, or a string for text", name)
 		}
 	}
+	left, err := s.left(ctx)
+	if left != 0 && left < s.timeout && (r.Limits.TimeoutMS == 0 || left.Milliseconds() < r.Limits.TimeoutMS) {
+		r.Limits.TimeoutMS = left.Milliseconds()
+	}
+	return r, err
+}
+
+// left is the time until the context's deadline, at least a millisecond, or 0 where it has none.
+func (s *shared) left(ctx context.Context) (time.Duration, error) {
 	if s.closed.Load() {
-		return r, s.unknown()
+		return 0, s.unknown()
 	}
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return r, ctx.Err()
+		return 0, ctx.Err()
 	}
 	// Rounded up: a call that ended before its context's deadline would surprise.
 	left := time.Until(deadline) + time.Millisecond - 1
 	if left < time.Millisecond {
 		left = time.Millisecond
 	}
-	if left < s.timeout && (r.Limits.TimeoutMS == 0 || left.Milliseconds() < r.Limits.TimeoutMS) {
-		r.Limits.TimeoutMS = left.Milliseconds()
-	}
-	return r, ctx.Err()
+	return left, ctx.Err()
 }
+
+// day is the longest deadline that the library takes.
+const day = 24 * time.Hour

@@ -1,8 +1,11 @@
 package arawn
 
-import "runtime"
+import (
+	"context"
+	"runtime"
+)
 
-// Registration is a runtime for [Executor.Register].
+// Registration is a runtime for [Executor.Register] and [Executor.SubmitRegistration].
 type Registration struct {
 	Name string `json:"name"`
 	// Path of the .wasm file, which is copied into the catalog.
@@ -14,6 +17,8 @@ type Registration struct {
 	Env          map[string]string `json:"env,omitempty"`
 	// Replace takes the place of a runtime of that name.
 	Replace bool `json:"replace"`
+	// TimeoutMS is the deadline of the registration; 0 stands for ten minutes.
+	TimeoutMS int64 `json:"timeout_ms,omitempty"`
 }
 
 // Register checks, compiles and adds a runtime to the catalog in RuntimesDir, for this process and every other.
@@ -24,6 +29,20 @@ func (e *Executor) Register(registration Registration) error {
 		Registration
 	}{e.id, registration})
 	return err
+}
+
+// SubmitRegistration begins a registration and returns at once; it holds no thread. What is wrong with it, and what
+// arawn_catalog_inspect would show, is the job's result. It ends when ctx does, as with [Executor.Execute].
+func (e *Executor) SubmitRegistration(ctx context.Context, registration Registration) (*Job, error) {
+	left, err := e.left(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if left != 0 && left < day && (registration.TimeoutMS == 0 || left.Milliseconds() < registration.TimeoutMS) {
+		registration.TimeoutMS = left.Milliseconds()
+	}
+	name := jobName()
+	return e.begin(ctx, name, map[string]any{"executor": e.id, "register": registration, "job": name})
 }
 
 // Remove takes a runtime away again.

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Job is a call that a worker of the library runs.
+// Job is a call that a worker of the library runs, or a registration.
 type Job struct {
 	// The executor is not finalized while somebody waits for a job of it.
 	executor *Executor
@@ -20,11 +20,17 @@ type Job struct {
 // Submit begins a call and returns at once; it holds no thread. What is wrong with the call itself, such as an unknown
 // runtime, is its result. It ends when ctx does, as with [Executor.Execute].
 func (e *Executor) Submit(ctx context.Context, call Call) (*Job, error) {
-	job := &Job{executor: e, name: jobName(), done: make(chan struct{})}
-	request, err := e.request(ctx, call, job.name)
+	name := jobName()
+	request, err := e.request(ctx, call, name)
 	if err != nil {
 		return nil, err
 	}
+	return e.begin(ctx, name, request)
+}
+
+// begin submits a request that has the job's name.
+func (e *Executor) begin(ctx context.Context, name string, request any) (*Job, error) {
+	job := &Job{executor: e, name: name, done: make(chan struct{})}
 	// Before it is submitted, so that no reply comes for a job that is not there.
 	job.stop = e.cancelWith(ctx, job.name)
 	e.jobs.add(job)

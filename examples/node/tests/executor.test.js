@@ -158,7 +158,11 @@ test('a runtime is registered', async (t) => {
   await executor.register({ name: 'r', path, config_schema: { required: ['luck'] } });
   await rejection(executor.register({ name: 'r', path }), 'runtime_exists');
   await rejection(executor.execute('r'), 'invalid_request');
-  await executor.register({ name: 'r', path, replace: true });
+  await executor.register({ name: 'r', path, replace: true, timeout_ms: 300_000 });
+  await rejection(executor.register({ name: 'r', path, replace: true, timeout_ms: 0 }), 'invalid_request');
+  const reason = new Error('enough');
+  const stopped = executor.register({ name: 'r', path }, { signal: AbortSignal.abort(reason) });
+  await assert.rejects(stopped, reason);
   await rejection(executor.execute('r'), 'runtime_error');
 });
 

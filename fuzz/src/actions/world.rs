@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// How many submitted calls of an executor there may be.
 pub const QUEUE: usize = 12;
+/// The deadline of a registration.
+pub const REGISTER_MS: u64 = 2000;
 pub const POOL_SLOTS: usize = 8;
 pub const MEMORY_BYTES: u64 = 8 << 20;
 
@@ -206,8 +208,9 @@ impl World {
                 if !path.exists() {
                     self::replace(&path, |new| fs::write(new, &*guest.bytes()).unwrap());
                 }
-                let request =
-                    json!({"executor": id(slot), "name": RUNTIMES[*runtime], "path": path, "replace": replace});
+                let name = RUNTIMES[*runtime];
+                let request = json!({"executor": id(slot), "name": name, "path": path, "replace": replace,
+                    "timeout_ms": REGISTER_MS});
                 timed(ffi::arawn_catalog_register, &request)
             }
             Action::Remove { slot, runtime } => {
