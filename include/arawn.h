@@ -152,6 +152,19 @@
 //     unsupported          this version cannot do it                 details: none
 //     internal             a defect in the library                   details: none
 //
+// "backtrace" has a line for each of the guest's functions, 20 at most: its number, the offset in the file, the module and
+// the function. Where the file has DWARF (compile with -g or debug = true, and do not strip), the line ends with the place
+// in the source, and each function that the compiler has inlined there has a line before it with the same number:
+//
+//     0:    0x1a2 - csv!csv::field (inlined) at src/field.rs:40:9
+//     0:    0x1a2 - csv!csv::parse at src/main.rs:12:5
+//     1:    0x2f0 - csv!main at src/main.rs:30:9
+//
+// Paths are relative to the directory in which the compiler ran, or as the compiler was given them. There are no places
+// where the sections are more than 16 MiB, where the file is no longer what was compiled, and where they are not found within
+// a second and the deadline. A call that is stopped at its deadline looks for 10 ms more, and has the sections read for the
+// next one.
+//
 // Control characters in texts from guests are escaped; the end of stderr that "details" hold begins with […] where it
 // was cut.
 

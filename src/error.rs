@@ -292,6 +292,19 @@ impl Error {
         }
     }
 
+    /// The functions of the guest, innermost first, if they are told.
+    #[cfg(feature = "compiler")]
+    pub(crate) fn backtrace_mut(&mut self) -> Option<&mut Vec<String>> {
+        match self {
+            Error::Trap { backtrace, .. } => Some(backtrace),
+            Error::Timeout { guest, .. } | Error::Cancelled { guest, .. } => {
+                guest.as_deref_mut().map(|guest| &mut guest.backtrace)
+            }
+            Error::MemoryExceeded { guest, .. } | Error::FuelExhausted { guest, .. } => Some(&mut guest.backtrace),
+            _ => None,
+        }
+    }
+
     /// The same of a guest that was stopped.
     pub(crate) fn of_guest(mut self, stopped: Stopped) -> Self {
         if let Error::Timeout { guest, .. } | Error::Cancelled { guest, .. } = &mut self {

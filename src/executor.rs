@@ -6,6 +6,8 @@ pub use runtimes::{ModuleSource, Registration};
 
 use crate::catalog::{RuntimeCatalog, RuntimeEntry};
 use crate::config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, Limits, RequestLimits};
+#[cfg(feature = "compiler")]
+use crate::debug_info::{self, Search};
 use crate::directories::{self, Grant, HostDirectory, Refusal};
 use crate::disk_cache::{self, DiskCache};
 use crate::engine::{self, Engine, Metering, Stacks};
@@ -18,7 +20,9 @@ use crate::memory;
 use crate::module_cache::{self, Prepared, Tier, Wanted};
 use crate::origins::HttpGrant;
 use crate::protocol::{ExecuteRequest, HostFunctionRequest, Meta, RuntimeInput, RuntimeOutput, error_reply};
-use crate::sandbox::{self, Captured, Ending, Policy, Refused, Run, Sandbox};
+#[cfg(feature = "compiler")]
+use crate::sandbox::Traced;
+use crate::sandbox::{self, Captured, Ended, Ending, Policy, Refused, Run, Sandbox};
 use crate::shared::{Shard, Share, Shared};
 use crate::slots::{Slot, Slots};
 use crate::stats::STATS;
@@ -273,8 +277,8 @@ impl ScriptExecutor {
         deadline.begin().map_err(|stop| self.engine.not_begun(stop, &deadline))?;
         memory::ensure("the input", input.config.get().len() + input.context.get().len())?;
         let sandbox = || Sandbox::new(entry, self.policy.share(shard), input.to_stdin(), limits, deadline);
-        let captured = match sandbox::run(&prepared.compiled, stacks, sandbox, slots) {
-            Ok(Run::Ended(captured)) => Ok(captured),
+        let ended = match sandbox::run(&prepared.compiled, stacks, sandbox, slots) {
+            Ok(Run::Ended(ended)) => Ok(ended),
             Ok(Run::Waits(run)) => run.await,
             Err(error) => Err(error),
         };
@@ -285,9 +289,38 @@ impl ScriptExecutor {
             queue_us: us(begun, taken_up) + us(loaded, queued),
             run_us: us(queued, Instant::now()),
         };
+        let captured = match ended {
+            #[cfg(feature = "compiler")]
+            Ok(Ended { mut captured, traced: Some(traced) }) => {
+                // Apart from the call: most have no backtrace.
+                Box::pin(self.add_places(&prepared, *traced, &mut captured)).await;
+                captured
+            }
+            Ok(Ended { captured, .. }) => captured,
+            Err(error) => Err(error),
+        };
         let result = captured.and_then(|captured| judge(captured, &prepared, &times));
         STATS.record(shard, [times.load_us, times.queue_us, times.run_us], prepared.tier, result.is_ok());
         result
+    }
+
+    /// Adds the lines of the source to a backtrace, where the module says which they are. The guest's slot is free by now.
+    #[cfg(feature = "compiler")]
+    async fn add_places(&self, prepared: &Prepared, traced: Traced, captured: &mut Result<Captured>) {
+        let backtrace = match captured {
+            Ok(Captured { ending: Ending::Trap { backtrace, .. }, .. }) => Some(backtrace),
+            Ok(_) => None,
+            Err(error) => error.backtrace_mut(),
+        };
+        let Some(backtrace) = backtrace else { return };
+        let Traced { frames, entry, deadline } = traced;
+        let (known, sha) = (prepared.compiled.debug_info.clone(), prepared.compiled.sha);
+        let offsets = frames.iter().map(|frame| frame.offset).collect();
+        let (tenant, cpu) = (self.policy.tenant, self.policy.cpu.clone());
+        let places = debug_info::places(Search { known, sha, entry, offsets, tenant, cpu }, &deadline).await;
+        if !places.is_empty() {
+            *backtrace = sandbox::lines_with_places(&frames, &places);
+        }
     }
 
     /// The module to run, with a config that fits it.

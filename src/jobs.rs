@@ -65,6 +65,12 @@ impl Deadline {
         }
     }
 
+    /// The time until the deadline.
+    #[cfg(feature = "compiler")]
+    pub fn left(&self, now: Instant) -> Duration {
+        self.at.saturating_duration_since(now)
+    }
+
     /// What a call that must end is answered.
     pub fn error(&self, stop: Stop, phase: Phase) -> Error {
         match (stop, &self.job) {

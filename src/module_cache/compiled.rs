@@ -25,6 +25,9 @@ pub(crate) struct CompiledRuntime {
     pub stacks: Stacks,
     /// Whether they have a garbage-collected heap.
     pub heap: bool,
+    /// The lines of its source, as far as they were asked for.
+    #[cfg(feature = "compiler")]
+    pub debug_info: Arc<crate::debug_info::Known>,
     /// The cache's directory that the code is mapped from, if it is. Dropped last.
     _mapped_from: Option<Arc<HostDirectory>>,
 }
@@ -132,7 +135,17 @@ pub(super) fn ready(
         Code::Component(component) => Runnable::Component(Box::new(runnable_component(name, target, &component)?)),
     };
     let _loaded = Loaded::new(runnable.image().1);
-    Ok(CompiledRuntime { _loaded, runnable, sha, bytes, stacks, heap: pool.heap, _mapped_from: None })
+    Ok(CompiledRuntime {
+        _loaded,
+        runnable,
+        sha,
+        bytes,
+        stacks,
+        heap: pool.heap,
+        #[cfg(feature = "compiler")]
+        debug_info: Arc::default(),
+        _mapped_from: None,
+    })
 }
 
 fn runnable_module(name: &str, target: &'static Target, module: Module) -> Result<RunnableModule> {

@@ -1,6 +1,6 @@
 //! One instance from its making to its end.
 
-use super::backtrace;
+use super::backtrace::{self, Frame, Traced};
 use super::wasi::Exit;
 use super::{OutputTooLarge, Refused, Sandbox};
 use crate::catalog::RuntimeEntry;
@@ -37,11 +37,18 @@ pub(crate) enum Ending {
     Trap { trap: String, backtrace: Vec<String> },
 }
 
+/// What comes of a guest, and where it was if that is told.
+pub(crate) struct Ended {
+    pub captured: Result<Captured>,
+    #[cfg_attr(not(feature = "compiler"), allow(dead_code, reason = "lines are found where there is a compiler"))]
+    pub traced: Option<Box<Traced>>,
+}
+
 /// A guest's run: over, or one that waits within.
 pub(crate) enum Run<'a> {
-    Ended(Captured),
+    Ended(Ended),
     /// Apart from the call, whose own future stays small enough for any stack.
-    Waits(Pin<Box<dyn Future<Output = Result<Captured>> + Send + 'a>>),
+    Waits(Pin<Box<dyn Future<Output = Result<Ended>> + Send + 'a>>),
 }
 
 /// Runs a fresh instance: a module that needs no stack of its own to its end, right here on the caller's. The slots are the
@@ -58,7 +65,7 @@ pub(crate) fn run<'a>(
         Runnable::Module(module) if stacks == Stacks::None && !compiled.heap => {
             let metered_by = counting(&store);
             let ended = metered(metered_by.as_deref(), || guest(module, &mut store));
-            captured(store, Ok(ended)).map(Run::Ended)
+            Ok(Run::Ended(captured(store, Ok(ended))))
         }
         _ => Ok(Run::Waits(Box::pin(run_on_its_own_stack(compiled, store, slots)))),
     }
@@ -68,7 +75,7 @@ async fn run_on_its_own_stack(
     compiled: &CompiledRuntime,
     mut store: Store<Sandbox>,
     _slots: impl Send,
-) -> Result<Captured> {
+) -> Result<Ended> {
     let (deadline, cpu) = (store.data().deadline.clone(), counting(&store));
     let cpu = cpu.as_deref();
     let waits = compiled.is_component() || store.data().has_files();
@@ -85,7 +92,7 @@ async fn run_on_its_own_stack(
         }
     };
     let _entered = threads.map(|threads| threads.enter());
-    captured(store, ended)
+    Ok(captured(store, ended))
 }
 
 fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> Result<Store<Sandbox>> {
@@ -118,45 +125,65 @@ fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> R
 }
 
 /// What a guest that has ended leaves, or why it was stopped.
-fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) -> Result<Captured> {
+fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) -> Ended {
     let fuel = store.data().fuel;
     let left = fuel.and_then(|_| store.get_fuel().ok());
     let mut sandbox = store.into_data();
     sandbox.leave_world();
-    let ending = match ended {
-        Err(stop) => return Err(sandbox.stopped(stop, Vec::new())),
-        Ok(Ok(())) => Ending::Exit(0),
-        Ok(Err(error)) => {
-            if let Some(Exit(code)) = error.downcast_ref() {
-                Ending::Exit(*code)
-            } else if let Some(wasmtime_wasi::I32Exit(code)) = error.downcast_ref() {
-                Ending::Exit(*code)
-            } else if let Some(stop) = error.downcast_ref() {
-                return Err(sandbox.stopped(*stop, backtrace::lines(&error)));
-            } else if error.is::<OutputTooLarge>() {
-                return Err(Error::OutputTooLarge { output_bytes: sandbox.stdio.output_bytes as u64 });
-            } else if let (Some(Trap::OutOfFuel), Some(fuel)) = (error.downcast_ref(), fuel) {
-                return Err(Error::FuelExhausted { fuel, guest: Box::new(sandbox.left(backtrace::lines(&error))) });
-            } else if is_out_of_heap(&error) {
-                sandbox.limiter.is_out_of_heap();
-                trapped(&error)
-            } else if let Some(error) = Error::exhausted_in("to run a guest", &error) {
-                return Err(error);
-            } else if was_not_made(&error, &sandbox) {
-                let message = printable(&error.root_cause().to_string()).into_owned();
-                return Err(Error::ModuleInvalid { runtime: sandbox.entry.name.clone(), message, import: None });
-            } else {
-                trapped(&error)
-            }
+    let exit = match ended {
+        Err(stop) => return Ended { captured: Err(sandbox.stopped(stop, Vec::new())), traced: None },
+        Ok(Ok(())) => Ok(0),
+        Ok(Err(error)) => exit_code(&error).ok_or(error),
+    };
+    let (ending, frames) = match exit {
+        Ok(code) => (Ok(Ending::Exit(code)), Vec::new()),
+        Err(error) => {
+            let frames = backtrace::frames(&error);
+            (failed(&error, &mut sandbox, fuel, &frames), frames)
         }
     };
-    if sandbox.limiter.is_out_of_memory && matches!(ending, Ending::Trap { .. }) {
-        return Err(Error::no_memory("a guest"));
+    let traced = (!frames.is_empty()).then(|| {
+        let (entry, deadline) = (sandbox.entry.clone(), sandbox.deadline.clone());
+        Box::new(Traced { frames, entry, deadline })
+    });
+    let is_out_of_memory = sandbox.limiter.is_out_of_memory;
+    let captured = ending.and_then(|ending| {
+        if is_out_of_memory && matches!(ending, Ending::Trap { .. }) {
+            return Err(Error::no_memory("a guest"));
+        }
+        let (memory_bytes, refused) = (sandbox.limiter.peak as u64, sandbox.limiter.refused);
+        let (stdout, stderr) = sandbox.stdio.into_captured();
+        let fuel = fuel.zip(left).map(|(given, left)| given - left);
+        Ok(Captured { stdout, stderr, ending, memory_bytes, refused, fuel, entry: sandbox.entry })
+    });
+    Ended { captured, traced }
+}
+
+fn exit_code(error: &wasmtime::Error) -> Option<i32> {
+    let of_component = || error.downcast_ref().map(|wasmtime_wasi::I32Exit(code)| *code);
+    error.downcast_ref().map(|Exit(code)| *code).or_else(of_component)
+}
+
+/// How a guest ended that neither returned nor exited.
+fn failed(error: &wasmtime::Error, sandbox: &mut Sandbox, fuel: Option<u64>, frames: &[Frame]) -> Result<Ending> {
+    let trapped = || Ending::Trap { trap: trap_name(error), backtrace: backtrace::lines(frames) };
+    if let Some(stop) = error.downcast_ref() {
+        Err(sandbox.stopped(*stop, backtrace::lines(frames)))
+    } else if error.is::<OutputTooLarge>() {
+        Err(Error::OutputTooLarge { output_bytes: sandbox.stdio.output_bytes as u64 })
+    } else if let (Some(Trap::OutOfFuel), Some(fuel)) = (error.downcast_ref(), fuel) {
+        Err(Error::FuelExhausted { fuel, guest: Box::new(sandbox.left(backtrace::lines(frames))) })
+    } else if is_out_of_heap(error) {
+        sandbox.limiter.is_out_of_heap();
+        Ok(trapped())
+    } else if let Some(error) = Error::exhausted_in("to run a guest", error) {
+        Err(error)
+    } else if was_not_made(error, sandbox) {
+        let message = printable(&error.root_cause().to_string()).into_owned();
+        Err(Error::ModuleInvalid { runtime: sandbox.entry.name.clone(), message, import: None })
+    } else {
+        Ok(trapped())
     }
-    let (memory_bytes, refused) = (sandbox.limiter.peak as u64, sandbox.limiter.refused);
-    let (stdout, stderr) = sandbox.stdio.into_captured();
-    let fuel = fuel.zip(left).map(|(given, left)| given - left);
-    Ok(Captured { stdout, stderr, ending, memory_bytes, refused, fuel, entry: sandbox.entry })
 }
 
 #[allow(unsafe_code, reason = "the safe way looks the type up, twice, where all threads count references")]
@@ -222,10 +249,6 @@ fn was_not_made(error: &wasmtime::Error, sandbox: &Sandbox) -> bool {
 /// Whether an object found no room in the garbage-collected heap: what it may have is used up, or no heap is that large.
 fn is_out_of_heap(error: &wasmtime::Error) -> bool {
     error.is::<GcHeapOutOfMemory<()>>() || matches!(error.downcast_ref(), Some(Trap::AllocationTooLarge))
-}
-
-fn trapped(error: &wasmtime::Error) -> Ending {
-    Ending::Trap { trap: trap_name(error), backtrace: backtrace::lines(error) }
 }
 
 fn trap_name(error: &wasmtime::Error) -> String {

@@ -38,6 +38,8 @@ pub(crate) struct Shape {
     pub needs_gc_heap: bool,
     /// Whether the compiler is expected to take less than a second.
     pub is_small: bool,
+    /// Whether it says which lines of its source it comes from.
+    pub has_lines: bool,
 }
 
 impl Shape {
@@ -49,7 +51,8 @@ impl Shape {
         super::Kind::of(name, wasm)?;
         let mut findings = Findings::new(code_bytes(wasm));
         walk(wasm, provided, &mut findings).map_err(|problem| problem.into_error(name))?;
-        Ok(Shape { needs_gc_heap: findings.needs_gc_heap, is_small: findings.tally.is_small() })
+        let Findings { needs_gc_heap, has_lines, .. } = findings;
+        Ok(Shape { needs_gc_heap, is_small: findings.tally.is_small(), has_lines })
     }
 }
 

@@ -8,13 +8,15 @@ pub(super) struct Findings {
     pub tally: Tally,
     /// Whether something may have a heap of wasmtime's collector.
     pub needs_gc_heap: bool,
+    /// Whether a module says which lines of its source it comes from.
+    pub has_lines: bool,
     pub scratch: Scratch,
 }
 
 impl Findings {
     /// Of a file of this size.
     pub fn new(code_bytes: usize) -> Self {
-        Findings { tally: Tally::new(code_bytes), needs_gc_heap: false, scratch: Scratch::default() }
+        Findings { tally: Tally::new(code_bytes), needs_gc_heap: false, has_lines: false, scratch: Scratch::default() }
     }
 
     /// Notes a type that may be of references that wasmtime's collector follows.

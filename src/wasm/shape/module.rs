@@ -9,6 +9,7 @@ use super::problem::{Place, Problem};
 use super::provided::{Provided, Signature};
 use super::startup::{self, Startup};
 use super::types::Types;
+use crate::debug_info::is_line_section;
 use crate::error::quoted;
 use wasmparser::{
     BinaryReader, ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, HeapType, Import, MemoryType, Payload,
@@ -168,6 +169,7 @@ impl Module {
                 self.bodies += 1;
                 code::function(&body, ty, self, findings)?;
             }
+            Payload::CustomSection(section) => findings.has_lines |= is_line_section(section.name()),
             _ => {}
         }
         Ok(())

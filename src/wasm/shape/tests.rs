@@ -39,6 +39,19 @@ fn a_file_is_small_if_it_is_compiled_within_a_second() {
     assert!(is_small(15_000) && !is_small(20_000));
 }
 
+#[test]
+fn a_file_has_lines_where_a_module_of_it_has_a_section_of_them() {
+    let has_lines = |wat: &str| {
+        let mut findings = Findings::new(0);
+        let _ = walk(&wat::parse_str(wat).unwrap(), &Everything, &mut findings);
+        findings.has_lines
+    };
+    let start = r#"(func (export "_start"))"#;
+    assert!(has_lines(&format!(r#"(module {start} (@custom ".debug_line" ""))"#)));
+    assert!(has_lines(r#"(component (core module (@custom ".debug_line" "")))"#));
+    assert!(!has_lines(&format!(r#"(module {start} (@custom ".debug_lines" "") (@custom "name" "\00\00"))"#)));
+}
+
 /// The builtins, what `make guests` has built, and the files that `ARAWN_GUESTS` names, of which it is printed what they have:
 /// that is where the limits come from. Each has a third at most of what it may have, but for data segments.
 #[test]
