@@ -1,6 +1,6 @@
 //! What a host may set: an executor's policy, and the options of the whole process.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
 use crate::origins::HttpGrant;
 use crate::protocol::{object, objects};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -24,6 +24,8 @@ pub struct ExecutorConfig {
     /// What guests may reach beyond their own memory.
     #[serde(deserialize_with = "object")]
     pub capabilities: Capabilities,
+    /// The host function, one of those that are granted, that is told what guests write to stderr, line by line.
+    pub stderr_to: Option<String>,
     /// Makes a run depend on nothing but the request.
     #[serde(deserialize_with = "some_object")]
     pub deterministic: Option<Deterministic>,
@@ -264,6 +266,13 @@ impl ExecutorConfig {
             if name.starts_with("arawn.") {
                 return invalid(&path, "names that begin with `arawn.` are the library's".to_owned());
             }
+        }
+        if let Some(name) = &self.stderr_to
+            && !self.capabilities.host_functions.contains(name)
+        {
+            let message =
+                format!("is `{}`, which `capabilities.host_functions` does not list: add it there", printable(name));
+            return invalid("stderr_to", message);
         }
         validate_env(&self.capabilities.env).or_else(|message| invalid("capabilities.env", message))
     }

@@ -100,7 +100,8 @@ impl ScriptExecutor {
         let bell = Arc::<Bell>::default();
         let Capabilities { env, http, host_functions, .. } = config.capabilities;
         let tenant = Tenant::new();
-        let functions = Arc::new(HostFunctions::new(tenant, &id, &host_functions, bell.clone()));
+        let stderr_to = config.stderr_to.as_deref();
+        let functions = Arc::new(HostFunctions::new(tenant, &id, &host_functions, stderr_to, bell.clone()));
         let mut limits = config.limits;
         let policy = Policy {
             tenant,
@@ -207,11 +208,16 @@ impl ScriptExecutor {
     /// What became of a submitted call, or of all that have ended; waits until there is an end to tell.
     pub(crate) fn poll(&self, job: Option<&str>, wait: Duration) -> Result<Polled> {
         let until = Instant::now() + wait;
+        self.policy.functions.note_poll();
         let listening = (!wait.is_zero()).then(|| self.bell.listen(job));
         loop {
             self.policy.functions.serve(until);
             let polled = self.jobs.look(job)?;
             let is_news = matches!(&polled, Polled::Finished(finished) if !finished.is_empty());
+            if is_news {
+                // Lines of stderr that came before the replies are told before them.
+                self.policy.functions.serve(Instant::now());
+            }
             if is_news || !listening.as_ref().is_some_and(|listening| listening.wait(until)) {
                 return Ok(polled);
             }
@@ -410,6 +416,7 @@ impl ScriptExecutor {
             cache_dir: Option<Cow<'a, str>>,
             limits: Limits,
             capabilities: Granted<'a>,
+            stderr_to: Option<&'a str>,
             deterministic: Option<Deterministic>,
         }
         #[derive(Debug, Serialize)]
@@ -426,6 +433,7 @@ impl ScriptExecutor {
             cache_dir: self.disk.as_ref().map(|disk| disk.directory().to_string_lossy()),
             limits: self.limits,
             capabilities: Granted { dirs, env, http, host_functions: functions.granted() },
+            stderr_to: functions.stderr_to(),
             deterministic: *deterministic,
         }
     }

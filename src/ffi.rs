@@ -113,6 +113,8 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
 ///      "allow_private": false},     true: a name may stand for a loopback, private, link-local or other special
 ///                                   address; checked on the address that is connected to
 ///    "host_functions": []},         names that guests may call, see arawn_host_function_set; of 1 to 128 bytes
+///  "stderr_to": null,               one of "host_functions": it is told each line that a guest writes to stderr while
+///                                   the guest runs, see arawn_host_function_set; null: none is
 ///  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: time stands still at unix_time (seconds), but
 ///                                   for the guest's sleeping, which takes no time; randomness comes from the
 ///                                   seed; the same request gives the same reply, and uses the same fuel; "http" may
@@ -316,7 +318,9 @@ pub type arawn_host_function =
 /// With `"on": "poll"` it runs inside the host's next `arawn_poll` of the executor, with or without `job`, while the guest
 /// waits: for a host whose own code has one thread, such as a script engine's or a game's. A poll with `wait_ms` wakes up for
 /// it, and goes on waiting. A poll runs all that wait when it begins, and more while it waits. A guest in
-/// `arawn_execute_runtime` waits for a poll of another thread.
+/// `arawn_execute_runtime` waits for a poll of another thread: where the calling thread is the only one that has ever polled
+/// the executor, none can be expected, and the guest gets `host_function_failed` at once. Use `arawn_submit` there. A host
+/// whose polls move between threads polls from a second one before it makes such a call.
 ///
 /// The time that it takes counts against the call's deadline. Where it outlasts that, the call is answered `timeout` as soon
 /// as it returns; with `"on": "poll"`, at the deadline, and the reply is dropped.
@@ -344,6 +348,30 @@ pub type arawn_host_function =
 /// ```
 ///
 /// with `about` one of `catalog`, `disk_cache`, `engine` and `files`.
+///
+/// The function that `stderr_to` of `arawn_executor_new` names is told what guests write to stderr, while they run. It gets
+/// a message for each line:
+///
+/// ```json
+/// {"runtime": "csv", "job": "level-7", "line": "row 12 has no date"}
+/// ```
+///
+/// - `job` is the call's name, null where it has none.
+/// - A line is told once it has ended, by `\n` or `\r\n`, which are no part of it; one without an end is told when the guest
+///   ends. A line of more than 8 KiB is told in pieces, of which all but the last have `"partial": true`.
+/// - Control characters are escaped, and what is not UTF-8 is replaced.
+/// - No guest waits for the function, and its reply is not looked at and may be NULL. With `"on": "call"` it runs on a thread
+///   of the library's, and gets one message after the other. With `"on": "poll"` an `arawn_poll` runs it for all lines of a
+///   call before it hands out the call's reply.
+/// - Lines are dropped and counted beyond the first `stderr_bytes` of a call, while 10000 messages or 4 MiB of the executor's
+///   wait for the function, and while the function is not set. The last message of such a call tells how many were dropped in
+///   whole or in part:
+///
+/// ```json
+/// {"runtime": "csv", "job": "level-7", "line": null, "dropped": 12}
+/// ```
+///
+/// Messages that wait when the function is replaced or unset, or the executor is closed, are not told.
 ///
 /// Errors: `unknown_executor`, `invalid_request` (also for a name that is not granted); `invalid_argument`, `invalid_json`.
 ///

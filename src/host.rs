@@ -3,19 +3,23 @@
 //! No lock is held while a callback runs, and none of its code runs on a guest's stack: it may use the library as anybody
 //! else may.
 
+mod messages;
+mod pollers;
+
 use crate::error::{Error, Result, printable};
 use crate::fair::Tenant;
 use crate::jobs::{Deadline, Stop};
-use crate::lanes::Lane;
 use crate::protocol::{check_request, error_reply, is_reply};
 use crate::waiting::{self, Bell, Ring};
 use crate::warnings::{self, LOG};
+use messages::{LOG_LANE, Messages, Place, STDERR_LANE};
+use pollers::Pollers;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -34,6 +38,10 @@ pub enum On {
     Poll,
 }
 
+/// Why a guest is not kept waiting for the thread that waits for it.
+const WAITS_FOR_ITSELF: &str = "it runs in arawn_poll, and the one thread that has polled this executor is the one that \
+     waits in arawn_execute_runtime: call arawn_submit instead, or poll on another thread first";
+
 /// Callbacks within callbacks on one thread, which take its stack: more is a recursion without an end.
 const DEEPEST: usize = 16;
 
@@ -44,10 +52,14 @@ thread_local! {
 
 /// The host functions of one executor.
 pub(crate) struct HostFunctions {
-    tenant: Tenant,
     executor: String,
     granted: BTreeSet<String>,
+    /// For [`LOG`].
+    log: Messages,
+    /// For the function that is told what guests write to stderr.
+    stderr: Option<Messages>,
     table: Mutex<Table>,
+    pollers: Pollers,
     /// Rung for whoever polls.
     bell: Arc<Bell>,
 }
@@ -86,8 +98,9 @@ impl Question {
 struct Asked {
     question: Arc<Question>,
     request: String,
-    /// Dropped without an answer, the function is looked up again.
-    answer: oneshot::Sender<Result<String>>,
+    /// Dropped without an answer, the function is looked up again. A message has none.
+    answer: Option<oneshot::Sender<Result<String>>>,
+    _place: Option<Place>,
 }
 
 /// A function as it was set.
@@ -117,9 +130,22 @@ fn failed(name: &str, message: impl Into<String>) -> Error {
 }
 
 impl HostFunctions {
-    pub fn new(tenant: Tenant, executor: &str, granted: &[String], bell: Arc<Bell>) -> Self {
-        let granted = granted.iter().cloned().collect();
-        HostFunctions { tenant, executor: executor.to_owned(), granted, table: Mutex::default(), bell }
+    /// `stderr_to` is one of those that are granted.
+    pub fn new(tenant: Tenant, executor: &str, granted: &[String], stderr_to: Option<&str>, bell: Arc<Bell>) -> Self {
+        HostFunctions {
+            executor: executor.to_owned(),
+            granted: granted.iter().cloned().collect(),
+            log: Messages::new(LOG, &LOG_LANE, tenant),
+            stderr: stderr_to.map(|name| Messages::new(name, &STDERR_LANE, tenant)),
+            table: Mutex::default(),
+            pollers: Pollers::default(),
+            bell,
+        }
+    }
+
+    /// The function that is told what guests write to stderr.
+    pub fn stderr_to(&self) -> Option<&str> {
+        self.stderr.as_ref().map(Messages::name)
     }
 
     pub fn granted(&self) -> &BTreeSet<String> {
@@ -176,7 +202,7 @@ impl HostFunctions {
     /// Calls a function for a guest. The reply is what the guest gets, whatever went wrong.
     pub async fn call(&self, question: &Arc<Question>, request: &str, deadline: &Deadline) -> Result<String, Stop> {
         let answered = match self.check(&question.name, request) {
-            Ok(()) => self.answer(question, request).await,
+            Ok(()) => self.answer(question, request, deadline).await,
             Err(error) => Err(error),
         };
         // The host's time is the guest's.
@@ -192,7 +218,7 @@ impl HostFunctions {
         check_request(request).map_err(|message| failed(name, format!("the request is not JSON: {message}")))
     }
 
-    async fn answer(&self, question: &Arc<Question>, request: &str) -> Result<String> {
+    async fn answer(&self, question: &Arc<Question>, request: &str, deadline: &Deadline) -> Result<String> {
         let name = &*question.name;
         loop {
             let found = self.table().functions.get(name).cloned();
@@ -201,6 +227,9 @@ impl HostFunctions {
                 On::Call => {
                     let request = request.to_owned();
                     waiting::outside(move || function.enter(&request)).await
+                }
+                On::Poll if !deadline.is_submitted() && self.pollers.is_this_thread_alone() => {
+                    return Err(failed(name, WAITS_FOR_ITSELF));
                 }
                 On::Poll => self.at_a_poll(question, request).await,
             };
@@ -227,7 +256,8 @@ impl HostFunctions {
             table.next += 1;
             let order = table.next;
             question.waits_for_poll(true);
-            table.asked.insert(order, Asked { question: question.clone(), request: request.to_owned(), answer });
+            let (question, request) = (question.clone(), request.to_owned());
+            table.asked.insert(order, Asked { question, request, answer: Some(answer), _place: None });
             Place(self, order)
         };
         self.bell.ring(Ring::Asked);
@@ -236,34 +266,9 @@ impl HostFunctions {
         answer.ok()
     }
 
-    /// Tells the host's [`LOG`] of something, if it is set. Nobody waits for that.
-    pub fn tell(&self, request: &str) {
-        /// Warnings that wait for a poll or a thread. Beyond them they are only counted.
-        const MOST: usize = 1000;
-        /// A callback that hangs keeps the warnings of its own executor waiting, in whose order they are told.
-        static TELLING: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-log", 2 << 20, 4, 1));
-        let mut table = self.table();
-        let Some(function) = table.functions.get(LOG).cloned() else { return };
-        match function.on {
-            On::Poll => {
-                if table.asked.values().filter(|asked| asked.question.name == LOG).count() < MOST {
-                    table.next += 1;
-                    let (order, (answer, _)) = (table.next, oneshot::channel());
-                    let question = Question::new(LOG.to_owned());
-                    table.asked.insert(order, Asked { question, request: request.to_owned(), answer });
-                }
-                drop(table);
-                self.bell.ring(Ring::Asked);
-            }
-            On::Call => {
-                drop(table);
-                let request = request.to_owned();
-                if TELLING.waiting(self.tenant) < MOST {
-                    // Without a thread it is only counted.
-                    let _ = TELLING.submit(self.tenant, move || drop(function.enter(&request)));
-                }
-            }
-        }
+    /// Notes that this thread polls, so that no guest is to wait for another one in vain.
+    pub fn note_poll(&self) {
+        self.pollers.add_this_thread();
     }
 
     /// Runs what waits for a poll: all that waits now, and what comes while there is time.
@@ -275,9 +280,10 @@ impl HostFunctions {
             let function = table.functions.get(&asked.question.name).cloned();
             drop(table);
             asked.question.waits_for_poll(false);
-            if let Some(answer) = function.and_then(|function| function.enter(&asked.request)) {
+            let answer = function.and_then(|function| function.enter(&asked.request));
+            if let Some((answer, waits)) = answer.zip(asked.answer) {
                 // Unless the call has ended meanwhile.
-                let _ = asked.answer.send(answer);
+                let _ = waits.send(answer);
             }
             left = left.saturating_sub(1);
         }

@@ -73,6 +73,11 @@ impl Deadline {
         }
     }
 
+    /// The call's name, if it has one.
+    pub fn job(&self) -> Option<&str> {
+        self.job.as_ref().map(|job| &*job.name)
+    }
+
     /// Whether a worker runs the call, and nobody waits for it.
     pub fn is_submitted(&self) -> bool {
         self.job.as_ref().is_some_and(|job| job.is_submitted)

@@ -12,6 +12,7 @@ mod limiter;
 pub(crate) mod poll;
 mod run;
 pub(crate) mod stack;
+mod tap;
 pub(crate) mod wasi;
 
 pub(crate) use limiter::{FIRST_HEAP_BYTES, INSTANCES, Limiter, MEMORIES, Refused, TABLE_ELEMENTS, TABLES};
@@ -19,6 +20,7 @@ pub(crate) use run::{Captured, Ending, Run, run};
 
 use clock::Clock;
 use files::Files;
+use tap::Tap;
 
 use crate::buffers;
 use crate::catalog::RuntimeEntry;
@@ -91,11 +93,12 @@ impl Sandbox {
         limits: &Limits,
         deadline: Deadline,
     ) -> Self {
+        let stdio = Stdio { tap: Tap::of(&policy, &entry, &deadline, limits), ..Stdio::new(stdin, limits) };
         Sandbox {
             deadline,
             phase: Phase::Start,
             memory: None,
-            stdio: Stdio::new(stdin, limits),
+            stdio,
             limiter: Limiter::new(limits.memory_bytes, policy.memory.clone()),
             clock: Clock::new(policy.deterministic.as_ref()),
             // Fuel tells two deterministic runs apart, so that it is counted even where it is not limited.
@@ -191,6 +194,7 @@ pub(crate) struct Stdio {
     stderr: Vec<u8>,
     stderr_bytes: usize,
     stderr_cut: bool,
+    tap: Option<Box<Tap>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,6 +224,7 @@ impl Stdio {
             stderr: Vec::new(),
             stderr_bytes: usize::try_from(limits.stderr_bytes).unwrap_or(usize::MAX),
             stderr_cut: false,
+            tap: None,
         }
     }
 
@@ -282,14 +287,24 @@ impl Stdio {
         Ok(())
     }
 
-    /// Keeps the end of what is written, in at most twice the limit.
+    /// Keeps the end of what is written, in at most twice the limit, and tells the host its lines where it asks for them.
     pub fn write_stderr(&mut self, bytes: &[u8]) {
+        if let Some(tap) = &mut self.tap {
+            tap.write(bytes);
+        }
         let tail = &bytes[bytes.len().saturating_sub(self.stderr_bytes)..];
         self.stderr_cut |= tail.len() < bytes.len();
         if self.stderr.len() + tail.len() > self.stderr_bytes.saturating_mul(2) {
             self.trim_stderr();
         }
         self.stderr.extend_from_slice(tail);
+    }
+
+    /// Tells the last of what the guest has written.
+    fn end_stderr(&mut self) {
+        if let Some(tap) = self.tap.take() {
+            tap.end();
+        }
     }
 
     fn trim_stderr(&mut self) {

@@ -149,7 +149,9 @@ fn replies_executors_and_jobs() {
 
 #[test]
 fn host_functions() {
-    let catalog = Catalog::new().with("ask", &asker(b"f", br#"{"from":"the guest"}"#, ANSWER));
+    let catalog = Catalog::new()
+        .with("ask", &asker(b"f", br#"{"from":"the guest"}"#, ANSWER))
+        .with("writes", &writer(br#"{"status":"ok","output":1}"#, b"first\nlast", ""));
     passes(&["tests/cpp/host_functions.cpp"], &[catalog.path()], &[READ_AFTER_FREE, RACE]);
 }
 

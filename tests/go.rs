@@ -41,6 +41,7 @@ fn the_package_passes_its_tests_with_the_race_detector() {
     let catalog = catalog
         .with("loop", &writer(b"", b"", "(loop $forever (br $forever))"))
         .with("ask-and-loop", &ask_and_loop)
+        .with("writes", &writer(br#"{"status":"ok","output":1}"#, b"first\nlast", ""))
         .with("fails", &writer(br#"{"status":"error","error":"no luck"}"#, b"", ""));
     let Some(printed) = go("go", &["test", "-race", "-count=1", "-v", "./arawn"], Some(&catalog)) else { return };
     let sources = ["arawn_test.go", "context_test.go", "host_test.go", "threads_test.go"];

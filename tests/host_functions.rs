@@ -466,6 +466,91 @@ fn a_guest_that_nobody_polls_for_ends_at_its_deadline() {
     assert_error(&finished(&id, "j"), "cancelled");
 }
 
+/// The deadlines are long: each reply comes without them.
+fn granting_for_long(catalog: &Catalog) -> String {
+    catalog.executor_with(json!({"limits": {"timeout_ms": 600_000}, "capabilities": {"host_functions": ["f"]}}))
+}
+
+#[test]
+fn a_guest_is_refused_what_only_the_thread_that_waits_for_it_would_run() {
+    let catalog = asking();
+    let id = granting_for_long(&catalog);
+    let request = json!({"executor": id, "runtime": "ask"});
+    let (calls, within) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Value::Null)));
+    let (counts, keeps, inner) = (calls.clone(), within.clone(), request.clone());
+    set(&json!({"executor": id, "name": "f", "on": "poll"}), move |_| {
+        if counts.fetch_add(1, Ordering::Relaxed) == 0 {
+            *keeps.lock().unwrap() = execute(&inner);
+        }
+        answer(json!("polled"))
+    });
+    let text = "it runs in arawn_poll, and the one thread that has polled this executor is the one that waits in \
+                arawn_execute_runtime: call arawn_submit instead, or poll on another thread first";
+    // From within a callback that this thread runs in its first poll.
+    submit(&id, "ask", "j");
+    assert_eq!(finished(&id, "j")["output"]["output"], "polled");
+    assert_failed(&within.lock().unwrap(), "f", text);
+    // And between two polls.
+    assert_failed(&execute(&request), "f", text);
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    // What this thread polls for, and what another one does.
+    submit(&id, "ask", "j");
+    assert_eq!(finished(&id, "j")["output"]["output"], "polled");
+    let is_over = AtomicBool::new(false);
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                ok(arawn_poll, &json!({"executor": id, "wait_ms": 1}));
+                begun.send(()).unwrap();
+            }
+        });
+        has_begun.recv().unwrap();
+        let reply = execute(&request);
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(reply["output"]["output"], "polled");
+    });
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+}
+
+#[test]
+fn a_component_is_refused_it_too_and_goes_on() {
+    let catalog = Catalog::new().with_bytes("ask", &asking_component(b"f", b"1"));
+    let id = granting_for_long(&catalog);
+    set(&json!({"executor": id, "name": "f", "on": "poll"}), |_| answer(json!(1)));
+    ok(arawn_poll, &json!({"executor": id}));
+    let request = json!({"executor": id, "runtime": "ask"});
+    assert_failed(&execute(&request), "f", "call arawn_submit instead");
+}
+
+/// The thread that sets the function and makes the call has never polled: another one may, for the first time.
+#[test]
+fn a_thread_that_polls_for_the_first_time_while_a_guest_waits_serves_it() {
+    let catalog = asking();
+    let id = granting_for_long(&catalog);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counts = calls.clone();
+    set(&json!({"executor": id, "name": "f", "on": "poll"}), move |_| {
+        answer(json!(counts.fetch_add(1, Ordering::Relaxed)))
+    });
+    let request = json!({"executor": id, "runtime": "ask"});
+    thread::scope(|scope| {
+        // It polls another executor meanwhile, which tells nothing about this one.
+        let other = granting(&catalog, &["f"]);
+        ok(arawn_poll, &json!({"executor": other}));
+        let (begins, has_begun) = std::sync::mpsc::channel::<()>();
+        let (id, calls) = (&id, &calls);
+        scope.spawn(move || {
+            has_begun.recv().unwrap();
+            while calls.load(Ordering::Relaxed) == 0 {
+                ok(arawn_poll, &json!({"executor": id, "wait_ms": 1}));
+            }
+        });
+        begins.send(()).unwrap();
+        assert_eq!(execute(&request)["output"]["output"], 0);
+    });
+}
+
 /// A guest that asks without an end must not keep a frame loop in its poll.
 #[test]
 fn a_poll_is_not_held_by_a_guest_that_asks_again_and_again() {

@@ -62,6 +62,7 @@ fn the_binding() {
     let catalog = Catalog::new()
         .with("loop", &writer(b"", b"", "(loop $forever (br $forever))"))
         .with("fails", &writer(br#"{"status":"error","error":"no luck"}"#, b"", ""))
+        .with("writes", &writer(br#"{"status":"ok","output":1}"#, b"first\nlast", ""))
         .with("large", &writer(large.as_bytes(), b"", ""))
         .with("ask", &asker(b"f", br#"{"from":"the guest"}"#, ANSWER));
     let others = Catalog::new().with("first", &asker(b"f", b"{}", ANSWER)).with("second", &asker(b"g", b"{}", ANSWER));

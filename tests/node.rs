@@ -38,6 +38,7 @@ fn the_module_passes_its_tests_and_its_types_fit() {
     let catalog = catalog
         .with("loop", &writer(b"", b"", "(loop $forever (br $forever))"))
         .with("ask-and-loop", &asker(b"f", b"{}", "(drop (call $ask)) (loop $forever (br $forever))"))
+        .with("writes", &writer(br#"{"status":"ok","output":1}"#, b"first\nlast", ""))
         .with("fails", &writer(br#"{"status":"error","error":"no luck"}"#, b"", ""));
     let mut command = Command::new("node");
     command.args(["--test", "--test-reporter=tap", "--test-timeout=300000"]).current_dir(&directory);

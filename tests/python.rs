@@ -17,6 +17,7 @@ fn the_module_passes_its_tests() {
     let catalog = Catalog::new()
         .with("loop", &writer(b"", b"", "(loop $forever (br $forever))"))
         .with("fails", &writer(br#"{"status":"error","error":"no luck"}"#, b"", ""))
+        .with("writes", &writer(br#"{"status":"ok","output":1}"#, b"first\nlast", ""))
         .with("ask", &asker(b"f", br#"{"from":"the guest"}"#, ANSWER));
     let mut command = Command::new("python3");
     command.args(["-B", "-W", "error"]).arg(root().join("tests/python/test_arawn.py"));

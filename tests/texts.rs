@@ -498,6 +498,7 @@ fn no_text_has_the_words_of_a_parsers_types() {
             ("capabilities.http.allow_private", Bool),
             ("capabilities.host_functions", List),
             ("capabilities.host_functions[0]", Text),
+            ("stderr_to", TextOrNull),
             ("deterministic", Object),
             ("deterministic.seed", Number),
             ("deterministic.unix_time", Number),

@@ -88,7 +88,7 @@ fn signature(ty: &FuncType) -> Signature {
 fn nobody() -> Result<Sandbox> {
     let entry = RuntimeCatalog::embedded().resolve("passthrough")?;
     let tenant = Tenant::new();
-    let functions = Arc::new(HostFunctions::new(tenant, "", &[], Arc::default()));
+    let functions = Arc::new(HostFunctions::new(tenant, "", &[], None, Arc::default()));
     let (dirs, env, http) = (Vec::new(), BTreeMap::new(), HttpGrant::default());
     let policy =
         Shared::new(Policy { tenant, dirs, env, http, deterministic: None, functions, cpu: None, memory: None });

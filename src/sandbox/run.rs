@@ -123,6 +123,7 @@ fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) ->
     let left = fuel.and_then(|_| store.get_fuel().ok());
     let mut sandbox = store.into_data();
     sandbox.leave_world();
+    sandbox.stdio.end_stderr();
     let ending = match ended {
         Err(stop) => return Err(sandbox.stopped(stop, Vec::new())),
         Ok(Ok(())) => Ending::Exit(0),

@@ -39,7 +39,7 @@ impl Component {
         let config = GrantedDir { host, guest: "/d".to_owned(), write, bytes };
         let dirs = directories::lock().grants(&[config]).unwrap();
         let tenant = Tenant::new();
-        let functions = Arc::new(HostFunctions::new(tenant, "", &[], Arc::default()));
+        let functions = Arc::new(HostFunctions::new(tenant, "", &[], None, Arc::default()));
         let (env, http) = (BTreeMap::new(), HttpGrant::default());
         let policy = Shared::new(Policy { tenant, dirs, env, http, deterministic, functions, cpu: None, memory: None });
         Component {
