@@ -26,10 +26,10 @@ fn the_rules_hold_from_c_under_the_address_sanitizer() {
 }
 
 #[test]
-fn the_static_library_links_with_the_libraries_that_the_readme_names() {
+fn the_static_library_links_with_the_libraries_that_the_book_names() {
     let out = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("static-{}", std::process::id()));
-    let readme = std::fs::read_to_string(common::root().join("README.md")).unwrap();
-    let line = readme.lines().find(|line| line.contains("libarawn.a -l")).unwrap();
+    let page = std::fs::read_to_string(common::root().join("docs/installing.md")).unwrap();
+    let line = page.lines().find(|line| line.contains("libarawn.a -l")).unwrap();
     let libraries: Vec<&str> = line.split_whitespace().filter(|word| word.starts_with("-l")).collect();
     let mut command = Command::new("cc");
     command.args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-I"]).arg(common::root().join("include"));
@@ -174,9 +174,9 @@ fn mistyped_requests_name_the_path() {
     assert_error(&call_text(arawn_configure, "{\"pool_slots\":-1}"), "invalid_config");
 }
 
-/// The example prints what it says, and the README shows exactly that file.
+/// The example prints what it says, and the book shows exactly that file.
 #[test]
-fn the_example_runs_and_is_the_one_in_the_readme() {
+fn the_example_runs_and_is_the_one_in_the_book() {
     let root = common::root();
     let program = compile_c("examples/c/main.c", "example", &[]);
     let cache = tempfile::tempdir().unwrap();
@@ -190,9 +190,12 @@ fn the_example_runs_and_is_the_one_in_the_readme() {
     assert!(printed.contains("\"code\":\"unknown_runtime\""), "{printed}");
     assert!(printed.ends_with("{\"status\":\"ok\",\"output\":{\"executor\":\"example\"}}\n"), "{printed}");
     assert!(cache.path().join("arawn").is_dir(), "the platform's cache directory was used");
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let page = std::fs::read_to_string(root.join("docs/calls.md")).unwrap();
     let source = std::fs::read_to_string(root.join("examples/c/main.c")).unwrap();
-    assert!(readme.contains(&format!("```c\n{source}```\n")), "the README shows examples/c/main.c byte for byte");
+    assert!(
+        page.contains(&format!("```c\n{source}```\n")),
+        "docs/calls.md does not show examples/c/main.c byte for byte"
+    );
 }
 
 /// The example in the header compiles as it stands and prints what the header says.

@@ -73,6 +73,18 @@ fn what_is_missing_is_named() {
     }
 }
 
+/// The smallest program, which the README shows byte for byte.
+#[test]
+fn hello() {
+    prints_what_it_says("examples/c/hello.c", "cc", "build-essential");
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let source = fs::read_to_string(root().join("examples/c/hello.c")).unwrap();
+    assert!(
+        readme.contains(&format!("```c\n{source}```\n")),
+        "the README does not show examples/c/hello.c byte for byte"
+    );
+}
+
 #[test]
 fn c() {
     prints_what_it_says("examples/c/story.c", "cc", "build-essential");

@@ -1,50 +1,56 @@
-//! Guests in other languages, as `make guests` builds them: what runtimes/README.md says of each is done here.
+//! Guests in other languages, as `make guests` builds them: what docs/runtimes says of each is done here, in each way that
+//! an executor may be given them, and with much to read and to write.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod common;
+#[path = "book/page.rs"]
+#[allow(dead_code, reason = "the tests of the book use the rest")]
+mod page;
 
 use arawn::ffi::{arawn_catalog_register, arawn_executor_close};
 use common::{Catalog, execute, in_new_process, ok, root, run};
+use page::Page;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The README's section on a language: the request that registers its runtime, then calls with their replies.
-struct Section {
-    registration: Value,
-    calls: Vec<(Value, Value)>,
+fn page(name: &str) -> Page {
+    Page::read(&root().join("docs/runtimes").join(name))
 }
 
-fn section(language: &str) -> Section {
-    let readme = fs::read_to_string(root().join("runtimes/README.md")).unwrap();
-    let (_, section) = readme.split_once(&format!("\n### {language}\n")).unwrap();
-    let section = section.split("\n#").next().unwrap();
-    let mut lines = section.lines().filter(|line| line.starts_with('{')).map(|line| line.parse::<Value>().unwrap());
-    let registration = lines.next().unwrap();
-    let mut calls = Vec::new();
-    while let Some(request) = lines.next() {
-        calls.push((request, lines.next().unwrap()));
-    }
-    assert!(calls.iter().any(|(_, reply)| reply["status"] == "ok"), "{language}");
-    assert!(calls.iter().any(|(_, reply)| reply["code"] == "runtime_error"), "{language}");
-    Section { registration, calls }
+fn parsed(text: &str) -> Value {
+    text.parse().unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// Makes the README's calls of a language and one with much to read and to write: as `catalog.toml` names the runtime, as
-/// it is registered, and in another process, which has the code from the disk cache. `memory_bytes` is what its guest may
-/// have.
-fn proves(language: &str, memory_bytes: u64, large: (Value, Value)) {
-    let Section { registration, mut calls } = section(language);
-    let file = root().join(registration["path"].as_str().unwrap());
+/// The request by which a page registers a runtime.
+fn registration(page: &Page, runtime: &str) -> Value {
+    let mut requests = page.calls("arawn_catalog_register").map(|(request, _)| parsed(request));
+    requests.find(|request| request["name"] == runtime).unwrap()
+}
+
+/// A page's calls of a runtime with their replies.
+fn calls(page: &Page, runtime: &str) -> Vec<(Value, Value)> {
+    let calls = page.calls("arawn_execute_runtime").map(|(request, reply)| (parsed(request), parsed(reply.unwrap())));
+    let calls: Vec<_> = calls.filter(|(request, _)| request["runtime"] == runtime).collect();
+    assert!(calls.iter().any(|(_, reply)| reply["status"] == "ok"), "{runtime}");
+    assert!(calls.iter().any(|(_, reply)| reply["code"] == "runtime_error"), "{runtime}");
+    calls
+}
+
+/// Makes a page's calls of a runtime and one with much to read and to write: as `catalog.toml` names the runtime, as it is
+/// registered, and in another process, which has the code from the disk cache. `memory_bytes` is what its guest may have.
+fn proves(page: &Page, name: &str, memory_bytes: u64, large: (Value, Value)) {
+    let (mut registration, mut calls) = (registration(page, name), calls(page, name));
+    let file = root().join(format!("target/guests/{name}.wasm"));
+    registration["path"] = json!(file);
     let Ok(wasm) = fs::read(&file) else {
         assert!(std::env::var_os("CI").is_none(), "{} is missing: make guests", file.display());
         #[allow(clippy::explicit_write, reason = "the harness hides what a passing test prints with eprintln")]
         writeln!(std::io::stderr(), "skipped, {} is missing: make guests", file.display()).unwrap();
         return;
     };
-    let name = registration["name"].as_str().unwrap();
     let large_request = json!({"executor": "main", "runtime": name, "input": large.0});
     calls.push((large_request, json!({"status": "ok", "output": large.1})));
 
@@ -66,7 +72,7 @@ fn proves(language: &str, memory_bytes: u64, large: (Value, Value)) {
                 let meta = reply.as_object_mut().unwrap().remove("meta").unwrap_or_else(|| panic!("{reply}"));
                 assert_eq!(meta["cache"], if turn == 0 { first_from } else { "memory" }, "{meta}");
             }
-            assert_eq!(&reply, expected, "{language}");
+            assert_eq!(&reply, expected, "{name}");
         }
     };
 
@@ -96,14 +102,14 @@ fn c_counts_words() {
     let line = "Ünïcode, \"quoted\"\tand \u{1F600}\\\u{0} escaped\n";
     let text = line.repeat(10_000);
     let counted = json!({"lines": 10_000, "words": 50_000, "characters": text.chars().count(), "bytes": text.len()});
-    proves("C", 4 << 20, (json!({"context": {"text": text}}), counted));
+    proves(&page("c.md"), "words", 4 << 20, (json!({"context": {"text": text}}), counted));
 }
 
 #[test]
 fn c_with_setjmp_computes() {
     let (depth, sums) = (500, "(1 + ".repeat(500));
     let expression = format!("{sums}1{}", ")".repeat(depth));
-    proves("C with setjmp", 4 << 20, (json!({"context": {"expression": expression}}), json!(depth + 1)));
+    proves(&page("c.md"), "calc", 4 << 20, (json!({"context": {"expression": expression}}), json!(depth + 1)));
 }
 
 #[test]
@@ -113,7 +119,7 @@ fn go_reads_csv() {
         text += &format!("{n},\"<\u{1F600}> says \"\"{n}\"\",\nand more\"\r\n");
         records.push(json!({"number": n.to_string(), "text": format!("<\u{1F600}> says \"{n}\",\nand more")}));
     }
-    proves("Go", 32 << 20, (json!({"context": {"text": text}}), json!(records)));
+    proves(&page("go.md"), "csv", 32 << 20, (json!({"context": {"text": text}}), json!(records)));
 }
 
 #[test]
@@ -124,7 +130,7 @@ fn python_describes_numbers() {
         // The square root of n (n + 1) / 12, with n for the numbers there are.
         "stdev": (100_001.0_f64 * 100_002.0 / 12.0).sqrt(),
     });
-    proves("Python", 64 << 20, (json!({"context": {"numbers": numbers}}), described));
+    proves(&page("python.md"), "statistics", 64 << 20, (json!({"context": {"numbers": numbers}}), described));
 }
 
 #[test]
@@ -133,7 +139,7 @@ fn javascript_finds_matches() {
     let found: Vec<Value> =
         (0..10_000).map(|n| json!({"index": n * 11 + 3, "text": "Ünïcode", "groups": {"first": "Ü"}})).collect();
     let input = json!({"config": {"pattern": "(?<first>\\S)\\S{2,}", "flags": "u"}, "context": {"text": text}});
-    proves("JavaScript", 64 << 20, (input, json!(found)));
+    proves(&page("javascript.md"), "matches", 64 << 20, (input, json!(found)));
 }
 
 /// What is not JSON does not pass the host, so the C guest is asked without one, under sanitizers.
@@ -198,16 +204,20 @@ fn the_c_guest_reads_json_strictly() {
 }
 
 #[test]
-fn each_guest_has_its_section_and_its_line_in_the_build() {
+fn each_guest_has_its_page_and_its_line_in_the_build() {
     let build = fs::read_to_string(root().join("runtimes/guests/build.sh")).unwrap();
-    let languages =
-        [("c", "C"), ("setjmp", "C with setjmp"), ("go", "Go"), ("python", "Python"), ("javascript", "JavaScript")];
-    for (directory, language) in languages {
-        let registration = section(language).registration;
-        let name = registration["name"].as_str().unwrap();
-        assert_eq!(registration["path"], format!("target/guests/{name}.wasm"));
+    let guests = [
+        ("c", "c.md", "words"),
+        ("setjmp", "c.md", "calc"),
+        ("faulty", "debugging.md", "faulty"),
+        ("go", "go.md", "csv"),
+        ("python", "python.md", "statistics"),
+        ("javascript", "javascript.md", "matches"),
+    ];
+    for (directory, shown_on, name) in guests {
+        assert_eq!(registration(&page(shown_on), name)["path"], format!("{name}.wasm"));
         assert!(build.contains(&format!("[{directory}]={name}")), "{name}");
     }
     let directories = fs::read_dir(root().join("runtimes/guests")).unwrap().map(|entry| entry.unwrap().path());
-    assert_eq!(directories.filter(|path| path.is_dir()).count(), languages.len());
+    assert_eq!(directories.filter(|path| path.is_dir()).count(), guests.len());
 }

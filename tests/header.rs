@@ -1,4 +1,5 @@
-//! `include/arawn.h` is what `src/ffi.rs` says, is complete, and can be included by anybody.
+//! `include/arawn.h` and `docs/reference.md` are what `src/ffi.rs` says. The header is complete, and can be included by
+//! anybody.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly, and says what it skips")]
 
 mod common;
@@ -11,28 +12,84 @@ fn header() -> String {
     fs::read_to_string(root().join("include/arawn.h")).unwrap_or_default()
 }
 
-#[test]
-fn the_header_is_generated_from_the_source() {
+/// What cbindgen makes of the source, without the safety contracts: Rust's contract of a pointer is C's everyday one, and
+/// the rules say it once. The examples are still between the fences of Markdown.
+fn generated() -> String {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
     let bindings = cbindgen::Builder::new().with_src(root().join("src/ffi.rs")).with_config(config).generate().unwrap();
     let mut made = Vec::new();
     bindings.write(&mut made);
-    let made = String::from_utf8(made).unwrap();
-    // Rust's safety contract of a pointer is C's everyday one, and is said once in the rules.
     let mut kept = String::new();
     let mut in_safety = false;
-    for line in made.lines() {
+    for line in String::from_utf8(made).unwrap().lines() {
         in_safety = line == "// # Safety" || in_safety && line.starts_with("//");
-        if !in_safety && !line.starts_with("// ```") {
+        if !in_safety {
             kept += line.trim_end();
             kept += "\n";
         }
     }
-    let kept = kept.trim_start().replace("//\nchar *arawn", "char *arawn").replace("//\nvoid arawn", "void arawn");
+    kept.trim_start().replace("//\nchar *arawn", "char *arawn").replace("//\nvoid arawn", "void arawn")
+}
+
+/// Compares a file with what is generated, or writes it where ARAWN_ACCEPT is set.
+fn compare(path: &str, generated: &str) {
     if std::env::var_os("ARAWN_ACCEPT").is_some() {
-        fs::write(root().join("include/arawn.h"), &kept).unwrap();
+        fs::write(root().join(path), generated).unwrap();
     }
-    assert!(kept == header(), "include/arawn.h is not what src/ffi.rs makes; accept the change with\nmake header");
+    let file = fs::read_to_string(root().join(path)).unwrap_or_default();
+    assert!(file == generated, "{path} is not what src/ffi.rs makes; accept the change with\nmake header");
+}
+
+#[test]
+fn the_header_is_generated_from_the_source() {
+    let lines = generated();
+    let lines = lines.lines().filter(|line| !line.starts_with("// ```"));
+    compare("include/arawn.h", &lines.map(|line| line.to_owned() + "\n").collect::<String>());
+}
+
+/// The text of a comment's line.
+fn comment(line: &str) -> &str {
+    line.trim_start_matches("//").strip_prefix(' ').unwrap_or_default()
+}
+
+/// The header's text as a page of the book: a heading for each section of its first comment and for each declaration.
+#[test]
+fn the_reference_is_generated_from_the_source() {
+    let made = generated();
+    let (manual, declarations) = made.split_once("#ifndef ARAWN_H").unwrap();
+    let mut page =
+        "# Reference\n\nThe text of [include/arawn.h](../include/arawn.h). `make header` writes this page.\n"
+            .to_owned();
+    let mut section = Vec::new();
+    for line in manual.lines().map(comment).chain(["END"]) {
+        let is_heading = line.starts_with(char::is_uppercase) && line.chars().all(|c| c.is_uppercase() || c == ' ');
+        if !is_heading {
+            section.push(line);
+            continue;
+        }
+        let text = section.join("\n").trim_matches('\n').to_owned();
+        section.clear();
+        match page.contains("\n## ") {
+            true => page += &format!("\n```text\n{text}\n```\n"),
+            false => page += &format!("\n{text}\n"),
+        }
+        if line != "END" {
+            page += &format!("\n## {}{}\n", &line[..1], line[1..].to_lowercase());
+        }
+    }
+    let mut text = String::new();
+    for declaration in declarations.split_inclusive('\n').collect::<Vec<_>>().chunk_by(|a, _| a.trim() != "") {
+        let (comments, code): (Vec<&str>, Vec<&str>) = declaration.iter().partition(|line| line.starts_with("//"));
+        text.extend(comments.iter().map(|line| comment(line.trim_end()).to_owned() + "\n"));
+        let code = code.concat().trim().to_owned();
+        let name = code.split(['(', ')', ' ', '*']).find(|word| word.to_lowercase().starts_with("arawn_"));
+        if let (Some(name), false) = (name, text.is_empty()) {
+            let text = std::mem::take(&mut text).replace("```json", "```text");
+            page += &format!("\n## {name}\n\n```c\n{code}\n```\n\n{}\n", text.trim());
+        }
+        text.clear();
+    }
+    compare("docs/reference.md", &page);
 }
 
 #[test]
@@ -123,6 +180,6 @@ fn the_system_libraries_are_the_ones_that_are_listed() {
     }
     let golden = fs::read_to_string(golden).unwrap_or_default();
     assert!(now == golden, "the list of system libraries changed; accept it with\nmake header");
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    assert!(readme.contains(&format!("libarawn.a {golden}")), "the README's line has not these: {golden}");
+    let page = fs::read_to_string(root().join("docs/installing.md")).unwrap();
+    assert!(page.contains(&format!("libarawn.a {golden}")), "docs/installing.md does not name these: {golden}");
 }

@@ -68,6 +68,17 @@ build_setjmp() {
     zig_cc -s -Wl,-z,stack-size=65536 -o "$1" "$objects"/*.o
 }
 
+tools_faulty() {
+    tools_c
+}
+
+# With the names of its functions, since its backtraces are shown; not inlined, so that each has a frame. The linker takes
+# the module's own name from the file.
+build_faulty() {
+    zig_cc -g -fno-inline -Wl,-z,stack-size=65536 -o "$out/cache/faulty.wasm" "$here/faulty/faulty.c"
+    mv "$out/cache/faulty.wasm" "$1"
+}
+
 tools_brain() {
     tools_c
 }
@@ -124,9 +135,9 @@ build_javascript() {
         --disable http fetch-event --out "$1" "$here/javascript/matches.js"
 }
 
-declare -A runtimes=([c]=words [setjmp]=calc [go]=csv [python]=statistics [javascript]=matches [chaser]=chaser [flock]=flock [stuck]=stuck)
+declare -A runtimes=([c]=words [setjmp]=calc [faulty]=faulty [go]=csv [python]=statistics [javascript]=matches [chaser]=chaser [flock]=flock [stuck]=stuck)
 declare -A kinds=([chaser]=brain [flock]=brain [stuck]=brain)
-[ $# != 0 ] || set -- c setjmp go python javascript chaser flock stuck
+[ $# != 0 ] || set -- c setjmp faulty go python javascript chaser flock stuck
 mkdir -p "$tools"
 exec 9>"$out/lock"
 flock 9
