@@ -1,14 +1,17 @@
-# make run     builds the library and runs the README's example
-# make example-c, example-cpp, example-go, example-love2d, example-lua, example-node, example-python
-#              builds the library and runs that example; tests/examples.rs runs all of them
+# make run     builds the library, runs the README's program, and a longer one on a JSON file
+# make example-hello, example-c, example-cpp, example-go, example-love2d, example-lua, example-node, example-python
+#              builds the library and runs that example; tests/languages/examples.rs runs all of them
+# make check   formatting, lints and unit tests: what a change needs before anything else
 # make test    proves all of it: formatting, lints, the Rust and C tests, the examples
-# make header  accepts a changed interface: include/arawn.h and tests/golden
+# make header  accepts a changed interface: include/arawn.h, docs/reference.md and tests/golden
+# make book    builds the book of docs/ into target/book
 # make counts  accepts what a warm call takes now: tests/golden/warm_call.txt
 # make guests  builds the runtimes in other languages than Rust, which the tests run
 # make profile renews what the compiler knows of warm calls: see profile/train.py
 # make slim    builds a small library without compiler, components, HTTP and schemas, and prints its size
 # make install puts it where compilers look for it: see packaging/install.mk
 # make bench   measures
+# make bench-peers measures libarawn beside Extism, wasmtime's C interface and a process: see benches/peers.sh
 # make fuzz    looks for inputs that break a promise, FUZZ_SECONDS for each of TARGETS: see docs/security.md
 # make verify  proves what takes too long for make test: half an hour
 CC ?= cc
@@ -31,10 +34,10 @@ COUNTED = RUSTFLAGS='$(RUSTFLAGS) -Cprofile-generate'
 # `rustup component add llvm-tools`, or any LLVM's.
 PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata) llvm-profdata)
 
-EXAMPLES := example-c example-cpp example-go example-love2d example-lua example-node example-python
+EXAMPLES := example-hello example-c example-cpp example-go example-love2d example-lua example-node example-python
 
-.PHONY: all slim run $(EXAMPLES) node-modules test lint header counts profile bench bench-quick bench-tenants fuzz verify guests \
-	builtins clean tools
+.PHONY: all slim run $(EXAMPLES) node-modules check test lint header book counts profile bench bench-quick bench-tenants \
+	bench-peers fuzz verify guests builtins clean tools
 
 all: $(LIB)/libarawn.so.0
 
@@ -55,7 +58,8 @@ slim: | tools
 target/example-c: examples/c/main.c include/arawn.h $(LIB)/libarawn.so.0
 	$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn -Wl,-rpath,'$$ORIGIN/release'
 
-run: target/example-c
+run: $(LIB)/hello target/example-c
+	$(LIB)/hello
 	target/example-c examples/c/document.json
 
 # An example's first line: the tool that it takes and the package that has it.
@@ -64,12 +68,18 @@ needs = @command -v $(1) >/dev/null || { echo "$(1) is missing: apt install $(2)
 # Programs beside the library find it there.
 RPATH := -Wl,-rpath,'$$ORIGIN'
 
+$(LIB)/hello: examples/c/hello.c include/arawn.h $(LIB)/libarawn.so.0
+	$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn $(RPATH)
+
 $(LIB)/story-c: examples/c/story.c include/arawn.h $(LIB)/libarawn.so.0
 	$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn $(RPATH)
 
 $(LIB)/story-cpp: examples/cpp/main.cpp include/arawn.h include/arawn.hpp $(LIB)/libarawn.so.0
 	$(call needs,$(CXX),g++)
 	$(CXX) -std=c++17 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn $(RPATH)
+
+example-hello: $(LIB)/hello
+	$<
 
 example-c: $(LIB)/story-c
 	$<
@@ -113,6 +123,12 @@ test: lint run guests slim
 	cd runtimes && $(CARGO) test --locked
 	cd runtimes/prebuilt && sha256sum --check --quiet SHA256SUMS
 
+# One build's worth of `lint`.
+check: | tools
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --lib
+
 lint: | tools
 	$(CARGO) fmt --check
 	cd runtimes && $(CARGO) fmt --check
@@ -123,6 +139,16 @@ lint: | tools
 
 header: | tools
 	ARAWN_ACCEPT=1 $(CARGO) test --locked --test header
+
+# From target/book, links that lead out of docs/ go one directory further up, to Markdown. Of its own pages, mdBook names
+# README.md index.html.
+MDBOOK = $(or $(shell command -v mdbook),target/tools/bin/mdbook)
+book:
+	@command -v '$(MDBOOK)' >/dev/null || $(CARGO) install mdbook --locked --root target/tools
+	$(MDBOOK) build docs
+	sed -i -E 's|href="\.\./|&../|g; s|(href="\.\./\.\./[^"#]*)\.html|\1.md|g' target/book/*.html
+	sed -i -E 's|href="\.\./\.\./|&../|g; s|(href="\.\./\.\./\.\./[^"#]*)\.html|\1.md|g' target/book/*/*.html
+	sed -i -E 's|(href="[^"#]*)README\.html|\1index.html|g' target/book/*.html target/book/*/*.html
 
 counts: $(LIB)/libarawn.so.0
 	ARAWN_ACCEPT=1 ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so $(CARGO) test --locked --test warm_call
@@ -150,6 +176,10 @@ bench: $(LIB)/libarawn.so.0 slim guests
 bench-tenants: $(LIB)/libarawn.so.0
 	$(call needs,$(PYTHON),python3)
 	ARAWN_LIBRARY=$< $(PYTHON) benches/tenants.py
+
+bench-peers: $(LIB)/libarawn.so.0
+	$(call needs,$(PYTHON),python3 python3-venv)
+	ARAWN_LIBRARY='$(abspath $<)' CC='$(CC)' PYTHON='$(PYTHON)' benches/peers.sh
 
 # What has changed is compiled and measured within two minutes; what is of the library that ships is left out.
 bench-quick: | tools

@@ -1,6 +1,6 @@
 // libarawn: runs sandboxed WebAssembly runtimes inside your process. JSON in, JSON out, a fresh sandbox for each call.
 //
-// This file is made from the library's source, and is its manual.
+// This file is made from the library's source, and is the library's manual.
 //
 // AN EXAMPLE
 //
@@ -25,137 +25,210 @@
 //
 // RULES FOR EVERY FUNCTION
 //
-// Strings.    Arguments are JSON text in UTF-8 that ends with a NUL; they are read during the call and stay the caller's.
-//             Keys that a function does not know are errors, so that a misspelt limit is not "no limit".
-// Ownership.  A function that returns `char *` never returns NULL, and each reply is the caller's: release it with
-//             arawn_free. arawn_version returns a static string.
+// Strings.    An argument whose name ends with _json is JSON text in UTF-8 that ends with a NUL. The function reads it
+//             during the call, and it stays the caller's. A key that the function does not know is an error, so that a
+//             misspelt limit does not count as no limit.
+// Ownership.  Each reply belongs to the caller: release it with arawn_free. A reply is never NULL; arawn_string_new
+//             returns NULL for NULL. arawn_version returns a static string, which is not released.
 // Replies.    {"status":"ok","output":...} or {"status":"error","error":"text for a person","code":"timeout",
-//             "details":{...}}. "status" always comes first, so that a prefix tells the two apart, and a reply has no
-//             line break that was not in the runtime's own output.
-// Threads.    Any thread may call any function at any time. arawn_execute_runtime blocks until its runtime has ended, and
-//             arawn_poll as long as it is told to; arawn_catalog_register and arawn_catalog_remove wait for the compiler,
-//             the disk and other writers; arawn_executor_new and arawn_executor_close may wait for the disk, and so may
-//             what reads a catalog that has changed: arawn_catalog_list, arawn_catalog_inspect, arawn_stats with an
-//             executor. Closing and arawn_host_function_set also wait for callbacks that run. The others take
-//             microseconds.
-// Callbacks.  No lock of the library is held while a host function runs, and it runs on its thread's own stack. See
-//             arawn_host_function.
-// Stacks.     A guest runs on the calling thread's stack where that is large (1 MiB), else on one of the library's own: a
-//             calling thread needs 64 KiB. A coroutine's stack must not lie within a thread's own stack.
-// Panics.     No function unwinds into the host or calls exit. A defect is the reply "internal".
-// Memory.     What a request or a module makes large is asked for first: where the system refuses it, as under RLIMIT_AS,
-//             the reply is "no_resources". Where the system refuses less than that, such as some KiB for the compiler, the
-//             process is aborted, as any program that cannot go on without them: leave it some room.
-// Process.    The library never writes to the host's stdout or stderr, and never changes its working directory or
-//             environment. Threads are started by the first call that needs one, and block every signal but those of
-//             faults. The first arawn_executor_new installs handlers for SIGSEGV, SIGILL and SIGFPE, which pass on every
-//             signal that is not a guest's; a host that installs its own later must do the same. A thread's signal mask
-//             is the host's: a guest may run on a thread that blocks one of the three, which is then unblocked while the
-//             guest runs there, and blocked again before each host function and before the call returns.
-//             arawn_configure can turn the handlers off; nothing is unblocked then. A thread that starts one of the
-//             library's blocks all signals but those of faults for that moment.
-// Fork.       A child of a process that has an executor gets the reply "forked" from every function; the parent goes on.
-// Unloading.  dlclose is safe; the library stays mapped.
-// Stability.  Functions, keys and codes are added and never renamed or removed within one SONAME. Texts may change.
+//             "details":{...}}. "status" always comes first, so that the first bytes tell the two apart. A reply has no
+//             line breaks, except those of the runtime's own output.
+// Errors.     "code" and "details" are for programs; the table below lists them. Each function names the codes that it
+//             may reply. Besides these, every function may reply "forked", "no_resources" or "internal".
+// Threads.    Any thread may call any function at any time. These functions may block:
+//               arawn_execute_runtime     until its runtime has ended
+//               arawn_poll                as long as the request says
+//               arawn_catalog_register    waits for the compiler, the disk and other writers of the catalog
+//               arawn_catalog_remove      waits for the disk and other writers of the catalog
+//               arawn_catalog_inspect     waits for the disk
+//               arawn_catalog_list        waits for the disk if the catalog has changed; so does arawn_stats with an
+//                                         executor
+//               arawn_executor_new        waits for the disk
+//               arawn_executor_close      waits for the disk, and for callbacks that run
+//               arawn_host_function_set   waits for callbacks that run
+//             The others take microseconds.
+// Callbacks.  The library holds no lock while a host function runs. A host function runs on the stack of its thread,
+//             never on a guest's. See arawn_host_function.
+// Stacks.     A calling thread needs 64 KiB of stack. A guest may run on the stack of the calling thread if that has 1
+//             MiB left; otherwise the guest runs on a stack of the library's. The stack of a coroutine must not lie
+//             within the stack of a thread.
+// Panics.     No function unwinds into the host or calls exit. A defect of the library is the reply "internal".
+// Memory.     Before the library allocates what a request or a module makes large, it asks the system for that much. If
+//             the system refuses, as under RLIMIT_AS, the reply is "no_resources". If the system refuses a small
+//             allocation, such as some KiB for the compiler, the process is aborted, as any program is that cannot go
+//             on without the memory. Leave the process some room.
+// Process.    The library never writes to the host's stdout or stderr, and never changes the working directory or the
+//             environment. A thread of the library is started by the first call that needs it.
+// Signals.    The first arawn_executor_new installs handlers for SIGSEGV, SIGILL and SIGFPE, the signals by which
+//             guests trap. The handlers pass on every signal that is not a guest's. A host that installs handlers later
+//             must pass on, to the handlers that it finds, every signal that is not its own. arawn_configure can turn
+//             the library's handlers off.
+//             A thread of the host keeps its signal mask, with two exceptions. If a thread blocks one of the three
+//             signals and a guest runs on it, the signal is unblocked while the guest runs, and is blocked again before
+//             each host function and before the call returns; with the handlers off, nothing is unblocked. And while a
+//             thread starts one of the library's threads, it blocks all signals except those of faults.
+//             The library's own threads block all signals except those of faults.
+// Fork.       In a child of a process that has made an executor, every function that replies gives "forked". The parent
+//             goes on.
+// Unloading.  dlclose is safe. The library stays mapped.
+// Stability.  Within one SONAME, functions, keys and codes are added, and never renamed or removed. Texts may change.
 //
 // RUNTIMES
 //
-// A runtime is a WASI command in any language, a module (preview 1) or a component (WASI 0.2). It reads
-// {"config":...,"context":...} from stdin to its end, writes {"status":"ok","output":...} or
-// {"status":"error","error":"text"} to stdout, and exits with 0. Anything else is an error of the call. A runtime comes with
-// the library ("passthrough", which answers its input; "transform", "file_read", "file_write" and "http", which
-// runtimes/README.md describes), or from catalog.toml in the executor's "runtimes_dir":
+// A runtime is a WASI command in any language: a module (preview 1) or a component (WASI 0.2). It
+//
+//     1. reads {"config":...,"context":...} from stdin to its end,
+//     2. writes {"status":"ok","output":...} or {"status":"error","error":"text"} to stdout, and
+//     3. exits with 0.
+//
+// Anything else is an error of the call. Some runtimes come with the library: "passthrough" returns its input, and
+// runtimes/README.md describes "transform", "file_read", "file_write" and "http". Others are entries of catalog.toml in
+// the executor's "runtimes_dir":
 //
 //     [runtimes.csv]
 //     path = "custom/csv.wasm"        relative to the directory, and inside it
 //     category = "custom"             or "builtin"
 //     description = "CSV to records"
-//     sha256 = "..."                  the only hash that the file may have; may be left out
+//     sha256 = "..."                  the SHA-256 that the file must have; may be left out
 //     args = ["-v"]                   argv after the name; may be left out
-//     env = { TZ = "UTC" }            may be left out
+//     env = { TZ = "UTC" }            environment variables; may be left out
 //     config_schema = { type = "object", required = ["delimiter"] }   may be left out
 //
-// Names match [a-z0-9][a-z0-9._-]{0,63}. A changed catalog.toml or .wasm file is seen by the next call. Entries are
-// written by hand or by arawn_catalog_register; whoever writes catalog.toml otherwise should replace it by rename.
+// Names match [a-z0-9][a-z0-9._-]{0,63}. The next call sees a catalog.toml or a .wasm file that has changed. Entries
+// are written by hand or by arawn_catalog_register. Other programs that write catalog.toml should write a new file and
+// rename it to catalog.toml.
 //
-// A module calls functions of the host through two imports. host_call answers the length of the reply, host_reply copies it
-// out: once, if `capacity` is enough, and it answers the length either way, and -1 where there is none. Both are always
-// there; what is not granted is an error in the reply. A request may have `output_bytes`.
+// A module calls host functions through two imports:
 //
 //     (import "arawn" "host_call"  (func (param $name i32) (param $name_len i32)
 //                                        (param $request i32) (param $request_len i32) (result i32)))
 //     (import "arawn" "host_reply" (func (param $buffer i32) (param $capacity i32) (result i32)))
 //
-// What a module is made of is looked at before it is compiled. A file that has more of something than the compiler can bear,
-// such as loops in one function or types inside each other, is refused with "module_invalid"; the text names the limit, how
-// many there are and how many there may be. The limits are two and a half times and more what the largest programs have, most
-// of them far more; their table is src/wasm/shape/limits.rs. Refused too, with what to build in another way, are threads
-// (build without -pthread and -matomics, for wasm32-wasip1) and exceptions in their old encoding (build with
-// -mllvm -wasm-use-legacy-eh=false, or convert the file with "wasm-opt --translate-to-exnref").
+//     host_call    calls the host function and returns the length of its reply.
+//     host_reply   copies the reply to the buffer, once, if `capacity` is large enough. It returns the length of the
+//                  reply either way, and -1 if there is no reply.
+//
+// Both imports are always there. If a function is not granted, the reply is an error. A request may have `output_bytes`
+// bytes at most. A component imports the interface of runtimes/wit/host.wit instead.
+//
+// Before a file is compiled, its parts are counted. A file that has more of something than the compiler can bear, such
+// as loops in one function or types inside each other, is refused with "module_invalid". The error's text names the
+// limit, the number in the file and the number that is allowed. Each limit is at least two and a half times what the
+// largest programs have, and most limits are far above that. src/wasm/shape/limits.rs has the table.
+//
+// Two other kinds of files are refused, and the error's text says how to build them in another way:
+//
+//     threads                        build for wasm32-wasip1, without -pthread and -matomics
+//     exceptions in the old encoding build with -mllvm -wasm-use-legacy-eh=false, or convert the file with
+//                                    "wasm-opt --translate-to-exnref"
 //
 // ERROR CODES
 //
-//     invalid_argument     an argument is NULL or not UTF-8          details: argument, byte
-//     invalid_json         an argument is not JSON                   details: line, column
-//     invalid_request      a key is unknown, missing or of the wrong type, a limit is above the executor's, or the config
-//                          does not fit the runtime's schema         details: path; of a config also failures: all of
-//                                                                    them (10000 at most), as {"path","message"}
-//     invalid_config       the same, of arawn_executor_new and arawn_configure; arawn_configure after the first executor
-//                                                                    details: path
-//     unknown_executor     no executor has that name                 details: executor
-//     executor_exists      an executor has that name already         details: executor
-//     unknown_runtime      the catalog has no such runtime           details: runtime, near (names like it), directory,
-//                                                                    problem (why the catalog may not be the one that
-//                                                                    is meant; null where nothing is known)
-//     runtime_unavailable  it has, but the file is missing, unreadable, not a regular file or outside the directory; or
-//                          the file that is to be registered is      details: runtime, path, reason
-//     catalog_invalid      catalog.toml does not parse, or an entry is refused
-//                                                                    details: file, line, entry
-//     catalog_unwritable   the catalog's directory cannot be written details: path, reason
-//     runtime_exists       the catalog has a runtime of that name    details: runtime
-//     builtin_runtime      a runtime that came with the library or an installation is not replaced or removed
-//                                                                    details: runtime
-//     hash_mismatch        the file is not the one that sha256 pins  details: runtime, expected, actual
-//     module_invalid       not WebAssembly, not valid, no _start, an import that nobody provides, or beyond a limit
-//                                                                    details: runtime, import
-//     module_too_large     the file is larger than module_bytes      details: runtime, bytes, module_bytes
-//     trap                 the guest trapped                         details: trap, backtrace (innermost first), stderr
-//     exit                 the guest exited with a code other than 0 details: exit_code, stderr
-//     runtime_error        the runtime answered "status":"error"; the text is its own
-//                                                                    details: stderr
-//     malformed_output     stdout is not one RuntimeOutput           details: offset (bytes), excerpt, stderr
-//     output_too_large     stdout is larger than output_bytes        details: output_bytes
-//     timeout              the deadline passed                       details: phase (config, load, start, run; of a
-//                                                                    registration queue, load, lock),
-//                                                                    timeout_ms; of a guest also stderr, backtrace where
-//                                                                    it computed, host_function where it waited for one
-//     memory_exceeded      the guest was refused memory, and failed  details: memory_bytes; or memory_total_bytes (of all
-//                                                                    guests of the executor); or heap_bytes (100663296,
-//                                                                    of its objects); or table_elements (1000000, of one
-//                                                                    table); or host_bytes (16777216, of what the host
-//                                                                    holds for a component: requests, fields, handles);
-//                                                                    and stderr, and backtrace where it trapped
-//     fuel_exhausted       the guest used up its fuel                details: fuel, stderr, backtrace
-//     cancelled            arawn_cancel stopped the call             details: job, phase (queue, config, load, start, run,
-//                                                                    lock);
-//                                                                    of a guest also what timeout has
-//     overloaded           no slot or worker was free within the deadline, or the executor has used up a limit of its own
-//                                                                    details: the limit (pool_slots, calls, queue,
-//                                                                    reply_bytes or cpu_ms_per_s) with its value; and
-//                                                                    timeout_ms where the call has waited
-//     no_resources         the system refused what the library itself needs
-//                                                                    details: resource (memory, address_space,
-//                                                                    descriptor, thread, permission)
-//     unknown_job          no call has that name, or it has ended    details: job
-//     job_exists           a call has that name already              details: job
-//     host_function_failed a guest called a host function that is not granted, is not set, or gave no reply; it is the
-//                          guest that gets it                        details: name
-//     forked               the process is a fork, see above          details: none
-//     unsupported          this version cannot do it                 details: none
-//     internal             a defect in the library                   details: none
+//     invalid_argument     An argument is NULL or not UTF-8.
+//                          details: argument, byte (offset of the first byte that is not UTF-8; null for NULL)
+//     invalid_json         An argument is not JSON.
+//                          details: line, column
+//     invalid_request      A key is unknown or missing, a value has the wrong type or is not allowed, a limit is above
+//                          the executor's, or the config does not fit the runtime's schema.
+//                          details: path; of a config also failures: all of them (10000 at most), each as
+//                                   {"path","message"}
+//     invalid_config       The same, of arawn_executor_new and arawn_configure; or arawn_configure was called after the
+//                          first executor was made.
+//                          details: path
+//     unknown_executor     No executor has that name.
+//                          details: executor
+//     executor_exists      An executor has that name already.
+//                          details: executor
+//     unknown_runtime      The catalog has no runtime of that name.
+//                          details: runtime, near (similar names), directory, problem (why the catalog may not be the
+//                                   one that is meant; null if nothing is known)
+//     runtime_unavailable  The catalog has the runtime, but its file is missing, unreadable, not a regular file or
+//                          outside the directory. Or the file to register is missing, unreadable or not a regular file.
+//                          details: runtime, path, reason
+//     catalog_invalid      catalog.toml does not parse, or an entry is refused.
+//                          details: file, line, entry
+//     catalog_unwritable   The directory of the catalog cannot be written.
+//                          details: path, reason
+//     runtime_exists       The catalog has a runtime of that name already.
+//                          details: runtime
+//     builtin_runtime      A runtime that came with the library or an installation cannot be replaced or removed.
+//                          details: runtime
+//     hash_mismatch        The file does not have the SHA-256 that the catalog pins.
+//                          details: runtime, expected, actual
+//     module_invalid       The file is not WebAssembly, not valid, without _start, beyond a limit, or has an import
+//                          that nobody provides.
+//                          details: runtime, import (that nobody provides; null for other reasons)
+//     module_too_large     The file is larger than module_bytes.
+//                          details: runtime, bytes, module_bytes
+//     trap                 The guest trapped.
+//                          details: trap, backtrace (innermost first), stderr
+//     exit                 The guest exited with a code other than 0.
+//                          details: exit_code, stderr
+//     runtime_error        The runtime replied "status":"error". The text is the runtime's own.
+//                          details: stderr
+//     malformed_output     stdout is not one reply of a runtime.
+//                          details: offset (bytes), excerpt, stderr
+//     output_too_large     stdout is larger than output_bytes.
+//                          details: output_bytes
+//     timeout              The deadline passed.
+//                          details: timeout_ms, and phase:
+//                                     of a call: config, load, start, run
+//                                     of a registration: queue, load, lock
+//                                     of arawn_catalog_remove: lock
+//                                   and, if the guest had begun:
+//                                     stderr
+//                                     backtrace, if the guest computed
+//                                     host_function, if the guest waited for one
+//     memory_exceeded      The guest was refused memory, and failed.
+//                          details: stderr; backtrace, if the guest trapped; and one of
+//                                     memory_bytes
+//                                     memory_total_bytes (of all guests of the executor)
+//                                     heap_bytes (100663296, of the guest's heap of objects)
+//                                     table_elements (1000000, of the guest's tables together)
+//                                     host_bytes (16777216, of what the host holds for a component: requests, fields,
+//                                                 handles)
+//     fuel_exhausted       The guest used up its fuel.
+//                          details: fuel, stderr, backtrace
+//     cancelled            arawn_cancel stopped the call.
+//                          details: job, phase (queue, config, load, start, run, lock); if the guest had begun also
+//                                   what timeout has
+//     overloaded           No slot or worker was free within the deadline, or the executor has used up a limit of its
+//                          own.
+//                          details: the limit (pool_slots, calls, queue, reply_bytes or cpu_ms_per_s) with its value;
+//                                   and timeout_ms if the call has waited
+//     no_resources         The system refused what the library itself needs.
+//                          details: resource (memory, address_space, descriptor, thread, permission)
+//     unknown_job          No call has that name, or the call has ended.
+//                          details: job
+//     job_exists           A call has that name already.
+//                          details: job
+//     host_function_failed A guest called a host function that is not granted, is not set, or gave no reply. The guest
+//                          gets this error.
+//                          details: name
+//     forked               The process is a fork, see "Fork" above.
+//                          details: none
+//     unsupported          This version or build of the library cannot do it, or the executor has no runtimes_dir to
+//                          change.
+//                          details: none
+//     internal             A defect in the library.
+//                          details: none
 //
-// Control characters in texts from guests are escaped; the end of stderr that "details" hold begins with […] where it
-// was cut.
+// "backtrace" has a line for each of the guest's functions, 20 at most: the number of the frame, the offset in the
+// file, the module and the function. If the file has DWARF (compile with -g or debug = true, and do not strip), the
+// line ends with the place in the source. Each function that the compiler has inlined there has a line before it with
+// the same number:
+//
+//     0:    0x1a2 - csv!csv::field (inlined) at src/field.rs:40:9
+//     0:    0x1a2 - csv!csv::parse at src/main.rs:12:5
+//     1:    0x2f0 - csv!main at src/main.rs:30:9
+//
+// Paths are relative to the directory in which the compiler ran, or as they were given to the compiler. The lines have
+// no places if the sections of DWARF have more than 16 MiB, if the file is no longer the one that was compiled, or if
+// the places are not found within a second and before the deadline. A call that was stopped at its deadline looks for
+// the places for another 10 ms; if the sections are not in memory by then, they are read for the next such call.
+//
+// Control characters in texts from guests are escaped. The stderr in "details" is the end of the guest's stderr, and
+// begins with […] if it was cut.
 
 
 #ifndef ARAWN_H
@@ -163,285 +236,386 @@
 
 
 
-// The version of this header. `arawn_version` tells that of the library.
+// The major version of this header. `arawn_version` returns the version of the library, which may be another one.
 #define ARAWN_VERSION_MAJOR 0
 
-// See `ARAWN_VERSION_MAJOR`.
+// The minor version of this header.
 #define ARAWN_VERSION_MINOR 1
 
-// See `ARAWN_VERSION_MAJOR`.
+// The patch version of this header.
 #define ARAWN_VERSION_PATCH 0
 
-// A function of the host. It gets the guest's request, JSON, and gives a reply of the same form as the library's own:
-// `{"status":"ok","output":…}`, or `{"status":"error","error":"text"}`. The request is the library's; the reply is one that
-// `arawn_string_new` has made, or one that a function of this library has returned, and is released by the library.
+// A function of the host that guests call by name, see `arawn_host_function_set`.
 //
-// It may call any function of this library, also those that wait, and close its own executor. It must return: no exception
-// and no `longjmp` may leave it, and its thread must not end in it. Callbacks within callbacks, by calls that a callback
-// makes itself, go 16 deep on one thread; the next is refused.
+// - `request_json`: the guest's request. The library owns it, and it is valid until the function returns.
+// - `user_data`: the pointer that was given to `arawn_host_function_set`.
+// - Reply: JSON in the form of the library's own replies, `{"status":"ok","output":…}` or
+//   `{"status":"error","error":"text"}`. Return a string that `arawn_string_new` has made, or a reply of another
+//   function of this library. The library releases it.
+// - Threads: the function may be called on any thread, and on several at once. It may call any function of this
+//   library, also one that waits, and may close its own executor.
+// - Rules: the function must return. No exception and no `longjmp` may leave it, and its thread must not end in it.
+// - Nesting: a function may make a call whose guest calls a host function again. Host functions may be inside each
+//   other 16 deep on one thread. The next one is refused.
 typedef char *(*arawn_host_function)(const char *request_json, void *user_data);
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
-// Sets what the whole process shares. It must come before the first executor, and may be left out.
+// Sets the options of the whole process. A host that calls it must do so before it makes the first executor. Without
+// this call the defaults hold.
 //
 // `options_json`, with the defaults; every key may be left out:
 //
-// {"pool_slots": 128,               calls that may run at once, 1 to 10000; each reserves 4 GiB of address space,
-//                                   not of memory, in each pool: of small modules, of those whose calls may wait,
-//                                   of large runtimes (components or more than 128 KiB), and twice that of guests
-//                                   with a heap of objects or with exceptions; each pool is made when first needed.
-//                                   A slot is ready for the large runtime that it had last: where hundreds of these
-//                                   are called in turn, as many slots for each core help
+// {"pool_slots": 128,               calls that may run at once, 1 to 10000
 //  "workers": 4,                    threads that run submitted calls, 1 to 256; the first arawn_submit starts them
-//  "queue": 1024,                   submitted calls of one executor that may be queued, running or ended with their
-//                                   reply not polled yet, 1 to 1000000; beyond, arawn_submit answers "overloaded"
-//  "module_cache_bytes": 268435456, compiled code kept in memory, in bytes; besides, there are at most a quarter as
-//                                   many modules as the process may have file descriptors, since each has one
-//  "disk_cache_bytes": 1073741824,  compiled code kept in each cache directory, in bytes
-//  "signal_handlers": true}         false: wasm traps use no signal handlers, and code is slower
+//  "queue": 1024,                   submitted calls and registrations that one executor may have at once: queued,
+//                                   running, or ended and not yet polled; 1 to 1000000
+//  "module_cache_bytes": 268435456, compiled code that is kept in memory, in bytes
+//  "disk_cache_bytes": 1073741824,  compiled code that is kept in each cache directory, in bytes
+//  "signal_handlers": true}         false: guests trap without signal handlers, and their code is slower
+//
+// - `pool_slots`: each call runs in a slot of a pool, and each pool has `pool_slots` slots. A slot reserves address
+//   space, not memory. A pool is made when it is first needed. There are up to four, and as many again for code that
+//   counts fuel:
+//   - for modules of up to 128 KiB: 4 GiB of address space for each slot;
+//   - for such modules whose calls may wait: 4 GiB for each slot;
+//   - for large runtimes, which are components and modules of more than 128 KiB: 4 GiB for each slot;
+//   - for guests with a heap of objects or with exceptions: 8 GiB for each slot.
+// - A slot of a large runtime stays ready for the runtime that it ran last. If a host calls hundreds of large
+//   runtimes in turn, its calls are faster with as many slots for each processor core as there are such runtimes.
+// - `queue`: while an executor has this many, `arawn_submit` replies `overloaded`.
+// - `module_cache_bytes`: each module in memory also takes a file descriptor. The number of modules is at most a
+//   quarter of the descriptors that the process may have, or 16 if that is more.
 //
 // Reply: `{"status":"ok","output":{…the options in force…}}`. Release it with `arawn_free`.
 //
-// Errors: `invalid_config`, also once an executor was made; `invalid_argument`, `invalid_json`.
+// Errors: `invalid_config`, also if an executor was made before; `invalid_argument`, `invalid_json`.
 char *arawn_configure(const char *options_json);
 
-// Makes an executor: a catalog, limits and capabilities under one name. Executors are small (compiled code is shared by
-// all of them); one for each tenant is the intended use.
+// Makes an executor: a catalog of runtimes, limits and capabilities under one name. Compiled code is shared by all
+// executors, so an executor is small. Make one for each tenant.
 //
 // `config_json`, with the defaults; every key may be left out:
 //
-// {"id": "main",                    1 to 128 bytes; without it a name is made, and the reply tells it
-//  "runtimes_dir": "runtimes",      holds catalog.toml; without it only built-in runtimes are served. Each call goes by
-//                                   this name: where it is a link, and another one takes its place, the next call is of
-//                                   what that leads to
-//  "cache_dir": "cache",            compiled code between processes; without it, arawn in the
-//                                   platform's cache directory; null: none
+// {"id": "main",                    the name, 1 to 128 bytes without control characters; without it, a name is made,
+//                                   and the reply has it
+//  "runtimes_dir": "runtimes",      the directory of catalog.toml; without it, only built-in runtimes are served
+//  "cache_dir": "cache",            keeps compiled code for later processes; without it, arawn in the platform's cache
+//                                   directory; null: no cache on disk
 //  "limits": {
 //    "timeout_ms": 30000,           the deadline of a call, 1 ms to a day
-//    "memory_bytes": 67108864,      the guest's memories together, and its heap of objects if it has one, which has
-//                                   96 MiB at most
+//    "memory_bytes": 67108864,      the guest's memories together, and its heap of objects if it has one
 //    "output_bytes": 16777216,      the guest's stdout
-//    "stderr_bytes": 65536,         how much of the end of its stderr is kept
+//    "stderr_bytes": 65536,         how much of the end of the guest's stderr is kept
 //    "module_bytes": 268435456,     the .wasm file
-//    "fuel": null,                  instructions, about; null: not counted, which is faster
-//                                   those above may be tighter in a request, the others are the executor's alone:
-//    "calls": 64,                   calls that run at once; more wait within their deadline; without it, half of
-//                                   pool_slots, so that calls of other executors find a slot
-//    "cpu_ms_per_s": null,          processor time of all guests together, in ms for each second, 1 to 1000000; what a
-//                                   second brings can be saved. Once it is used up, a submitted call waits and another
-//                                   one is refused as "overloaded", both before their guest begins; no guest is stopped
-//                                   for it; null: not counted
-//    "memory_total_bytes": null,    the memories of all guests that run at once; null: no limit but each guest's own
-//    "reply_bytes": 268435456},     replies that were not polled; beyond, arawn_submit answers "overloaded", and calls
-//                                   that were submitted before wait to begin
-//  "capabilities": {                what guests may reach; nothing is granted that does not stand here
-//    "dirs": [{"host": "data",      a directory that exists; guests see the one that is there now, whatever takes its
-//                                   place later, or that of a link on the way there; not /, nor one that is, holds or lies in a catalog or a cache that
-//                                   is open in the process or, with "write", the platform's cache; do not grant,
-//                                   with "write", a directory in which another program has its "cache_dir": guests
-//                                   could write code that it runs; FIFOs in it are for modules alone, sockets and
-//                                   devices for nobody
+//    "fuel": null,                  about the number of instructions; null: not counted, which is faster
+//                                   a request may tighten the limits above; those below are the executor's alone
+//    "calls": 64,                   calls that run at once; without it, half of pool_slots
+//    "cpu_ms_per_s": null,          processor time of all guests together, in ms for each second, 1 to 1000000;
+//                                   null: not counted
+//    "memory_total_bytes": null,    the memories of all guests that run at once; null: only each guest is limited
+//    "reply_bytes": 268435456},     the replies of submitted calls that were not yet polled
+//  "capabilities": {                what guests may reach; what is not listed here is not granted
+//    "dirs": [{"host": "data",      a directory that exists
 //              "guest": "/data",    its path for the guest
-//              "write": false,      true: the guest may change what is in it
-//              "bytes": null}],     with "write": how many bytes this executor's guests may have added to it; a write
-//                                   is cut to what fits and then fails as on a full disk, and 0 lets files be
-//                                   overwritten in place; a file counts its size, written or not, and each entry 4096
-//                                   more; what guests take away is given back; the count begins with the executor;
-//                                   nothing is moved or linked between directories that count apart, as between two
-//                                   file systems; refused where the directory is, holds or lies in another one of
-//                                   "dirs" with "write"
-//    "env": {},                     the guest's environment, over that of the runtime's entry in catalog.toml; nothing of
-//                                   the host's is passed on
-//    "http": {                      requests that components may make (a module has no way to)
+//              "write": false,      true: the guest may change what is in the directory
+//              "bytes": null}],     how many bytes this executor's guests may add to the directory, needs "write";
+//                                   null: no limit
+//    "env": {},                     environment variables of the guest
+//    "http": {                      HTTP requests that components may make; modules cannot make any
 //      "allow": ["https://api.example.com", "https://*.example.org:8443"],
 //                                   origins: http or https, a host, and a port if it is not the scheme's own;
 //                                   "*." stands for one label or more
-//      "allow_private": false},     true: a name may stand for a loopback, private, link-local or other special
-//                                   address; checked on the address that is connected to
-//    "host_functions": []},         names that guests may call, see arawn_host_function_set; of 1 to 128 bytes
-//  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: time stands still at unix_time (seconds), but
-//                                   for the guest's sleeping, which takes no time; randomness comes from the
-//                                   seed; the same request gives the same reply, and uses the same fuel; "http" may
-//                                   allow nothing then
+//      "allow_private": false},     true: a host name may lead to a loopback, private, link-local or other special
+//                                   address
+//    "host_functions": []},         names of functions that guests may call, see arawn_host_function_set; 1 to 128
+//                                   bytes without control characters, not beginning with "arawn."
+//  "stderr_to": null,               one of "host_functions": it is told each line that a guest writes to stderr, while
+//                                   the guest runs, see arawn_host_function_set; null: no function is told
+//  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: the same request gives the same reply
+//
+// `runtimes_dir`: each call follows this path anew. If the path is a link and the link is replaced, the next call is
+// served from the directory to which the new link leads.
+//
+// The limits:
+//
+// - `memory_bytes`: the heap of objects of a guest has 96 MiB at most, even if `memory_bytes` is larger.
+// - `calls`: more calls wait within their deadline. The default is half of `pool_slots`, so that calls of other
+//   executors find a slot.
+// - `cpu_ms_per_s`: time that is not used is saved, up to what one second brings. Once the time is used up, no guest
+//   begins: a submitted call waits, and `arawn_execute_runtime` replies `overloaded`. A guest that runs is not
+//   stopped.
+// - `reply_bytes`: while the replies have more bytes than this, `arawn_submit` replies `overloaded`, and calls that
+//   were submitted before do not begin.
+//
+// The directories:
+//
+// - Guests see the directory that `host` leads to when the executor is made, even if another directory later takes
+//   its place, or the place of a link on the path.
+// - These directories are refused: `/`; a directory that is, holds or lies in a catalog or a cache that is open in
+//   the process; with `write`, also one that is, holds or lies in the platform's cache.
+// - Do not grant, with `write`, a directory in which another program has its `cache_dir`: guests could write code
+//   that this program runs.
+// - Modules can open FIFOs in the directory, and components cannot. No guest can open sockets or devices.
+// - `bytes`: the count begins at 0 when the executor is made. A file counts with its size, holes included, and each
+//   entry counts 4096 bytes more. What guests remove is subtracted.
+// - `bytes`: a write is cut to what fits, and then fails as on a full disk. With 0, guests can only overwrite files
+//   in place.
+// - `bytes`: guests cannot move or link anything between directories that are counted apart, as between two file
+//   systems. A directory with `bytes` is refused if it is, holds or lies in another one of `dirs` with `write`.
+//
+// `env`: these variables replace those of the same name in the runtime's entry in `catalog.toml`. Guests get no
+// variable of the host.
+//
+// `allow_private`: the address that is checked is the one to which the guest's connection goes.
+//
+// `deterministic`: the guest's clock stands at `unix_time` (seconds since 1970) and moves only while the guest
+// sleeps. A sleep takes no real time. Random bytes come from `seed`. The same request also uses the same fuel. `http`
+// must allow nothing.
 //
 // Reply: `{"status":"ok","output":{"executor":"main",…the policy in force…}}`. Release it with `arawn_free`.
+//
+// Threads: the call may wait for the disk.
 //
 // Errors: `invalid_config`, `executor_exists`, `catalog_invalid`, `no_resources`; `invalid_argument`, `invalid_json`.
 char *arawn_executor_new(const char *config_json);
 
-// Closes an executor. Its calls in flight finish; later ones get `unknown_executor`, and the name is free again. Of its
-// submitted calls and registrations, those that run finish, those that are queued never begin, and the replies of all are
-// dropped: poll first. An `arawn_poll` that waits is answered `unknown_executor` at once. Its host functions are unset, and
-// no thread is inside of one when this returns, unless it is called from within one. Waits, for 5 seconds at most, until
-// compiled code is on disk.
+// Closes an executor. Its name is free again, and later calls reply `unknown_executor`.
+//
+// - Calls under way finish.
+// - Submitted calls and registrations finish if they run, and never begin if they are queued. The replies of all of
+//   them are dropped: poll first.
+// - An `arawn_poll` that waits replies `unknown_executor` at once.
+// - The host functions of the executor are unset.
 //
 // `request_json`: `{"executor": "main"}`
 //
 // Reply: `{"status":"ok","output":{"executor":"main"}}`. Release it with `arawn_free`.
 //
+// Threads: the call waits until no thread is inside a host function of the executor, unless it is called from within
+// a host function. It also waits, for 5 seconds at most, until compiled code is on disk.
+//
 // Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_executor_close(const char *request_json);
 
-// Runs a runtime in a fresh sandbox and waits for it. No state of a guest is left when it returns. Any number of threads
-// may call it, for one executor or many; calls beyond `pool_slots`, or beyond the executor's `calls`, wait within their
-// deadline. Executors that wait take turns.
+// Runs a runtime in a fresh sandbox and waits for its output. When the function returns, nothing of the guest's state
+// is left.
 //
-// `request_json`; `executor` and `runtime` must be there:
+// `request_json`; `executor` and `runtime` are required:
 //
 // {"executor": "main",
 //  "runtime": "passthrough",
-//  "input": {"config": {}, "context": {}}, any JSON each; it reaches the guest byte for byte. A config that does not fit
-//                                          the runtime's schema does not: "invalid_request"
-//  "limits": {"timeout_ms": 50},           any of the executor's limits, tighter
+//  "input": {"config": {}, "context": {}}, what the guest reads; each is any JSON, and {} without it
+//  "limits": {"timeout_ms": 50},           tighter values of the executor's limits, from "timeout_ms" to "fuel"
 //  "job": "level-7",                       a name for arawn_cancel, free again when the call ends; may be left out
 //  "meta": false}                          true: the reply has "meta", see below
 //
-// Reply: `{"status":"ok","output":…the runtime's output, byte for byte…}`, and with `meta`
+// The guest gets `config` and `context` byte for byte. If `config` does not fit the runtime's schema, no guest
+// begins, and the reply is `invalid_request`.
+//
+// Reply: `{"status":"ok","output":…the runtime's output, byte for byte…}`. With `meta` the reply also has
 //
 // "meta": {"runtime": "passthrough", "module_sha256": "…",
 //          "cache": "memory",              or "disk" or "compiled": where the compiled module came from
-//          "load_us": 0, "queue_us": 0, "run_us": 5, "total_us": 6,     microseconds
+//          "load_us": 0,                   microseconds until the module was ready
+//          "queue_us": 0,                  microseconds that the call waited for a worker or a slot
+//          "run_us": 5,                    microseconds from there to the guest's end
+//          "total_us": 6,                  the sum, in microseconds
 //          "memory_bytes": 131072,         the most memory that the guest had
-//          "fuel": null, "stderr": ""}
+//          "fuel": null,                   the fuel that the guest used; null: not counted
+//          "stderr": ""}                   the end of the guest's stderr
 //
 // Release it with `arawn_free`.
 //
-// Errors: every code in the table above but `invalid_config` and `executor_exists`.
+// Threads: any number of threads may call this function at once, for one executor or for many. A call beyond
+// `pool_slots`, or beyond the executor's `calls`, waits within its deadline. Executors whose calls wait take turns.
+//
+// Errors: `unknown_executor`, `unknown_runtime`, `runtime_unavailable`, `hash_mismatch`, `module_invalid`,
+// `module_too_large`, `trap`, `exit`, `runtime_error`, `malformed_output`, `output_too_large`, `timeout`,
+// `memory_exceeded`, `fuel_exhausted`, `cancelled`, `overloaded`, `no_resources`, `job_exists`, `unsupported`;
+// `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_execute_runtime(const char *request_json);
 
-// Begins a call and returns at once: a worker runs it, and `arawn_poll` hands out its reply. For a frame loop, or any
-// thread that must not block.
+// Begins a call and returns at once. A worker runs the call, and `arawn_poll` returns its reply. This is for a frame
+// loop, or any thread that must not block.
 //
-// `request_json` is that of `arawn_execute_runtime`. `job` is the call's name for `arawn_poll` and `arawn_cancel`; without
-// it one is made. It is taken until the reply is handed out.
+// `request_json` is one of two:
 //
-// A registration is submitted by the keys of `arawn_catalog_register`, without `executor`, under `register`. Its reply is the
-// one of `arawn_catalog_register`. `runtime`, `input`, `limits` and `meta` cannot stand beside it.
+// - A call has the keys of `arawn_execute_runtime`.
+// - A registration has the keys of `arawn_catalog_register`, without `executor`, under `register`. The keys
+//   `runtime`, `input`, `limits` and `meta` must not stand beside `register`.
 //
 // {"executor": "main",
 //  "register": {"name": "csv", "path": "build/csv.wasm", "replace": true},
 //  "job": "r-1"}
 //
-// The deadline counts from here. Any number of calls are under way at once, in turns: one that computes gives way to
-// others every few milliseconds, and one that sleeps, waits for a file, for its module to be read and compiled or for a
-// slot, holds no worker; checking a config against a schema holds one for about a millisecond, and goes on elsewhere. What
-// does hold one is a callback of the host's own.
+// `job` is the name for `arawn_poll` and `arawn_cancel`. Without it a name is made. The name is in use until
+// `arawn_poll` has returned the reply.
 //
-// Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`. What is wrong with the call itself,
-// such as `unknown_runtime`, is told by `arawn_poll`. So is what is wrong with a registration, unless it can be told from
-// the keys and the types of their values.
+// Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`. The errors of the call itself,
+// such as `unknown_runtime`, are in the reply that `arawn_poll` returns. So are the errors of a registration, except
+// those that the keys and the types of their values show: these are in the reply of `arawn_submit`.
 //
-// A registration holds no worker. An executor's registrations run four at a time, those of all executors sixteen; more are
-// `queued`, and the executors take turns. `arawn_cancel` stops a registration until it begins to write.
+// Threads:
 //
-// Errors: `unknown_executor`, `job_exists`, `overloaded` (see `queue` at `arawn_configure`), `invalid_request`, `no_resources`;
-// `invalid_argument`, `invalid_json`.
+// - The deadline counts from the submission.
+// - Any number of calls are under way at once, and take turns on the workers. A call that computes gives way to
+//   others every few milliseconds.
+// - A call holds no worker while it sleeps or waits for a file, for a slot, or for its module to be read and
+//   compiled.
+// - A check of a config against a schema holds a worker for about a millisecond, and goes on elsewhere if it takes
+//   longer.
+// - A callback of the host holds a worker until it returns.
+// - A registration holds no worker. An executor's registrations run four at a time, and those of all executors
+//   sixteen at a time. Further ones are `queued`, and the executors take turns.
+// - `arawn_cancel` can stop a registration until the registration begins to write.
+//
+// Errors: `unknown_executor`, `job_exists`, `overloaded` (see `queue` of `arawn_configure` and `reply_bytes` of
+// `arawn_executor_new`), `invalid_request`, `no_resources`; `invalid_argument`, `invalid_json`.
 char *arawn_submit(const char *request_json);
 
-// Hands out what has become of submitted calls, each reply once; or waits until there is something.
+// Returns the replies of submitted calls and registrations that have ended, each reply once. It can wait until there
+// is one.
 //
 // `request_json`:
 //
 // {"executor": "main",
-//  "job": "level-7",   one call; without it, all that have ended since
-//  "wait_ms": 0}       how long to wait, up to a day: for that call to end, or for any
+//  "job": "level-7",   one call; without it, all that have ended and were not yet polled
+//  "wait_ms": 0}       how long to wait, up to a day: with "job" for this call to end, else for any
 //
-// Reply without `job`, in the order in which they ended, and empty where none has:
+// Reply without `job`: the calls in the order in which they ended, none if none has ended:
 //
 // {"status":"ok","output":{"finished": [{"job": "level-7", "reply": {"status":"ok","output":…}}, …]}}
 //
-// Reply with `job`; `state` is `queued`, `running` or `finished`, and `reply` is there once it is `finished`:
+// Reply with `job`: `state` is `queued`, `running` or `finished`. `reply` is there if `state` is `finished`:
 //
 // {"status":"ok","output":{"job": "level-7", "state": "finished", "reply": {"status":"ok","output":…}}}
 //
-// Each `reply` is what `arawn_execute_runtime` would have returned, byte for byte, with `meta` if it was asked for; a call
-// that was cancelled or failed is `finished` too. Its name is free again. Any number of threads may poll one executor; each
-// reply goes to one of them. Release the whole with `arawn_free`.
+// Each `reply` is what `arawn_execute_runtime` or `arawn_catalog_register` would have returned, byte for byte, with
+// `meta` if the request asked for it. A call that failed or was cancelled is `finished` too. Once its reply is
+// returned, the name of a call is free again. Release the whole reply with `arawn_free`.
 //
-// Errors: `unknown_executor`, also when the executor is closed meanwhile; `unknown_job`, also once the reply was handed
-// out, and for a call that was not submitted; `invalid_argument`, `invalid_json`, `invalid_request`.
+// Threads: any number of threads may poll one executor at once. Each `reply` goes to one of them. With `wait_ms` the
+// call blocks for up to that time.
+//
+// Errors: `unknown_executor`, also if the executor is closed meanwhile; `unknown_job`, also if the reply was returned
+// before or the call was not submitted; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_poll(const char *request_json);
 
-// Stops a call that was given a name, submitted or not. It may be queued, wait for its module or a slot, compute or sleep:
-// its reply is `cancelled` within some milliseconds. No other call is touched. A submitted call must still be polled.
+// Stops a call that has a name, submitted or not. The call may be queued, may wait for its module or a slot, may
+// compute or sleep: its reply is `cancelled` within some milliseconds. No other call is affected. A submitted call
+// that was cancelled must still be polled.
 //
-// A submitted registration is stopped in the same way, and leaves nothing behind. One that has the catalog's lock and writes
-// is not stopped any more: its reply then tells how it has ended.
+// A submitted registration is stopped in the same way, and leaves nothing behind. A registration that has the
+// catalog's lock and writes is not stopped any more, and its reply tells how it has ended.
 //
 // `request_json`: `{"executor": "main", "job": "level-7"}`
 //
 // Reply: `{"status":"ok","output":{"job":"level-7"}}`. Release it with `arawn_free`.
 //
-// Errors: `unknown_executor`; `unknown_job`, also once the call has ended; `invalid_argument`, `invalid_json`,
+// Errors: `unknown_executor`; `unknown_job`, also if the call has ended; `invalid_argument`, `invalid_json`,
 // `invalid_request`.
 char *arawn_cancel(const char *request_json);
 
-// Sets a function that guests call by name, replaces it, or unsets it where `callback` is NULL. Only names that are listed
-// under `capabilities.host_functions` of `arawn_executor_new` can be set.
+// Sets a function that guests call by name, or replaces it. With NULL for `callback` the function is unset.
 //
-// `request_json`:
+// `request_json`; `executor` and `name` are required:
 //
 // {"executor": "main",
-//  "name": "engine.log",
-//  "on": "call"}         where it runs, see below
+//  "name": "engine.log",  one of capabilities.host_functions of arawn_executor_new, or "arawn.log", see below
+//  "on": "call"}          where the function runs: "call", the default, or "poll"
 //
-// With `"on": "call"`, the default, it runs on the thread that runs the call: that of `arawn_execute_runtime`, or, for a
-// submitted call, a worker of the library, which is held meanwhile. Several threads may be inside of it at once.
+// `user_data` is passed to each call of `callback`. The library never looks at it.
 //
-// With `"on": "poll"` it runs inside the host's next `arawn_poll` of the executor, with or without `job`, while the guest
-// waits: for a host whose own code has one thread, such as a script engine's or a game's. A poll with `wait_ms` wakes up for
-// it, and goes on waiting. A poll runs all that wait when it begins, and more while it waits. A guest in
-// `arawn_execute_runtime` waits for a poll of another thread.
+// With `"on": "call"` the function runs on the thread that runs the call: for `arawn_execute_runtime` the calling
+// thread, for a submitted call a worker of the library, which the function holds until it returns. Several threads
+// may be inside the function at once.
 //
-// The time that it takes counts against the call's deadline. Where it outlasts that, the call is answered `timeout` as soon
-// as it returns; with `"on": "poll"`, at the deadline, and the reply is dropped.
+// With `"on": "poll"` the function runs inside `arawn_poll` of the executor, with or without `job`, while the guest
+// waits. This is for a host whose own code has one thread, such as a script engine or a game.
 //
-// `user_data` is passed to each call and never looked at. It and the callback must stay good until a later
-// `arawn_host_function_set` of the same name, or `arawn_executor_close`, has returned: both wait until no thread is inside,
-// so that they must not be called under a lock that the callback takes. Called from within any callback, they do not wait:
-// `running` of the reply tells how many are still inside of the old function, and those go on using it.
+// - A poll runs every function that a guest waits for when the poll begins. A poll with `wait_ms` also wakes up for
+//   functions that guests call meanwhile, runs them, and goes on waiting.
+// - A guest in `arawn_execute_runtime` waits for a poll on another thread. If the calling thread is the only one that
+//   has ever polled the executor, the guest gets `host_function_failed` at once: use `arawn_submit` there. A host
+//   that polls on changing threads must have polled on a second thread before it makes such a call.
 //
-// Reply: `{"status":"ok","output":{"executor":"main","name":"engine.log","on":"call","running":0}}`; `on` is null where the
-// function was unset. Release it with `arawn_free`.
+// What the guest gets:
 //
-// The guest of a deterministic executor is as deterministic as the host functions it is granted.
+// - The guest gets the function's reply as it is.
+// - The guest gets an error with the code `host_function_failed` if the function's reply is NULL, not UTF-8, not JSON
+//   or not in the form of a reply, or if the name is not granted or not set.
+// - The function's time counts against the deadline of the call. If the deadline passes meanwhile, the call replies
+//   `timeout`: with `"on": "call"` once the function returns, with `"on": "poll"` at the deadline, and the function's
+//   reply is dropped.
+// - A deterministic executor is as deterministic as its host functions.
 //
-// The guest gets the callback's reply as it is. Where that is NULL, not UTF-8, not JSON or no reply, and where the name is
-// not granted or not set, it gets an error with the code `host_function_failed`.
+// Reply: `{"status":"ok","output":{"executor":"main","name":"engine.log","on":"call","running":0}}`. `on` is null if
+// the function was unset. `running` tells how many calls of the old function have not returned yet; it is above 0
+// only for a call from within a host function. Release it with `arawn_free`.
 //
-// `arawn.log` is a name that need not be granted and that no guest can call. Warnings of the process go to it: what went
-// wrong without failing a call, such as a broken change of `catalog.toml`, an artifact that was not trusted or could not be
-// written, or an address space too small for the pool. Those of before, up to 100, go to the first that is set. Its reply is
-// not looked at, and with `"on": "call"` it runs on a thread of the library's. It gets
+// Threads: the call waits until no thread is inside the old function; so does `arawn_executor_close`. Do not make
+// either call under a lock that the function takes. From within any host function neither of the two waits, and the
+// calls that `running` counts go on using the old function. `callback` and `user_data` must stay valid until a later
+// `arawn_host_function_set` of the same name, or `arawn_executor_close`, has returned, and until all calls that
+// `running` counted have returned.
+//
+// The name `arawn.log` is special. It need not be granted, and no guest can call it. The function gets warnings of
+// the process and the progress of registrations. Nobody waits for it, and its reply is not looked at and may be NULL.
+// With `"on": "call"` it runs on a thread of the library.
+//
+// A warning tells what went wrong without failing a call: a broken change of `catalog.toml`, an artifact that was not
+// trusted or could not be written, an address space too small for the pool.
 //
 // {"level": "warning", "about": "catalog", "message": "text for a person"}
 //
-// with `about` one of `catalog`, `disk_cache`, `engine` and `files`.
+// `about` is `catalog`, `disk_cache`, `engine` or `files`. Warnings that come while no executor has set `arawn.log`
+// are kept, 100 at most, and go to the first function that is set.
 //
-// Progress of the executor's own registrations goes to it as well, submitted or not: one message when a stage begins, and
-// while the compiler works one more every three seconds. Nobody waits for it. It is dropped where `arawn.log` is not set, and
-// where 100 messages wait already. It gets
+// Progress is told of the executor's own registrations, submitted or not: one message when a stage begins, and
+// another one every three seconds while the compiler works. A message is dropped if `arawn.log` is not set, or if 100
+// messages wait already.
 //
-// {"level": "info", "about": "register", "message": "compiling `csv` (3.3 MB)",  "still compiling `csv` (3.3 MB), 12 s"
+// {"level": "info", "about": "register",
+//  "message": "compiling `csv` (3.3 MB)",  or "still compiling `csv` (3.3 MB), 12 s"
 //  "runtime": "csv",
-//  "job": "r-1",            null where it was not submitted
-//  "stage": "compiling",    "reading", "compiling" where no cache has the compiled module, "writing"
-//  "bytes": 3300000,        of the module; null while it is being read
+//  "job": "r-1",            null: not submitted
+//  "stage": "compiling",    "reading", then "compiling" if no cache has the compiled module, then "writing"
+//  "bytes": 3300000,        the size of the module; null while it is read
 //  "elapsed_ms": 40}        since the registration began, or was submitted
 //
-// Errors: `unknown_executor`, `invalid_request` (also for a name that is not granted); `invalid_argument`, `invalid_json`.
-char *arawn_host_function_set(const char *request_json,
-                              arawn_host_function callback,
-                              void *user_data);
+// The function that `stderr_to` of `arawn_executor_new` names is told what guests write to stderr, while they run. It
+// gets a message for each line:
+//
+// {"runtime": "csv", "job": "level-7", "line": "row 12 has no date"}
+//
+// - `job` is the name of the call, null if it has none.
+// - A line is told once it has ended. Its end, `\n` or `\r\n`, is left out. A last line without an end is told when
+//   the guest ends. A line of more than 8 KiB is told in pieces, and all pieces except the last have
+//   `"partial": true`.
+// - Control characters are escaped, and bytes that are not UTF-8 are replaced.
+// - No guest waits for the function. Its reply is not looked at and may be NULL.
+// - With `"on": "call"` the function runs on a thread of the library, for one message after the other. With
+//   `"on": "poll"` an `arawn_poll` runs it for all lines of a call before it returns the reply of that call.
+// - Lines are dropped and counted beyond the first `stderr_bytes` of a call, while 10000 messages or 4 MiB of the
+//   executor wait for the function, and while the function is not set. The last message of such a call tells how many
+//   lines were dropped in whole or in part:
+//
+// {"runtime": "csv", "job": "level-7", "line": null, "dropped": 12}
+//
+// Messages that wait when the function is replaced or unset, or the executor is closed, are dropped.
+//
+// Errors: `unknown_executor`, `invalid_request` (also for a name that is not granted); `invalid_argument`,
+// `invalid_json`.
+char *arawn_host_function_set(const char *request_json, arawn_host_function callback, void *user_data);
 
-// Copies a string, for a host function to return: the library releases it. NULL for NULL. What a host function does not
-// return after all is released with `arawn_free`.
+// Copies a string, for a host function to return. Returns NULL for NULL. The library releases the copy that a host
+// function returns. Release a copy that is not returned with `arawn_free`.
 char *arawn_string_new(const char *text);
 
-// Lists the runtimes that an executor serves: the built-in ones and those of its catalog, by name.
+// Lists the runtimes that an executor serves, sorted by name: the built-in ones and those of its catalog.
 //
 // `request_json`: `{"executor": "main"}`
 //
@@ -451,118 +625,133 @@ char *arawn_string_new(const char *text);
 // Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_list(const char *request_json);
 
-// Shows one runtime. Its file is read, and looked at as it is before it is compiled.
+// Shows one runtime. The runtime's file is read and checked, but not compiled.
 //
 // `request_json`: `{"executor": "main", "name": "csv"}`
 //
 // Reply: `{"status":"ok","output":…}`. Release it with `arawn_free`. The output:
 //
 // {"name": "csv", "category": "custom", "description": "CSV to records",
-//  "path": "/srv/runtimes/custom/csv-0a1b2c3d4e5f6071.wasm",  null for a built-in runtime
+//  "path": "/srv/runtimes/custom/csv-0a1b2c3d4e5f6071.wasm",  null: a built-in runtime
 //  "args": [], "env": {},
 //  "config_schema": null,         the JSON Schema that a config must fit
-//  "pin": "0a1b…",                the only SHA-256 that the file may have; null where the catalog pins none
-//  "sha256": "0a1b…",             the one that it has
-//  "bytes": 101376,               the file's size
+//  "pin": "0a1b…",                the SHA-256 that the file must have; null: the catalog pins none
+//  "sha256": "0a1b…",             the SHA-256 that the file has
+//  "bytes": 101376,               the size of the file
 //  "kind": "module",              or "component"
-//  "imports": ["wasi_snapshot_preview1.fd_write"],  a component's are interfaces: "wasi:http/types@0.2.0"; the first
-//                                 1000 at most, or 256 KiB
-//  "capabilities": ["dirs"],      which keys of the executor's "capabilities" the imports can make use of: "dirs",
-//                                 "http", "host_functions". A program may import more than it ever uses (what Go and
-//                                 CPython compile to imports all of WASI); without the import it cannot use it
-//  "problem": null}               {"error","code"}: why a call would fail, as far as can be told before the file is
-//                                 compiled. What could not be found out is null then
+//  "imports": ["wasi_snapshot_preview1.fd_write"],  of a component, interfaces such as "wasi:http/types@0.2.0"
+//  "capabilities": ["dirs"],      the keys of the executor's "capabilities" that the imports can use: "dirs", "http",
+//                                 "host_functions"
+//  "problem": null}               {"error","code"}: why a call would fail; null: nothing was found
+//
+// - `imports` lists the first 1000 imports at most, and the first 256 KiB of their names.
+// - `capabilities`: a program may import more than it ever uses. The modules that Go and CPython compile to import
+//   all of WASI. Without the import, a program cannot use the capability.
+// - `problem` tells only what can be found out before the file is compiled. If something could not be found out, its
+//   key is null.
 //
 // Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_inspect(const char *request_json);
 
-// Adds a runtime to the catalog in the executor's `runtimes_dir`. The module is checked and compiled first; then it is copied
-// to `custom/` in the directory, and `catalog.toml` gets an entry that pins it. Every call after the reply sees it, in any
-// process. Where it fails, nothing is left behind. Any number of processes may do this at once.
+// Adds a runtime to the catalog in the executor's `runtimes_dir`. The module is checked and compiled first. It is
+// then copied to `custom/` in the directory, and `catalog.toml` gets an entry that pins the SHA-256 of the copy.
+// Every call after the reply sees the runtime, in any process. A registration that fails leaves nothing behind.
 //
-// It waits for the compiler, which takes seconds for megabytes. `arawn_submit` takes a registration that nobody waits for,
-// and `arawn.log` is told how far a registration has come, see `arawn_host_function_set`.
-//
-// `request_json`; `executor`, `name` and one of `path`, `wasm_base64` and `module_of` must be there:
+// `request_json`; `executor`, `name` and one of `path`, `wasm_base64` and `module_of` are required:
 //
 // {"executor": "main",
 //  "name": "csv",                 [a-z0-9][a-z0-9._-]{0,63}
 //  "path": "build/csv.wasm",      a file of the host, relative to its working directory; or
-//  "wasm_base64": "AGFzbQ…",      the module itself, in lines or in one; or
-//  "module_of": "python",         the module of another runtime of this catalog, whose file is then shared: with "args"
-//                                 an interpreter and a script are a runtime of their own, compiled once for all of them
+//  "wasm_base64": "AGFzbQ…",      the module itself, in one line or in several; or
+//  "module_of": "python",         the module of another runtime of this catalog; both then have the same file
 //  "description": "",             for people
-//  "config_schema": {"type": "object", "required": ["delimiter"]},  see above; may be left out
+//  "config_schema": {"type": "object", "required": ["delimiter"]},  a config must fit it; may be left out
 //  "args": ["-c", "…"],           argv after the name
-//  "env": {"TZ": "UTC"},          under what the executor grants
-//  "replace": false,              true: takes the place of a runtime of that name. Calls in flight end with the code they
-//                                 began with; the old file goes, unless another entry has it or it is not in custom/
-//  "timeout_ms": 600000}          the deadline of the registration, 1 ms to a day, whatever the executor's "timeout_ms".
-//                                 The compile goes on behind it, unless others are compiled first, and is there for the
-//                                 next try
+//  "env": {"TZ": "UTC"},          environment variables; those that the executor grants replace them
+//  "replace": false,              true: the runtime takes the place of one with the same name
+//  "timeout_ms": 600000}          the deadline of the registration, 1 ms to a day
 //
-// Reply: `{"status":"ok","output":…}`, with what `arawn_catalog_inspect` shows. Release it with `arawn_free`.
+// - `module_of`: with `args`, an interpreter and a script become a runtime of their own. The interpreter is compiled
+//   once for all such runtimes.
+// - `replace`: calls under way end with the code that they began with. The old file is removed, unless another entry
+//   has it or it is not in `custom/`.
+// - `timeout_ms`: the executor's own `timeout_ms` does not count for a registration. Once the compiler has begun with
+//   the module it goes on after the deadline, and the next try finds the compiled module. A module that still waits
+//   for other modules to be compiled may be given up.
 //
-// Errors: `runtime_exists`, `builtin_runtime`, `runtime_unavailable` (the file at `path` cannot be read), `unknown_runtime`
-// (that of `module_of`), `module_invalid`, `module_too_large`, `hash_mismatch`, `catalog_invalid`, `catalog_unwritable`,
-// `timeout`, `no_resources`, `unsupported` (there is no `runtimes_dir`, or this build of the library lacks what the runtime
-// takes), `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
+// Reply: `{"status":"ok","output":…}`, with the output of `arawn_catalog_inspect`. Release it with `arawn_free`.
+//
+// Threads: the call waits for the compiler, the disk and other writers of the catalog. The compiler takes seconds for
+// a module of megabytes. To register without waiting, use `arawn_submit`. `arawn.log` is told how far a registration
+// has come, see `arawn_host_function_set`. Any number of processes may register in one directory at once.
+//
+// Errors: `runtime_exists`, `builtin_runtime`, `runtime_unavailable` (the file at `path` cannot be read),
+// `unknown_runtime` (the runtime of `module_of`), `module_invalid`, `module_too_large`, `hash_mismatch`,
+// `catalog_invalid`, `catalog_unwritable`, `timeout`, `no_resources`, `unsupported` (the executor has no
+// `runtimes_dir`, or this build of the library lacks something that the runtime needs), `unknown_executor`;
+// `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_register(const char *request_json);
 
-// Removes a runtime from the catalog in the executor's `runtimes_dir`, and its file, unless another entry has that or it
-// is not in `custom/`. Calls in flight finish; later ones get `unknown_runtime`, in any process. Built-in runtimes stay,
-// and so do entries whose category is `builtin`: they belong to an installation.
+// Removes a runtime from the catalog in the executor's `runtimes_dir`. Its file is removed as well, unless another
+// entry has it or it is not in `custom/`. Calls under way finish. Later calls reply `unknown_runtime`, in any
+// process. Built-in runtimes cannot be removed, nor can entries whose category is `builtin`: they belong to an
+// installation.
 //
 // `request_json`: `{"executor": "main", "name": "csv"}`
 //
 // Reply: `{"status":"ok","output":{"name":"csv"}}`. Release it with `arawn_free`.
 //
-// Errors: `unknown_executor`, `unknown_runtime`, `builtin_runtime`, `catalog_invalid`, `catalog_unwritable`, `timeout`
-// (other writers had the catalog for longer than `timeout_ms`), `no_resources`, `unsupported` (there is no `runtimes_dir`);
-// `invalid_argument`, `invalid_json`, `invalid_request`.
+// Threads: the call waits for other writers of the catalog, in this process and in others, up to the executor's
+// `timeout_ms`.
+//
+// Errors: `unknown_executor`, `unknown_runtime`, `builtin_runtime`, `catalog_invalid`, `catalog_unwritable`,
+// `timeout` (other writers had the catalog for longer than `timeout_ms`), `no_resources`, `unsupported` (the executor
+// has no `runtimes_dir`); `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_remove(const char *request_json);
 
-// Tells figures of the process since it began.
+// Returns counters and other figures of the process since it began.
 //
-// `request_json`: `{}`, or `{"executor": "main"}` to have that executor's as well
+// `request_json`: `{}`, or `{"executor": "main"}` for the figures of that executor as well
 //
 // Reply: `{"status":"ok","output":…}`. Release it with `arawn_free`. The output:
 //
 // {"executors": 1,
-//  "calls": {"ok": 12, "timeout": 1},        by how they ended
-//  "engine": {"allocation": "pool",          or "on_demand", where the address space for a pool could
-//                                            not be reserved: calls then take longer
+//  "calls": {"ok": 12, "timeout": 1},        by "ok" and the codes of errors
+//  "engine": {"allocation": "pool",          or "on_demand": the address space for a pool could not be reserved, and
+//                                            calls take longer
 //             "pagemap_scan": true, "pool_slots": 128, "slots_in_use": 0, "signal_handlers": true,
-//             "metered": false},             true once code that counts fuel was asked for, by a limit of fuel or
-//                                            a deterministic executor: a second pool is reserved for it
+//             "metered": false},             true: code that counts fuel was asked for, by a limit of fuel or by a
+//                                            deterministic executor; such code has pools of its own
 //  "memory_cache": {"modules": 1, "hits": 11, "evictions": 0,
-//                   "bytes": 300000},        of compiled code, twice that of a small module that has run both on its
-//                                            caller's stack and on one of its own
+//                   "bytes": 300000},        of compiled code; a small module counts twice once it has run both on its
+//                                            caller's stack and on a stack of its own
 //  "disk_cache": {"hits": 0, "absent": 1, "rejected": 0, "writes": 1, "write_errors": 0, "evictions": 0,
-//                 "last_problem": null},     why something was rejected or not written
+//                 "last_problem": null},     why an artifact was rejected or not written
 //  "compiles": 1,
-//  "http": {"requests": 3, "not_allowed": 1, "private_address": 0}, requests of guests, and those refused: their
-//                                            origin is not on the list, or its address is private
-//  "times_us": {"load": {"count": 13, "p50": 2, "p90": 3, "p99": 45000, "max": 45000},  of calls whose guest was begun,
-//               "queue": {…}, "run": {…}},   in microseconds: until the module was ready, until there was a slot, and
-//                                            from there to the guest's end. Percentiles are up to an eighth too high
+//  "http": {"requests": 3,                   HTTP requests of guests
+//           "not_allowed": 1,                refused: the origin is not on the list
+//           "private_address": 0},           refused: all addresses of the host are private
+//  "times_us": {"load": {"count": 13, "p50": 2, "p90": 3, "p99": 45000, "max": 45000},  until the module was ready
+//               "queue": {…},                until the call had a slot
+//               "run": {…}},                 from there to the guest's end
 //  "warnings": {"catalog": 0, "disk_cache": 0, "engine": 0, "files": 0,   what went wrong without failing a call, see
-//               "last": null},               arawn_host_function_set, "arawn.log"
-//  "queue": {"workers": 4, "queued": 0, "running": 0, "unpolled": 0},  submitted calls of all executors; workers is 0
-//                                            before the first
+//               "last": null},               "arawn.log" of arawn_host_function_set
+//  "queue": {"workers": 4,                   0 before the first submitted call
+//            "queued": 0, "running": 0, "unpolled": 0},  submitted calls of all executors
 //  "executor": {"executor": "main",
 //               "catalog": {"directory": null, "runtimes": 1,
-//                           "problem": null}}}  why a changed catalog.toml is not the one that is served
+//                           "problem": null}}}  or {"error","details"}: why the catalog.toml on disk is not served
 //
-// `engine` is null before the first executor.
+// - `engine` is null before the first executor.
+// - `times_us` has microseconds, of the calls whose guest has begun. Percentiles are up to an eighth too high.
 //
 // Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_stats(const char *request_json);
 
-// Tells the library's version, such as "0.1.0". The string is static: it is never released.
+// Returns the version of the library, such as "0.1.0". The string is static and must not be released.
 const char *arawn_version(void);
 
-// Releases a reply. NULL is a no-op. Each reply is released once, by any thread.
+// Releases a reply. NULL is a no-op. Release each reply once, on any thread.
 void arawn_free(char *json);
 
 #ifdef __cplusplus

@@ -1,27 +1,32 @@
-//! Large buffers, kept between calls for stdin, stdout and replies. An allocator gives memory of such sizes back to the
-//! system, and getting a page anew costs more than all that a call does with it.
+//! Large buffers for stdin, stdout and replies, which are kept from call to call.
 //!
-//! Executors share them. What an earlier call has left in one is behind its end, where only what is appended can be read.
+//! An allocator gives memory of such sizes back to the system. To get a page from the system again costs more than
+//! everything that a call does with the page.
+//!
+//! All executors share the buffers. A kept buffer has length 0: the bytes of an earlier call lie beyond its end and
+//! cannot be read before they are overwritten.
 
 use std::collections::TryReserveError;
 use std::sync::Mutex;
 
-/// Smaller ones the allocator keeps by itself: this is from where glibc maps memory.
-pub(crate) const LEAST: usize = 128 << 10;
-/// What one buffer may hold, and all that are kept, in bytes.
+/// The smallest buffer that is kept, in bytes. The allocator itself keeps smaller ones: this is the size from which on
+/// glibc maps memory for each allocation.
+pub(crate) const MIN_BYTES: usize = 128 << 10;
+/// The largest buffer that is kept, in bytes.
 const MOST: usize = 4 << 20;
+/// How many bytes all kept buffers may have together.
 const ALL: usize = 8 << 20;
 
-/// The one that was given back first stands first, and goes first where they are more than [`ALL`]. All are empty.
+/// The kept buffers, in the order in which they were given back. If they have more than [`ALL`] bytes, the first go.
 static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
-/// An empty buffer with room for so many bytes.
-pub(crate) fn take(room: usize) -> Vec<u8> {
+/// An empty buffer with room for at least so many bytes.
+pub(crate) fn acquire(room: usize) -> Vec<u8> {
     spare(room).unwrap_or_else(|| Vec::with_capacity(room))
 }
 
-/// The same, unless the system has no memory for it.
-pub(crate) fn try_take(room: usize) -> Result<Vec<u8>, TryReserveError> {
+/// As [`acquire`], with an error instead of an abort if the system has no memory for the buffer.
+pub(crate) fn try_acquire(room: usize) -> Result<Vec<u8>, TryReserveError> {
     spare(room).map_or_else(
         || {
             let mut buffer = Vec::new();
@@ -31,18 +36,18 @@ pub(crate) fn try_take(room: usize) -> Result<Vec<u8>, TryReserveError> {
     )
 }
 
-/// One that was kept.
+/// A kept buffer with room for so many bytes, and for no more than twice as many.
 fn spare(room: usize) -> Option<Vec<u8>> {
-    // A lock that is taken is not waited for, here and below: in a forked child it may stay taken.
-    let spare = if room >= LEAST { SPARE.try_lock().ok() } else { None };
+    // Here and in `release`, a lock that is taken is not waited for: in a forked child it may stay taken for ever.
+    let spare = if room >= MIN_BYTES { SPARE.try_lock().ok() } else { None };
     let mut spare = spare?;
     let fitting = spare.iter().position(|buffer| (room..=room.saturating_mul(2)).contains(&buffer.capacity()))?;
     Some(spare.remove(fitting))
 }
 
-/// Keeps a buffer that is no longer needed for a later call, if it is large, but not too large.
-pub(crate) fn give_back(mut buffer: Vec<u8>) {
-    if !(LEAST..=MOST).contains(&buffer.capacity()) {
+/// Keeps a buffer for a later call, if its size is from [`MIN_BYTES`] to [`MOST`].
+pub(crate) fn release(mut buffer: Vec<u8>) {
+    if !(MIN_BYTES..=MOST).contains(&buffer.capacity()) {
         return;
     }
     buffer.clear();
@@ -60,19 +65,19 @@ mod tests {
 
     #[test]
     fn buffers_are_kept_empty_and_within_bounds() {
-        for room in [0, 1, LEAST - 1, LEAST, MOST, MOST + 1] {
-            assert!(take(room).capacity() >= room);
-            give_back(vec![7; room]);
+        for room in [0, 1, MIN_BYTES - 1, MIN_BYTES, MOST, MOST + 1] {
+            assert!(acquire(room).capacity() >= room);
+            release(vec![7; room]);
         }
         for _ in 0..20 {
-            give_back(vec![7; MOST / 2]);
-            give_back(vec![7; MOST]);
+            release(vec![7; MOST / 2]);
+            release(vec![7; MOST]);
         }
         let sizes = |of: &Vec<u8>| (of.len(), of.capacity());
         let kept: Vec<_> = SPARE.lock().map(|spare| spare.iter().map(sizes).collect()).unwrap_or_default();
         assert!(!kept.is_empty() && kept.iter().all(|(length, _)| *length == 0), "{kept:?}");
         assert!(kept.iter().map(|(_, capacity)| capacity).sum::<usize>() <= ALL, "{kept:?}");
-        // One that is much too large would be cut when it becomes a reply.
-        assert!(take(LEAST).capacity() < MOST / 2);
+        // A buffer that is much too large would be shrunk when it becomes a reply.
+        assert!(acquire(MIN_BYTES).capacity() < MOST / 2);
     }
 }

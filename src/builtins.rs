@@ -1,6 +1,7 @@
 //! The runtimes that are embedded in the library.
 
-use crate::module_cache::Sha;
+use crate::error::{Error, Result};
+use crate::sha256::Sha256;
 
 /// An embedded runtime.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ macro_rules! builtin {
     };
 }
 
-/// What each of them takes and answers is in runtimes/README.md.
+/// The embedded runtimes. runtimes/README.md says what each one takes and answers.
 pub(crate) static BUILTINS: &[Builtin] = &[
     builtin!("passthrough", "Answers its RuntimeInput, verbatim"),
     builtin!("transform", "Picks values from the context, or fills in text from it"),
@@ -30,35 +31,27 @@ pub(crate) static BUILTINS: &[Builtin] = &[
     builtin!("http", "Makes an HTTP request that capabilities.http allows"),
 ];
 
-/// `sha256sum`'s format: so no process needs to hash what was hashed when it was built.
+/// The sums of the modules, in the format of `sha256sum`. They were computed when the modules were built, so that no
+/// process needs to do it.
 const SUMS: &str = include_str!("../runtimes/prebuilt/SHA256SUMS");
 
 impl Builtin {
-    pub fn sha256(&self) -> Sha {
-        let line = SUMS.lines().find(|line| line[64..].trim_start_matches([' ', '*']) == format!("{}.wasm", self.name));
-        line.and_then(|line| parse_sha256(&line[..64])).unwrap_or_default()
+    /// The sum of the runtime's module.
+    pub fn sha256(&self) -> Result<Sha256> {
+        let file = format!("{}.wasm", self.name);
+        let mut lines = SUMS.lines().filter_map(|line| line.split_at_checked(64));
+        let line = lines.find(|(_, name)| name.trim_start_matches([' ', '*']) == file);
+        let sum = line.and_then(|(sum, _)| sum.parse().ok());
+        sum.ok_or_else(|| Error::internal(format!("SHA256SUMS has no sum of {file}")))
     }
-}
-
-/// 64 hexadecimal digits.
-pub(crate) fn parse_sha256(text: &str) -> Option<Sha> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    let mut sha = [0; 32];
-    for (index, byte) in sha.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-    }
-    Some(sha)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sha2::{Digest, Sha256};
 
-    /// A panic's message carries the path of its source; those of the machine that built a file are nobody's business,
-    /// and would make the file another one on every machine.
+    /// The message of a panic contains the path of its source file. Paths of the machine that built a module would
+    /// reveal something about that machine, and would make the module differ from machine to machine.
     #[test]
     fn no_prebuilt_file_has_paths_of_the_machine_that_built_it() {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/runtimes/prebuilt");
@@ -77,7 +70,7 @@ mod tests {
     #[test]
     fn sums_are_those_of_the_files() {
         for builtin in BUILTINS {
-            assert_eq!(builtin.sha256(), <Sha>::from(Sha256::digest(builtin.wasm)), "{}", builtin.name);
+            assert_eq!(builtin.sha256().ok(), Some(Sha256::of(builtin.wasm)), "{}", builtin.name);
         }
     }
 }

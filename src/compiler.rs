@@ -1,37 +1,37 @@
-//! The compiler, and what a build without one does in its place.
+//! The compiler, and its replacement in a build without one.
 
 pub(crate) use implementation::{compatibility, compile, configure};
 
 #[cfg(feature = "compiler")]
 mod implementation {
-    use crate::engine::hex;
     use crate::error::{Error, Result};
     use crate::panics::silence_panics;
+    use crate::sha256::Sha256Hasher;
     use crate::threads;
     use crate::wasm::{COMPILE_STACK, Kind, module_invalid};
     use once_cell::sync::OnceCell;
     use rayon::{ThreadPool, ThreadPoolBuilder};
-    use sha2::{Digest, Sha256};
-    use std::hash::{Hash, Hasher};
+    use std::hash::Hash;
     use std::io;
     use std::num::NonZero;
     use std::thread;
     use wasmtime::{Config, Engine};
 
-    /// Settings for code that computes the same on every processor.
+    /// Configures the compiler so that its code computes the same on every processor.
     pub fn configure(config: &mut Config) {
         config.cranelift_nan_canonicalization(true);
     }
 
-    /// Names the directory of artifacts that an engine of these settings, wasmtime version and processor can load.
+    /// The name of the directory of artifacts that this engine can load: a hash of its settings, its wasmtime version
+    /// and its processor.
     pub fn compatibility(engine: &Engine) -> Option<String> {
-        let mut hasher = Sha256Hasher(Sha256::new());
-        engine.precompile_compatibility_hash().hash(&mut hasher);
-        Some(hex(&hasher.0.finalize()[..16]))
+        let mut settings = Sha256Hasher::default();
+        engine.precompile_compatibility_hash().hash(&mut settings);
+        Some(format!("{:.32}", settings.sum()))
     }
 
-    /// Compiles on the library's own threads: a small module on one that no large one uses. A panic on one of them goes on in
-    /// the caller.
+    /// Compiles on threads of the library. Small modules have a thread that no large module uses. A panic of the
+    /// compiler continues in the caller.
     pub fn compile(name: &str, engine: &Engine, kind: Kind, wasm: &[u8], is_small: bool) -> Result<Vec<u8>> {
         let pool = if is_small { small_pool()? } else { pool()? };
         let artifact = pool.install(|| match kind {
@@ -39,15 +39,16 @@ mod implementation {
             Kind::Component => engine.precompile_component(wasm),
         });
         artifact.map_err(|error| {
-            let exhausted = Error::exhausted_in("to compile", &error);
+            let exhausted = Error::exhausted_wasmtime("to compile", &error);
             exhausted.unwrap_or_else(|| module_invalid(name, format!("{error:#}")))
         })
     }
 
-    /// One thread for each processor. rayon's own pool would print what panics say on the host's stderr.
+    /// The pool for modules that are not small: one thread for each processor. rayon's global pool would print the
+    /// messages of panics on the host's stderr.
     fn pool() -> Result<&'static ThreadPool> {
         static POOL: OnceCell<ThreadPool> = OnceCell::new();
-        // As many as there are processors, whatever the host's environment tells rayon.
+        // The number is given, so that the host's environment does not change it (RAYON_NUM_THREADS).
         POOL.get_or_try_init(|| pool_of(thread::available_parallelism().map_or(1, NonZero::get)))
     }
 
@@ -62,39 +63,27 @@ mod implementation {
             threads::block_signals();
             silence_panics();
         });
-        threads::inherited_by(|| builder.build()).map_err(|error| {
+        threads::with_signals_blocked(|| builder.build()).map_err(|error| {
             let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
             cause.map_or_else(|| Error::internal(&error), |cause| Error::system("to start compilers", cause))
         })
-    }
-
-    struct Sha256Hasher(Sha256);
-
-    impl Hasher for Sha256Hasher {
-        fn write(&mut self, bytes: &[u8]) {
-            self.0.update(bytes);
-        }
-
-        fn finish(&self) -> u64 {
-            0
-        }
     }
 
     #[cfg(test)]
     #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
     mod tests {
         use super::*;
-        use crate::panics::caught;
+        use crate::panics::catch;
         use rayon::prelude::*;
         use std::process::Command;
 
-        /// In a process of its own, whose stderr is this test's alone.
+        /// The panic happens in another process, so that nothing else writes to its stderr.
         #[test]
         fn a_panic_of_the_compiler_is_an_error_and_prints_nothing() {
             const CHILD: &str = "ARAWN_TEST_COMPILER_PANICS";
             let panics = || -> usize { pool().unwrap().install(|| (0..100).into_par_iter().map(panic_at).sum()) };
             if std::env::var_os(CHILD).is_some() {
-                let error = caught(|| Ok(panics())).unwrap_err();
+                let error = catch(|| Ok(panics())).unwrap_err();
                 assert!(error.to_string().contains("at 50"), "{error}");
                 return;
             }
@@ -123,7 +112,7 @@ mod implementation {
 
     pub fn configure(_config: &mut Config) {}
 
-    /// The name is made from the compiler's settings.
+    /// There is no name: it is made from the settings of the compiler.
     pub fn compatibility(_engine: &Engine) -> Option<String> {
         None
     }

@@ -1,42 +1,45 @@
-//! What a host may set: an executor's policy, and the options of the whole process.
+//! The configuration by the host: the policy of an executor, and the options of the whole process.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
+use crate::json::{object, objects};
 use crate::origins::HttpGrant;
-use crate::protocol::{object, objects};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The argument of `arawn_executor_new`: which catalog, which limits, which capabilities.
+/// The argument of `arawn_executor_new`: the catalog, the limits and the capabilities of an executor.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExecutorConfig {
-    /// The name by which requests find this executor; without one, a name is made.
+    /// The name by which requests find this executor; if it is missing, a name is generated.
     pub id: Option<String>,
-    /// The directory that holds `catalog.toml`; without one, the embedded built-ins alone are served.
+    /// The directory that holds `catalog.toml`; if it is missing, only the embedded built-ins are served.
     pub runtimes_dir: Option<PathBuf>,
     /// Where compiled modules are kept between processes.
     #[serde(deserialize_with = "cache_dir")]
     pub cache_dir: CacheDir,
-    /// What one call may use, and all calls together.
+    /// What one call may use, and what all calls together may use.
     #[serde(deserialize_with = "object")]
     pub limits: Limits,
     /// What guests may reach beyond their own memory.
     #[serde(deserialize_with = "object")]
     pub capabilities: Capabilities,
+    /// The host function that receives what guests write to stderr, line by line. It must be one of the granted
+    /// functions.
+    pub stderr_to: Option<String>,
     /// Makes a run depend on nothing but the request.
     #[serde(deserialize_with = "some_object")]
     pub deterministic: Option<Deterministic>,
 }
 
-/// Fixed time and chance: the same request gives the same bytes and uses the same fuel, in every process.
+/// Fixed time and randomness: the same request gives the same bytes and uses the same fuel, in every process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Deterministic {
-    /// Of the guest's randomness.
+    /// The seed of the guest's random numbers.
     pub seed: u64,
-    /// What the guest's wall clock shows when it starts, in seconds since 1970; at most the year 2554, where nanoseconds
-    /// in 64 bits end.
+    /// The guest's wall clock at its start, in seconds since 1970. At most the year 2554, where nanoseconds no longer
+    /// fit into 64 bits.
     pub unix_time: u64,
 }
 
@@ -52,7 +55,7 @@ pub enum CacheDir {
     Platform,
     /// No disk cache (`"cache_dir": null`).
     Off,
-    /// This directory, which is made where it is missing.
+    /// This directory, which is created if it is missing.
     At(PathBuf),
 }
 
@@ -63,30 +66,33 @@ fn cache_dir<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheDir, D::
     })
 }
 
-/// What one call may use, and what the calls of an executor may use together. Each value is at least 1, but where 0 is said.
+/// What one call may use, and what the calls of an executor may use together. Each value is at least 1, unless its
+/// description allows 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// The deadline in milliseconds, over every phase of a call; at most one day.
+    /// The deadline in milliseconds, for all phases of a call together; at most one day.
     pub timeout_ms: u64,
-    /// The guest's linear memories together, in bytes.
+    /// The size of all linear memories of a guest together, in bytes.
     pub memory_bytes: u64,
-    /// stdout, in bytes.
+    /// The size of stdout, in bytes.
     pub output_bytes: u64,
-    /// How much of stderr's end is kept, in bytes; 0 keeps none.
+    /// How much of the end of stderr is kept, in bytes; 0 keeps nothing.
     pub stderr_bytes: u64,
-    /// The `.wasm` file, in bytes.
+    /// The size of the `.wasm` file, in bytes.
     pub module_bytes: u64,
-    /// Wasmtime's fuel, about one unit an instruction; `null` does not count it.
+    /// The guest's fuel, of which wasmtime counts about one unit for each instruction; `null` does not count it.
     pub fuel: Option<u64>,
-    /// How many calls of the executor run at once; `null` stands for half of `pool_slots`. More wait within their deadline.
+    /// How many calls of the executor run at once; `null` stands for half of `pool_slots`. Further calls wait, within
+    /// their deadline.
     pub calls: Option<u64>,
-    /// Processor time of all guests together, in milliseconds for each second; at most 1,000,000.
-    /// Once it is used up, a submitted call waits for its guest to begin, and a direct one is refused. `null` does not count it.
+    /// Processor time of all guests together, in milliseconds for each second; at most 1,000,000. Once it is used up, a
+    /// submitted call waits before its guest begins, and a direct call is refused. `null` does not count it.
     pub cpu_ms_per_s: Option<u64>,
-    /// The memories of all guests that run at once, in bytes; `null` sets no limit.
+    /// The memory of all guests that run at once, in bytes; `null` sets no limit.
     pub memory_total_bytes: Option<u64>,
-    /// Replies of submitted calls that were not polled, in bytes. Beyond it no call can be submitted.
+    /// The size of the replies of submitted calls that were not polled yet, in bytes. Beyond it, no call can be
+    /// submitted.
     pub reply_bytes: u64,
 }
 
@@ -107,12 +113,12 @@ impl Default for Limits {
     }
 }
 
-/// A day: longer deadlines are a mistake in the unit.
+/// One day. A longer deadline is a mistake in the unit.
 pub(crate) const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
-/// A thousand processors: more is a mistake in the unit.
+/// A thousand processors. More is a mistake in the unit.
 const MAX_CPU_MS_PER_S: u64 = 1_000_000;
 
-/// The limits that a request names; it may tighten the executor's, not widen them.
+/// The limits of a request. A request may tighten the executor's limits, and may not widen them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, reason = "the fields are those of `Limits` that are about one call")]
@@ -149,7 +155,7 @@ impl Limits {
             .then(|| ("limits.timeout_ms", format!("{} is more than a day ({MAX_TIMEOUT_MS})", self.timeout_ms)))
     }
 
-    /// These limits with a request's tighter ones in their place.
+    /// These limits, with the tighter ones of a request in their place.
     pub(crate) fn tightened(&self, request: &RequestLimits) -> Result<Limits> {
         if *request == RequestLimits::default() {
             return Ok(*self);
@@ -180,19 +186,19 @@ impl Limits {
     }
 }
 
-/// What the guests of an executor may reach beyond their own memory. Nothing by default.
+/// What the guests of an executor may reach beyond their own memory. By default this is nothing.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Capabilities {
-    /// Directories of the host.
+    /// Directories of the host that guests see.
     #[serde(deserialize_with = "objects")]
     pub dirs: Vec<GrantedDir>,
-    /// The guest's environment: exactly this map, nothing of the host's.
+    /// The guest's environment: exactly this map, and nothing of the host's environment.
     pub env: BTreeMap<String, String>,
-    /// Requests that components may make.
+    /// The HTTP requests that components may make.
     #[serde(deserialize_with = "object")]
     pub http: HttpGrant,
-    /// Functions of the host that guests may call, by name.
+    /// The names of the host functions that guests may call.
     pub host_functions: Vec<String>,
 }
 
@@ -200,28 +206,29 @@ pub struct Capabilities {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrantedDir {
-    /// The directory; it must exist. It may not be `/`, nor be, hold or lie in a catalog or a cache that is open in the
-    /// process, nor, if guests may write it, the platform's cache.
+    /// The directory, which must exist. It may not be `/`. It may not be, contain or lie in a catalog or a cache that
+    /// is open in the process. If guests may write to it, the same holds for the platform's cache.
     #[serde(serialize_with = "lossy")]
     pub host: PathBuf,
-    /// Its path for the guest.
+    /// The path under which the guest sees the directory.
     pub guest: String,
-    /// Whether the guest may change what is in it.
+    /// Whether the guest may change what is in the directory.
     #[serde(default)]
     pub write: bool,
-    /// How many bytes the executor's guests may have added to it, beyond which a write fails as on a full disk; `null` does
-    /// not bound it. Files count by their size, and each entry counts 4,096 bytes more. What is taken away is given back.
+    /// How many bytes the executor's guests may add to the directory; beyond that, a write fails as on a full disk.
+    /// `null` sets no limit. Files count with their size, and each entry counts 4,096 bytes more. Removing something
+    /// gives its bytes back.
     #[serde(default)]
     pub bytes: Option<u64>,
 }
 
-/// JSON is Unicode, and the path that a link leads to need not be.
+/// The path as JSON, which is Unicode. The path that a link leads to need not be Unicode.
 fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
 
 impl ExecutorConfig {
-    /// Checks what the types alone do not say.
+    /// Checks what the types cannot express.
     pub(crate) fn validate(&self) -> Result<()> {
         let invalid = |path: &str, message: String| Err(Error::InvalidConfig { path: path.to_owned(), message });
         if let Some(id) = &self.id
@@ -238,7 +245,7 @@ impl ExecutorConfig {
         if self.deterministic.is_some() && !self.capabilities.http.allow.is_empty() {
             return invalid("capabilities.http", "a deterministic executor cannot reach a network".to_owned());
         }
-        // An empty path would be the working directory.
+        // An empty path would mean the working directory.
         if self.runtimes_dir.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
             return invalid(
                 "runtimes_dir",
@@ -265,11 +272,18 @@ impl ExecutorConfig {
                 return invalid(&path, "names that begin with `arawn.` are the library's".to_owned());
             }
         }
+        if let Some(name) = &self.stderr_to
+            && !self.capabilities.host_functions.contains(name)
+        {
+            let message =
+                format!("is `{}`, which `capabilities.host_functions` does not list: add it there", printable(name));
+            return invalid("stderr_to", message);
+        }
         validate_env(&self.capabilities.env).or_else(|message| invalid("capabilities.env", message))
     }
 }
 
-/// WASI passes a variable as `name=value` and a NUL.
+/// Checks that WASI can pass the variables: it passes each as `name=value` and a NUL.
 pub(crate) fn validate_env(env: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in env {
         if name.is_empty() || name.contains(['=', '\0']) {
@@ -286,18 +300,18 @@ pub(crate) fn validate_env(env: &BTreeMap<String, String>) -> Result<(), String>
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// How many calls may run at once; 1 to 10,000. Each reserves address space (about 4 GiB), not memory.
+    /// How many calls may run at once; 1 to 10,000. Each slot reserves address space (about 4 GiB), not memory.
     pub pool_slots: u32,
-    /// Threads that run submitted calls, 1 to 256; started by the first of these.
+    /// The threads that run submitted calls; 1 to 256. The first submitted call starts them.
     pub workers: u32,
-    /// How many submitted calls one executor may have whose reply was not handed out yet; 1 to 1,000,000.
+    /// How many submitted calls and registrations one executor may have whose reply was not polled yet; 1 to 1,000,000.
     pub queue: u32,
-    /// The memory cache's bound on compiled code that is not in use.
+    /// The most bytes of compiled code that the memory cache keeps while it is not in use.
     pub module_cache_bytes: u64,
-    /// The disk cache's bound, for each directory.
+    /// The most bytes in a disk cache, for each cache directory.
     pub disk_cache_bytes: u64,
-    /// Whether wasm traps may use signal handlers; without them, code is slower and the process's handlers are not
-    /// touched.
+    /// Whether wasm traps may use signal handlers. Without them code is slower, and the process's handlers are not
+    /// changed.
     pub signal_handlers: bool,
 }
 

@@ -1,51 +1,55 @@
-//! The process-global engine: the pools of instances, one ticker for all deadlines, one set of slots.
+//! The process-global engine: the pools of instances (see [`profile`]), one ticker for all deadlines, one set of slots.
 
+mod pool;
 mod profile;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod spec;
 mod ticker;
 
-pub(crate) use profile::{Demands, Imports, Metering, Pool, Profile, Stacks, Target};
+pub(crate) use pool::{Imports, Pool, Stacks, Target};
+pub(crate) use profile::{Demands, Metering, Profile};
 
 use crate::config::Options;
+use crate::deadline::{Deadline, Stop};
 use crate::error::{Error, Phase, Result};
 use crate::fair::Tenant;
-use crate::jobs::{Deadline, Stop};
-use crate::module_cache::Kind;
-use crate::sandbox::stack;
+use crate::locks::Locked;
+use crate::sandbox::host_io;
 use crate::shared::Shard;
 use crate::signals;
 use crate::slots::{Slot, Slots};
+use crate::stack;
 use crate::threads;
+use crate::wasm::Kind;
 use once_cell::sync::OnceCell;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-use ticker::Ticker;
+use ticker::{EpochSource, Ticker};
 
 static OPTIONS: Mutex<Option<Options>> = Mutex::new(None);
 static ENGINE: OnceCell<Engine> = OnceCell::new();
 static FORKED: AtomicBool = AtomicBool::new(false);
 
-/// Threads that drive connections: of the two, one can encrypt while the other one waits.
+/// The threads that drive connections. One can encrypt while the other waits.
 const IO_WORKERS: usize = 2;
 
 /// Everything that all executors share.
 pub(crate) struct Engine {
     pub options: Options,
     plain: Profile,
-    /// Counts fuel; made when first asked for.
+    /// The profile that counts fuel; made when it is first asked for.
     metered: OnceCell<Box<Profile>>,
     slots: Slots,
     ticker: Ticker,
-    /// Threads for host calls that wait; made with the first guest that has files or is a component.
+    /// The threads for host calls that wait; made with the first guest that has files or is a component.
     io_threads: OnceCell<tokio::runtime::Runtime>,
 }
 
 /// Sets the options, unless the engine exists already.
 pub fn configure(options: Options) -> Result<Options> {
     options.validate()?;
-    let mut slot = OPTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut slot = OPTIONS.locked();
     if ENGINE.get().is_some() {
         return Err(Error::InvalidConfig {
             path: ".".to_owned(),
@@ -56,13 +60,13 @@ pub fn configure(options: Options) -> Result<Options> {
     Ok(options)
 }
 
-/// The engine, made by the first call, with a pool that has what it asks for.
+/// The engine. The first call makes it, and `stacks` of that call says whether the first pool has stacks.
 pub(crate) fn engine(stacks: Stacks) -> Result<&'static Engine> {
     if let Some(engine) = ENGINE.get() {
         return Ok(engine);
     }
-    // Held while the engine is made, so that `configure` is either before it or refused.
-    let options = OPTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    // The lock is held while the engine is made, so that `configure` either comes before or is refused.
+    let options = OPTIONS.locked();
     ENGINE.get_or_try_init(|| {
         let engine = Engine::new(options.clone().unwrap_or_default(), stacks)?;
         watch_for_fork();
@@ -70,12 +74,13 @@ pub(crate) fn engine(stacks: Stacks) -> Result<&'static Engine> {
     })
 }
 
-/// The engine, if it was made.
+/// The engine; `None` if it was not made yet.
 pub(crate) fn existing() -> Option<&'static Engine> {
     ENGINE.get()
 }
 
-/// Fails in a child of the process that made the engine: its threads and locks are not the child's.
+/// Fails in a child of the process that made the engine. The child has none of the engine's threads, and its locks may
+/// be held by threads that it does not have.
 pub(crate) fn refuse_fork() -> Result<()> {
     if FORKED.load(Ordering::Relaxed) { Err(Error::Forked) } else { Ok(()) }
 }
@@ -85,14 +90,15 @@ fn watch_for_fork() {
     extern "C" fn in_child() {
         FORKED.store(true, Ordering::Relaxed);
     }
-    // SAFETY: the handler only stores to an atomic, which is allowed between fork and exec, and the library is never
-    // unloaded (`-z nodelete`), so that the pointer stays good.
+    // SAFETY: the handler only stores to an atomic, which is allowed between fork and exec. The library is never
+    // unloaded (`-z nodelete`), so the pointer to the handler stays valid.
     unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
 }
 
 impl Engine {
     fn new(options: Options, stacks: Stacks) -> Result<Self> {
-        // Once there is a pool, the kernel has hundreds of mappings to list to whoever asks for this.
+        // Looks up the bounds of this thread's stack, which are then kept. The look-up may go through the list of the
+        // process's mappings, to which a pool adds hundreds.
         stack::is_large_enough();
         let made = || Profile::new(Metering::Off, &options, stacks);
         let plain = if options.signal_handlers { signals::install(made)? } else { made()? };
@@ -117,25 +123,25 @@ impl Engine {
         }
     }
 
-    /// Whether any call has asked for fuel to be counted.
+    /// Whether any call has asked for the profile that counts fuel.
     pub fn has_metered(&self) -> bool {
         self.metered.get().is_some()
     }
 
-    /// Takes a slot for one call, if one is free and nobody waits for it.
+    /// Takes a slot for one call, if one is free and no other call waits for one.
     pub fn free_slot(&'static self, shard: Shard) -> Result<Option<Slot>> {
         Slots::take_free(&self.slots, shard).map(|slot| self.ticker.wake(self).map(|()| slot)).transpose()
     }
 
     /// Takes a slot for one call, waiting for it until the deadline.
     pub async fn slot(&'static self, tenant: Tenant, deadline: &Deadline) -> Result<Slot> {
-        let slot = Slots::take(&self.slots, tenant, deadline).await.map_err(|stop| self.not_begun(stop, deadline))?;
+        let slot = Slots::take(&self.slots, tenant, deadline).await.map_err(|stop| self.queue_error(stop, deadline))?;
         self.ticker.wake(self)?;
         Ok(slot)
     }
 
-    /// What a call is answered that ends before it has begun.
-    pub fn not_begun(&self, stop: Stop, deadline: &Deadline) -> Error {
+    /// The error of a call that must end before its guest has begun.
+    pub fn queue_error(&self, stop: Stop, deadline: &Deadline) -> Error {
         match stop {
             Stop::Deadline => {
                 let (value, timeout_ms) = (self.options.pool_slots.into(), Some(deadline.timeout_ms));
@@ -145,17 +151,18 @@ impl Engine {
         }
     }
 
-    /// Makes what calls of a module need besides it, on a thread that waits for the module anyhow. What fails here fails again
-    /// where it is needed.
-    pub fn get_ready(&'static self, metering: Metering, bytes: u64, stacks: Stacks) {
+    /// Makes what calls of a module need besides the module: the ticker, the pool and the linker. The calling thread
+    /// waits for the module anyhow. An error is ignored, because the same error comes again where the missing thing is
+    /// needed.
+    pub fn prepare(&'static self, metering: Metering, bytes: u64, stacks: Stacks) {
         let _ = self.ticker.thread(self);
         let demands = Demands { kind: Kind::Module, bytes, stacks, heap: false };
         let pool = self.profile(metering).and_then(|profile| profile.pool(demands));
         let _ = pool.and_then(|pool| pool.target.linker(Imports::Plain));
     }
 
-    /// Where wasmtime-wasi's timers and connections are driven, and the system calls of files run, so that a deadline need
-    /// not wait for them.
+    /// The threads that drive wasmtime-wasi's timers and connections and that make the system calls of files, so that
+    /// no deadline waits for these.
     pub fn io_threads(&self) -> Result<&tokio::runtime::Runtime> {
         self.io_threads.get_or_try_init(|| {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -165,7 +172,8 @@ impl Engine {
                 crate::panics::silence_panics();
             });
             builder.max_blocking_threads(self.options.pool_slots as usize);
-            let built = threads::inherited_by(|| builder.build());
+            host_io::set_permits(self.options.pool_slots as usize);
+            let built = threads::with_signals_blocked(|| builder.build());
             built.map_err(|error| Error::system("to start threads for system calls", &error))
         })
     }
@@ -174,24 +182,25 @@ impl Engine {
         self.slots.in_use()
     }
 
-    /// `pool`, or `on_demand` where the address space for a pool could not be had.
+    /// `pool`; `on_demand` if the system refused the address space for a pool.
     pub fn allocation(&self) -> &'static str {
         if self.plain.is_pooled() { "pool" } else { "on_demand" }
     }
+}
 
-    fn increment_epochs(&self) {
+impl EpochSource for Engine {
+    fn ticker(&self) -> &Ticker {
+        &self.ticker
+    }
+
+    fn tick(&self) {
         self.plain.increment_epochs();
         if let Some(metered) = self.metered.get() {
             metered.increment_epochs();
         }
     }
-}
 
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    fn is_in_use(&self) -> bool {
+        self.slots.in_use() > 0
+    }
 }

@@ -1,10 +1,12 @@
-//! A queue that is fair between tenants: round robin. The items of one tenant leave it in the order in which they came, and
-//! between two items of one tenant each other tenant that waits gets a turn.
+//! A queue that is fair between tenants, by round robin.
+//!
+//! 1. The items of one tenant leave the queue in the order in which they were pushed.
+//! 2. Between two items of one tenant, one item of each other tenant that has any leaves the queue.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Whom work is done for: an executor, by a number that no other one has.
+/// For whom work is done: an executor, under a number that no other one has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Tenant(u64);
 
@@ -22,16 +24,17 @@ impl Tenant {
 
 #[derive(Debug)]
 pub(crate) struct FairQueue<T> {
-    /// What waits, by tenant. No line is empty.
-    lines: BTreeMap<Tenant, VecDeque<T>>,
-    /// The tenants that have a line, in the order of their turns.
-    turns: VecDeque<Tenant>,
+    /// The items of each tenant that has any. No deque is empty.
+    queues: BTreeMap<Tenant, VecDeque<T>>,
+    /// The keys of `queues`, in the order of their order.
+    order: VecDeque<Tenant>,
+    /// How many items all tenants have together.
     len: usize,
 }
 
 impl<T> FairQueue<T> {
     pub const fn new() -> Self {
-        FairQueue { lines: BTreeMap::new(), turns: VecDeque::new(), len: 0 }
+        FairQueue { queues: BTreeMap::new(), order: VecDeque::new(), len: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -42,15 +45,15 @@ impl<T> FairQueue<T> {
         self.len == 0
     }
 
-    /// How many items of a tenant wait.
+    /// How many items a tenant has in the queue.
     pub fn len_of(&self, tenant: Tenant) -> usize {
-        self.lines.get(&tenant).map_or(0, VecDeque::len)
+        self.queues.get(&tenant).map_or(0, VecDeque::len)
     }
 
     pub fn push(&mut self, tenant: Tenant, item: T) {
-        let turns = &mut self.turns;
-        let line = self.lines.entry(tenant).or_insert_with(|| {
-            turns.push_back(tenant);
+        let order = &mut self.order;
+        let line = self.queues.entry(tenant).or_insert_with(|| {
+            order.push_back(tenant);
             VecDeque::new()
         });
         line.push_back(item);
@@ -62,36 +65,36 @@ impl<T> FairQueue<T> {
         self.pop_where(|_| true)
     }
 
-    /// Takes the next item of a tenant that may have a turn. Tenants that may not keep theirs.
+    /// Takes the next item of the first tenant for which `may_have` holds. The tenants before it keep their order.
     pub fn pop_where(&mut self, may_have: impl Fn(Tenant) -> bool) -> Option<(Tenant, T)> {
-        let place = self.turns.iter().position(|tenant| may_have(*tenant))?;
-        let tenant = self.turns.remove(place)?;
-        let line = self.lines.get_mut(&tenant)?;
+        let place = self.order.iter().position(|tenant| may_have(*tenant))?;
+        let tenant = self.order.remove(place)?;
+        let line = self.queues.get_mut(&tenant)?;
         let item = line.pop_front()?;
         if line.is_empty() {
-            self.lines.remove(&tenant);
+            self.queues.remove(&tenant);
         } else {
-            self.turns.push_back(tenant);
+            self.order.push_back(tenant);
         }
         self.len -= 1;
         Some((tenant, item))
     }
 
-    /// Takes the first item of a tenant for which `is_wanted` holds out of its line.
+    /// Removes the first item of a tenant for which `is_wanted` holds.
     pub fn remove(&mut self, tenant: Tenant, is_wanted: impl Fn(&T) -> bool) -> Option<T> {
-        let line = self.lines.get_mut(&tenant)?;
+        let line = self.queues.get_mut(&tenant)?;
         let item = line.remove(line.iter().position(is_wanted)?)?;
         if line.is_empty() {
-            self.lines.remove(&tenant);
-            self.turns.retain(|other| *other != tenant);
+            self.queues.remove(&tenant);
+            self.order.retain(|other| *other != tenant);
         }
         self.len -= 1;
         Some(item)
     }
 
-    /// The items of a tenant, the first first.
+    /// The items of a tenant, in their order.
     pub fn iter_mut_of(&mut self, tenant: Tenant) -> impl Iterator<Item = &mut T> {
-        self.lines.get_mut(&tenant).into_iter().flatten()
+        self.queues.get_mut(&tenant).into_iter().flatten()
     }
 }
 
@@ -106,12 +109,12 @@ mod tests {
         (0..4).for_each(|item| queue.push(a, item));
         queue.push(b, 0);
         assert_eq!(queue.pop(), Some((a, 0)));
-        // One that comes later is served before the first has its second turn.
+        // `c` comes later, and has its turn between two order of `a`.
         queue.push(c, 0);
         queue.push(c, 1);
         let rest: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(rest, [(b, 0), (a, 1), (c, 0), (a, 2), (c, 1), (a, 3)]);
-        assert!(queue.is_empty() && queue.lines.is_empty() && queue.turns.is_empty());
+        assert!(queue.is_empty() && queue.queues.is_empty() && queue.order.is_empty());
     }
 
     #[test]
@@ -133,6 +136,6 @@ mod tests {
         assert_eq!(queue.remove(a, |item| *item == 1), Some(1));
         assert_eq!((queue.remove(a, |item| *item == 1), queue.remove(b, |_| true)), (None, None));
         assert_eq!((queue.remove(a, |_| true), queue.remove(a, |_| true)), (Some(0), Some(2)));
-        assert!(queue.is_empty() && queue.lines.is_empty() && queue.turns.is_empty());
+        assert!(queue.is_empty() && queue.queues.is_empty() && queue.order.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Files that may change under us: opened inside a directory, told apart by their identity.
+//! Files that may change at any time: opened without leaving a directory, and compared by their identity.
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// What tells one version of a file from another without reading it.
+/// What distinguishes one version of a file from another without reading the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     device: u64,
@@ -19,7 +19,7 @@ pub(crate) struct Identity {
     changed: (i64, i64),
 }
 
-/// Coarser than any kernel's file timestamps.
+/// Longer than the granularity of the file timestamps of any kernel.
 const GRANULARITY: Duration = Duration::from_millis(50);
 
 impl Identity {
@@ -33,13 +33,14 @@ impl Identity {
         }
     }
 
-    /// The device and the inode: one file, whatever is in it.
+    /// The device and the inode number. They are the same for all versions of a file.
     pub fn inode(&self) -> (u64, u64) {
         (self.device, self.inode)
     }
 
-    /// Whether the last change is long enough before `now` that another one would have another time.
-    pub fn settled(&self, now: SystemTime) -> bool {
+    /// Whether a change after `now` would have another timestamp than the last change. If not, a later version could
+    /// have the same identity.
+    pub fn is_settled(&self, now: SystemTime) -> bool {
         let (seconds, nanoseconds) = self.changed.max(self.modified);
         let changed = Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanoseconds).unwrap_or(0));
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -47,7 +48,7 @@ impl Identity {
     }
 }
 
-/// All of it, so that two are the same version only if their texts are the same.
+/// Writes all fields, so that two identities are equal if and only if their texts are.
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Identity { device, inode, size, modified, changed } = self;
@@ -55,59 +56,60 @@ impl fmt::Display for Identity {
     }
 }
 
-/// A path inside a directory that it must not leave.
+/// A path relative to a directory that it must not leave.
 #[derive(Clone, Debug)]
-pub(crate) struct Contained {
+pub(crate) struct ConfinedPath {
     directory: PathBuf,
     path: PathBuf,
     full: PathBuf,
 }
 
-impl fmt::Display for Contained {
+impl fmt::Display for ConfinedPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.full.display().fmt(f)
     }
 }
 
-/// An open regular file as it was when it was opened.
+/// An open regular file, and its identity when it was opened.
 pub(crate) struct RegularFile {
     pub file: File,
     pub identity: Identity,
 }
 
-impl Contained {
+impl ConfinedPath {
     pub fn new(directory: &Path, path: &Path) -> Self {
-        Contained { directory: directory.to_owned(), path: path.to_owned(), full: directory.join(path) }
+        ConfinedPath { directory: directory.to_owned(), path: path.to_owned(), full: directory.join(path) }
     }
 
     pub fn full(&self) -> &Path {
         &self.full
     }
 
-    /// The path inside the directory.
+    /// The path relative to the directory.
     pub fn relative(&self) -> &Path {
         &self.path
     }
 
-    /// One `stat`. It follows links anywhere, so that it says which version a file is, never what is in it.
+    /// The identity of the file, by one `stat`. The `stat` follows links, also out of the directory. The identity may
+    /// therefore be compared with another one, and must not decide what is read.
     pub fn identity(&self) -> io::Result<Identity> {
         let metadata = std::fs::metadata(&self.full)?;
         require_regular(&metadata)?;
         Ok(Identity::of(&metadata))
     }
 
-    /// Opens the file; a link or a `..` that leaves the directory is an error.
+    /// Opens the file. A link or a `..` that leaves the directory is an error.
     pub fn open(&self) -> io::Result<RegularFile> {
         let directory = Dir::open_ambient_dir(&self.directory, ambient_authority())?;
         let mut options = OpenOptions::new();
-        // A FIFO must not block before it is refused.
+        // Without O_NONBLOCK, opening a FIFO would block before the FIFO is refused.
         options.read(true).custom_flags(libc::O_NONBLOCK);
         RegularFile::of(directory.open_with(&self.path, &options)?.into_std())
     }
 }
 
 impl RegularFile {
-    /// Opens a file wherever it is.
+    /// Opens a file at any path.
     pub fn open(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::OpenOptionsExt;
         RegularFile::of(File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?)
@@ -119,7 +121,8 @@ impl RegularFile {
         Ok(RegularFile { file, identity: Identity::of(&metadata) })
     }
 
-    /// The whole file, in a buffer that fits; an error if it grew meanwhile.
+    /// Reads the whole file, into a buffer of exactly its size. It is an error if the size has changed since the file
+    /// was opened.
     pub fn read_all(&mut self) -> io::Result<Vec<u8>> {
         let size = usize::try_from(self.identity.size).map_err(io::Error::other)?;
         let mut bytes = Vec::new();
@@ -149,12 +152,12 @@ mod tests {
     fn a_version_is_settled_once_the_clock_has_moved_on_and_not_where_it_was_set_back() {
         let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let identity = Identity { device: 1, inode: 2, size: 3, modified: (10, 0), changed: (1_000_000, 0) };
-        assert!(!identity.settled(changed));
-        assert!(!identity.settled(changed + Duration::from_millis(20)));
-        assert!(identity.settled(changed + Duration::from_millis(60)));
-        assert!(!identity.settled(changed - Duration::from_secs(3600)));
+        assert!(!identity.is_settled(changed));
+        assert!(!identity.is_settled(changed + Duration::from_millis(20)));
+        assert!(identity.is_settled(changed + Duration::from_millis(60)));
+        assert!(!identity.is_settled(changed - Duration::from_secs(3600)));
         let of_the_future = Identity { modified: (2_000_000, 0), ..identity };
-        assert!(!of_the_future.settled(changed + Duration::from_secs(1)));
+        assert!(!of_the_future.is_settled(changed + Duration::from_secs(1)));
         assert_eq!(identity.to_string(), "1 2 3 10 0 1000000 0");
     }
 }

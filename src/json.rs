@@ -1,261 +1,35 @@
-//! Reads JSON as fast as the processor allows, for what has few keys and two or three values that nobody looks into. It only
-//! says yes: where text is wrong or unusual, serde_json reads it and says what is wrong.
+//! Readers of JSON text beside serde_json's.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | `cursor` | reads a request or a reply and skips its large values without building them |
+//! | `plain` | finds the end of a value byte by byte, and checks the value; `cursor` uses it for short values |
+//! | `scan` and `chunk`, `structure`, `bits`, `cpu` | the same with vector instructions, for long values |
+//! | `raw` | a value that stays text |
+//! | `object` | reads a struct from an object, and refuses an array |
+//! | `unique` | reads a value whose objects have each key once |
+//! | `words` | explains to a person why text was refused |
 
+#[cfg(target_arch = "x86_64")]
+mod bits;
 #[cfg(target_arch = "x86_64")]
 mod chunk;
 #[cfg(target_arch = "x86_64")]
 mod cpu;
+mod cursor;
+mod object;
 mod plain;
+mod raw;
 #[cfg(target_arch = "x86_64")]
 mod scan;
 #[cfg(target_arch = "x86_64")]
 mod structure;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests;
+pub(crate) mod unique;
+pub(crate) mod words;
 
-use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, forward_to_deserialize_any};
-use serde_json::value::RawValue;
-use std::fmt;
-
-/// The text of one JSON value, as it stands in a longer text.
-#[derive(Clone, Copy, Debug)]
-pub struct RawJson<'a>(&'a str);
-
-impl<'a> RawJson<'a> {
-    pub(crate) const EMPTY_OBJECT: RawJson<'static> = RawJson("{}");
-
-    /// Text that a [`RawJson`] had.
-    pub(crate) fn checked(text: &'a str) -> Self {
-        RawJson(text)
-    }
-
-    /// The text.
-    pub fn get(self) -> &'a str {
-        self.0
-    }
-}
-
-/// By this name a [`Cursor`] knows a [`RawJson`].
-pub(crate) const RAW: &str = "$arawn::RawJson";
-
-impl<'de: 'a, 'a> Deserialize<'de> for RawJson<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RawVisitor;
-        impl<'de> Visitor<'de> for RawVisitor {
-            type Value = RawJson<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any JSON value")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<RawJson<'de>, E> {
-                Ok(RawJson(text))
-            }
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<RawJson<'de>, D::Error> {
-                <&RawValue>::deserialize(deserializer).map(|raw| RawJson(raw.get()))
-            }
-        }
-        deserializer.deserialize_newtype_struct(RAW, RawVisitor)
-    }
-}
-
-/// Text as long as that is worth looking at many bytes at once, except for values that end soon.
-const LONG: usize = 1024;
-const SOON: usize = 64;
-
-/// Reads an object, with nothing but white space around it.
-pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
-    let mut cursor = Cursor { text, at: 0 };
-    cursor.peek().filter(|byte| *byte == b'{')?;
-    let value = T::deserialize(&mut cursor).ok()?;
-    cursor.peek().is_none().then_some(value)
-}
-
-/// The last value of an object that begins with `start`, which ends with a colon.
-pub(crate) fn last_value<'a>(text: &'a str, start: &str) -> Option<&'a str> {
-    text.starts_with(start).then_some(())?;
-    let mut cursor = Cursor { text, at: start.len() };
-    let value = cursor.value().ok()?;
-    cursor.take(b'}').ok()?;
-    cursor.peek().is_none().then_some(value)
-}
-
-/// A place in text, and the deserializer of what comes there.
-struct Cursor<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn rest(&self) -> &'a [u8] {
-        self.text.as_bytes().get(self.at..).unwrap_or_default()
-    }
-
-    /// The next byte that is not white space.
-    fn peek(&mut self) -> Option<u8> {
-        self.at = plain::white(self.text.as_bytes(), self.at);
-        self.rest().first().copied()
-    }
-
-    fn take(&mut self, byte: u8) -> Result<(), Declined> {
-        if self.peek() != Some(byte) {
-            return Err(Declined);
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    /// The next value, if it is a string without escapes.
-    fn unescaped(&mut self) -> Option<&'a str> {
-        self.peek().filter(|byte| *byte == b'"')?;
-        let (text, start) = (self.text.as_bytes(), self.at + 1);
-        let end = plain::special(text, start);
-        text.get(end).filter(|byte| **byte == b'"')?;
-        self.at = end + 1;
-        self.text.get(start..end)
-    }
-
-    /// The text of the next value, which is checked.
-    fn value(&mut self) -> Result<&'a str, Declined> {
-        self.peek();
-        let (start, rest) = (self.at, self.rest());
-        let soon = if self.text.len() < LONG { rest } else { &rest[..rest.len().min(SOON)] };
-        let end = match plain::length(soon) {
-            Some(length) => Some(start + length),
-            None if soon.len() == rest.len() => None,
-            None => end(self.text, start),
-        };
-        self.at = end.ok_or(Declined)?;
-        self.text.get(start..self.at).ok_or(Declined)
-    }
-}
-
-/// The end of the value that begins at `start`, if it is fine.
-#[cfg(target_arch = "x86_64")]
-fn end(text: &str, start: usize) -> Option<usize> {
-    match (cpu::LEVELS.last(), text.as_bytes().get(start)?) {
-        (Some(level), b'"' | b'{' | b'[') => end_at(level, text, start),
-        _ => plain_end(text, start),
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn end(text: &str, start: usize) -> Option<usize> {
-    plain_end(text, start)
-}
-
-fn plain_end(text: &str, start: usize) -> Option<usize> {
-    plain::length(text.as_bytes().get(start..)?).map(|length| start + length)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code, reason = "instructions that are chosen at run time")]
-fn end_at(level: &cpu::Level, text: &str, start: usize) -> Option<usize> {
-    match *level {
-        // SAFETY: the level is proof that the processor has these instructions.
-        cpu::Level::Avx2(cpu) => unsafe { scan::end_with_avx2(cpu, text, start) },
-        // SAFETY: as above.
-        cpu::Level::Avx512(cpu) => unsafe { scan::end_with_avx512(cpu, text, start) },
-    }
-}
-
-/// Where the value at the start of a text ends: told byte by byte, then with each set of instructions of this processor.
-pub fn ends(text: &str) -> Vec<Option<usize>> {
-    let ends = std::iter::once(plain_end(text, 0));
-    #[cfg(target_arch = "x86_64")]
-    let ends = ends.chain(cpu::LEVELS.iter().map(|level| end_at(level, text, 0)));
-    ends.collect()
-}
-
-impl<'de> Deserializer<'de> for &mut Cursor<'de> {
-    type Error = Declined;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Declined> {
-        if let Some(text) = self.unescaped() {
-            return visitor.visit_borrowed_str(text);
-        }
-        serde_json::Deserializer::from_str(self.value()?).deserialize_any(visitor).map_err(|_| Declined)
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Declined> {
-        self.take(b'{')?;
-        visitor.visit_map(Members { cursor: self, is_first: true })
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Declined> {
-        self.deserialize_map(visitor)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Declined> {
-        if self.peek() != Some(b'n') {
-            return visitor.visit_some(self);
-        }
-        self.value()?;
-        visitor.visit_none()
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Declined> {
-        if name == RAW { visitor.visit_borrowed_str(self.value()?) } else { visitor.visit_newtype_struct(self) }
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Declined> {
-        self.value()?;
-        visitor.visit_unit()
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct
-        enum identifier
-    }
-}
-
-/// The members of an object.
-struct Members<'a, 'de> {
-    cursor: &'a mut Cursor<'de>,
-    is_first: bool,
-}
-
-impl<'de> MapAccess<'de> for Members<'_, 'de> {
-    type Error = Declined;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Declined> {
-        let is_first = std::mem::take(&mut self.is_first);
-        if self.cursor.peek() == Some(b'}') {
-            self.cursor.at += 1;
-            return Ok(None);
-        }
-        if !is_first {
-            self.cursor.take(b',')?;
-        }
-        let key = self.cursor.unescaped().ok_or(Declined)?;
-        seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Declined> {
-        self.cursor.take(b':')?;
-        seed.deserialize(&mut *self.cursor)
-    }
-}
-
-/// That text is not read here, whatever the reason.
-#[derive(Debug)]
-struct Declined;
-
-impl fmt::Display for Declined {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("declined")
-    }
-}
-
-impl std::error::Error for Declined {}
-
-impl serde::de::Error for Declined {
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Declined
-    }
-}
+pub use cursor::ends;
+pub(crate) use cursor::{last_value, read_plain_object};
+pub(crate) use object::{object, object_from_str, objects};
+pub use raw::RawJson;

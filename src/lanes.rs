@@ -1,21 +1,30 @@
-//! Threads for work that calls wait for and that cannot be stopped: looking modules up, compiling them. A lane has so many
-//! threads at most, of which one executor's work takes no more than its share, and the executors take turns.
+//! Lanes: bounded pools of threads for work that calls wait for and that cannot be stopped, such as looking up or
+//! compiling modules.
+//!
+//! 1. A lane has at most `most` threads. They are started when they are needed, and end when they have been idle for
+//!    [`IDLE`].
+//! 2. The work of one executor runs on at most `share` threads at a time.
+//! 3. The executors take turns (round robin, see `fair`). An executor that has its share running keeps its turn until
+//!    one of its pieces of work ends.
+//! 4. `State::idle` counts the threads that wait for work. A thread that was notified still counts until it has the
+//!    lock again. So a new piece of work needs a new thread if as many pieces wait already as threads are idle.
 
 use crate::error::Error;
 use crate::fair::{FairQueue, Tenant};
-use crate::panics::caught;
+use crate::locks::{Locked, unpoisoned};
+use crate::panics::catch;
 use crate::threads;
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// A thread that has had nothing to do for so long ends.
+/// The time after which a thread without work ends.
 const IDLE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Lane {
-    /// Of its threads.
+    /// The name of its threads.
     name: &'static str,
     stack_bytes: usize,
     most: usize,
@@ -26,27 +35,27 @@ pub(crate) struct Lane {
 
 struct State {
     waiting: FairQueue<Work>,
-    /// How much of each executor's work is being done.
+    /// How many pieces of each executor's work are running.
     running: BTreeMap<Tenant, usize>,
     threads: usize,
     idle: usize,
 }
 
 impl Lane {
-    /// A lane of `most` threads, which are started when they are needed; work of one executor takes up to `share` of them.
+    /// A lane of at most `most` threads, of which the work of one executor takes at most `share`.
     pub fn new(name: &'static str, stack_bytes: usize, most: usize, share: usize) -> Self {
         let state = State { waiting: FairQueue::new(), running: BTreeMap::new(), threads: 0, idle: 0 };
         Lane { name, stack_bytes, most, share, state: Mutex::new(state), news: Condvar::new() }
     }
 
-    /// Has something done for an executor, in its turn; gives it back where there is no thread and none can be started.
+    /// Queues work of an executor. Gives the work back if the lane has no thread and none can be started.
     pub fn submit<F: FnOnce() + Send + 'static>(&'static self, tenant: Tenant, work: F) -> Result<(), (Error, F)> {
         let mut state = self.state();
-        // A thread that was woken for what waits is idle until it has run.
+        // Invariant 4.
         if state.waiting.len() >= state.idle && state.threads < self.most {
             match threads::spawn_with_stack(self.name, self.stack_bytes, || self.work()) {
                 Ok(_) => state.threads += 1,
-                // Fewer will do.
+                // The threads that the lane has will do the work later.
                 Err(_) if state.threads > 0 => {}
                 Err(error) => return Err((Error::system("to start a thread", &error), work)),
             }
@@ -64,29 +73,30 @@ impl Lane {
         state.waiting.is_empty() && has_share && (state.idle > 0 || state.threads < self.most)
     }
 
-    /// How much of an executor's work waits.
+    /// How many pieces of an executor's work wait.
+    #[cfg(any(feature = "compiler", feature = "http"))]
     pub fn waiting(&self, tenant: Tenant) -> usize {
         self.state().waiting.len_of(tenant)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.locked()
     }
 
     fn work(&self) {
         while let Some((tenant, work)) = self.next() {
-            // A defect must not take the thread with it.
-            let _ = caught(|| {
+            // A panic, which is a defect, must not end the thread.
+            let _ = catch(|| {
                 work();
                 Ok(())
             });
             self.state().leave(tenant);
-            // Whoever waited for its share may have it now.
+            // Work that waited because its executor had its share running may run now.
             self.news.notify_one();
         }
     }
 
-    /// The next piece of work; none where the thread is to end.
+    /// The next piece of work; `None` if the thread has been idle for long enough to end.
     fn next(&self) -> Option<(Tenant, Work)> {
         let mut state = self.state();
         loop {
@@ -94,7 +104,7 @@ impl Lane {
                 return Some(next);
             }
             state.idle += 1;
-            let (woken, waited) = self.news.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            let (woken, waited) = unpoisoned(self.news.wait_timeout(state, IDLE));
             state = woken;
             state.idle -= 1;
             if waited.timed_out() && state.waiting.is_empty() {
@@ -150,7 +160,7 @@ mod tests {
         }
         go.send(()).unwrap();
         let order: Vec<_> = order.iter().take(4).collect();
-        // Both came after the first piece of work, so that it is one turn each.
+        // All four came after the first piece of work, so the executors then have one turn each.
         assert_eq!(order[..2].iter().filter(|name| **name == "other").count(), 1, "{order:?}");
     }
 

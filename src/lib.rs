@@ -1,7 +1,7 @@
 //! Runs named WebAssembly runtimes inside a host process: JSON in, JSON out, a fresh sandbox for each call.
 //!
-//! The C interface is `include/arawn.h`, whose text is the documentation of `src/ffi.rs`. This crate is the same library
-//! for Rust:
+//! The C interface is `include/arawn.h`, whose text is the documentation of `src/ffi.rs`. This crate is the same
+//! library for Rust:
 //!
 //! ```
 //! use arawn::{ExecutorConfig, RuntimeInput, ScriptExecutor};
@@ -13,14 +13,28 @@
 //! # Ok::<(), arawn::Error>(())
 //! ```
 //!
-//! A call goes through the files in this order: `ffi`, `protocol`, `executor`, `catalog`, `module_cache` (with `disk_cache`
-//! and `engine` below it), `sandbox`, `sandbox::run`, and back through `protocol` and `ffi`.
+//! A call goes through the files in this order:
+//!
+//! 1. `ffi` turns C strings into Rust and catches panics.
+//! 2. `protocol` parses the request.
+//! 3. `executor/call` does the steps that follow.
+//! 4. `catalog` resolves the runtime's name.
+//! 5. `module_cache` finds or compiles the module, with `disk_cache` and `engine` below it.
+//! 6. `run` runs a fresh instance.
+//! 7. `sandbox` holds the state of the guest, and `imports` has the functions that the guest calls.
+//! 8. `executor/judge` turns the guest's end into a result.
+//! 9. `protocol/output` reads the guest's stdout and writes the reply.
+//! 10. `ffi` returns the reply to C.
 
 mod buffers;
 mod builtins;
 mod catalog;
 mod compiler;
 mod config;
+mod counters;
+mod deadline;
+#[cfg(feature = "compiler")]
+mod debug_info;
 mod directories;
 mod disk_cache;
 mod engine;
@@ -29,10 +43,12 @@ mod executor;
 mod fair;
 pub mod ffi;
 mod files;
-mod host;
+mod host_functions;
+mod imports;
 mod jobs;
 mod json;
 mod lanes;
+mod locks;
 mod memory;
 mod module_cache;
 #[cfg_attr(
@@ -41,11 +57,16 @@ mod module_cache;
 )]
 mod origins;
 mod panics;
+mod policy;
 mod protocol;
+mod reply;
+mod run;
 mod sandbox;
+mod sha256;
 mod shared;
 mod signals;
 mod slots;
+mod stack;
 mod stats;
 mod threads;
 mod totals;
@@ -54,23 +75,24 @@ mod warnings;
 mod wasm;
 mod workers;
 
-pub use catalog::{CatalogEntry, Category, RuntimeCatalog, RuntimeEntry};
+pub use catalog::{CatalogEntry, Category, ModuleSource, Registration, RuntimeCatalog, RuntimeEntry};
 pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, RequestLimits};
 pub use engine::configure;
-pub use error::{Error, Failure, Phase, Resource, Result, Stopped};
-pub use executor::{CallOptions, ModuleSource, Registration, ScriptExecutor};
-pub use host::{HostCallback, On};
+pub use error::{Code, Error, Failure, Phase, Resource, Result, Stopped};
+pub use executor::{CallOptions, PolicyView, ScriptExecutor};
+pub use host_functions::{HostCallback, On};
 pub use json::RawJson;
 pub use origins::{HttpGrant, Origin};
 pub use protocol::{Meta, RuntimeInput, RuntimeOutput};
+pub use sha256::Sha256;
 
-/// What `fuzz/` looks into. It is not a part of the interface.
+/// Entry points for `fuzz/`. They are not part of the interface.
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::json::ends;
     use crate::protocol::{ExecuteRequest, parse_request};
 
-    /// A request as it was understood.
+    /// Parses a request, and returns what was understood as text.
     pub fn request(json: &str) -> crate::Result<String> {
         parse_request::<ExecuteRequest<'_>>(json).map(|request| format!("{request:?}"))
     }

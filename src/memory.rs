@@ -1,13 +1,15 @@
-//! Memory whose size somebody else decides. A failed allocation aborts the process, also where it is the host's limit
-//! (`RLIMIT_AS`) that refuses it, so that what is large is asked for before it is needed.
+//! A check that the system has memory for work whose size a request or a file decides.
+//!
+//! A failed allocation aborts the process, even if only a limit of the host (`RLIMIT_AS`) refuses it. The check turns
+//! most such aborts into errors.
 
 use crate::error::{Error, Result};
 
-/// Less than this is not asked for: a process that lacks so little cannot go on anyway.
+/// Less than this many bytes are not checked: a process that lacks so little cannot go on anyway.
 const LEAST: usize = 1 << 20;
 
-/// Refuses work for which the system would give no such amount of memory now. Nothing is touched, and nothing kept: that
-/// another thread takes the memory in between remains possible.
+/// Returns an error if the system would not give so many bytes now. The bytes are reserved and given back at once,
+/// without being touched. Another thread may still take the memory before it is needed.
 pub(crate) fn ensure(what: &str, bytes: usize) -> Result<()> {
     if bytes < LEAST || Vec::<u8>::new().try_reserve_exact(bytes).is_ok() {
         Ok(())

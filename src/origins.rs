@@ -1,25 +1,27 @@
-//! Where guests may send requests: which origins, and which addresses behind their names.
+//! Where guests may send HTTP requests: to which origins, and to which addresses behind the host names.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Where guests may send requests.
+/// Where guests may send HTTP requests.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpGrant {
-    /// The origins; nothing else is reached.
+    /// The origins to which requests may go. All others are refused.
     pub allow: Vec<Origin>,
-    /// Whether a name may stand for a loopback, private, link-local or otherwise special address.
+    /// Whether a request may go to a loopback, private, link-local or otherwise special address.
     pub allow_private: bool,
 }
 
-/// A scheme, a host and a port: `https://api.example.com`, `http://127.0.0.1:8080`, `https://*.example.org:8443`. `*.` stands
-/// for one label or more, and never for none. Without a port it is the scheme's own (80, 443) and no other.
+/// A scheme, a host and a port: `https://api.example.com`, `http://127.0.0.1:8080`, `https://*.example.org:8443`.
+///
+/// `*.` stands for one label or more, and never for none. An origin without a port has the port of its scheme (80, 443)
+/// and no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     scheme: Scheme,
-    /// In lower case and without a final dot; after `*.` where that was there.
+    /// The host in lower case, without a final dot and without a leading `*.`.
     host: String,
     is_wildcard: bool,
     port: u16,
@@ -64,7 +66,7 @@ impl Origin {
         if authority.contains(['/', '?', '#', '@']) {
             return Err("names more than a scheme, a host and a port".to_owned());
         }
-        // The last colon begins a port, unless it stands inside the brackets of an IPv6 address.
+        // The last colon begins a port, unless it is inside the brackets of an IPv6 address.
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => {
                 let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
@@ -107,7 +109,7 @@ impl Origin {
     }
 }
 
-/// A host as it is compared: `EXAMPLE.com.` is `example.com`.
+/// The normal form in which hosts are compared: `EXAMPLE.com.` becomes `example.com`.
 fn normal(host: &str) -> String {
     let host = host.to_ascii_lowercase();
     host.strip_suffix('.').map(str::to_owned).unwrap_or(host)
@@ -135,7 +137,7 @@ impl Serialize for Origin {
 }
 
 impl HttpGrant {
-    /// The port that a request goes to, if its origin is allowed.
+    /// The port that a request goes to; `None` if its origin is not allowed.
     pub(crate) fn allows(&self, scheme: &str, host: &str, port: Option<u16>) -> Option<u16> {
         let scheme = Scheme::parse(scheme)?;
         let port = port.unwrap_or(scheme.port());
@@ -149,9 +151,11 @@ impl HttpGrant {
     }
 }
 
-/// Whether an address is one of the public internet. The others are those that IANA's special-purpose address registries
-/// call not globally reachable (RFC 6890), multicast, and the addresses beside them under which clouds answer questions
-/// about the machine itself.
+/// Whether an address is one of the public internet. These addresses are not:
+///
+/// - those that IANA's special-purpose address registries call not globally reachable (RFC 6890);
+/// - multicast addresses;
+/// - other addresses at which clouds give information about the machine itself.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -170,28 +174,28 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_link_local()
         || address.is_documentation()
         || address.is_multicast()
-        // Shared by carriers (RFC 6598); the metadata service of some clouds is in it.
+        // Shared address space of carriers (RFC 6598). The metadata service of some clouds is in it.
         || (a == 100 && (64..128).contains(&b))
-        // Protocol assignments (RFC 6890), the old 6to4 relays (RFC 7526), benchmarks (RFC 2544).
+        // Protocol assignments (RFC 6890), the former 6to4 relays (RFC 7526), benchmarks (RFC 2544).
         || (a == 192 && b == 0 && c == 0)
         || (a == 192 && b == 88 && c == 99)
         || (a == 198 && (18..20).contains(&b))
-        // Reserved (RFC 1112), and the broadcast address in it.
+        // Reserved (RFC 1112). The broadcast address is in it.
         || a >= 240
-        // The agent of Azure's host, in the middle of public addresses.
+        // The agent of Azure's hosts, among public addresses.
         || address == Ipv4Addr::new(168, 63, 129, 16))
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
-    // Global unicast is 2000::/3 (RFC 4291); of that, protocol assignments with Teredo (2001::/23) and documentation
-    // (2001:db8::/32, 3fff::/20) are not.
+    // Global unicast addresses are 2000::/3 (RFC 4291), without protocol assignments and Teredo (2001::/23) and without
+    // documentation (2001:db8::/32, 3fff::/20).
     let is_special = (a == 0x2001 && (b < 0x200 || b == 0xdb8)) || (a == 0x3fff && b < 0x1000);
     a & 0xe000 == 0x2000 && !is_special
 }
 
-/// The IPv4 address that an IPv6 one leads to: mapped (RFC 4291), translated (64:ff9b::/96, RFC 6052) or tunnelled (2002::/16,
-/// RFC 3056).
+/// The IPv4 address that packets to an IPv6 address reach, if it is mapped (RFC 4291), translated (64:ff9b::/96, RFC
+/// 6052) or tunnelled (2002::/16, RFC 3056).
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
     let join = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));

@@ -1,4 +1,4 @@
-//! Panics end where they are caught, as errors, and leave nothing on the host's stderr.
+//! Turns panics into errors, without a message on the host's stderr.
 
 use crate::error::{Error, Result};
 use std::any::Any;
@@ -6,8 +6,8 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
-/// Catches a panic, without a word on stderr, as the error `internal`.
-pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Runs `work`, and returns a panic as the error `internal`. Nothing is printed on stderr.
+pub(crate) fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     let before = silence_panics();
     let result = catch_unwind(AssertUnwindSafe(work));
     QUIET.set(before);
@@ -16,7 +16,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
 
-/// Keeps this thread's panics off stderr, and tells whether that was so before.
+/// Keeps the panics of this thread off stderr. Returns whether they were kept off before.
 pub(crate) fn silence_panics() -> bool {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,27 +1,32 @@
-//! What calls of several threads do without writing to the same memory: a cache line that goes to and fro between two cores
-//! costs each of them as much as hundreds of instructions, and a call would pass a dozen.
+//! Sharding: calls of different threads change counters and reference counts without writing to the same cache line.
+//!
+//! A cache line that moves back and forth between two cores costs each of them as much as hundreds of instructions.
+//! Without shards, a call would touch a dozen such lines.
 
+use crossbeam_utils::CachePadded;
 use std::ops::{Deref, Index};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Threads that do not share a line, as long as there are no more of them.
+/// The number of shards. Up to so many threads have a shard each; if there are more threads, some share one.
 pub(crate) const SHARDS: usize = 8;
 
-/// One of [`SHARDS`]. A call asks which one is its thread's when it begins and passes it on: for a shared library, each look at
-/// a thread-local variable is a call of the loader.
+/// The number of a shard.
+///
+/// A call asks once for its thread's shard, when it begins, and passes it on: in a shared library, each access to a
+/// thread-local variable is a call into the dynamic loader.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shard(usize);
 
 impl Shard {
-    /// This thread's.
+    /// The shard of this thread.
     pub fn current() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local!(static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
         Shard(MINE.with(|mine| *mine))
     }
 
-    /// All of them, this one first.
+    /// All shards, this one first.
     pub fn and_others(self) -> impl Iterator<Item = Shard> {
         (self.0..self.0 + SHARDS).map(|shard| Shard(shard % SHARDS))
     }
@@ -29,20 +34,15 @@ impl Shard {
 
 /// A value for each shard.
 #[derive(Debug)]
-pub(crate) struct Sharded<T>([Apart<T>; SHARDS]);
-
-/// Has cache lines of its own: two, since processors fetch them in pairs.
-#[derive(Debug)]
-#[repr(align(128))]
-pub(crate) struct Apart<T>(pub T);
+pub(crate) struct Sharded<T>([CachePadded<T>; SHARDS]);
 
 impl<T> Sharded<T> {
-    pub const fn new(values: [Apart<T>; SHARDS]) -> Self {
+    pub const fn new(values: [CachePadded<T>; SHARDS]) -> Self {
         Sharded(values)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &T> + Clone {
-        self.0.iter().map(|Apart(value)| value)
+        self.0.iter().map(|value| &**value)
     }
 }
 
@@ -50,26 +50,26 @@ impl<T> Index<Shard> for Sharded<T> {
     type Output = T;
 
     fn index(&self, Shard(shard): Shard) -> &T {
-        &self.0[shard % SHARDS].0
+        &self.0[shard % SHARDS]
     }
 }
 
-/// A value that each call holds while it runs. Threads count their shares apart from each other.
+/// A value that each call keeps alive while it runs: an `Arc` with a reference count for each shard.
 #[derive(Debug)]
 pub(crate) struct Shared<T> {
     value: Arc<T>,
-    /// Made when they are first asked for: few threads use each of many executors.
+    /// Each is made when it is first asked for. Where there are many executors, few threads use each of them.
     shares: [OnceLock<Share<T>>; SHARDS],
 }
 
-/// Keeps a value alive. A clone of it is counted where it is.
+/// A reference to a shared value that keeps it alive. Clones of it are counted in the same shard.
 #[derive(Debug)]
 pub(crate) struct Share<T>(Arc<Counted<T>>);
 
 #[derive(Debug)]
 struct Counted<T> {
     value: Arc<T>,
-    /// With the counts before it this fills a line.
+    /// Together with `value`, and the two reference counts that `Arc` puts before it, this fills a cache line.
     _apart: [u64; 5],
 }
 
@@ -78,6 +78,7 @@ impl<T> Shared<T> {
         Shared { value: Arc::new(value), shares: [const { OnceLock::new() }; SHARDS] }
     }
 
+    /// A reference that is counted in this shard.
     pub fn share(&self, Shard(shard): Shard) -> Share<T> {
         let made = || Share(Arc::new(Counted { value: self.value.clone(), _apart: [0; 5] }));
         self.shares[shard % SHARDS].get_or_init(made).clone()

@@ -1,53 +1,65 @@
-//! Places of which there are only so many, and the fair order in which waiting calls get them: those of the pool of
-//! instances, those that one executor's calls may have at once, those for system calls of files.
+//! Slots: a limited number of calls may run at once, and the calls that wait take turns by executor. The pool of
+//! instances has slots, and each executor has slots for its own calls.
+//!
+//! 1. A slot is free, or held by a [`Slot`], or given to a ticket in `given` whose future has not been polled since.
+//! 2. While no call waits, slots are taken and given back without the queue's lock: by one atomic operation, as a rule
+//!    on a cache line that only this thread uses.
+//! 3. No wake-up is lost: a call that waits increments `waiting` before it tries to take a slot, and a slot is given
+//!    back before `waiting` is read. All of these operations are sequentially consistent, so one of the two sees the
+//!    other.
+//! 4. A call does not overtake those that wait: [`Slots::take_free`] takes nothing while `waiting` is above 0.
 
+use crate::deadline::{Deadline, Stop};
 use crate::fair::{FairQueue, Tenant};
-use crate::jobs::{Deadline, Stop};
-use crate::shared::{Apart, SHARDS, Shard, Sharded};
+use crate::locks::Locked;
+use crate::shared::{SHARDS, Shard, Sharded};
 use crate::waiting::until;
+use crossbeam_utils::CachePadded;
 use std::array::from_fn;
 use std::collections::HashSet;
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-/// So many slots. Taking a free one is one atomic operation, as a rule on a line of the thread's own.
+/// A number of slots, free or taken.
 #[derive(Debug)]
 pub(crate) struct Slots {
     total: usize,
-    /// The free ones. A call takes one from its own shard first, and gives it back to that.
+    /// How many slots are free, in each shard. A call takes a slot from its own shard if it can, and gives it back to
+    /// its own.
     free: Sharded<AtomicUsize>,
-    /// How many are in the queue.
+    /// How many futures are in the queue.
     waiting: AtomicUsize,
     queue: Mutex<Queue>,
 }
 
-/// Those who wait for a slot.
+/// The futures that wait for a slot.
 #[derive(Debug)]
 struct Queue {
+    /// The next ticket.
     next: u64,
-    waiting: FairQueue<Waiting>,
-    /// Who was given a slot and does not know it yet.
+    waiting: FairQueue<Waiter>,
+    /// The tickets of futures that were given a slot and have not been polled since.
     given: HashSet<u64>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Waiter {
     ticket: u64,
     waker: Waker,
 }
 
-/// The right to one of the slots; given back on drop.
+/// A slot that is taken; given back on drop, to this shard.
 #[derive(Debug)]
 pub(crate) struct Slot<S: Deref<Target = Slots> = &'static Slots>(S, Shard);
 
 impl Slots {
     pub fn new(total: usize) -> Self {
-        // The first ones have one more where they cannot all have as many.
-        let free = from_fn(|shard| Apart(AtomicUsize::new((total + SHARDS - 1 - shard) / SHARDS)));
+        // If the slots cannot be divided evenly, the first shards have one more.
+        let free = from_fn(|shard| CachePadded::new(AtomicUsize::new((total + SHARDS - 1 - shard) / SHARDS)));
         let queue = Queue { next: 0, waiting: FairQueue::new(), given: HashSet::new() };
         Slots { total, free: Sharded::new(free), waiting: AtomicUsize::new(0), queue: Mutex::new(queue) }
     }
@@ -65,13 +77,14 @@ impl Slots {
         self.total
     }
 
-    /// How many are taken. While calls begin and end it may miss some of them.
+    /// How many slots are taken. The shards are read one after the other, so that the number may be wrong while slots
+    /// are taken and given back.
     pub fn in_use(&self) -> usize {
         let free: usize = self.free.iter().map(|free| free.load(Ordering::SeqCst)).sum();
         self.total.saturating_sub(free)
     }
 
-    /// Takes a slot that is free, unless others came before.
+    /// Takes a free slot, unless others wait for one.
     pub fn take_free<S: Deref<Target = Slots>>(slots: S, shard: Shard) -> Option<Slot<S>> {
         (slots.waiting.load(Ordering::SeqCst) == 0 && slots.try_take(shard)).then(|| Slot(slots, shard))
     }
@@ -87,14 +100,14 @@ impl Slots {
 
     /// Takes a slot, waiting for it until the future is dropped.
     pub async fn turn<S: Deref<Target = Slots>>(slots: S, tenant: Tenant) -> Slot<S> {
-        Taking { slots: &slots, tenant, ticket: None }.await;
+        Acquire { slots: &slots, tenant, ticket: None }.await;
         Slot(slots, Shard::current())
     }
 
-    /// Gives slots that are free to those who wait.
+    /// Gives free slots to the futures in the queue.
     fn hand_out(&self, queue: &mut Queue) {
         while !queue.waiting.is_empty() && self.try_take(Shard::current()) {
-            if let Some((_, Waiting { ticket, waker })) = queue.waiting.pop() {
+            if let Some((_, Waiter { ticket, waker })) = queue.waiting.pop() {
                 queue.given.insert(ticket);
                 self.waiting.fetch_sub(1, Ordering::SeqCst);
                 waker.wake();
@@ -103,7 +116,7 @@ impl Slots {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.locked()
     }
 }
 
@@ -111,33 +124,33 @@ impl<S: Deref<Target = Slots>> Drop for Slot<S> {
     fn drop(&mut self) {
         let Slot(slots, shard) = self;
         slots.give_back(*shard);
-        // Whoever waits counts itself first and tries to take second; here it is the other way round, so that one of
-        // the two sees the other.
+        // The slot is given back before `waiting` is read: see 3 at the top of this file.
         if slots.waiting.load(Ordering::SeqCst) > 0 {
             slots.hand_out(&mut slots.queue());
         }
     }
 }
 
-/// A place in the queue.
-struct Taking<'a> {
+/// The future that waits for a slot, and is ready once it has been given one.
+struct Acquire<'a> {
     slots: &'a Slots,
     tenant: Tenant,
+    /// The ticket in the queue, from the first poll until the future is ready.
     ticket: Option<u64>,
 }
 
-impl Future for Taking<'_> {
+impl Future for Acquire<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Taking { slots, tenant, .. } = *self;
+        let Acquire { slots, tenant, .. } = *self;
         let mut queue = slots.queue();
         let ticket = match self.ticket {
             Some(ticket) => ticket,
             None => {
                 let ticket = queue.next;
                 queue.next += 1;
-                queue.waiting.push(tenant, Waiting { ticket, waker: context.waker().clone() });
+                queue.waiting.push(tenant, Waiter { ticket, waker: context.waker().clone() });
                 slots.waiting.fetch_add(1, Ordering::SeqCst);
                 self.ticket = Some(ticket);
                 slots.hand_out(&mut queue);
@@ -155,7 +168,7 @@ impl Future for Taking<'_> {
     }
 }
 
-impl Drop for Taking<'_> {
+impl Drop for Acquire<'_> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         let mut queue = self.slots.queue();
@@ -178,7 +191,7 @@ mod tests {
     fn there_are_as_many_as_there_are_wherever_they_are_taken_and_given_back() {
         for total in [1, 3, 8, 9, 128] {
             let slots = Slots::new(total);
-            // Each shard is given back what it has taken from the one before.
+            // The slots go back to the shard that takes them. The next shard then takes them from there.
             for shard in Shard::current().and_others() {
                 let taken: Vec<_> = std::iter::from_fn(|| Slots::take_free(&slots, shard)).collect();
                 assert_eq!((taken.len(), slots.in_use()), (total, total));
@@ -202,7 +215,7 @@ mod tests {
         let slots = Arc::new(Slots::new(1));
         let tenants = [Tenant::new(), Tenant::new(), Tenant::new()];
         let mut held = Slots::take_free(slots.clone(), Shard::current());
-        // The first tenant has ten calls that wait, and came first.
+        // The first tenant came first, and has ten calls that wait.
         let mut turns: Vec<(usize, Turn)> = Vec::new();
         for tenant in [0; 10].into_iter().chain([1, 2]) {
             let mut turn: Turn = Box::pin(Slots::turn(slots.clone(), tenants[tenant]));
@@ -231,7 +244,7 @@ mod tests {
         let mut turns: Vec<Turn> = (0..3).map(|_| Box::pin(Slots::turn(slots.clone(), tenant)) as Turn).collect();
         assert!(turns.iter_mut().all(|turn| is_ready(turn).is_none()));
         drop(turns.remove(1));
-        // Given to the first, who goes without taking it.
+        // The slot is given to the first, whose future is dropped before it takes the slot.
         drop(held);
         drop(turns.remove(0));
         let last = is_ready(&mut turns[0]);

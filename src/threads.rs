@@ -1,20 +1,22 @@
-//! Threads of the library's own.
+//! The threads that the library starts.
 
 use crate::error::{Error, Result};
-use crate::panics::caught;
-use crate::sandbox::stack;
+use crate::panics::catch;
 use crate::signals;
+use crate::stack;
 use std::io;
 use std::thread::{self, JoinHandle};
 
-/// Starts a thread that blocks every signal but those of faults, as do the compiler's threads that it may start in turn. A
-/// signal to the process then goes to a thread of the host, where its handlers expect to run and where it may have blocked
-/// the signal to wait for it.
+/// Starts a thread that blocks every signal but those of faults; so do the compiler's threads that it may start in
+/// turn.
+///
+/// A signal to the process then goes to a thread of the host. The host's handlers expect to run there, and the host may
+/// have blocked the signal there to wait for it.
 pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     start(thread::Builder::new().name(name.to_owned()), body)
 }
 
-/// The same with a stack of this many bytes.
+/// As [`spawn`], with a stack of `bytes` bytes.
 pub(crate) fn spawn_with_stack<T: Send + 'static>(
     name: &str,
     bytes: usize,
@@ -23,21 +25,22 @@ pub(crate) fn spawn_with_stack<T: Send + 'static>(
     start(thread::Builder::new().name(name.to_owned()).stack_size(bytes), body)
 }
 
-/// Does something that goes deep, such as parsing, right here or, where the thread's stack is small, on another one.
-pub(crate) fn with_room<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+/// Does work that recurses deeply, such as parsing: on this thread if its stack is large enough, else on another
+/// thread.
+pub(crate) fn with_large_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     const ROOM: usize = 4 << 20;
     if stack::is_large_enough() { work() } else { with_stack("arawn-room", ROOM, work) }
 }
 
-/// Does something on another thread, with a stack of this many bytes, while the calling one waits.
+/// Does work on another thread, with a stack of `bytes` bytes, while the calling thread waits.
 pub(crate) fn with_stack<T: Send>(name: &str, bytes: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| {
         let thread = thread::Builder::new().name(name.to_owned()).stack_size(bytes);
         let body = || {
             block_signals();
-            caught(work)
+            catch(work)
         };
-        let started = inherited_by(|| thread.spawn_scoped(scope, body))
+        let started = with_signals_blocked(|| thread.spawn_scoped(scope, body))
             .map_err(|error| Error::system("to start a thread", &error))?;
         started.join().unwrap_or_else(|_| Err(Error::internal("a panic")))
     })
@@ -47,7 +50,7 @@ fn start<T: Send + 'static>(
     thread: thread::Builder,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    inherited_by(|| {
+    with_signals_blocked(|| {
         thread.spawn(|| {
             block_signals();
             body()
@@ -55,14 +58,17 @@ fn start<T: Send + 'static>(
     })
 }
 
-/// Starts threads that block signals from their first moment. Each of them then calls [`block_signals`], since the caller may
-/// block those of faults too.
-pub(crate) fn inherited_by<T>(start: impl FnOnce() -> T) -> T {
+/// Calls `start` with every signal blocked but those of faults. A thread that `start` creates inherits this mask, so
+/// that it blocks signals from its first moment.
+///
+/// Each such thread must call [`block_signals`]: it has also inherited what its creator blocks, which may be signals of
+/// faults.
+pub(crate) fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
     let _restored = signals::block_all_but_faults();
     start()
 }
 
-/// Has the calling thread, which is one of the library's own, block every signal but those of faults.
+/// Makes the calling thread, which the library has started, block every signal but those of faults.
 pub(crate) fn block_signals() {
     signals::set_own_mask();
 }
@@ -82,7 +88,7 @@ mod tests {
                 let before = blocked();
                 let started = spawn_with_stack("arawn-test", 64 << 10, blocked).unwrap();
                 assert_eq!(started.join().unwrap(), own_mask());
-                assert_eq!(with_room(|| Ok(blocked())).unwrap(), own_mask());
+                assert_eq!(with_large_stack(|| Ok(blocked())).unwrap(), own_mask());
                 assert_eq!(blocked(), before);
             });
         }

@@ -1,12 +1,16 @@
-//! What all guests of one executor may use together: processor time and memory.
+//! The processor time and the memory that all guests of one executor may use together.
 
+use crate::locks::Locked;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// The processor time of an executor's guests, as a token bucket: it fills by `cpu_ms_per_s` each second, holds what a second
-/// brings, and guests that are running may empty it below zero. The next guest begins once it is above.
+/// The processor time of an executor's guests, as a token bucket.
+///
+/// 1. The bucket gains `cpu_ms_per_s` milliseconds each second, and holds no more than one second brings.
+/// 2. Guests that run are charged, and may take the bucket below zero.
+/// 3. A guest begins only when the bucket is above zero.
 #[derive(Debug)]
 pub(crate) struct CpuTime {
     ms_per_s: u64,
@@ -14,11 +18,12 @@ pub(crate) struct CpuTime {
 }
 
 thread_local! {
-    /// Up to when this thread's processor time is charged, while it does work of a guest's.
+    /// The processor time of this thread up to which it has been charged; `None` while the thread does no work for a
+    /// guest.
     static COUNTED: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
-/// The processor time that this thread has used.
+/// The processor time that this thread has used so far.
 fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
@@ -40,7 +45,7 @@ impl CpuTime {
         self.ms_per_s
     }
 
-    /// Does something of a guest's, and charges the processor time that it takes on this thread.
+    /// Does work for a guest, and charges the processor time that the work takes on this thread.
     pub fn metered<T>(&self, work: impl FnOnce() -> T) -> T {
         let before = COUNTED.replace(Some(thread_time()));
         let done = work();
@@ -49,7 +54,7 @@ impl CpuTime {
         done
     }
 
-    /// Charges what the work that is being done has taken since this was asked last.
+    /// Charges the processor time that the present work of this thread has taken since the last charge.
     pub fn count(&self) {
         if let Some(before) = COUNTED.get() {
             let now = thread_time();
@@ -63,7 +68,7 @@ impl CpuTime {
         bucket.left_ns = bucket.left_ns.saturating_sub(in_ns(used));
     }
 
-    /// When the next guest may begin, if it may not now.
+    /// When the next guest may begin; `None` if it may begin now.
     pub fn next(&self, now: Instant) -> Option<Instant> {
         let lacking = 1 - self.filled(now).left_ns;
         let lacking = u64::try_from(lacking).ok().filter(|lacking| *lacking > 0)?;
@@ -71,8 +76,9 @@ impl CpuTime {
         Some(now + Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX)))
     }
 
+    /// The bucket, with what it has gained since it was filled last.
     fn filled(&self, now: Instant) -> MutexGuard<'_, Bucket> {
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = self.bucket.locked();
         let since = now.saturating_duration_since(bucket.filled);
         let more = since.as_nanos() * u128::from(self.ms_per_s) / 1000;
         let most = in_ns(Duration::from_millis(self.ms_per_s));
@@ -86,7 +92,7 @@ fn in_ns(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// The memory of an executor's guests that are running.
+/// The memory of an executor's running guests.
 #[derive(Debug)]
 pub(crate) struct TotalMemory {
     pub bytes: usize,
@@ -98,7 +104,7 @@ impl TotalMemory {
         TotalMemory { bytes: usize::try_from(bytes).unwrap_or(usize::MAX), used: AtomicUsize::new(0) }
     }
 
-    /// Takes so many bytes, if they are left.
+    /// Takes so many bytes; `false` if fewer are left.
     pub fn take(&self, bytes: usize) -> bool {
         let take = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.bytes);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
@@ -122,7 +128,8 @@ mod tests {
         assert_eq!(cpu.next(now), None);
         cpu.charge(90 * MS, now);
         assert_eq!(cpu.next(now), None, "10 ms are left");
-        // A guest that runs on takes more than there is: 50 ms too much take half a second.
+        // A running guest is charged more than the bucket has. The bucket is 50 ms below zero, which come back in half
+        // a second.
         cpu.charge(60 * MS, now);
         let next = cpu.next(now).map(|next| next.duration_since(now));
         assert!(next.is_some_and(|wait| wait > 500 * MS && wait < 501 * MS), "{next:?}");
@@ -131,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_is_charged_is_the_time_of_the_processor() {
-        // So little comes back each second that it does not matter how long this takes.
+        // The bucket gains so little that the duration of the test does not matter.
         let cpu = CpuTime::new(1, Instant::now());
         let left = |cpu: &CpuTime| cpu.bucket.lock().map(|bucket| bucket.left_ns).unwrap_or_default();
         cpu.metered(|| std::thread::sleep(50 * MS));

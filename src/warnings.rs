@@ -1,14 +1,20 @@
-//! What goes wrong and fails no call: counted, and told to the host functions named [`LOG`].
+//! Warnings: problems that fail no call. They are counted, and told to the host functions named [`LOG`].
 
-use crate::host::HostFunctions;
+use crate::locks::Locked;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
 
-/// The host function that takes warnings. No guest can call it, and it need not be granted.
+/// The name of the host function that takes warnings. No guest can call it, and it need not be granted.
 pub(crate) const LOG: &str = "arawn.log";
 
-/// How many are kept for the first who listens.
+/// A receiver of warnings.
+pub(crate) trait Listener: Send + Sync {
+    /// Takes a warning, which is JSON. This must not wait, because the caller of [`warn`] may hold a lock.
+    fn tell(&self, warning: &str);
+}
+
+/// The most warnings that are kept until the first listener comes.
 const MOST_UNTOLD: usize = 100;
 
 /// What a warning is about.
@@ -18,9 +24,9 @@ pub(crate) enum About {
     Catalog,
     /// An artifact that was not trusted, or could not be written.
     DiskCache,
-    /// What guests cannot see of a granted directory.
+    /// Parts of a granted directory that guests cannot see.
     Files,
-    /// Instances or workers that could not be had as asked for.
+    /// Pools or workers that could not be made as configured.
     Engine,
 }
 
@@ -39,18 +45,19 @@ impl About {
 struct Warnings {
     counts: BTreeMap<About, u64>,
     last: Option<Value>,
-    /// From before anybody listened.
-    untold: VecDeque<String>,
-    listeners: Vec<Weak<HostFunctions>>,
+    /// The warnings that came while there was no listener, the latest first.
+    pending: VecDeque<String>,
+    listeners: Vec<Weak<dyn Listener>>,
 }
 
 static WARNINGS: LazyLock<Mutex<Warnings>> = LazyLock::new(Mutex::default);
 
 fn lock() -> MutexGuard<'static, Warnings> {
-    WARNINGS.lock().unwrap_or_else(PoisonError::into_inner)
+    WARNINGS.locked()
 }
 
-/// Counts a warning and has the host told, in a thread of the library's or at a poll: whoever warns may hold a lock.
+/// Counts a warning and passes it to the listeners. The host is told later, on a thread of the library's or at a poll,
+/// because the caller may hold a lock.
 pub(crate) fn warn(about: About, message: impl Into<String>) {
     let warning = json!({"level": "warning", "about": about.as_str(), "message": message.into()});
     let mut warnings = lock();
@@ -59,35 +66,41 @@ pub(crate) fn warn(about: About, message: impl Into<String>) {
     warnings.listeners.retain(|listener| listener.strong_count() > 0);
     let (text, listeners) = (warning.to_string(), listeners(&warnings));
     if listeners.is_empty() {
-        warnings.untold.truncate(MOST_UNTOLD - 1);
-        warnings.untold.push_front(text);
+        warnings.pending.truncate(MOST_UNTOLD - 1);
+        warnings.pending.push_front(text);
         return;
     }
     drop(warnings);
     listeners.iter().for_each(|listener| listener.tell(&text));
 }
 
-fn listeners(warnings: &Warnings) -> Vec<Arc<HostFunctions>> {
+fn listeners(warnings: &Warnings) -> Vec<Arc<dyn Listener>> {
     warnings.listeners.iter().filter_map(Weak::upgrade).collect()
 }
 
-/// Has warnings told to the [`LOG`] of an executor from now on, and those of before if nobody was.
-pub(crate) fn listen(functions: &Arc<HostFunctions>) {
+/// Adds a listener. It is told of all warnings from now on, and of those that came while there was no listener.
+pub(crate) fn add_listener(listener: &Arc<dyn Listener>) {
     let mut warnings = lock();
-    if !listeners(&warnings).iter().any(|listener| Arc::ptr_eq(listener, functions)) {
-        warnings.listeners.push(Arc::downgrade(functions));
+    if !warnings.listeners.iter().any(|known| is(known, listener)) {
+        warnings.listeners.push(Arc::downgrade(listener));
     }
-    let untold = std::mem::take(&mut warnings.untold);
+    let pending = std::mem::take(&mut warnings.pending);
     drop(warnings);
-    untold.iter().rev().for_each(|text| functions.tell(text));
+    pending.iter().rev().for_each(|text| listener.tell(text));
 }
 
-/// Has them told no longer.
-pub(crate) fn ignore(functions: &Arc<HostFunctions>) {
-    lock().listeners.retain(|listener| listener.as_ptr() != Arc::as_ptr(functions));
+/// Removes a listener.
+pub(crate) fn remove_listener(listener: &Arc<dyn Listener>) {
+    lock().listeners.retain(|known| !is(known, listener));
 }
 
-/// For `arawn_stats`.
+/// Whether both are the same listener. Only the addresses of the values are compared, and not those of the vtables: one
+/// type may have several.
+fn is(known: &Weak<dyn Listener>, listener: &Arc<dyn Listener>) -> bool {
+    std::ptr::addr_eq(known.as_ptr(), Arc::as_ptr(listener))
+}
+
+/// The counts and the last warning, for `arawn_stats`.
 pub(crate) fn report() -> Value {
     let warnings = lock();
     let count = |about| warnings.counts.get(&about).copied().unwrap_or(0);

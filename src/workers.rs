@@ -1,69 +1,95 @@
-//! The threads that run submitted calls, a slice of each at a time, so that long ones do not keep short ones waiting.
+//! The workers: a fixed number of threads that run submitted calls as tasks, by cooperative scheduling, so that long
+//! calls do not keep short calls waiting.
 //!
-//! The executors take turns. A call that computes gives way at every tick while others want to run; one that sleeps, or waits for a file, a slot or
-//! the host, holds no thread.
+//! A call that computes yields at every tick while other tasks want to run. A call that sleeps, or waits for a file, a
+//! slot or the host, holds no thread. The tasks that are ready are served round robin: the executors take turns, and
+//! within an executor tasks that have used up a slice take turns with those that have not.
+//!
+//! ```text
+//!              wake, timer              take                 Ready(())
+//!    Asleep ───────────────> Ready ──────────────> Running ─────────────> Ended
+//!      ^                       ^                   │     │                 ^
+//!      └───────────────────────┼──── Pending ──────┘     │ wake            │ Ready(())
+//!                              │                         v                 │
+//!                              └────── Pending ────── RunningAgain ────────┘
+//! ```
+//!
+//! 1. A task is in the queue `ready` exactly while its state is `Ready`, and has an entry in `timers` exactly while its
+//!    state is `Asleep` with a timer. Both changes happen together, under the lock of `queues`.
+//! 2. Locks are taken in this order: `queues`, then a task's `state`. A task's `work` is locked alone.
+//! 3. Only the worker that took a task out of `Ready` polls it. A wake meanwhile only marks the task `RunningAgain`, so
+//!    no wake is lost and no task is polled by two workers.
+//! 4. A panic of a task makes the task `Ended` and does not end the worker.
 
 use crate::error::{Error, Result};
 use crate::fair::{FairQueue, Tenant};
-use crate::panics::caught;
+use crate::locks::{Locked, unpoisoned};
+use crate::panics::catch;
 use crate::threads;
-use crate::waiting::{self, Polled};
+use crate::waiting::{self, PollResult};
 use crate::warnings::{About, warn};
 use once_cell::sync::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::{Context, Wake, Waker};
 use std::time::Instant;
 
-/// The stack of a worker, on which callbacks of the host run: as much as a main thread has.
+/// The bytes of a worker's stack, on which callbacks of the host run: as many as a main thread has.
 const STACK: usize = 8 << 20;
 
-type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// One submitted call on its way.
+/// A submitted call that has not ended.
 pub(crate) struct Task {
     id: u64,
     tenant: Tenant,
-    place: Mutex<Place>,
-    /// `None` while a worker has it, and when it has ended.
-    work: Mutex<Option<Work>>,
+    state: Mutex<TaskState>,
+    /// The future of the call. `None` while a worker has it, and after it has ended.
+    work: Mutex<Option<TaskFuture>>,
 }
 
+/// The state of a task, see the head of this file.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Waits to be woken, at the latest at its alarm.
+enum TaskState {
+    /// The task waits to be woken, at its timer at the latest.
     Asleep(Option<Instant>),
+    /// The task waits for a worker.
     Ready,
+    /// A worker polls the task.
     Running,
-    /// Was woken while it ran, or has given way.
+    /// A worker polls the task, and the task was woken meanwhile or has yielded. It is polled again.
     RunningAgain,
     Ended,
 }
 
 struct Queues {
-    /// Whose turn it is: an item for each task that is ready.
+    /// The order in which executors have their turns, with one item for each task that is ready.
     turns: FairQueue<()>,
+    /// The tasks that are ready, by executor.
     ready: BTreeMap<Tenant, Ready>,
-    alarms: BTreeMap<(Instant, u64), Arc<Task>>,
+    /// The tasks that sleep until a timer, by the timer and the task's `id`.
+    timers: BTreeMap<(Instant, u64), Arc<Task>>,
 }
 
 /// The tasks of one executor that are ready.
 #[derive(Default)]
 struct Ready {
-    /// Those that have not run yet, or were waiting.
+    /// The tasks that have not run yet, or were asleep.
     fresh: VecDeque<Arc<Task>>,
-    /// Those that have used up a slice. The two take turns.
+    /// The tasks that have used up a slice.
     used: VecDeque<Arc<Task>>,
+    /// Whether the last turn was that of `used`. The two queues take turns.
     is_turn_of_used: bool,
 }
 
 struct Workers {
     queues: Mutex<Queues>,
+    /// Notified when a task is woken, and when a timer is set that is earlier than all others.
     news: Condvar,
-    /// Tasks that are ready or have an alarm.
+    /// How many tasks are ready or have a timer, for [`should_yield`], which takes no lock.
     others: AtomicUsize,
 }
 
@@ -71,14 +97,14 @@ static WORKERS: Workers =
     Workers { queues: Mutex::new(Queues::new()), news: Condvar::new(), others: AtomicUsize::new(0) };
 static STARTED: OnceCell<usize> = OnceCell::new();
 
-/// Starts the workers, once.
+/// Starts the workers. Only the first call does something.
 pub(crate) fn start(count: u32) -> Result<()> {
     let started = STARTED.get_or_try_init(|| {
         let mut started = 0;
         for _ in 0..count {
             match threads::spawn_with_stack("arawn-worker", STACK, || WORKERS.work()) {
                 Ok(_) => started += 1,
-                // Fewer will do.
+                // The workers that were started are enough to run calls.
                 Err(error) if started > 0 => {
                     warn(About::Engine, format!("{started} workers instead of {count}: {error}"));
                     break;
@@ -91,60 +117,60 @@ pub(crate) fn start(count: u32) -> Result<()> {
     started.map(|_| ())
 }
 
-/// How many threads run submitted calls.
+/// The number of workers.
 pub(crate) fn count() -> usize {
     STARTED.get().copied().unwrap_or(0)
 }
 
-/// Whether a call that computes should give way.
-pub(crate) fn others_wait() -> bool {
+/// Whether a submitted call that computes should yield, because other tasks want to run now or at a timer.
+pub(crate) fn should_yield() -> bool {
     WORKERS.others.load(Ordering::Relaxed) > 0
 }
 
 impl Task {
-    /// It runs when it is woken.
+    /// A task that runs for the first time when it is woken.
     pub fn new(tenant: Tenant, work: impl Future<Output = ()> + Send + 'static) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let (place, work) = (Mutex::new(Place::Asleep(None)), Mutex::new(Some(Box::pin(work) as Work)));
-        Arc::new(Task { id, tenant, place, work })
+        let (state, work) = (Mutex::new(TaskState::Asleep(None)), Mutex::new(Some(Box::pin(work) as TaskFuture)));
+        Arc::new(Task { id, tenant, state, work })
     }
 
-    fn place(&self) -> MutexGuard<'_, Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, TaskState> {
+        self.state.locked()
     }
 }
 
 impl Wake for Task {
     fn wake(self: Arc<Self>) {
         let mut queues = WORKERS.queues();
-        let mut place = self.place();
-        match *place {
-            Place::Asleep(alarm) => {
-                if let Some(alarm) = alarm {
-                    queues.alarms.remove(&(alarm, self.id));
+        let mut state = self.state();
+        match *state {
+            TaskState::Asleep(timer) => {
+                if let Some(timer) = timer {
+                    queues.timers.remove(&(timer, self.id));
                 }
-                *place = Place::Ready;
-                drop(place);
+                *state = TaskState::Ready;
+                drop(state);
                 queues.push(self, false);
                 WORKERS.tell(&queues);
-                // Not under the lock: on a busy machine the woken thread may take this one's processor, and everybody
-                // who submits would wait for it.
+                // The lock is released before a worker is notified. On a busy machine the worker may get this thread's
+                // processor, and every thread that submits a call would then wait for the lock.
                 drop(queues);
                 WORKERS.news.notify_one();
             }
-            Place::Running => *place = Place::RunningAgain,
-            Place::Ready | Place::RunningAgain | Place::Ended => {}
+            TaskState::Running => *state = TaskState::RunningAgain,
+            TaskState::Ready | TaskState::RunningAgain | TaskState::Ended => {}
         }
     }
 }
 
 impl Queues {
     const fn new() -> Self {
-        Queues { turns: FairQueue::new(), ready: BTreeMap::new(), alarms: BTreeMap::new() }
+        Queues { turns: FairQueue::new(), ready: BTreeMap::new(), timers: BTreeMap::new() }
     }
 
-    /// Adds a task that is ready.
+    /// Adds a task that has become ready. `is_used` says whether it has used up a slice.
     fn push(&mut self, task: Arc<Task>, is_used: bool) {
         self.turns.push(task.tenant, ());
         let ready = self.ready.entry(task.tenant).or_default();
@@ -161,17 +187,17 @@ impl Queues {
         task
     }
 
-    /// The next task to run, or when there will be one.
+    /// The next task to run. If there is none, the time of the next timer, if there is one.
     fn next(&mut self) -> Result<Arc<Task>, Option<Instant>> {
-        while let Some(alarm) = self.alarms.first_entry() {
-            if alarm.key().0 > Instant::now() {
+        while let Some(timer) = self.timers.first_entry() {
+            if timer.key().0 > Instant::now() {
                 break;
             }
-            let task = alarm.remove();
-            *task.place() = Place::Ready;
+            let task = timer.remove();
+            *task.state() = TaskState::Ready;
             self.push(task, false);
         }
-        self.pop().ok_or_else(|| self.alarms.first_key_value().map(|((alarm, _), _)| *alarm))
+        self.pop().ok_or_else(|| self.timers.first_key_value().map(|((timer, _), _)| *timer))
     }
 }
 
@@ -188,21 +214,22 @@ impl Ready {
 
 impl Workers {
     fn queues(&self) -> MutexGuard<'_, Queues> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queues.locked()
     }
 
     fn tell(&self, queues: &Queues) {
-        self.others.store(queues.turns.len() + queues.alarms.len(), Ordering::Relaxed);
+        self.others.store(queues.turns.len() + queues.timers.len(), Ordering::Relaxed);
     }
 
     fn work(&self) {
         loop {
             let task = self.take();
-            // A defect must not take the worker with it; the task, dropped, says itself that it did not end well.
-            let polled = caught(|| Ok(run(&task)));
+            // A panic, which is a defect, must not end the worker. The call's ticket, which is dropped with the future,
+            // leaves an error as the call's reply.
+            let polled = catch(|| Ok(run(&task)));
             match polled {
-                Ok(Some((work, alarm))) => self.put_back(task, work, alarm),
-                Ok(None) | Err(_) => *task.place() = Place::Ended,
+                Ok(Some((work, timer))) => self.put_back(task, work, timer),
+                Ok(None) | Err(_) => *task.state() = TaskState::Ended,
             }
         }
     }
@@ -214,34 +241,34 @@ impl Workers {
             self.tell(&queues);
             queues = match next {
                 Ok(task) => {
-                    *task.place() = Place::Running;
+                    *task.state() = TaskState::Running;
                     return task;
                 }
-                Err(None) => self.news.wait(queues).unwrap_or_else(PoisonError::into_inner),
-                Err(Some(alarm)) => {
-                    let left = alarm.saturating_duration_since(Instant::now());
-                    self.news.wait_timeout(queues, left).unwrap_or_else(PoisonError::into_inner).0
+                Err(None) => unpoisoned(self.news.wait(queues)),
+                Err(Some(timer)) => {
+                    let left = timer.saturating_duration_since(Instant::now());
+                    unpoisoned(self.news.wait_timeout(queues, left)).0
                 }
             };
         }
     }
 
-    fn put_back(&self, task: Arc<Task>, work: Work, alarm: Option<Instant>) {
-        *task.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(work);
+    fn put_back(&self, task: Arc<Task>, work: TaskFuture, timer: Option<Instant>) {
+        *task.work.locked() = Some(work);
         let mut queues = self.queues();
-        let mut place = task.place();
+        let mut state = task.state();
         let mut is_first = false;
-        if *place == Place::RunningAgain {
-            *place = Place::Ready;
-            drop(place);
-            // No other worker need be told: this one comes back for a task right away.
+        if *state == TaskState::RunningAgain {
+            *state = TaskState::Ready;
+            drop(state);
+            // No other worker is notified, because this one takes its next task right away.
             queues.push(task, true);
         } else {
-            *place = Place::Asleep(alarm);
-            drop(place);
-            if let Some(alarm) = alarm {
-                is_first = queues.alarms.first_key_value().is_none_or(|((first, _), _)| alarm < *first);
-                queues.alarms.insert((alarm, task.id), task);
+            *state = TaskState::Asleep(timer);
+            drop(state);
+            if let Some(timer) = timer {
+                is_first = queues.timers.first_key_value().is_none_or(|((first, _), _)| timer < *first);
+                queues.timers.insert((timer, task.id), task);
             }
         }
         self.tell(&queues);
@@ -252,22 +279,22 @@ impl Workers {
     }
 }
 
-/// Runs a slice of a task. What is left of it, and when it wants to be woken.
-fn run(task: &Arc<Task>) -> Option<(Work, Option<Instant>)> {
-    let mut work = task.work.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+/// Runs a slice of a task. Returns the rest of the task and its timer; `None` if the task has ended.
+fn run(task: &Arc<Task>) -> Option<(TaskFuture, Option<Instant>)> {
+    let mut work = task.work.locked().take()?;
     let waker = Waker::from(task.clone());
     let mut context = Context::from_waker(&waker);
     loop {
         match waiting::poll(work.as_mut(), &mut context) {
-            Polled::Ready(()) => return None,
-            Polled::Errand(errand) => {
-                errand();
-                // The host's code may have changed it.
+            PollResult::Ready(()) => return None,
+            PollResult::HostCode(code) => {
+                code();
+                // The host's code may have changed the signal mask.
                 threads::block_signals();
-                // Whatever woke the task meanwhile, it is polled now.
-                *task.place() = Place::Running;
+                // The task is polled again now, which covers every wake that came meanwhile.
+                *task.state() = TaskState::Running;
             }
-            Polled::Asleep(alarm) => return Some((work, alarm)),
+            PollResult::Asleep(timer) => return Some((work, timer)),
         }
     }
 }
@@ -279,13 +306,13 @@ mod tests {
     use crate::jobs::{self, Jobs};
     use std::time::Duration;
 
-    /// The call is answered, since its ticket is dropped with it, and the one worker there is has the next task.
+    /// A call that panics is answered by its ticket, which is dropped with it. The only worker then runs the next task.
     #[test]
     fn a_panic_of_a_submitted_call_is_its_reply_and_ends_no_worker() {
         static OWN: Workers =
             Workers { queues: Mutex::new(Queues::new()), news: Condvar::new(), others: AtomicUsize::new(0) };
         let (jobs, tenant) = (Arc::new(Jobs::new("executor", Arc::default())), Tenant::new());
-        let submit = |work: Work| {
+        let submit = |work: TaskFuture| {
             let task = Task::new(tenant, work);
             OWN.queues().push(task.clone(), false);
             OWN.news.notify_one();
@@ -305,7 +332,7 @@ mod tests {
         }));
         threads::spawn_with_stack("arawn-test", 1 << 20, || OWN.work()).unwrap();
         told.recv_timeout(Duration::from_secs(60)).unwrap();
-        assert!(*task.place() == Place::Ended);
+        assert!(*task.state() == TaskState::Ended);
         let jobs::Polled::Finished(finished) = jobs.look(None).unwrap() else { panic!("nothing has ended") };
         let replies: Vec<_> = finished.iter().map(|(name, reply)| (&**name, reply.as_str())).collect();
         let lost = r#"{"status":"error","error":"a defect in libarawn: a submitted call was lost","code":"internal","details":{}}"#;
@@ -325,7 +352,7 @@ mod tests {
         let fresh: Vec<_> = (0..3).map(|_| push(&mut queues, one, false)).collect();
         let others = [push(&mut queues, other, true), push(&mut queues, other, false)];
         let order: Vec<_> = std::iter::from_fn(|| queues.pop()).map(|task| task.id).collect();
-        // Of each executor, tasks that have run and those that have not take turns too.
+        // Within each executor, tasks that have used up a slice take turns with those that have not.
         assert_eq!(order, [used[0], others[0], fresh[0], others[1], used[1], fresh[1], used[2], fresh[2]]);
         assert!(queues.ready.is_empty() && queues.turns.is_empty());
     }

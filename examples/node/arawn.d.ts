@@ -11,7 +11,22 @@ export interface Config {
     /** Without it the names of the functions that `Executor.open` is given. */
     host_functions?: string[];
   };
+  /** The one of `host_functions` that is told each line that a guest writes to stderr, as a `StderrLine`. */
+  stderr_to?: string | null;
   deterministic?: { seed: number; unix_time: number };
+}
+
+/** What the function that `stderr_to` names is called with. */
+export interface StderrLine {
+  runtime: string;
+  /** `execute` makes a name for each call. */
+  job: string | null;
+  /** Null where `dropped` is there. */
+  line: string | null;
+  /** There and true where the line goes on in the next message. */
+  partial?: boolean;
+  /** How many lines of the call were not told. */
+  dropped?: number;
 }
 
 export interface Limits {

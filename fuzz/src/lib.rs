@@ -1,6 +1,6 @@
 //! What each fuzz target does with its bytes. A target panics when libarawn breaks a promise.
 //!
-//! Two programs run the targets. `targets` are libFuzzer's, which looks for bytes that reach new code. `tests/fuzz.rs` runs
+//! Two programs run the targets. `targets` are libFuzzer's, which looks for bytes that reach new code. `tests/attacks/fuzz.rs` runs
 //! them by `batches.rs` in child processes that are watched from outside: for the corpora in `make test`, and for a given
 //! time in `make fuzz`.
 #![allow(

@@ -2,7 +2,7 @@
 # Builds the guests in other languages than Rust, and the brains of examples/love2d: <root>/target/guests/<name>.wasm.
 #
 #   build.sh                  those whose sources are newer than they
-#   build.sh c go             of these alone; the brains are chaser, flock and stuck
+#   build.sh c go             of these alone; the brains are chaser, flock and stuck, and lines is what tests/calls/lines.rs runs
 #
 # What a guest takes is installed below target/guests, in the versions named here, from PyPI and npm. Where it cannot be, the
 # guest is skipped and the reason printed; where CI is set that is a failure.
@@ -18,6 +18,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 out=$(cd "$here/../.." && pwd -P)/target/guests
 tools=$out/tools
 brains=$(cd "$here/../../examples/love2d/brains" && pwd -P)
+lines=$(cd "$here/../../tests/lines" && pwd -P)
 
 say() {
     echo "guests/build.sh: $*" >&2
@@ -68,6 +69,17 @@ build_setjmp() {
     zig_cc -s -Wl,-z,stack-size=65536 -o "$1" "$objects"/*.o
 }
 
+tools_faulty() {
+    tools_c
+}
+
+# With the names of its functions, since its backtraces are shown; not inlined, so that each has a frame. The linker takes
+# the module's own name from the file.
+build_faulty() {
+    zig_cc -g -fno-inline -Wl,-z,stack-size=65536 -o "$out/cache/faulty.wasm" "$here/faulty/faulty.c"
+    mv "$out/cache/faulty.wasm" "$1"
+}
+
 tools_brain() {
     tools_c
 }
@@ -75,6 +87,23 @@ tools_brain() {
 # The game has them committed beside their sources, and so takes no compiler.
 build_brain() {
     compile_c "$1" "$brains/$2.c"
+}
+
+tools_lines() {
+    tools_c
+}
+
+# Two units with debug information of two versions. The tests have it committed beside its sources.
+build_lines() {
+    local objects=$out/cache/lines flags=(-target wasm32-freestanding -fdebug-compilation-dir=. -g -c)
+    mkdir -p "$objects"
+    cd "$lines"
+    zig_cc "${flags[@]}" -gdwarf-4 -o "$objects/traps.o" traps.c
+    zig_cc "${flags[@]}" -gdwarf-5 -o "$objects/parse.o" parse.c
+    # The module has its file's name.
+    "$tools/ziglang-$ziglang/ziglang/zig" wasm-ld --no-entry -z stack-size=4096 -o "$objects/traps.wasm" \
+        "$objects/traps.o" "$objects/parse.o"
+    install -m 644 "$objects/traps.wasm" "$1"
 }
 
 tools_go() {
@@ -124,9 +153,9 @@ build_javascript() {
         --disable http fetch-event --out "$1" "$here/javascript/matches.js"
 }
 
-declare -A runtimes=([c]=words [setjmp]=calc [go]=csv [python]=statistics [javascript]=matches [chaser]=chaser [flock]=flock [stuck]=stuck)
+declare -A runtimes=([c]=words [setjmp]=calc [faulty]=faulty [go]=csv [python]=statistics [javascript]=matches [chaser]=chaser [flock]=flock [stuck]=stuck [lines]=traps)
 declare -A kinds=([chaser]=brain [flock]=brain [stuck]=brain)
-[ $# != 0 ] || set -- c setjmp go python javascript chaser flock stuck
+[ $# != 0 ] || set -- c setjmp faulty go python javascript chaser flock stuck lines
 mkdir -p "$tools"
 exec 9>"$out/lock"
 flock 9
@@ -141,6 +170,7 @@ for language in "$@"; do
     kind=${kinds[$language]-$language}
     sources=("$here/$kind")
     [ "$kind" != brain ] || sources=("$brains" "$here/c")
+    [ "$kind" != lines ] || sources=("$lines")
     if [ -e "$wasm" ] && [ -z "$(find "${sources[@]}" "$here/build.sh" -newer "$wasm" -type f ! -name '*.wasm')" ]; then
         continue
     fi

@@ -1,36 +1,38 @@
-//! What a program may change in a catalog.
+//! Changes to a catalog by a program.
 
-use super::schema::Steps;
+use super::directory::CatalogSource;
+use super::entry::{CatalogEntry, Category, RuntimeEntry, is_embedded};
+use super::runtime_catalog::RuntimeCatalog;
+use super::schema::StepBudget;
 use super::writer::Writer;
-use super::{CatalogEntry, Category, Named, RuntimeCatalog, RuntimeEntry, is_embedded};
 use crate::config::Limits;
-use crate::engine::hex;
+use crate::deadline::Deadline;
 use crate::error::{Error, Phase, Result};
-use crate::files::{Contained, Identity};
-use crate::jobs::Deadline;
-use crate::module_cache::Sha;
+use crate::files::{ConfinedPath, Identity};
+use crate::sha256::Sha256;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The module of an entry to be added: bytes, which get a file of their own, or a file of the catalog as it was read.
-pub(crate) enum Module {
+/// The module of a new entry: bytes, which get a file of their own, or a file of the catalog with its identity when it
+/// was read.
+pub(crate) enum NewModule {
     Bytes(Bytes),
-    Shared(Contained, Identity),
+    Shared(ConfinedPath, Identity),
 }
 
 impl RuntimeCatalog {
-    /// Adds or replaces entries in `catalog.toml`, leaving the rest of the file as its author wrote it, and their modules
-    /// alone. Writers wait for each other; readers see the old file or the new one.
+    /// Adds or replaces entries in `catalog.toml`. The rest of the file stays as its author wrote it, and the modules
+    /// are not touched. Writers wait for each other; a reader sees either the old file or the new one.
     ///
     /// # Errors
-    /// `catalog_invalid`, `catalog_unwritable`, `unsupported` without a directory, and `timeout` where other writers take
-    /// longer than a call may by default.
+    /// `catalog_invalid`, `catalog_unwritable`, `unsupported` without a directory, and `timeout` where other writers
+    /// take longer than a call may by default.
     pub fn save(&self, entries: &BTreeMap<String, CatalogEntry>) -> Result<()> {
         let named = self.writable()?;
         let directory = named.writable()?;
-        let mut steps = Steps::of_a_catalog();
+        let mut steps = StepBudget::of_a_catalog();
         for (name, entry) in entries {
             let checked = entry.clone().checked(name, &directory.path, &mut steps);
             checked.map_err(|message| directory.invalid(None, Some(name), message))?;
@@ -40,12 +42,13 @@ impl RuntimeCatalog {
         Writer::begin(named, &deadline)?.save(&changes)
     }
 
-    /// Adds an entry and its module. The file of the entry that it replaces goes, unless others have it.
+    /// Adds an entry and its module. If the entry replaces another one, the file of the old entry is removed, unless
+    /// other entries have the same file.
     pub(crate) fn add(
         &self,
         name: &str,
         mut entry: CatalogEntry,
-        (sha, module): (Sha, Module),
+        (sha, module): (Sha256, NewModule),
         replace: bool,
         deadline: &Deadline,
     ) -> Result<(Arc<RuntimeEntry>, Option<Identity>)> {
@@ -54,29 +57,29 @@ impl RuntimeCatalog {
         may_be_replaced(name, old.as_deref(), replace)?;
         deadline.commit().map_err(|stop| deadline.error(stop, Phase::Lock))?;
         let placed = match module {
-            Module::Bytes(bytes) => Some(writer.place(name, &sha, &bytes)?),
-            // Its file may have gone since it was read.
-            Module::Shared(path, identity) if path.identity().is_ok_and(|now| now == identity) => {
+            NewModule::Bytes(bytes) => Some(writer.place(name, &sha, &bytes)?),
+            // The file may have been removed or replaced since it was read.
+            NewModule::Shared(path, identity) if path.identity().is_ok_and(|now| now == identity) => {
                 entry.path = path.relative().to_string_lossy().into_owned();
                 None
             }
-            Module::Shared(path, _) => {
+            NewModule::Shared(path, _) => {
                 let (path, reason) = (path.to_string(), "it was removed or replaced meanwhile".to_owned());
                 return Err(Error::RuntimeUnavailable { runtime: name.to_owned(), path, reason });
             }
         };
         let (path, identity) = placed.unzip();
         entry.path = path.unwrap_or(entry.path);
-        entry.sha256 = Some(hex(&sha));
+        entry.sha256 = Some(sha.to_string());
         if let Some(old) = old.as_ref().and_then(|old| old.contained()) {
-            writer.leave_no(old.relative())?;
+            writer.note_for_removal(old.relative())?;
         }
         writer.save(&[(name, Some(&entry))])?;
         let added = writer.entries.get(name).cloned();
         Ok((added.ok_or_else(|| Error::internal("the entry that was saved is not there"))?, identity))
     }
 
-    /// Removes an entry, and its file unless others have it.
+    /// Removes an entry and its file, unless other entries have the same file.
     pub(crate) fn remove(&self, name: &str, deadline: &Deadline) -> Result<()> {
         if is_embedded(name) {
             return Err(Error::BuiltinRuntime { runtime: name.to_owned() });
@@ -87,25 +90,25 @@ impl RuntimeCatalog {
         };
         may_be_replaced(name, Some(&old), true)?;
         if let Some(old) = old.contained() {
-            writer.leave_no(old.relative())?;
+            writer.note_for_removal(old.relative())?;
         }
         writer.save(&[(name, None)])
     }
 
-    /// Whether an entry may be added now; it is asked again under the lock.
+    /// Whether an entry may be added now. This is checked again under the writers' lock.
     pub(crate) fn may_add(&self, name: &str, replace: bool) -> Result<()> {
         self.writable()?;
         may_be_replaced(name, self.get(name).as_deref(), replace)
     }
 
-    fn writable(&self) -> Result<&Named> {
+    fn writable(&self) -> Result<&CatalogSource> {
         self.directory.as_ref().ok_or_else(|| Error::Unsupported {
             message: "the executor has no `runtimes_dir`, so that its catalog cannot be changed".to_owned(),
         })
     }
 }
 
-/// What came with the library or an installation stays as it is.
+/// An entry that came with the library or an installation cannot be changed.
 fn may_be_replaced(name: &str, old: Option<&RuntimeEntry>, replace: bool) -> Result<()> {
     match old {
         Some(old) if old.category == Category::Builtin => Err(Error::BuiltinRuntime { runtime: name.to_owned() }),

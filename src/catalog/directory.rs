@@ -1,14 +1,28 @@
-//! The directory behind a catalog: `catalog.toml`, read again when it changes or when the directory's name leads elsewhere.
+//! The directory behind a catalog. Its `catalog.toml` is read again when the file changes, or when the directory's name
+//! leads to another directory.
 //!
-//! A host that deploys by releases has the name be a link, and puts another link in its place. So each look goes by the name;
-//! what is found is opened by the path without links that the name leads to, so that an entry and its file are of one release.
+//! A host that deploys releases may use a link as the name, and replace the link for each release. So every look starts
+//! at the name. The directory that the name leads to is then opened by its path without links, so that an entry and its
+//! file come from the same release.
+//!
+//! # Readings
+//!
+//! Several threads may read the catalog at the same time, and each publishes what it has read ([`CatalogSource::keep`]):
+//!
+//! 1. Readings are numbered in the order in which they begin. A reading with a higher number has seen a state of the
+//!    disk that is at least as new.
+//! 2. The entries that are served come from the valid reading with the highest number (`State::good`).
+//! 3. `State::version` and `State::problem` come from the reading with the highest number (`State::last`), valid or
+//!    not.
+//! 4. A call serves the entries without reading only if the name still leads to `State::version`.
 
 use super::entry::document_words;
-use super::schema::Steps;
-use super::{CatalogEntry, RuntimeEntry};
+use super::entry::{CatalogEntry, RuntimeEntry};
+use super::schema::StepBudget;
 use crate::directories::{self, HostDirectory, Refusal};
 use crate::error::{Error, Result};
-use crate::files::{Contained, Identity};
+use crate::files::{ConfinedPath, Identity};
+use crate::locks::ReadLocked;
 use crate::threads;
 use crate::warnings::{About, warn};
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
@@ -18,17 +32,17 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 use toml::Spanned;
 
 pub(super) const FILE: &str = "catalog.toml";
 
-/// By name.
+/// The entries of a catalog by name.
 type Entries = HashMap<String, Arc<RuntimeEntry>>;
 
-/// A directory with a catalog, at a path without links. No guest is granted it while this lives.
+/// A directory with a catalog, at a path without links. No guest is granted the directory while this value lives.
 #[derive(Debug)]
 pub(super) struct Directory {
     pub path: PathBuf,
@@ -36,70 +50,73 @@ pub(super) struct Directory {
     held: Arc<HostDirectory>,
 }
 
-/// A directory by the name that the host has given it, and what is served of the catalog that the name leads to.
+/// The name that the host has given a catalog's directory, and the entries that are served of the catalog to which the
+/// name leads.
 #[derive(Debug)]
-pub(super) struct Named {
+pub(super) struct CatalogSource {
     pub name: PathBuf,
-    /// `catalog.toml` by the name.
+    /// The path of `catalog.toml` below the name.
     pub file: PathBuf,
     state: ShardedLock<State>,
-    /// Numbers the readings in the order in which they begin.
+    /// How many readings have begun. A reading takes its number from here when it begins.
     readings: AtomicU64,
 }
 
-/// One version of `catalog.toml`, parsed.
+/// What the readings have published.
 #[derive(Debug)]
 struct State {
-    /// Of what the name led to when it was looked at last; `None` where it must be looked at again.
+    /// The version that the name led to at reading `last`. `None` if the next call must read again.
     version: Option<Version>,
-    /// Where the entries are of.
+    /// The directory of the entries.
     directory: Arc<Directory>,
-    /// Where those before them were of. Calls that have found one there may still load its file.
+    /// The directory that was served before. Calls that found an entry there may still load its file.
     before: Option<Arc<Directory>>,
     entries: Entries,
-    /// Why what the name leads to now is not what is served.
+    /// Why the catalog that the name leads to now is not served.
     problem: Option<Error>,
-    /// The number of the last reading that came here, and of the one that the entries are of.
+    /// The highest number of all readings that were published.
     last: u64,
+    /// The number of the reading that the entries come from.
     good: u64,
 }
 
-/// Tells one version of what a name leads to from another.
+/// Identifies one version of what a name leads to.
 #[derive(Clone, Copy, Debug)]
 struct Version {
     file: Identity,
-    /// The device and the inode of the directory.
+    /// The numbers of the directory's device and inode.
     directory: (u64, u64),
 }
 
-/// A catalog as one thread has read it.
+/// What one thread has read of a catalog.
 struct Reading {
     number: u64,
     version: Option<Version>,
     found: Result<(Arc<Directory>, Entries)>,
 }
 
-impl Named {
-    /// The directory of that name, an absolute path, read for the first time.
+impl CatalogSource {
+    /// Opens the directory to which `name`, an absolute path, leads, and reads its catalog for the first time.
     pub fn open(name: PathBuf) -> Result<Self, Refusal> {
         let (file, directory) = (name.join(FILE), Arc::new(Directory::open(&name)?));
         let state =
             State { version: None, directory, before: None, entries: HashMap::new(), problem: None, last: 0, good: 0 };
-        let named = Named { name, file, state: ShardedLock::new(state), readings: AtomicU64::new(0) };
+        let named = CatalogSource { name, file, state: ShardedLock::new(state), readings: AtomicU64::new(0) };
         named.refresh();
         Ok(named)
     }
 
     fn state(&self) -> ShardedLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        self.state.read_locked()
     }
 
-    /// Why what the name leads to now is not what is served, if so.
+    /// Why the catalog that the name leads to now is not served; `None` if it is served.
     pub fn problem(&self) -> Option<Error> {
         self.state().problem.clone()
     }
 
-    /// The directory whose catalog is served, for whoever changes it: none while the name leads to another catalog.
+    /// The directory whose catalog is served, for a writer. An error while the catalog that the name leads to is not
+    /// served: a writer must not change another catalog than the one that the name leads to.
     pub fn writable(&self) -> Result<Arc<Directory>> {
         self.current(|_| ());
         let state = self.state();
@@ -109,7 +126,8 @@ impl Named {
         }
     }
 
-    /// Looks at the entries as the file has them now. One `stat` where nothing changed.
+    /// Passes the entries of the file as it is now to `look`. If nothing has changed this costs one `stat`, or two if
+    /// `catalog.toml` has several hard links.
     pub fn current<T>(&self, look: impl FnOnce(&Entries) -> T) -> T {
         let seen = self.look();
         let state = self.state();
@@ -124,7 +142,8 @@ impl Named {
         look(&self.state().entries)
     }
 
-    /// Which file the name leads to; and to which directory, where that may have the same file as another one.
+    /// The identity of the file that the name leads to. If the file has several hard links, another directory may have
+    /// the same file, so the directory's device and inode are returned too.
     fn look(&self) -> Option<(Identity, Option<(u64, u64)>)> {
         let file = fs::metadata(&self.file).ok()?;
         let directory = match file.nlink() {
@@ -134,7 +153,8 @@ impl Named {
         Some((Identity::of(&file), directory))
     }
 
-    /// Follows the name and reads the file again. What may not be served is noted, and the entries stay as they were.
+    /// Follows the name and reads the file again. If the result may not be served, the reason is noted, and the entries
+    /// stay as they were.
     pub fn refresh(&self) {
         self.keep(self.reading());
     }
@@ -146,22 +166,28 @@ impl Named {
                 Ok((file, text)) => {
                     (Some(file), directory.held.inode(), directory.parse(&text).map(|entries| (directory, entries)))
                 }
-                // No file is an empty catalog, but for a directory that has just gone.
+                // A directory without the file is an empty catalog. A directory that was just removed is an error.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && directory.path.is_dir() => {
                     (None, None, Ok((directory, HashMap::new())))
                 }
                 Err(error) => (None, None, Err(directory.unreadable(&error))),
             },
-            // Looked at again by each call: what is wrong may be mended where nothing here is changed.
+            // There is no version, so each call tries again: the host may remove the cause without a change to this
+            // file.
             Err(error) => (None, None, Err(error)),
         };
-        // What the system refused now it may give later.
+        // A resource that is exhausted now may be there again for the next call.
         let is_settled = !matches!(parsed, Err(Error::NoResources { .. }));
         let version = file.zip(directory).map(|(file, directory)| Version { file, directory });
-        Reading { number, version: version.filter(|version| is_settled && version.file.settled(begun)), found: parsed }
+        Reading {
+            number,
+            version: version.filter(|version| is_settled && version.file.is_settled(begun)),
+            found: parsed,
+        }
     }
 
-    /// Where the name leads now. A directory that is not the one that is served is opened, unless guests are granted it.
+    /// The directory that the name leads to now. If it is not the one that is served, it is opened, unless guests are
+    /// granted it.
     fn directory(&self) -> Result<Arc<Directory>> {
         let served = self.state().directory.clone();
         let path = self.name.canonicalize();
@@ -179,10 +205,10 @@ impl Named {
         })
     }
 
-    /// Serves what was read, unless a reading that began later was faster: that one is new enough for whoever waits for this
-    /// one, and this one may be too old for whoever has waited for that.
+    /// Publishes a reading, unless a reading that started later has been published already. The later reading satisfies
+    /// every caller that waits for this one, and this one may be stale.
     fn keep(&self, Reading { number, version, found }: Reading) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write_locked();
         let is_last = number > state.last;
         if is_last {
             (state.last, state.version) = (number, version);
@@ -211,7 +237,7 @@ impl Named {
 }
 
 impl Directory {
-    /// The directory that a name leads to, unless guests are granted it.
+    /// Opens the directory that a name leads to, unless guests are granted it.
     fn open(name: &Path) -> Result<Self, Refusal> {
         let held = directories::lock().catalog(name)?;
         let path = held.path().to_owned();
@@ -219,7 +245,7 @@ impl Directory {
     }
 
     pub fn parse(&self, text: &str) -> Result<Entries> {
-        threads::with_room(|| self.parsed(text))
+        threads::with_large_stack(|| self.parsed(text))
     }
 
     fn parsed(&self, text: &str) -> Result<Entries> {
@@ -233,7 +259,7 @@ impl Directory {
         let catalog: Catalog = toml::from_str(text).map_err(|error| {
             self.invalid(error.span().map(|span| line_of(span.start)), None, document_words(error.message()))
         })?;
-        let (mut entries, mut steps) = (HashMap::with_capacity(catalog.runtimes.len()), Steps::of_a_catalog());
+        let (mut entries, mut steps) = (HashMap::with_capacity(catalog.runtimes.len()), StepBudget::of_a_catalog());
         for (name, value) in catalog.runtimes {
             let (at, name) = (name.span().start, name.into_inner());
             let entry = CatalogEntry::read(value).and_then(|entry| entry.checked(&name, &self.path, &mut steps));
@@ -254,7 +280,7 @@ impl Directory {
 }
 
 pub(super) fn read(path: &Path) -> io::Result<(Identity, String)> {
-    let mut file = Contained::new(path.parent().unwrap_or(path), Path::new(FILE)).open()?;
+    let mut file = ConfinedPath::new(path.parent().unwrap_or(path), Path::new(FILE)).open()?;
     let text = String::from_utf8(file.read_all()?).map_err(io::Error::other)?;
     Ok((file.identity, text))
 }
@@ -268,16 +294,16 @@ mod tests {
     fn a_slow_reading_does_not_bring_back_what_a_later_one_has_seen_replaced() {
         let place = tempfile::tempdir().unwrap();
         let write = |name: &str| fs::write(place.path().join(FILE), format!("[runtimes.{name}]\npath = \"a.wasm\"\n"));
-        let names = |directory: &Named| directory.state().entries.keys().cloned().collect::<String>();
+        let names = |directory: &CatalogSource| directory.state().entries.keys().cloned().collect::<String>();
         write("a").unwrap();
-        let directory = Named::open(place.path().to_owned()).unwrap();
+        let directory = CatalogSource::open(place.path().to_owned()).unwrap();
         let slow = directory.reading();
         write("b").unwrap();
         directory.refresh();
         directory.keep(slow);
         assert_eq!(names(&directory), "b");
 
-        // One that a broken edit has overtaken is still the last good one.
+        // A valid reading that is published after a later, invalid one is still the newest valid reading.
         write("c").unwrap();
         let slow = directory.reading();
         write("d e").unwrap();

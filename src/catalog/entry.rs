@@ -1,16 +1,14 @@
-//! An entry: what `catalog.toml` says of a runtime, and what of it may be served.
+//! An entry: what `catalog.toml` says about a runtime, and the checks that it passes before it is served.
 
-use super::schema::{self, ConfigSchema, Steps};
-use crate::builtins::{BUILTINS, Builtin, parse_sha256};
+use super::schema::{self, ConfigSchema, StepBudget};
+use crate::builtins::{BUILTINS, Builtin};
 use crate::config::validate_env;
-use crate::engine::hex;
+use crate::deadline::Deadline;
 use crate::error::{Failure, Result};
 use crate::fair::Tenant;
-use crate::files::Contained;
-use crate::jobs::Deadline;
-use crate::json::RawJson;
-use crate::module_cache::Sha;
-use crate::protocol::{self, words};
+use crate::files::ConfinedPath;
+use crate::json::{self, RawJson, words};
+use crate::sha256::Sha256;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -22,15 +20,15 @@ use std::sync::Arc;
 pub struct RuntimeEntry {
     /// Matches `[a-z0-9][a-z0-9._-]{0,63}`.
     pub name: String,
-    /// Whether it came with the library or an installation.
+    /// Whether the runtime came with the library or an installation, or was added to the catalog.
     pub category: Category,
-    /// What it does, for a person.
+    /// What the runtime does, for a person.
     pub description: String,
     pub(crate) source: Source,
-    pub(crate) sha256: Option<Sha>,
+    pub(crate) sha256: Option<Sha256>,
     /// `argv` after the name.
     pub args: Vec<String>,
-    /// Its environment, under what its executor grants.
+    /// The environment variables of its guests. A variable that the executor grants replaces one of the same name.
     pub env: BTreeMap<String, String>,
     pub(crate) config_schema: Option<Arc<ConfigSchema>>,
 }
@@ -49,7 +47,7 @@ pub enum Category {
 #[derive(Debug)]
 pub(crate) enum Source {
     Embedded(&'static Builtin),
-    File(Contained),
+    File(ConfinedPath),
 }
 
 /// An entry of `catalog.toml`.
@@ -64,7 +62,7 @@ pub struct CatalogEntry {
     /// See [`RuntimeEntry::description`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// The only SHA-256 that the file may have.
+    /// The SHA-256 that the file must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// `argv` after the runtime's name.
@@ -81,16 +79,16 @@ pub struct CatalogEntry {
 impl CatalogEntry {
     /// Reads a table of `catalog.toml`, or says what is wrong with it.
     pub(super) fn read(table: toml::Value) -> Result<Self, String> {
-        protocol::object(table.clone()).map_err(|error: toml::de::Error| {
-            // The same as JSON, whose mistakes are told in plain words.
+        json::object(table.clone()).map_err(|error: toml::de::Error| {
+            // The table is read once more as JSON, because the reader of JSON tells mistakes in plain words.
             let json = as_json(&table).to_string();
-            let mistake = words::mistake::<CatalogEntry>(&json).map(|mistake| mistake.to_string());
+            let mistake = words::find_mistake::<CatalogEntry>(&json).map(|mistake| mistake.to_string());
             mistake.map_or_else(|| error.message().to_owned(), |text| text.replace("an object", "a table"))
         })
     }
 
-    /// The entry as it may be served from a directory, or why it is refused.
-    pub(super) fn checked(self, name: &str, directory: &Path, steps: &mut Steps) -> Result<RuntimeEntry, String> {
+    /// Checks the entry and makes it ready to be served from `directory`, or says why it is refused.
+    pub(super) fn checked(self, name: &str, directory: &Path, steps: &mut StepBudget) -> Result<RuntimeEntry, String> {
         check_name(name)?;
         if is_embedded(name) {
             return Err("the name belongs to an embedded runtime".to_owned());
@@ -106,7 +104,7 @@ impl CatalogEntry {
         validate_env(&self.env)?;
         let sha256 = match &self.sha256 {
             None => None,
-            Some(text) => Some(parse_sha256(text).ok_or("`sha256` is not 64 hexadecimal digits")?),
+            Some(text) => Some(text.parse().map_err(|_| "`sha256` is not 64 hexadecimal digits")?),
         };
         let config_schema = match self.config_schema {
             None => None,
@@ -118,7 +116,7 @@ impl CatalogEntry {
             name: name.to_owned(),
             category: self.category,
             description: self.description,
-            source: Source::File(Contained::new(directory, path)),
+            source: Source::File(ConfinedPath::new(directory, path)),
             sha256,
             args: self.args,
             env: self.env,
@@ -134,36 +132,36 @@ impl RuntimeEntry {
             category: Category::Builtin,
             description: builtin.description.to_owned(),
             source: Source::Embedded(builtin),
-            sha256: Some(builtin.sha256()),
+            sha256: builtin.sha256().ok(),
             args: Vec::new(),
             env: BTreeMap::new(),
             config_schema: None,
         }
     }
 
-    /// The pin, as `catalog.toml` writes it; the hash itself for an embedded runtime.
+    /// The SHA-256 that the runtime's file must have, in hexadecimal. For an embedded runtime, its own SHA-256.
     pub fn sha256(&self) -> Option<String> {
-        self.sha256.map(|sha| hex(&sha))
+        self.sha256.map(|sum| sum.to_string())
     }
 
-    /// The file, for a runtime that is not embedded.
+    /// The path of the runtime's file; `None` for an embedded runtime.
     pub fn path(&self) -> Option<&Path> {
-        self.contained().map(Contained::full)
+        self.contained().map(ConfinedPath::full)
     }
 
-    pub(crate) fn contained(&self) -> Option<&Contained> {
+    pub(crate) fn contained(&self) -> Option<&ConfinedPath> {
         match &self.source {
             Source::Embedded(_) => None,
             Source::File(contained) => Some(contained),
         }
     }
 
-    /// The JSON Schema that a config must fit.
+    /// The JSON Schema that a config must fit; `None` if the runtime takes every config.
     pub fn config_schema(&self) -> Option<&Value> {
         self.config_schema.as_ref().map(|schema| schema.json())
     }
 
-    /// Refuses a config that does not fit the schema, where there is one.
+    /// Refuses a config that does not fit the schema, if the runtime has a schema.
     pub(crate) async fn check_config(&self, tenant: Tenant, config: RawJson<'_>, deadline: &Deadline) -> Result<()> {
         match &self.config_schema {
             Some(schema) => schema.check(tenant, &self.name, config.get(), deadline).await,
@@ -171,7 +169,7 @@ impl RuntimeEntry {
         }
     }
 
-    /// What a list shows.
+    /// What a list of runtimes shows of the entry.
     pub(crate) fn summary(&self) -> Value {
         json!({
             "name": self.name,
@@ -182,7 +180,8 @@ impl RuntimeEntry {
     }
 }
 
-/// A table of TOML as JSON. No key takes a date or a float, so that a number may stand for those that JSON has no word for.
+/// A value of TOML as JSON. No key of an entry takes a date or a float, so 0 stands for both: JSON has no date, and no
+/// infinite number.
 fn as_json(value: &toml::Value) -> Value {
     match value {
         toml::Value::String(text) => json!(text),
@@ -194,7 +193,7 @@ fn as_json(value: &toml::Value) -> Value {
     }
 }
 
-/// What is wrong with the whole of `catalog.toml`, by the message of its reader.
+/// Rewords the reader's message about the whole of `catalog.toml`.
 pub(super) fn document_words(message: &str) -> String {
     match message.strip_prefix("unknown field ") {
         Some(rest) => rest.replacen(", expected", " is no key that is known here; known are", 1),
@@ -207,17 +206,17 @@ pub(crate) fn is_embedded(name: &str) -> bool {
     BUILTINS.iter().any(|builtin| builtin.name == name)
 }
 
-/// Compiles the schema of an entry; the path of a failure is that inside the schema.
+/// Compiles the schema of one entry. The path of a failure is the path inside the schema.
 pub(crate) fn compile_schema(written: Value) -> Result<Arc<ConfigSchema>, Failure> {
-    compile_within(written, &mut Steps::of_an_entry())
+    compile_within(written, &mut StepBudget::of_an_entry())
 }
 
-/// The same of one of several entries.
-fn compile_within(written: Value, steps: &mut Steps) -> Result<Arc<ConfigSchema>, Failure> {
+/// Compiles the schema of one entry with the steps that are left for all entries of a catalog.
+fn compile_within(written: Value, steps: &mut StepBudget) -> Result<Arc<ConfigSchema>, Failure> {
     ConfigSchema::compile(schema::read(written)?, steps)
 }
 
-/// `[a-z0-9][a-z0-9._-]{0,63}`
+/// Checks that a name matches `[a-z0-9][a-z0-9._-]{0,63}`.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = name.as_bytes();
@@ -227,7 +226,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
     if is_name { Ok(()) } else { Err("the name does not match [a-z0-9][a-z0-9._-]{0,63}".to_owned()) }
 }
 
-/// WASI passes an argument with a NUL at its end.
+/// Refuses arguments with a NUL, because WASI ends each argument with a NUL.
 pub(crate) fn check_args(args: &[String]) -> Result<(), String> {
     match args.iter().find(|arg| arg.contains('\0')) {
         Some(arg) => Err(format!("the argument {arg:?} contains a NUL")),

@@ -1,12 +1,20 @@
-//! Changing a catalog's directory: one writer at a time among all processes, and each change whole or not at all.
+//! Changes a catalog's directory. One writer works at a time among all processes, and each change happens as a whole or
+//! not at all, also if the writer's process dies.
+//!
+//! 1. A writer holds an exclusive lock on the file `.catalog.lock` from before it reads `catalog.toml` until it is
+//!    dropped. The system releases the lock of a process that dies.
+//! 2. A file is written under a temporary name, synced and renamed into place. The rename of `catalog.toml` is the
+//!    moment at which a change takes effect.
+//! 3. The lock file is an intent log: its text names the files that an unfinished change may leave without an entry. A
+//!    file is noted there before it is created or before its entry goes. Each writer removes the noted files that no
+//!    entry has, when it begins and when it is dropped.
 
-use super::directory::{Directory, FILE, Named, read};
-use super::{CatalogEntry, RuntimeEntry};
-use crate::engine::hex;
+use super::directory::{CatalogSource, Directory, FILE, read};
+use super::entry::{CatalogEntry, RuntimeEntry};
+use crate::deadline::Deadline;
 use crate::error::{Error, Phase, Result};
 use crate::files::Identity;
-use crate::jobs::Deadline;
-use crate::module_cache::Sha;
+use crate::sha256::Sha256;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
 use rustix::fs::{Gid, Uid};
@@ -19,19 +27,20 @@ use std::sync::Arc;
 use std::time::Duration;
 use toml_edit::{DocumentMut, Item, Table};
 
-/// What writers lock. Its text names the files that the change under way leaves behind if it does not end.
+/// The file that writers lock. Its text names the files that the change under way leaves behind if it does not end.
 const LOCK: &str = ".catalog.lock";
-/// Only the one writer uses these: what it finds there was left by one that died.
+/// The temporary names. Only the writer that has the lock uses them, so a file that it finds there was left by a writer
+/// that died.
 const NEW_CATALOG: &str = ".catalog.toml.tmp";
 const NEW_MODULE: &str = "custom/.module.tmp";
-/// Where a catalog's own modules are. Files elsewhere belong to whoever put them there.
+/// The subdirectory with the catalog's own modules. Files elsewhere are never removed: others have put them there.
 const CUSTOM: &str = "custom";
-/// How often a writer looks whether another one is done.
+/// How often a writer looks whether another writer has released the lock.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// The right to change a directory, and what `catalog.toml` says meanwhile.
+/// The right to change a catalog's directory, and what its `catalog.toml` says meanwhile.
 pub(super) struct Writer<'a> {
-    named: &'a Named,
+    named: &'a CatalogSource,
     directory: Arc<Directory>,
     root: Dir,
     lock: File,
@@ -40,8 +49,8 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Waits for other writers until the deadline, and clears up after one that died.
-    pub fn begin(named: &'a Named, deadline: &Deadline) -> Result<Self> {
+    /// Waits for other writers until the deadline, and removes what a writer that died has left.
+    pub fn begin(named: &'a CatalogSource, deadline: &Deadline) -> Result<Self> {
         let directory = named.writable()?;
         let failed = |error| unwritable(&directory.path, &error);
         let root = Dir::open_ambient_dir(&directory.path, ambient_authority()).map_err(failed)?;
@@ -54,16 +63,16 @@ impl<'a> Writer<'a> {
                 Ok(()) => break,
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
                 Err(TryLockError::WouldBlock) => {
-                    let left = deadline.patience().map_err(|stop| deadline.error(stop, Phase::Lock))?;
+                    let left = deadline.remaining().map_err(|stop| deadline.error(stop, Phase::Lock))?;
                     std::thread::sleep(left.min(LOOK));
                 }
             }
         }
         let (text, entries) = (String::new(), HashMap::new());
         let mut writer = Writer { named, directory: directory.clone(), root, lock, text, entries };
-        writer.clear_up().map_err(failed)?;
+        writer.remove_leftovers().map_err(failed)?;
         writer.text = writer.read()?;
-        // What does not parse is somebody's work in progress: it is not overwritten.
+        // A file that does not parse may be somebody's work in progress, so it is not overwritten.
         writer.entries = directory.parse(&writer.text)?;
         Ok(writer)
     }
@@ -76,11 +85,11 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Puts a module into the directory, under a name that says what is in it. It goes again unless an entry with its path
-    /// is saved.
-    pub fn place(&mut self, name: &str, sha: &Sha, module: &[u8]) -> Result<(String, Identity)> {
-        let path = format!("{CUSTOM}/{name}-{}.wasm", &hex(sha)[..16]);
-        self.leave_no(Path::new(&path))?;
+    /// Writes a module into the directory, under a name that has the runtime's name and a part of the module's hash.
+    /// The file is removed again unless an entry with its path is saved.
+    pub fn place(&mut self, name: &str, sha: &Sha256, module: &[u8]) -> Result<(String, Identity)> {
+        let path = format!("{CUSTOM}/{name}-{sha:.16}.wasm");
+        self.note_for_removal(Path::new(&path))?;
         let placed = self.root.create_dir_all(CUSTOM).and_then(|()| {
             let file = self.put(NEW_MODULE, &path, module)?;
             file.metadata().map(|metadata| Identity::of(&metadata))
@@ -89,15 +98,17 @@ impl<'a> Writer<'a> {
         Ok((path, identity))
     }
 
-    /// Has a file go unless an entry has it when this writer ends, in whatever way it ends. The note need not be on the
-    /// disk: a computer that stops may leave a file that nobody uses, but no entry without its file.
-    pub fn leave_no(&mut self, path: &Path) -> Result<()> {
+    /// Notes a file, which is then removed unless an entry has it when this writer ends, also if the process dies. The
+    /// note is not synced: a computer that stops may leave a file that no entry has, but never an entry without its
+    /// file.
+    pub fn note_for_removal(&mut self, path: &Path) -> Result<()> {
         let Some(path) = in_custom(path) else { return Ok(()) };
         let noted = self.lock.write_all(format!("{path}\n").as_bytes());
         noted.map_err(|error| unwritable(&self.directory.path.join(LOCK), &error))
     }
 
-    /// Adds, replaces and (`None`) removes entries, and leaves the rest of the file as its author wrote it.
+    /// Adds or replaces the entries that are given, removes those given as `None`, and leaves the rest of the file as
+    /// its author wrote it.
     pub fn save(&mut self, changes: &[(&str, Option<&CatalogEntry>)]) -> Result<()> {
         let failed = |error: &dyn std::error::Error| self.directory.invalid(None, None, error.to_string());
         let mut document: DocumentMut = self.text.parse().map_err(|error: toml_edit::TomlError| failed(&error))?;
@@ -121,7 +132,7 @@ impl<'a> Writer<'a> {
             runtimes.insert(name, Item::Table(table));
         }
         let text = document.to_string();
-        // Nothing is written that would not be read.
+        // The new text is parsed first, so that no text is written that could not be read.
         let entries = self.directory.parse(&text)?;
         let put = self.put(NEW_CATALOG, FILE, text.as_bytes());
         put.map_err(|error| unwritable(&self.directory.file, &error))?;
@@ -130,31 +141,33 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes a file under a temporary name, syncs it and renames it. One that it replaces gives it its mode and owner.
+    /// Writes a file under a temporary name, syncs it and renames it. It gets the mode and the owner of a file that it
+    /// replaces.
     fn put(&self, temporary: &str, path: &str, bytes: &[u8]) -> io::Result<File> {
         let replaced = self.root.metadata(path).ok();
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         if replaced.is_some() {
-            // Nobody reads it who could not read the other.
+            // Until it has the mode of the file that it replaces, only this user can read it.
             options.mode(0o600);
         }
         let mut file = self.root.open_with(temporary, &options)?.into_std();
         file.write_all(bytes)?;
         if let Some(replaced) = replaced {
-            take_after(&file, &replaced)?;
+            copy_mode_and_owner(&file, &replaced)?;
         }
         file.sync_all()?;
         self.root.rename(temporary, &self.root, path)?;
         let parent = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty());
-        // Not `open_dir`, which opens for nothing but looking up names.
+        // `open_dir` will not do: its descriptor can only look up names, and cannot be synced.
         self.root.open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(file)
     }
 
-    /// Removes temporary files, and the noted ones that no entry has. Where `catalog.toml` cannot be read, they stay
-    /// noted. What cannot be removed stays: it is in nobody's way, and a temporary name that is says so when it is used.
-    fn clear_up(&mut self) -> io::Result<()> {
+    /// Removes temporary files and the noted files that no entry has. If `catalog.toml` cannot be read, the noted files
+    /// stay noted. A file that cannot be removed stays and does no harm; if it has a temporary name, the next write
+    /// under that name fails and says so.
+    fn remove_leftovers(&mut self) -> io::Result<()> {
         for temporary in [NEW_CATALOG, NEW_MODULE] {
             let _ = self.root.remove_file(temporary);
         }
@@ -174,7 +187,7 @@ impl<'a> Writer<'a> {
         self.lock.rewind()
     }
 
-    /// Whether an entry has the file, under whatever path.
+    /// Whether an entry has the file, under this path or another one that leads to the same inode.
     fn is_used(&self, path: &str, entries: &HashMap<String, Arc<RuntimeEntry>>) -> bool {
         let same = self.root.metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
         entries.values().filter_map(|entry| entry.contained()).any(|other| {
@@ -186,13 +199,13 @@ impl<'a> Writer<'a> {
 
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
-        // What cannot be done now stays noted, for the next writer.
-        let _ = self.clear_up();
+        // If this fails, the files stay noted for the next writer.
+        let _ = self.remove_leftovers();
     }
 }
 
 /// Gives a file the mode of another one and, where this user may, its owner and group.
-fn take_after(file: &File, other: &Metadata) -> io::Result<()> {
+fn copy_mode_and_owner(file: &File, other: &Metadata) -> io::Result<()> {
     let (owner, group) = (Uid::from_raw(other.uid()), Gid::from_raw(other.gid()));
     if rustix::fs::fchown(file, Some(owner), Some(group)).is_err() {
         let _ = rustix::fs::fchown(file, None, Some(group));
@@ -200,7 +213,7 @@ fn take_after(file: &File, other: &Metadata) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(other.mode() & 0o777))
 }
 
-/// A path as it is noted; none for a file that is not the catalog's to remove.
+/// A path in the form in which it is noted; `None` for a file that is not the catalog's to remove.
 fn in_custom(path: &Path) -> Option<String> {
     let path: PathBuf = path.components().filter(|component| *component != Component::CurDir).collect();
     let is_inside = path.components().all(|component| matches!(component, Component::Normal(_)));

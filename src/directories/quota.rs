@@ -1,27 +1,32 @@
-//! How much the guests of an executor may have added to a directory that it grants them.
+//! A quota: how many bytes the guests of an executor may add to a directory that the executor grants them.
 //!
-//! 1. What counts is the size of files, whether written or not, and [`ENTRY_BYTES`] for each entry. What guests take away
-//!    is given back, down to nothing.
-//! 2. Whatever changes sizes or entries is [`alone`](Quota::alone) from before it looks at them until after it has looked
-//!    again, so that no two guests use the same room. The executor's quotas share the lock for that. It is held by the
-//!    thread that makes the system calls.
-//! 3. A file that has lost its last name still takes its room while a guest has it open, and gives it back when the last
-//!    guest closes it. That takes the ledger's lock alone, under which no system call is made.
-//! 4. What guests of the executor do to a file counts in one quota: they neither move nor link anything to a directory that
-//!    does not count alike, and no two grants of an executor overlap where guests may write both and one has a quota.
+//! A quota keeps one count. An operation of a guest reads the sizes before and after it and adds the difference to the
+//! count.
 //!
-//! What is written through one grant counts there, whatever names the host has given the file elsewhere. What other executors
-//! and the host do to it meanwhile is not told apart.
+//! 1. The count consists of the sizes of files, holes included, and of [`ENTRY_BYTES`] for each entry of a directory.
+//!    What guests remove is subtracted. The count never falls below zero.
+//! 2. An operation that changes sizes or entries holds the lock [`alone`](Quota::alone) from before it reads the old
+//!    sizes until after it has read the new ones, so that no two guests use the same free space. The quotas of an
+//!    executor share this lock. The thread that makes the system calls holds it.
+//! 3. A file whose last name was removed still counts while a guest has it open. Its size is subtracted when the last
+//!    guest closes it. Closing takes the ledger's lock alone, and no system call is made under the ledger's lock.
+//! 4. One quota counts everything that guests of the executor do to a file: guests can neither move nor link an entry
+//!    into a directory that another quota counts, and two grants of an executor do not overlap if guests may write both
+//!    and one has a quota.
+//!
+//! What guests write through a grant counts in the quota of that grant, whatever other names the host has given the
+//! file. A change that the host or another executor makes during an operation of a guest may be counted as the guest's.
 
+use crate::locks::Locked;
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-/// What a file, a directory or a link counts beside its content: a block of most file systems. Without it, empty files and
-/// long names would be free.
+/// What a file, a directory or a link counts besides its content, in bytes: one block of most file systems. Without it,
+/// empty files and long names would cost guests nothing.
 pub(crate) const ENTRY_BYTES: u64 = 4096;
 
-/// A file on any device.
+/// The numbers of a file's device and inode.
 pub(crate) type FileId = (u64, u64);
 
 #[derive(Debug)]
@@ -37,31 +42,32 @@ struct Ledger {
     open: HashMap<FileId, Open>,
 }
 
-/// A file that guests have open.
+/// The state of a file that guests have open.
 #[derive(Debug, Default)]
 struct Open {
     count: usize,
-    /// Whether its last name is gone.
+    /// Whether the last name of the file was removed.
     is_nameless: bool,
 }
 
 impl Quota {
-    /// The executor's quotas share `changes`.
+    /// A quota of `bytes`. All quotas of one executor are made with the same `changes`, the lock of
+    /// [`alone`](Self::alone).
     pub fn new(bytes: u64, changes: Arc<Mutex<()>>) -> Self {
         Quota { bytes, changes, ledger: Mutex::default() }
     }
 
-    /// The right to change what counts, for as long as it is held.
+    /// The right to change sizes and entries for as long as the guard lives, see invariant 2.
     pub fn alone(&self) -> MutexGuard<'_, ()> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.changes.locked()
     }
 
-    /// How much more may be added.
+    /// How many more bytes guests may add.
     pub fn room(&self) -> u64 {
         self.bytes.saturating_sub(self.ledger().used)
     }
 
-    /// Whether so much more may be added.
+    /// Fails as a full disk does if guests may not add `bytes` more.
     pub fn check(&self, bytes: u64) -> io::Result<()> {
         if bytes <= self.room() { Ok(()) } else { Err(no_space()) }
     }
@@ -75,7 +81,7 @@ impl Quota {
         self.ledger().give_back(bytes);
     }
 
-    /// Notes what became of a file's size.
+    /// Counts the change of a file's size.
     pub fn resized(&self, before: u64, after: u64) {
         if after > before { self.charge(after - before) } else { self.give_back(before - after) }
     }
@@ -85,7 +91,7 @@ impl Quota {
         self.ledger().open.entry(id).or_default().count += 1;
     }
 
-    /// Notes that a file has lost its last name.
+    /// Notes that the last name of a file was removed. A file that no guest has open is subtracted at once.
     pub fn nameless(&self, id: FileId, size: u64) {
         let mut ledger = self.ledger();
         match ledger.open.get_mut(&id) {
@@ -94,7 +100,7 @@ impl Quota {
         }
     }
 
-    /// Notes that a guest has closed a file, whose size is asked for if that gives its room back.
+    /// Notes that a guest has closed a file. If the file is gone with that, its `size` is asked for and subtracted.
     pub fn closed(&self, id: FileId, size: impl FnOnce() -> u64) {
         let is_given_back = {
             let open = &mut self.ledger().open;
@@ -109,7 +115,7 @@ impl Quota {
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ledger.locked()
     }
 }
 
@@ -119,7 +125,7 @@ impl Ledger {
     }
 }
 
-/// What a full disk answers.
+/// The error of a full disk.
 pub(crate) fn no_space() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOSPC)
 }

@@ -1,7 +1,9 @@
-//! Where a path leads, step by step, and by way of which directories: a guest that may write one of them decides what is behind
-//! it.
+//! Path resolution in user space: one `openat` with `O_NOFOLLOW` for each component, as the kernel would walk the path.
+//!
+//! The kernel tells only where a path ends. [`resolve`] also tells which directories the path passes through, because a
+//! guest that may write one of them decides where the rest of the path leads.
 
-use super::line::{Id, LOOK_UP, id_of};
+use super::id::{Id, LOOK_UP, id_of};
 use cap_std::fs::Dir;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -13,22 +15,22 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-/// As many links as Linux follows in one path.
+/// The most links that are followed in one path, as many as Linux follows (`MAXSYMLINKS`).
 const MOST_LINKS: usize = 40;
 
-/// What a path has led to.
+/// Where a path leads.
 pub(super) struct Resolved {
-    /// The last directory that exists.
+    /// The last directory of the path that exists.
     pub dir: Dir,
-    /// Its path without links.
+    /// The path of `dir`, without links.
     pub path: PathBuf,
-    /// What is missing below it.
+    /// The names that are missing below `dir`, in the order of the path.
     pub missing: Vec<OsString>,
-    /// The directories by way of which the path leads.
-    pub passed: Vec<Id>,
-    /// Those of them, with their paths, of which only the moment says where the path goes on: it has met a link there, or goes
-    /// on in what is above.
-    pub turns: Vec<(OwnedFd, PathBuf)>,
+    /// Every directory that the path passes through, the root and `dir` included.
+    pub traversed: Vec<Id>,
+    /// The directories, each with its path, at which the path follows a link or goes up by `..`. Where the path goes on
+    /// from there may be different the next time: whoever can write there can replace the link or move the directory.
+    pub redirections: Vec<(OwnedFd, PathBuf)>,
 }
 
 enum Step {
@@ -54,12 +56,12 @@ fn root() -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(CWD, "/", LOOK_UP | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// Follows a path as the kernel does. A part of it that is missing is no error.
+/// Follows a path as the kernel does. Names that are missing are no error: they are returned in [`Resolved::missing`].
 pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
     let path = std::path::absolute(path)?;
     let mut left: VecDeque<Step> = steps(&path).collect();
     let (mut dir, mut at) = (root()?, PathBuf::from("/"));
-    let (mut missing, mut passed, mut turns, mut links) = (Vec::new(), vec![id_of(&dir)?], Vec::new(), 0);
+    let (mut missing, mut traversed, mut redirections, mut links) = (Vec::new(), vec![id_of(&dir)?], Vec::new(), 0);
     while let Some(step) = left.pop_front() {
         let name = match step {
             Step::Root => {
@@ -69,9 +71,9 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
             Step::Up if missing.pop().is_some() => continue,
             Step::Up => {
                 let up = open(&dir, "..", LOOK_UP | OFlags::DIRECTORY)?;
-                turns.push((std::mem::replace(&mut dir, up), at.clone()));
+                redirections.push((std::mem::replace(&mut dir, up), at.clone()));
                 at.pop();
-                passed.push(id_of(&dir)?);
+                traversed.push(id_of(&dir)?);
                 continue;
             }
             Step::Down(name) => name,
@@ -86,7 +88,7 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
                 missing.push(name);
                 continue;
             }
-            // Where links cannot be opened.
+            // A link, on a system without `O_PATH`, where a link itself cannot be opened.
             Err(Errno::LOOP | Errno::MLINK) => None,
             opened => Some(opened?),
         };
@@ -100,33 +102,33 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
                 if links > MOST_LINKS {
                     return Err(Errno::LOOP.into());
                 }
-                turns.push((dir.try_clone()?, at.clone()));
+                redirections.push((dir.try_clone()?, at.clone()));
                 let target = rustix::fs::readlinkat(&dir, &*name, Vec::new())?;
                 let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
                 steps(&target).rev().for_each(|step| left.push_front(step));
             }
             (FileType::Directory, Some(next)) => {
-                passed.push(id_of(&next)?);
+                traversed.push(id_of(&next)?);
                 (dir, at) = (next, at.join(name));
             }
             _ => return Err(Errno::NOTDIR.into()),
         }
     }
-    Ok(Resolved { dir: Dir::from_std_file(File::from(dir)), path: at, missing, passed, turns })
+    Ok(Resolved { dir: Dir::from_std_file(File::from(dir)), path: at, missing, traversed, redirections })
 }
 
 impl Resolved {
-    /// Makes what is missing, each directory for this user alone.
+    /// Creates the missing directories, each with mode 0700.
     pub fn make(mut self) -> io::Result<Self> {
         for name in std::mem::take(&mut self.missing) {
             match rustix::fs::mkdirat(&self.dir, &*name, Mode::RWXU) {
-                // Another process was faster.
+                // `EXIST`: another process has created it meanwhile.
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
             let flags = LOOK_UP | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let next = rustix::fs::openat(&self.dir, &*name, flags, Mode::empty())?;
-            self.passed.push(id_of(&next)?);
+            self.traversed.push(id_of(&next)?);
             self.dir = Dir::from_std_file(File::from(next));
             self.path.push(name);
         }

@@ -1,31 +1,49 @@
-//! What is in a cache directory, and what of it goes when it becomes too much.
+//! Eviction: removes the least recently used artifacts of a cache when they take too many bytes, and old records and
+//! temporary files.
 
+use super::cache::DiskCache;
+use super::counters::COUNTERS;
+use super::names::{compatibilities, seal_name};
 use super::trusted::TrustedDirectory;
-use super::{COUNTERS, DiskCache, seal_name};
+use super::unsynced::Unsynced;
 use crate::directories::Registry;
-use cap_std::fs::Dir;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-/// Temporary files older than this were left by a process that died.
+/// The age from which a temporary file counts as left by a process that died.
 const ABANDONED: Duration = Duration::from_secs(3600);
-/// Records of hashes; forgetting one costs a hash.
+/// The most records of hashes that are kept. Removing one costs another hash of a file.
 const MOST_RECORDS: usize = 10_000;
 
-/// What is in a cache, by what becomes of it.
+/// The files of a cache that can be evicted.
 #[derive(Default)]
 struct Contents {
-    /// With the time of the last use, and bytes.
+    /// Each artifact with the time of its last use and its bytes.
     artifacts: Vec<(SystemTime, u64, Rc<TrustedDirectory>, String)>,
+    /// Each record with the time at which it was written.
     records: Vec<(SystemTime, Rc<TrustedDirectory>, String)>,
 }
 
 impl DiskCache {
-    /// Removes artifacts, those unused for longest first, until the rest fits the bound. Only what is in directories that
-    /// this library can have made is looked at: a link, and what belongs to others, stays as it is.
-    pub(super) fn evict(&self, bound: u64) {
-        let Some(held) = self.held().ok().filter(|held| Registry::check_use(&**held.dir()).is_ok()) else { return };
+    /// Brings an artifact to the disk, and then notes in its seal that this version of the file has its digest. After a
+    /// new artifact, evicts others until all fit into `bound` bytes.
+    pub fn sync(&self, unsynced: &Unsynced, bound: u64) {
+        let synced = unsynced.sync();
+        // An artifact that was only read may be on a disk that cannot be written. It stays usable without the note, so
+        // that failure is not counted.
+        if unsynced.is_new {
+            let _ = synced.inspect_err(|error| self.count_write_error(error));
+            self.evict(bound);
+        }
+    }
+
+    /// Removes artifacts, the least recently used first, until the rest fits into `bound` bytes. Only directories that
+    /// this library can have created are looked at: links, and what belongs to other users, stay as they are.
+    fn evict(&self, bound: u64) {
+        let Some(held) = self.held().ok().filter(|held| Registry::check_not_granted(&**held.dir()).is_ok()) else {
+            return;
+        };
         let mut contents = Contents::default();
         for name in compatibilities(held.dir()) {
             if let Ok(directory) = TrustedDirectory::open(held.dir(), &name) {
@@ -41,9 +59,9 @@ impl Contents {
     fn add(&mut self, directory: &Rc<TrustedDirectory>) {
         let Ok(names) = directory.names() else { return };
         for name in names {
-            let Some((bytes, modified)) = directory.look(&name) else { continue };
+            let Some((bytes, modified)) = directory.size_and_mtime(&name) else { continue };
             if let Some(stem) = name.strip_suffix(".cwasm") {
-                let used = directory.look(&seal_name(stem)).map_or(modified, |(_, modified)| modified);
+                let used = directory.size_and_mtime(&seal_name(stem)).map_or(modified, |(_, modified)| modified);
                 self.artifacts.push((used, bytes, directory.clone(), name));
             } else if name.ends_with(".wasm-hash") {
                 self.records.push((modified, directory.clone(), name));
@@ -74,11 +92,4 @@ impl Contents {
             let _ = directory.remove(name);
         }
     }
-}
-
-/// The names of the directories of artifacts, whosever they are.
-pub(super) fn compatibilities(cache: &Dir) -> impl Iterator<Item = String> + use<> {
-    let is_compatibility = |name: &String| name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    let entries = cache.entries().into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(is_compatibility)
 }

@@ -1,28 +1,30 @@
-//! What the `.wasm` files of catalogs were when they were hashed, so that another process need not read them to know which
-//! artifact is theirs.
+//! Records: the hashes of the `.wasm` files of catalogs. With a record a process need not read a file to know which
+//! artifact belongs to it.
 //!
-//! A record says: the file at this path, when it was this version (device, inode, size, times of the last change), had this
-//! hash. Whoever can write the `.wasm` or its directory, but not the cache, can make no record, and can at most make an
-//! old one fit: by giving a file back all that it had, the time of its last change as well, which only the clock sets. What
-//! runs then is the code of what was there before, in the sandbox as ever; never other code than the hash stands for.
+//! A record says: the file at this path had this hash when it was this version (device, inode, size, times of the last
+//! change).
+//!
+//! Who can write the `.wasm` file or its directory, but not the cache, cannot write a record. At most they can make an
+//! old record fit again, by giving a file everything that it had, including the time of its last change, which only the
+//! clock sets. Then the former content of that file runs, inside the sandbox as always. Other code than the hash stands
+//! for never runs.
 
-use super::{COUNTERS, DiskCache, text_of};
-use crate::builtins::parse_sha256;
-use crate::engine::hex;
+use super::cache::DiskCache;
+use super::counters::COUNTERS;
+use super::names::text_of;
 use crate::files::Identity;
-use crate::module_cache::Sha;
-use sha2::{Digest, Sha256};
+use crate::sha256::Sha256;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 impl DiskCache {
-    /// The hash of a file that is still the version that was hashed.
-    pub fn hash_of(&self, compatibility: &str, path: &Path, identity: &Identity) -> Option<Sha> {
+    /// The recorded hash of a file; `None` if the file is not the version that was hashed.
+    pub fn hash_of(&self, compatibility: &str, path: &Path, identity: &Identity) -> Option<Sha256> {
         let read = self.trusted(compatibility);
         let read = read.and_then(|(_, directory)| text_of(&directory.open_file(&record_name(path))?));
         match read {
-            Ok(text) => text.strip_suffix(&version(path, identity)).and_then(parse_sha256),
+            Ok(text) => text.strip_suffix(&version(path, identity)).and_then(|sum| sum.parse().ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 COUNTERS.reject(&self.directory, &error);
@@ -31,13 +33,13 @@ impl DiskCache {
         }
     }
 
-    /// Records the hash of a version of a file. Failing costs the next process a hash.
-    pub fn record(&self, compatibility: &str, path: &Path, identity: &Identity, sha: &Sha) {
-        let text = hex(sha) + &version(path, identity);
+    /// Records the hash of a version of a file. If that fails, the next process hashes the file again.
+    pub fn record(&self, compatibility: &str, path: &Path, identity: &Identity, sha: &Sha256) {
+        let text = format!("{sha}{}", version(path, identity));
         let written = self.made(compatibility);
         let written = written.and_then(|directory| directory.write(&record_name(path), text.as_bytes()));
         if let Err(error) = written {
-            COUNTERS.note(format!("{}: {error}", self.directory.display()));
+            COUNTERS.report_problem(format!("{}: {error}", self.directory.display()));
         }
     }
 
@@ -48,10 +50,11 @@ impl DiskCache {
 }
 
 fn record_name(path: &Path) -> String {
-    format!("{}.wasm-hash", &hex(&Sha256::digest(path.as_os_str().as_bytes()))[..32])
+    format!("{:.32}.wasm-hash", Sha256::of(path.as_os_str().as_bytes()))
 }
 
-/// The path is there in full, since its hash is cut, and escaped, since it may be any bytes.
+/// The end of a record: the identity and the path of the file. The path is complete, because the record's name has only
+/// a part of the path's hash. The path is escaped, because it may be any bytes.
 fn version(path: &Path, identity: &Identity) -> String {
     format!(" {identity} {}\n", path.as_os_str().as_bytes().escape_ascii())
 }

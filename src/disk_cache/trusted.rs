@@ -1,5 +1,10 @@
-//! Directories and files that only this process's user can have written. Code from the disk cache runs unsandboxed, so
-//! that whatever is taken from there comes through here.
+//! Directories and files that only this process's user can have written. Machine code from the disk cache runs outside
+//! the sandbox, so everything that is read from a cache is opened by this file.
+//!
+//! 1. A directory belongs to this user and gives no rights to its group or to others, and the name leads to it without
+//!    a link.
+//! 2. A file is regular, belongs to this user and is not writable by others, and the name leads to it without a link.
+//! 3. The checks are made on the descriptor that is used afterwards, so that nothing can be exchanged between the two.
 
 use crate::files::Identity;
 use cap_std::fs::Dir;
@@ -11,11 +16,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-/// A directory that is ours alone. Nobody else can have put a file into it.
+/// A directory that belongs to this user alone. Nobody else can have put a file into it.
 pub(super) struct TrustedDirectory(OwnedFd);
 
-/// A file of such a directory, and which version of it. The checks were made on this very descriptor, so that nothing can
-/// be exchanged between them and its use.
+/// An open file of a trusted directory, and the identity that it had when it was opened or written.
 pub(super) struct TrustedFile {
     pub file: File,
     pub identity: Identity,
@@ -28,7 +32,7 @@ impl AsFd for TrustedDirectory {
 }
 
 impl TrustedDirectory {
-    /// The directory of that name, if it is there and ours alone.
+    /// Opens the subdirectory `name` of a cache, if it belongs to this user alone.
     pub fn open(cache: &Dir, name: &str) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = rustix::fs::openat(cache, name, flags, Mode::empty())?;
@@ -38,7 +42,7 @@ impl TrustedDirectory {
         Ok(TrustedDirectory(directory))
     }
 
-    /// The same, made where it is missing.
+    /// Opens the subdirectory `name` of a cache and creates it where it is missing.
     pub fn make(cache: &Dir, name: &str) -> io::Result<Self> {
         match rustix::fs::mkdirat(cache, name, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => Self::open(cache, name),
@@ -46,7 +50,7 @@ impl TrustedDirectory {
         }
     }
 
-    /// A file that is ours, regular, and that nobody else may write.
+    /// Opens a regular file that belongs to this user and that nobody else may write.
     pub fn open_file(&self, name: &str) -> io::Result<TrustedFile> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.0, name, flags, Mode::empty())?;
@@ -59,13 +63,14 @@ impl TrustedDirectory {
         Ok(TrustedFile { file, identity })
     }
 
-    /// Writes a file under a temporary name and renames it, so that no process finds half of it under its name. The disk is
-    /// not waited for: after a computer has stopped, only what says itself that it is whole is worth something.
+    /// Writes a file under a temporary name and renames it, so that no process finds a part of it under its name. This
+    /// does not wait for the disk. After a computer has stopped the file may be torn, so a reader must be able to tell
+    /// that the content is complete.
     pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<TrustedFile> {
         self.put(name, bytes, |_| Ok(()))
     }
 
-    /// The same with the file on the disk before it has its name.
+    /// Like [`write`](Self::write), but the content is on the disk before the file gets its name.
     pub fn write_synced(&self, name: &str, bytes: &[u8]) -> io::Result<TrustedFile> {
         self.put(name, bytes, File::sync_all)
     }
@@ -77,7 +82,7 @@ impl TrustedDirectory {
         let mut file = File::from(rustix::fs::openat(&self.0, &*temporary, flags, Mode::RUSR | Mode::WUSR)?);
         let written = file.write_all(bytes).and_then(|()| sync(&file)).and_then(|()| {
             match rustix::fs::renameat(&self.0, &*temporary, &self.0, name) {
-                // Something that is no file has the name.
+                // A directory has the name.
                 Err(Errno::ISDIR) => rustix::fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)
                     .and_then(|()| rustix::fs::renameat(&self.0, &*temporary, &self.0, name)),
                 renamed => renamed,
@@ -88,38 +93,39 @@ impl TrustedDirectory {
             let _ = rustix::fs::unlinkat(&self.0, &*temporary, AtFlags::empty());
         }
         written?;
-        // Only now: renaming counts as a change.
+        // The identity is read after the rename, because a rename changes the time of the last change.
         let identity = Identity::of(&file.metadata()?);
         Ok(TrustedFile { file, identity })
     }
 
-    /// The names of what is in it.
+    /// The names of the directory's entries.
     pub fn names(&self) -> io::Result<impl Iterator<Item = String>> {
         let entries = rustix::fs::Dir::read_from(&self.0)?;
         Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned)))
     }
 
-    /// The size of a regular file, and when it was changed; nothing of what a link leads to.
-    pub fn look(&self, name: &str) -> Option<(u64, SystemTime)> {
+    /// The size of a regular file and the time at which its content was changed. `None` for anything else, links
+    /// included.
+    pub fn size_and_mtime(&self, name: &str) -> Option<(u64, SystemTime)> {
         let stat = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         let since_1970 = Duration::new(u64::try_from(stat.st_mtime).ok()?, u32::try_from(stat.st_mtime_nsec).ok()?);
         is_file.then_some((u64::try_from(stat.st_size).ok()?, SystemTime::UNIX_EPOCH + since_1970))
     }
 
-    /// Removes a file.
+    /// Removes a file of the directory.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
-    /// Has the names on the disk.
+    /// Waits until the directory's entries are on the disk.
     pub fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.0)?)
     }
 }
 
-/// Refuses a cache of another user where this one is root, who could write there nonetheless, and whose doings its owner
-/// could turn elsewhere.
+/// Refuses a cache that belongs to another user if this user is root. Root can write into it nonetheless, and the owner
+/// of the cache could make root's writes lead elsewhere.
 pub(super) fn check_owner(cache: &impl AsFd) -> io::Result<()> {
     let is_root = rustix::process::geteuid().is_root();
     let is_fine = !is_root || is_ours(&rustix::fs::fstat(cache)?);

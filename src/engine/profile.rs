@@ -1,125 +1,91 @@
-//! How code is compiled, and the pools of instances that it runs in.
+//! How code is compiled, and the pools of instances in which it runs.
+//!
+//! A setting of wasmtime holds for all code of a `wasmtime::Engine` and for all slots of its pool, so there are several
+//! of each. Most are made on demand, so that a process pays only for those that it uses.
+//!
+//! ```text
+//! Engine ─┬─ Profile, Metering::Off ─┬─ Pool small ─────┬─ target: Target ─┬─ wasmtime::Engine
+//!         └─ Profile, Metering::Fuel ├─ Pool stacked    └─ on_demand: Target   ├─ linkers of modules, one for each Imports
+//!                                    ├─ Pool large                         └─ linker of components
+//!                                    └─ Pool collected
+//! ```
+//!
+//! | what | made | who runs in it |
+//! | --- | --- | --- |
+//! | profile [`Metering::Off`] | with the engine | calls that count no fuel |
+//! | profile [`Metering::Fuel`] | for the first such call | calls with a limit of fuel or of a deterministic executor |
+//! | pool `small` | with the profile | modules up to [`SMALL`], if they need no stack or `small` has stacks |
+//! | pool `stacked` | for the first such guest | modules up to [`SMALL`] that need a stack that `small` has not |
+//! | pool `large` | for the first such guest | larger modules, and components |
+//! | pool `collected` | for the first such guest | all modules and components with a garbage-collected heap |
+//! | [`Pool::target`] | with the pool | code that fits into a slot |
+//! | [`Pool::on_demand`] | for the first such code | code that does not fit into a slot; it runs on demand, with stacks |
+//! | [`Imports::Plain`] | with the first module | modules on the stack of their call's thread |
+//! | [`Imports::Async`] | for the first such guest | modules on a stack of their own, without granted directories |
+//! | [`Imports::WithFiles`] | for the first such guest | modules on a stack of their own, with granted directories |
+//! | linker of components | for the first such guest | components |
+//!
+//! | pool | [`Stacks`] | data of a module | core instances, tables and memories of a slot |
+//! | --- | --- | --- | --- |
+//! | `small` | as the first executor asks; `None` with fuel | copied into each instance | 1, 1, 1 |
+//! | `stacked` | `Own` | copied into each instance | 1, 1, 1 |
+//! | `large` | `Own` | mapped copy-on-write | [`INSTANCES`], [`TABLES`], 1 |
+//! | `collected` | `Own` | mapped copy-on-write | [`INSTANCES`], [`TABLES`], 1 and a garbage-collected heap |
+//!
+//! If the system refuses the address space of `small`, every pool of the profile makes instances on demand: it has
+//! stacks, and no `on_demand`. If the system refuses the address space of a later pool, this holds for that pool alone.
+//!
+//! A guest runs on a stack of its own if it is a component, if it has a garbage-collected heap, or if its call asks for
+//! [`Stacks::Own`]. A call asks for it if the guest may be left waiting or if the thread's own stack is too small.
 
+use super::pool::{Pool, Size, Stacks};
 use crate::compiler;
 use crate::config::Options;
-use crate::error::{Error, Result};
-use crate::module_cache::Kind;
-#[cfg(feature = "components")]
-use crate::sandbox::component;
-use crate::sandbox::{FIRST_HEAP_BYTES, INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES, files, host, poll, wasi};
+use crate::error::Result;
+use crate::sandbox::FIRST_HEAP_BYTES;
 use crate::warnings::{About, warn};
+use crate::wasm::Kind;
 use once_cell::sync::OnceCell;
-use wasmtime::{
-    Collector, Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig, WasmBacktraceDetails,
-};
+use wasmtime::{Collector, Config, WasmBacktraceDetails};
 
-/// Memory that a slot keeps between calls when the kernel can tell which pages were touched (`PAGEMAP_SCAN`, Linux
-/// 6.7). Without that, keeping pages means clearing all of them after each call, which pays only for few.
-const KEEP_RESIDENT: usize = 4 << 20;
-const KEEP_RESIDENT_WITHOUT_SCAN: usize = 64 << 10;
-
-/// What wasmtime may keep for one instance, in bytes; allocated as each needs it. CPython takes more than the default of 1 MiB.
-const INSTANCE_SIZE: usize = 4 << 20;
-
-/// Whether compiled code counts fuel and computes the same on every processor, which makes it slower.
+/// Whether compiled code counts fuel and computes the same on every processor, which makes the code slower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Metering {
     Off,
     Fuel,
 }
 
-/// One way of compiling, and where such code runs.
+/// One way of compiling code, and the pools in which such code runs, see the tables at the head of this file.
 pub(crate) struct Profile {
-    /// Without stacks unless they were asked for: what cannot wait runs on its caller's, and a process's first call need not wait
-    /// for them to be made.
+    /// Has no stacks unless they were asked for: a guest that cannot wait runs on the stack of its caller's thread, and
+    /// the first call of a process then need not wait until the stacks are made.
     small: Pool,
-    /// The same with stacks; made with the first guest that needs one where `small` has none.
+    /// As `small`, with stacks.
     stacked: OnceCell<Box<Pool>>,
-    /// With stacks too; made with the first that is not small.
     large: OnceCell<Box<Pool>>,
-    /// For guests with a garbage-collected heap, which takes a second memory of the slot; made with the first of them.
+    /// A garbage-collected heap takes a second memory of the slot.
     collected: OnceCell<Box<Pool>>,
-    /// Names the directory of artifacts that this profile, wasmtime version and processor can load; a build without
-    /// compiler cannot tell, and looks into each.
+    /// Names the directory of the artifacts that this profile, this version of wasmtime and this processor can load.
+    /// `None` in a build without compiler, which cannot tell, and looks into each directory.
     pub compatibility: Option<String>,
     pool_slots: u32,
 }
 
-/// What decides in which pool a module or component runs.
+/// What a module or component needs. Decides in which pool it runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demands {
     pub kind: Kind,
     /// The size of the `.wasm` file.
     pub bytes: u64,
-    /// What its guests need at least.
-    pub stacks: Stacks,
-    /// Whether it has objects on a garbage-collected heap.
-    pub heap: bool,
-}
-
-/// What is compiled and run alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Size {
-    /// Modules whose data are copied into each instance. Any slot is as good as another then: a host may call thousands of
-    /// them in turn.
-    Small,
-    /// Components, and larger modules: data are mapped into a slot, which keeps what it had last. That costs the same for
-    /// megabytes, and more than a call takes where another one had the slot.
-    Large,
-    /// The same for modules and components with a garbage-collected heap.
-    Collected,
-}
-
-/// Whether guests can have stacks of their own, which those need that may be left waiting. The later will do for the earlier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Stacks {
-    None,
-    Own,
-}
-
-impl Stacks {
-    pub const COUNT: usize = Stacks::Own as usize + 1;
-}
-
-/// The largest `.wasm` whose data are copied, in bytes: of those that Rust compiles, a fifth to a third is data, of which some
-/// 20 KiB take as long to copy as a mapping takes to look after (docs/performance.md).
-const SMALL: u64 = 128 << 10;
-
-/// An engine, and where its instances are made.
-pub(crate) struct Pool {
-    /// What artifacts are compiled by, and where they run if they fit.
-    pub target: Target,
+    /// The stacks that its guests need at least.
     pub stacks: Stacks,
     /// Whether its guests have a garbage-collected heap.
     pub heap: bool,
-    pooled: bool,
-    /// On-demand instances of the same code, for what does not fit the pool.
-    roomy: OnceCell<Box<Target>>,
-    config: Config,
 }
 
-/// A wasmtime engine with the imports that it offers, made when they are first asked for.
-pub(crate) struct Target {
-    pub engine: wasmtime::Engine,
-    modules: [OnceCell<Linker<Sandbox>>; Imports::COUNT],
-    #[cfg(feature = "components")]
-    components: OnceCell<wasmtime::component::Linker<Sandbox>>,
-}
-
-/// Which functions a module finds behind the same names.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Imports {
-    /// Such as do not wait, or do so on their thread.
-    Plain,
-    /// For guests on a stack of their own: such as wait without a thread.
-    ThatWait,
-    /// The same for guests with granted directories.
-    WithFiles,
-}
-
-impl Imports {
-    pub const COUNT: usize = Imports::WithFiles as usize + 1;
-}
+/// The size of the largest `.wasm` whose data are copied, in bytes. A fifth to a third of a module that Rust compiles
+/// is data. Copying some 20 KiB takes as long as a mapping costs (docs/performance.md).
+const SMALL: u64 = 128 << 10;
 
 impl Profile {
     pub(super) fn new(metering: Metering, options: &Options, stacks: Stacks) -> Result<Self> {
@@ -127,9 +93,9 @@ impl Profile {
         let pool_slots = options.pool_slots;
         let small = Pool::new(&config, Size::Small, pool_slots, stacks).or_else(|error| {
             warn(About::Engine, format!("no pool of {pool_slots} slots, and calls take longer for it: {error:#}"));
-            // No address space (`ulimit -v`, a small container): memories that are small and may move.
+            // With little address space (`ulimit -v`, a small container) memories begin small, and move if they grow.
             config.memory_reservation(0).memory_reservation_for_growth(1 << 20).memory_guard_size(0);
-            Pool::on_demand(&config, Size::Small)
+            Pool::without_slots(&config, Size::Small)
         })?;
         let compatibility = compiler::compatibility(&small.target.engine);
         let [stacked, large, collected] = [const { OnceCell::new() }; 3];
@@ -144,11 +110,11 @@ impl Profile {
         let made = [&self.stacked, &self.large, &self.collected].into_iter().filter_map(|pool| Some(&**pool.get()?));
         for pool in std::iter::once(&self.small).chain(made) {
             pool.target.engine.increment_epoch();
-            pool.roomy.get().into_iter().for_each(|target| target.engine.increment_epoch());
+            pool.on_demand.get().into_iter().for_each(|target| target.engine.increment_epoch());
         }
     }
 
-    /// The pool that has what is demanded.
+    /// The pool that fits the demands, see the table at the head of this file. Makes the pool if need be.
     pub fn pool(&self, demands: Demands) -> Result<&Pool> {
         let Demands { kind, bytes, stacks, heap } = demands;
         let is_small = kind == Kind::Module && bytes <= SMALL;
@@ -161,152 +127,48 @@ impl Profile {
         pool.get_or_try_init(|| self.later(size, what)).map(|pool| &**pool)
     }
 
-    /// A pool besides the one that the engine begins with.
+    /// Makes a pool other than `small`.
     fn later(&self, size: Size, what: &str) -> Result<Box<Pool>> {
         let config = &self.small.config;
         if !self.small.pooled {
-            return Pool::on_demand(config, size).map(Box::new);
+            return Pool::without_slots(config, size).map(Box::new);
         }
         let made = Pool::new(config, size, self.pool_slots, Stacks::Own).or_else(|error| {
             warn(About::Engine, format!("no pool for {what}, and their calls take longer for it: {error:#}"));
-            Pool::on_demand(config, size)
+            Pool::without_slots(config, size)
         });
         made.map(Box::new)
     }
 }
 
-impl Pool {
-    fn new(config: &Config, size: Size, slots: u32, stacks: Stacks) -> wasmtime::Result<Self> {
-        let config = config_for(config, size);
-        let target = Target::new(config.clone().allocation_strategy(strategy(slots, size, stacks)))?;
-        let heap = size == Size::Collected;
-        Ok(Pool { target, stacks, heap, pooled: true, roomy: OnceCell::new(), config })
-    }
-
-    fn on_demand(config: &Config, size: Size) -> Result<Self> {
-        let config = config_for(config, size);
-        let target = Target::new(&config).map_err(|error| Error::of_wasmtime("to make an engine", error))?;
-        let heap = size == Size::Collected;
-        Ok(Pool { target, stacks: Stacks::Own, heap, pooled: false, roomy: OnceCell::new(), config })
-    }
-
-    /// The target for what the pool has refused; none where there is no pool.
-    pub fn roomy(&self) -> Result<Option<&Target>> {
-        if !self.pooled {
-            return Ok(None);
-        }
-        let made = || {
-            let made = Target::new(&self.config).map(Box::new);
-            made.map_err(|error| Error::of_wasmtime("to make an engine", error))
-        };
-        self.roomy.get_or_try_init(made).map(|target| Some(&**target))
-    }
-}
-
-fn config_for(config: &Config, size: Size) -> Config {
-    let mut config = config.clone();
-    config.memory_init_cow(size != Size::Small);
-    config
-}
-
 fn base_config(metering: Metering, options: &Options) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
-    // It collects cycles too, and gives way while it collects, so that the deadline is looked at meanwhile.
+    // The copying collector frees cycles too. It yields while it collects, so that the deadline is checked meanwhile.
     config.collector(Collector::Copying).gc_heap_initial_size(FIRST_HEAP_BYTES as u64);
-    // wasmtime would ask the host's environment.
+    // By default wasmtime reads a variable of the host's environment.
     config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
-    // A memory's image holds what lies between its data too; a larger one than this is made only if more than half of it is
-    // data. PHP and guests of StarlingMonkey have less in 13 and 8 MB: without images, code would copy each of their 75,000
-    // segments. `image_padding` of `wasm::shape`, which has the same number, bounds what lies between the data.
+    // An image of a memory also holds the gaps between the data. wasmtime makes an image larger than this number only
+    // if more than half of it is data. PHP and guests of StarlingMonkey have images of 13 and 8 MB with less data than
+    // that; without images, code would copy each of their 75,000 segments. `image_padding` of `wasm::shape`, which has
+    // the same number, bounds the gaps.
     config.memory_guaranteed_dense_image_size(16 << 20);
     if metering == Metering::Fuel {
         config.consume_fuel(true);
-        // For deterministic executors: what the standard leaves open is the same on every processor.
+        // For deterministic executors, results that the standard leaves open must be the same on every processor.
         compiler::configure(&mut config);
         config.relaxed_simd_deterministic(true);
     }
-    // Only the component model's own async needs it, and each store pays for it.
+    // Only the component model's own async needs this support, and each store pays for it.
     config.concurrency_support(false);
     config.signals_based_traps(options.signal_handlers);
     config
 }
 
-fn strategy(slots: u32, size: Size, stacks: Stacks) -> InstanceAllocationStrategy {
-    let mut pool = PoolingAllocationConfig::new();
-    let heaps = if size == Size::Collected { slots } else { 0 };
-    pool.total_memories(slots.saturating_add(heaps)).total_gc_heaps(heaps).total_component_instances(slots);
-    // A component that has more must not take those of other slots: it runs on demand.
-    pool.max_memories_per_component(1);
-    // Each has a guard page, which is a system call and two more mappings.
-    pool.total_stacks(if stacks == Stacks::Own { slots } else { 0 });
-    // How many slots may wait for the module that they had last, rather than that the one is taken that is still in the
-    // processor's cache.
-    pool.max_unused_warm_slots(if size == Size::Small { 0 } else { slots });
-    // A module is one core instance with one table; a component may be many, and for so many there is a list to make.
-    let (instances, tables) = match size {
-        Size::Small => (1, 1),
-        Size::Large | Size::Collected => (INSTANCES as u32, TABLES as u32),
-    };
-    pool.max_core_instances_per_component(instances).total_core_instances(slots.saturating_mul(instances));
-    pool.max_tables_per_component(tables).total_tables(slots.saturating_mul(tables));
-    pool.max_component_instance_size(INSTANCE_SIZE).max_core_instance_size(INSTANCE_SIZE);
-    // Address space alone, as for memories; a table is as large as its guest makes it.
-    pool.table_elements(TABLE_ELEMENTS);
-    pool.pagemap_scan(Enabled::Auto);
-    let scans = PoolingAllocationConfig::is_pagemap_scan_available();
-    pool.linear_memory_keep_resident(if scans { KEEP_RESIDENT } else { KEEP_RESIDENT_WITHOUT_SCAN });
-    pool.table_keep_resident(KEEP_RESIDENT_WITHOUT_SCAN);
-    InstanceAllocationStrategy::Pooling(pool)
-}
-
-impl Target {
-    fn new(config: &Config) -> wasmtime::Result<Self> {
-        let engine = wasmtime::Engine::new(config)?;
-        Ok(Target {
-            engine,
-            modules: [const { OnceCell::new() }; Imports::COUNT],
-            #[cfg(feature = "components")]
-            components: OnceCell::new(),
-        })
-    }
-
-    /// The imports that modules find.
-    pub fn linker(&self, imports: Imports) -> Result<&Linker<Sandbox>> {
-        let made = || {
-            let mut linker = Linker::new(&self.engine);
-            match imports {
-                Imports::WithFiles => files::add_to_linker(&mut linker)?,
-                Imports::Plain | Imports::ThatWait => wasi::add_to_linker(&mut linker)?,
-            }
-            match imports {
-                Imports::Plain => host::add_to_linker(&mut linker)?,
-                Imports::ThatWait | Imports::WithFiles => {
-                    poll::let_wait(&mut linker)?;
-                    host::let_wait(&mut linker)?;
-                }
-            }
-            Ok(linker)
-        };
-        self.modules[imports as usize]
-            .get_or_try_init(made)
-            .map_err(|error: wasmtime::Error| Error::of_wasmtime("to link a module", error))
-    }
-
-    /// The imports that components find.
-    #[cfg(feature = "components")]
-    pub fn components(&self) -> Result<&wasmtime::component::Linker<Sandbox>> {
-        self.components.get_or_try_init(|| {
-            let mut linker = wasmtime::component::Linker::new(&self.engine);
-            component::add_to_linker(&mut linker).map_err(|error| Error::of_wasmtime("to link a component", error))?;
-            Ok(linker)
-        })
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
+    use super::super::pool::Target;
     use super::*;
     use crate::waiting::block_on;
 

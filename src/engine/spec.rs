@@ -1,10 +1,10 @@
-//! The official tests of the WebAssembly specification, run by the engines that guests run on: what a valid module does is
+//! Runs the official tests of the WebAssembly specification with the engines that guests run on. A valid module does
 //! what the specification says, and no module, valid or not, ends the process.
 
 use super::{Demands, Metering, Profile, Stacks};
 use crate::config::Options;
-use crate::module_cache::Kind;
 use crate::waiting::block_on;
+use crate::wasm::Kind;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::thread;
@@ -18,13 +18,16 @@ use wasmtime::{
     Mutability, Ref, RefType, Result, Store, Table, TableType, ThrownException, Val, ValType,
 };
 
-/// How far the outcome of a file's tests is judged. All of them are run.
+/// Which outcomes of a file's tests count. All tests are run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Judged {
+    /// All outcomes count.
     Whole,
-    /// Its proposal is older than others that made valid what it says to be invalid.
+    /// A module that compiles although the test says that it is invalid does not count. Proposals that are newer than
+    /// the file's proposal have made such modules valid.
     ButForValidity,
-    /// Its proposal is off, or its tests contradict the standard of today: they must do no harm.
+    /// No outcome counts: the file's proposal is off, or its tests contradict the present standard. The tests must only
+    /// do no harm.
     Not,
 }
 
@@ -52,15 +55,15 @@ fn the_official_tests_pass_and_end_no_process() {
     }
     assert!(files.len() > 250, "{}", files.len());
     let failures = Mutex::new(Vec::new());
-    // Guests without fuel run on stacks of their own here, and those with fuel on the thread's.
+    // Here, guests without fuel run on stacks of their own, and guests with fuel on the thread's stack.
     thread::scope(|scope| {
         for metering in [Metering::Off, Metering::Fuel] {
             let (files, failures) = (&files, &failures);
             let profile = Profile::new(metering, &Options::default(), Stacks::None).ok().unwrap();
             scope.spawn(move || {
                 let demands = Demands { kind: Kind::Module, bytes: 1, stacks: Stacks::Own, heap: true };
-                // Files link many instances to each other in one store, which no slot has room for.
-                let engine = &profile.pool(demands).ok().unwrap().roomy().ok().unwrap().unwrap().engine;
+                // A file links many instances to each other in one store. They do not fit into a slot.
+                let engine = &profile.pool(demands).ok().unwrap().on_demand().ok().unwrap().unwrap().engine;
                 for (file, judged) in files {
                     let failed = run(engine, metering, file).into_iter();
                     failures.lock().unwrap().extend(failed.filter(|failure| match judged {
@@ -76,7 +79,7 @@ fn the_official_tests_pass_and_end_no_process() {
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// What of a file did not go as it says.
+/// Runs a file. Returns a text for each directive whose outcome is not the one that the file expects.
 fn run(engine: &Engine, metering: Metering, file: &TestFile<'static>) -> Vec<String> {
     let mut lexer = lexer::Lexer::new(file.raw());
     lexer.allow_confusing_unicode(true);
@@ -92,7 +95,7 @@ fn run(engine: &Engine, metering: Metering, file: &TestFile<'static>) -> Vec<Str
     failures
 }
 
-/// A file under way.
+/// The state of a file that is being run.
 struct Script<'a> {
     store: Store<()>,
     linker: Linker<()>,
@@ -192,7 +195,8 @@ impl<'a> Script<'a> {
                 Err(_) => Ok(()),
                 Ok(values) => wrong(format!("{values:?}")),
             },
-            // Custom sections are not looked into; the others are of proposals that are off.
+            // The first two are about custom sections, which are not checked. The others belong to proposals that are
+            // off.
             WastDirective::AssertMalformedCustom { .. }
             | WastDirective::AssertInvalidCustom { .. }
             | WastDirective::AssertSuspension { .. }
@@ -340,7 +344,7 @@ fn is_v128(value: u128, expected: &V128Pattern) -> bool {
     }
 }
 
-/// What the tests import.
+/// Defines the module `spectest`, which the tests import.
 fn spectest(store: &mut Store<()>, linker: &mut Linker<()>) -> Result<()> {
     const NAME: &str = "spectest";
     for (name, parameters) in [

@@ -1,6 +1,6 @@
-//! The thread that holds running guests to their deadlines.
+//! The ticker: the thread that makes running guests look at their deadlines (wasmtime's epoch interruption). It sleeps
+//! while no call has a slot.
 
-use super::Engine;
 use crate::error::{Error, Result};
 use crate::threads;
 use once_cell::sync::OnceCell;
@@ -8,12 +8,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-/// How often running guests look at their deadline. A deadline holds to within this and the scheduler's delay.
+/// The time between two ticks. A guest is stopped at its deadline to within this time and the scheduler's delay.
 const TICK: Duration = Duration::from_millis(2);
-/// Ticks without a call before the ticker goes to sleep: waking it costs a call several microseconds.
+/// The ticks without a call after which the ticker goes to sleep. Waking it costs a call several microseconds.
 const IDLE_TICKS: u32 = 100;
 
-/// The thread that makes running guests look at their deadlines. It sleeps while no call runs.
+/// The engine, as the ticker sees it.
+pub(super) trait EpochSource: Sync {
+    /// The engine's ticker.
+    fn ticker(&self) -> &Ticker;
+
+    /// Makes running guests look at their deadlines.
+    fn tick(&self);
+
+    /// Whether any call has a slot.
+    fn is_in_use(&self) -> bool;
+}
+
+/// The ticker's thread, and whether it is asleep.
 #[derive(Default)]
 pub(super) struct Ticker {
     thread: OnceCell<Thread>,
@@ -21,40 +33,41 @@ pub(super) struct Ticker {
 }
 
 impl Ticker {
-    pub fn wake(&self, engine: &'static Engine) -> Result<()> {
-        let thread = self.thread(engine)?;
+    pub fn wake(&self, ticked: &'static impl EpochSource) -> Result<()> {
+        let thread = self.thread(ticked)?;
         if self.asleep.load(Ordering::SeqCst) {
             thread.unpark();
         }
         Ok(())
     }
 
-    /// The thread, which the first call starts.
-    pub fn thread(&self, engine: &'static Engine) -> Result<&Thread> {
+    /// The ticker's thread. The first call of this starts it.
+    pub fn thread(&self, ticked: &'static impl EpochSource) -> Result<&Thread> {
         self.thread.get_or_try_init(|| {
-            let thread = threads::spawn("arawn-ticker", move || tick(engine));
+            let thread = threads::spawn("arawn-ticker", move || tick(ticked));
             thread.map(|handle| handle.thread().clone()).map_err(|error| Error::system("to start a thread", &error))
         })
     }
 }
 
-fn tick(engine: &'static Engine) {
+fn tick(ticked: &'static impl EpochSource) {
     let mut idle = 0;
     loop {
         thread::sleep(TICK);
-        engine.increment_epochs();
-        idle = if engine.slots.in_use() == 0 { idle + 1 } else { 0 };
+        ticked.tick();
+        idle = if ticked.is_in_use() { 0 } else { idle + 1 };
         if idle < IDLE_TICKS {
             continue;
         }
-        // A call takes its slot first and looks at `asleep` second; here it is the other way round, so that one of
-        // the two sees the other. So does one that is missed because of a slot that has meanwhile moved from shard to shard:
-        // it took that after the store.
-        engine.ticker.asleep.store(true, Ordering::SeqCst);
-        while engine.slots.in_use() == 0 {
+        // A call takes its slot first and reads `asleep` second. The ticker sets `asleep` first and reads the slots
+        // second. Both are sequentially consistent (as in Dekker's algorithm), so the ticker sees the slot or the call
+        // sees `asleep`. `is_in_use` may miss a slot that is moving between shards; the call that took it did so after
+        // the store, and therefore sees `asleep`.
+        ticked.ticker().asleep.store(true, Ordering::SeqCst);
+        while !ticked.is_in_use() {
             thread::park();
         }
-        engine.ticker.asleep.store(false, Ordering::SeqCst);
+        ticked.ticker().asleep.store(false, Ordering::SeqCst);
         idle = 0;
     }
 }

@@ -1,20 +1,20 @@
-//! A guest that did not come to its own end: what is told of it.
+//! What errors tell about a guest that was stopped, and how a guest explains its own end.
 
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::fmt;
 
-/// What a guest had said when it was stopped, and where it was.
+/// What a guest had written when it was stopped, and where it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stopped {
     /// The end of its stderr.
     pub stderr: String,
-    /// Its functions, innermost first; empty where it waited.
+    /// The functions that it was in, innermost first; empty if it was waiting.
     pub backtrace: Vec<String>,
-    /// The host function that it waited for.
+    /// The host function that it was waiting for.
     pub host_function: Option<String>,
-    /// Whether that one runs in polls, and none had taken it up.
+    /// Whether that host function runs in polls, and no poll had run it yet.
     pub is_unpolled: bool,
 }
 
@@ -29,7 +29,7 @@ impl Stopped {
         }
     }
 
-    /// What it waited for, to go on after "the runtime was".
+    /// What the guest was waiting for: the continuation of "the runtime was".
     pub(super) fn waiting(&self) -> Option<impl fmt::Display> {
         let name = self.host_function.as_ref()?;
         let nobody = if self.is_unpolled { ", and nobody polls: call arawn_poll meanwhile" } else { "" };
@@ -37,36 +37,39 @@ impl Stopped {
     }
 }
 
-/// Characters of what is told of stderr.
+/// How many characters of stderr an error's text has.
 const MOST: usize = 500;
 
-/// What a program says of its own end: the message of a panic or an exception where stderr has one, else its last line.
-pub(crate) fn last_words(stderr: &str) -> Option<Cow<'_, str>> {
-    let words =
-        of_go(stderr).or_else(|| of_rust(stderr)).or_else(|| of_python(stderr)).or_else(|| last_line(stderr))?;
+/// The explanation that a program has given for its own end: the message of a panic or an exception if stderr has one,
+/// else the last line of stderr.
+pub(crate) fn exit_message(stderr: &str) -> Option<Cow<'_, str>> {
+    let words = go_message(stderr)
+        .or_else(|| rust_message(stderr))
+        .or_else(|| python_message(stderr))
+        .or_else(|| last_line(stderr))?;
     match words.char_indices().nth(MOST) {
         Some((end, _)) => Some(Cow::Owned(format!("{}…", &words[..end]))),
         None => Some(words),
     }
 }
 
-/// Go says it first, and then prints the stack of each goroutine.
-fn of_go(stderr: &str) -> Option<Cow<'_, str>> {
+/// Go prints the message first, and then the stack of each goroutine.
+fn go_message(stderr: &str) -> Option<Cow<'_, str>> {
     let is_end = |line: &&str| line.starts_with("panic: ") || line.starts_with("fatal error: ");
     let line = stderr.lines().find(is_end)?;
-    // Other programs log such lines too.
+    // Other programs may log such a line too, without a goroutine after it.
     stderr.contains("\ngoroutine ").then_some(Cow::Borrowed(line.trim_end()))
 }
 
-/// Rust prints the place in one line and the message in those below, up to a hint or a backtrace.
-fn of_rust(stderr: &str) -> Option<Cow<'_, str>> {
+/// Rust prints the place on one line and the message on the lines below, up to a note or a backtrace.
+fn rust_message(stderr: &str) -> Option<Cow<'_, str>> {
     const PANICKED: &str = " panicked at ";
     let mut lines = stderr.lines();
     let place = lines.find_map(|line| {
         let (thread, place) = line.split_once(PANICKED)?;
         thread.trim_start_matches("[…]").starts_with("thread '").then_some(place.trim_end())
     })?;
-    // Before Rust 1.73: thread 'main' panicked at 'message', src/main.rs:3:5
+    // Rust before 1.73 prints: thread 'main' panicked at 'message', src/main.rs:3:5
     let Some(place) = place.strip_suffix(':') else { return Some(Cow::Owned(format!("panicked at {place}"))) };
     let message = lines.map(str::trim_end).find(|line| !line.is_empty());
     let message = message.filter(|line| !line.starts_with("note: ") && *line != "stack backtrace:");
@@ -77,13 +80,14 @@ fn of_rust(stderr: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Python prints the exception below the stack, whose lines are indented.
-fn of_python(stderr: &str) -> Option<Cow<'_, str>> {
+fn python_message(stderr: &str) -> Option<Cow<'_, str>> {
     let (_, trace) = stderr.rsplit_once("Traceback (most recent call last):")?;
     let line = trace.lines().skip(1).find(|line| !line.is_empty() && !line.starts_with(' '))?;
     Some(Cow::Borrowed(line.trim_end()))
 }
 
-/// The last line that is not indented, as the stack below a message is; the last one where all are.
+/// The last line, or the last line before a stack trace whose lines are indented and begin with `at`. If all lines are
+/// of such a trace, the last one.
 fn last_line(stderr: &str) -> Option<Cow<'_, str>> {
     let mut lines = stderr.lines().rev().map(str::trim_end).filter(|line| !line.is_empty());
     let last = lines.next()?;
@@ -130,9 +134,9 @@ mod tests {
             (javascript, Some("TypeError: x is not a function")),
             ("    at run (main.js:3)\n", Some("    at run (main.js:3)")),
         ] {
-            assert_eq!(last_words(stderr).as_deref(), words, "{stderr:?}");
+            assert_eq!(exit_message(stderr).as_deref(), words, "{stderr:?}");
         }
-        let long = last_words(&"ü".repeat(MOST + 1)).map(Cow::into_owned);
+        let long = exit_message(&"ü".repeat(MOST + 1)).map(Cow::into_owned);
         assert_eq!(long, Some("ü".repeat(MOST) + "…"));
     }
 }

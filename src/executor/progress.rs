@@ -1,34 +1,34 @@
-//! How far a registration has come, told to `arawn.log` of its own executor. Nobody waits for what is told.
+//! Reports the progress of a registration to `arawn.log` of its executor. Nothing waits until a report was delivered.
 
 use crate::error::Phase;
-use crate::host::HostFunctions;
+use crate::host_functions::HostFunctions;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// What a registration does, in this order; it compiles only what no cache has.
+/// The stages of a registration, in this order. `Compiling` is left out if a cache has the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum RegistrationStage {
     Reading,
     Compiling,
     Writing,
 }
 
-impl Stage {
+impl RegistrationStage {
     fn as_str(self) -> &'static str {
         match self {
-            Stage::Reading => "reading",
-            Stage::Compiling => "compiling",
-            Stage::Writing => "writing",
+            RegistrationStage::Reading => "reading",
+            RegistrationStage::Compiling => "compiling",
+            RegistrationStage::Writing => "writing",
         }
     }
 }
 
-/// Tells of one registration.
+/// Reports the progress of one registration.
 pub(super) struct Progress {
     functions: Arc<HostFunctions>,
-    /// The name by which it was submitted.
+    /// The job name of a submitted registration.
     job: Option<Arc<str>>,
     begun: Instant,
     is_writing: AtomicBool,
@@ -39,25 +39,25 @@ impl Progress {
         Progress { functions, job, begun, is_writing: AtomicBool::new(false) }
     }
 
-    /// Tells that a stage begins.
-    pub fn begin(&self, stage: Stage, runtime: &str, bytes: Option<u64>) {
-        if stage == Stage::Writing {
+    /// Reports that a stage begins.
+    pub fn begin(&self, stage: RegistrationStage, runtime: &str, bytes: Option<u64>) {
+        if stage == RegistrationStage::Writing {
             self.is_writing.store(true, Ordering::Relaxed);
         }
         self.tell(stage, runtime, bytes, "");
     }
 
-    /// Tells that the compiler has not ended yet.
+    /// Reports that the compiler has not finished yet.
     pub fn go_on_compiling(&self, runtime: &str, bytes: u64) {
-        self.tell(Stage::Compiling, runtime, Some(bytes), "still ");
+        self.tell(RegistrationStage::Compiling, runtime, Some(bytes), "still ");
     }
 
-    /// The phase that it is in, for an error.
+    /// The current phase, for an error.
     pub fn phase(&self) -> Phase {
         if self.is_writing.load(Ordering::Relaxed) { Phase::Lock } else { Phase::Load }
     }
 
-    fn tell(&self, stage: Stage, runtime: &str, bytes: Option<u64>, still: &str) {
+    fn tell(&self, stage: RegistrationStage, runtime: &str, bytes: Option<u64>, still: &str) {
         let elapsed = self.begun.elapsed();
         let size = bytes.map_or_else(String::new, |bytes| format!(" ({})", size(bytes)));
         let time = if still.is_empty() { String::new() } else { format!(", {} s", elapsed.as_secs()) };
@@ -75,7 +75,7 @@ impl Progress {
     }
 }
 
-/// A size for a person, in the units of a thousand.
+/// A size for a person to read, in decimal units.
 fn size(bytes: u64) -> String {
     let of = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
     match bytes {

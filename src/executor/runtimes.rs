@@ -1,34 +1,35 @@
-//! The runtimes of an executor's catalog: removing them and looking into them.
+//! The runtimes of an executor's catalog: removing and inspecting them.
 
-use super::ScriptExecutor;
+use super::script_executor::ScriptExecutor;
 use crate::catalog::{RuntimeEntry, Source, schema_unsupported};
-use crate::engine::hex;
+use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::jobs::Deadline;
-use crate::module_cache::{self, Records, Sha};
+use crate::module_cache::{self, Records};
+use crate::sha256::Sha256;
 use crate::wasm::Surface;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A runtime's file, as far as it can be looked into.
+/// What the inspection of a runtime's module has found.
 struct Look {
-    sha: Sha,
+    sha: Sha256,
     bytes: u64,
-    /// What it imports, where that can be told.
+    /// The module's kind and imports, unless it cannot be parsed.
     surface: Option<Surface>,
-    /// Why it cannot be run.
+    /// The first reason for which a call would refuse the module.
     problem: Option<Error>,
 }
 
 impl ScriptExecutor {
-    /// Where hashes of files are recorded for other processes.
+    /// Where the hashes of files are recorded for other processes.
     pub(super) fn records(&self) -> Result<Records<'_>> {
         let profile = self.engine.profile(self.metering(&self.limits))?;
         Ok(self.disk.as_deref().zip(profile.compatibility.as_deref()))
     }
 
-    /// Removes a runtime from the catalog, and its file unless another entry has it. Calls in flight finish.
+    /// Removes a runtime from the catalog. Its file is removed too, unless another entry has the same file. Calls in
+    /// flight finish.
     ///
     /// # Errors
     /// `unknown_runtime`, `builtin_runtime`, `catalog_invalid`, `catalog_unwritable`, `timeout`, `unsupported`.
@@ -36,7 +37,7 @@ impl ScriptExecutor {
         self.catalog.remove(name, &Deadline::after(Instant::now(), self.limits.timeout_ms))
     }
 
-    /// All there is to say of a runtime. What is wrong with its file is part of it.
+    /// Everything that is known about a runtime. A problem with its file is part of the answer, not an error.
     ///
     /// # Errors
     /// `unknown_runtime`.
@@ -53,7 +54,7 @@ impl ScriptExecutor {
 
     fn look_into(&self, entry: &RuntimeEntry) -> Result<Look> {
         match &entry.source {
-            Source::Embedded(builtin) => self.look_at(entry, builtin.sha256(), builtin.wasm),
+            Source::Embedded(builtin) => self.look_at(entry, builtin.sha256()?, builtin.wasm),
             Source::File(path) => {
                 let most = self.limits.module_bytes;
                 let mut hashed = module_cache::cache().hashed(&entry.name, path, most, self.records()?)?;
@@ -64,8 +65,8 @@ impl ScriptExecutor {
         }
     }
 
-    /// What a file is, and the first reason for which a call would refuse it.
-    fn look_at(&self, entry: &RuntimeEntry, sha: Sha, wasm: &[u8]) -> Result<Look> {
+    /// Inspects the bytes of a module, and finds the first reason for which a call would refuse them.
+    fn look_at(&self, entry: &RuntimeEntry, sha: Sha256, wasm: &[u8]) -> Result<Look> {
         let surface = Surface::of(&entry.name, wasm);
         let problem = module_cache::check_pin(&entry.name, entry.sha256, sha).err();
         #[cfg(feature = "compiler")]
@@ -95,7 +96,7 @@ fn shown(entry: &RuntimeEntry, look: Result<Look>) -> Value {
         "env": entry.env,
         "config_schema": entry.config_schema(),
         "pin": entry.sha256(),
-        "sha256": look.as_ref().map(|look| hex(&look.sha)),
+        "sha256": look.as_ref().map(|look| look.sha.to_string()),
         "bytes": look.as_ref().map(|look| look.bytes),
         "kind": surface.map(|surface| surface.kind.as_str()),
         "imports": surface.map(|surface| &surface.imports),

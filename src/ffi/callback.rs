@@ -1,46 +1,50 @@
-//! A function of a C host as the library calls it.
+//! Makes a host function of the library from a callback of a C host.
+#![allow(unsafe_code, reason = "the boundary to C")]
 
-use super::arawn_host_function;
-use crate::host::HostCallback;
-use std::ffi::{CString, c_void};
+use crate::host_functions::HostCallback;
+use std::ffi::{CString, c_char, c_void};
 
-/// What the host wants to get back.
+/// The pointer that the host has given for its callback. The library only passes it on.
 struct UserData(*mut c_void);
 
-// SAFETY: the library never looks behind the pointer; the header says that the callback, which does, is called on any
-// thread and on several at once.
+// SAFETY: the library never dereferences the pointer. The callback may, and the header says that the callback is called
+// on any thread, and on several at once.
 unsafe impl Send for UserData {}
 // SAFETY: as above.
 unsafe impl Sync for UserData {}
 
-/// `None` for NULL.
-pub(super) fn of(callback: arawn_host_function, user_data: *mut c_void) -> Option<HostCallback> {
+/// `arawn_host_function` of the header, without NULL.
+type Pointer = unsafe extern "C" fn(request_json: *const c_char, user_data: *mut c_void) -> *mut c_char;
+
+/// The host function that calls `callback` with `user_data`; `None` if `callback` is NULL.
+pub(super) fn of(callback: Option<Pointer>, user_data: *mut c_void) -> Option<HostCallback> {
     let callback = callback?;
     let user_data = UserData(user_data);
     Some(Box::new(move |request| {
-        // The whole of it, and not its pointer, is what the closure has.
+        // This captures the whole `UserData`, which is `Send`. The field alone would be captured as a bare pointer.
         let UserData(user_data) = &user_data;
         let request = CString::new(request).map_err(|_| "the request contains a NUL".to_owned())?;
         clear_stack_ahead();
-        // SAFETY: the header says what a callback must be and until when; the request lives until it has returned.
+        // SAFETY: `arawn_host_function_set` demands a callback and a `user_data` that are valid until the function is
+        // unset and nobody is inside. `request` ends with a NUL and lives until the callback has returned.
         let reply = unsafe { callback(request.as_ptr(), *user_data) };
         if reply.is_null() {
             return Err("it returned NULL".to_owned());
         }
-        // SAFETY: the header says that it comes from `arawn_string_new` or is a reply, both of which are made by
-        // `CString::into_raw`, and that it is the library's from now on.
+        // SAFETY: `arawn_host_function` demands a string from `arawn_string_new` or a reply, which are both made with
+        // `CString::into_raw`, and passes the ownership of the string to the library.
         let reply = unsafe { CString::from_raw(reply) };
         String::from_utf8(reply.into_bytes())
             .map_err(|error| format!("its reply is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
     }))
 }
 
-/// Zeroes the stack that the callback is about to take.
+/// Zeroes the part of the stack that the callback is about to use.
 ///
-/// Where a callback is made by a language's FFI and its function ends by an exception that no handler catches, some
-/// return without having written what they return (koffi 3.2 to 3.3.4 does when a worker thread of Node.js ends inside).
-/// The host then hands over what lay on the stack: of an earlier call, a pointer to nowhere; cleared, NULL. An
-/// FFI that writes its return value never notices, and nothing but that pointer depends on this.
+/// If the function behind a callback ends by an exception that no handler catches, the FFI of some languages returns
+/// without writing a return value. koffi 3.2 to 3.3.4 does so if a worker thread of Node.js ends inside the function.
+/// The library then gets what was on the stack: without this function a dangling pointer of an earlier call, with it
+/// NULL. An FFI that writes its return value is not affected, and nothing but that pointer depends on this function.
 #[inline(never)]
 fn clear_stack_ahead() {
     std::hint::black_box(&mut [0_usize; 128]);

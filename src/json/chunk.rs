@@ -1,95 +1,57 @@
-//! The characters of a chunk of text, all at once: what is a string, what is a value, and what cannot be.
+//! Classifies the bytes of a chunk of text and checks its strings, numbers and literals. [`super::scan`] explains the
+//! passes and shows their words for one text.
 //!
-//! Every step is the same few operations on each word of the chunk, which the compiler turns into vector instructions.
-//! What is too rare to be worth such a step is marked as `odd`, for [`super::scan`] to look at byte by byte.
+//! Every pass is a loop that does the same few operations on each word of the chunk, so that the compiler turns it into
+//! vector instructions. What goes from one word to the next has a loop of its own, which is not vectorized. Bytes that
+//! are too rare to be worth an operation on all words are marked in `odd`, and [`super::scan`] reads them one by one.
 
+use super::bits::{BLOCKS, CHUNK, ChunkBits};
 use super::cpu::Cpu;
 
-/// The blocks of 64 bytes that are looked at together, and their bytes.
-pub(super) const BLOCKS: usize = 32;
-pub(super) const CHUNK: usize = 64 * BLOCKS;
-
-/// One bit for each byte of a chunk of text, a word for each block, between the last word of the chunk before and room for
-/// the first of the next. Vectors of words are aligned.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-pub(super) struct Words([u64; BLOCKS + 16]);
-
-impl Words {
-    const EMPTY: Words = Words([0; BLOCKS + 16]);
-
-    #[inline(always)]
-    pub fn at(&self, block: usize) -> u64 {
-        self.0[block + 8]
-    }
-
-    #[inline(always)]
-    pub fn set(&mut self, block: usize, word: u64) {
-        self.0[block + 8] = word;
-    }
-
-    #[inline(always)]
-    pub fn word(&mut self, block: usize) -> *mut u64 {
-        &raw mut self.0[block + 8]
-    }
-
-    #[inline(always)]
-    fn before(&self, block: usize) -> u64 {
-        self.0[block + 7]
-    }
-
-    /// Each bit moved to the byte after.
-    #[inline(always)]
-    fn moved_up(&self, block: usize) -> u64 {
-        (self.at(block) << 1) | (self.before(block) >> 63)
-    }
-
-    /// Each bit moved to the byte before.
-    #[inline(always)]
-    fn moved_down(&self, block: usize) -> u64 {
-        (self.at(block) >> 1) | (self.0[block + 9] << 63)
-    }
-
-    /// Begins the next chunk.
-    #[inline(always)]
-    fn turn(&mut self) {
-        self.0[7] = self.0[BLOCKS + 7];
-    }
-}
-
+/// The facts about the bytes of one chunk, with what the next chunk needs to know of it.
 pub(super) struct Chunk {
-    /// The text itself: plane k has bit k of every byte.
-    pub planes: [Words; 8],
-    /// Quotation marks that begin or end a string.
-    quotes: Words,
-    /// Backslashes that escape, and of what they escape all that is neither `"`, `\`, `/` nor one of `bfnrt`.
-    escaping: Words,
-    escaped: Words,
-    /// From the quotation mark that begins a string to the byte before the one that ends it.
-    pub inside: Words,
+    /// The text itself: plane k has bit k of each byte.
+    pub planes: [ChunkBits; 8],
+    /// Quotation marks that begin or end a string. Until `escapes` has run, the escaped ones too.
+    quotes: ChunkBits,
+    /// Backslashes that escape the byte after them.
+    escaping: ChunkBits,
+    /// Escaped bytes other than `"`, `\`, `/` and `bfnrt`: the `u` of an escape, or a byte that may not be escaped.
+    escaped: ChunkBits,
+    /// Each string from its first quotation mark to the byte before its last one.
+    pub inside: ChunkBits,
     /// `{ } [ ] : ,` outside strings.
-    pub structural: Words,
-    white: Words,
-    /// Everything else outside strings: numbers and literals, or what they ought to be.
-    scalar: Words,
-    digit: Words,
-    dot: Words,
-    /// At the top of a word: a fraction goes on in the next.
-    fraction: Words,
+    pub structural: ChunkBits,
+    /// White space outside strings. Until `tokens` has run, all backslashes.
+    white: ChunkBits,
+    /// All other bytes outside strings: numbers and literals, or what should be one.
+    scalar: ChunkBits,
+    /// Digits outside strings.
+    digit: ChunkBits,
+    /// Dots outside strings.
+    dot: ChunkBits,
+    /// Dots, and the digits after a dot of the same word. Only the highest bit of a word is read: whether the fraction
+    /// goes on in the next word.
+    fraction: ChunkBits,
     /// The last bytes of strings, arrays and objects.
-    ends: Words,
-    /// What follows the end of a value, white space aside.
-    pub ended: Words,
+    ends: ChunkBits,
+    /// For each key and each value that has ended, the first byte after it that is not white space.
+    pub ended: ChunkBits,
+    /// The last key or value has ended, and only white space follows in the chunk.
     is_ended: bool,
-    pub wrong: Words,
-    pub odd: Words,
+    /// Bytes for which the text is declined.
+    pub wrong: ChunkBits,
+    /// Bytes that are to be read one by one.
+    pub odd: ChunkBits,
 }
 
-/// The backslashes that escape, and what they escape. `first` is 1 where the block's first byte is escaped.
+/// The backslashes that escape, and the bytes that are escaped. `first` is 1 if the block's first byte is escaped by
+/// the block before.
 #[inline(always)]
 fn escapes(backslash: u64, first: u64) -> (u64, u64) {
-    // Of a run of backslashes each second one escapes. Subtracting makes runs that begin at odd bytes differ from those at
-    // even ones.
+    // In a run of backslashes, the first, third, fifth… escape the byte after them. In the subtraction a borrow goes
+    // through each run; XOR with the odd bits then leaves these backslashes, and the byte after the run if the last of
+    // it escapes.
     const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
     let begins = backslash & !first;
     let turns = (((begins << 1) | ODD).wrapping_sub(begins)) ^ ODD;
@@ -97,9 +59,10 @@ fn escapes(backslash: u64, first: u64) -> (u64, u64) {
 }
 
 impl Chunk {
-    /// Before the first chunk: text that begins inside a string, or outside and after an opening bracket.
+    /// The state before the first chunk, which begins after the value's first byte: inside a string, or after a
+    /// bracket.
     pub fn new(in_string: bool) -> Self {
-        let empty = Words::EMPTY;
+        let empty = ChunkBits::EMPTY;
         let mut inside = empty;
         inside.set(BLOCKS - 1, if in_string { !0 } else { 0 });
         Chunk {
@@ -122,19 +85,19 @@ impl Chunk {
         }
     }
 
-    /// Reads the next chunk and finds everything out about it. What is missing at the end of the text is white space.
+    /// Reads the next chunk: runs all passes. Where the text ends before the chunk does, spaces stand for the rest.
     #[inline(always)]
     pub fn read(&mut self, cpu: impl Cpu, text: &[u8]) {
         let Chunk { escaping, inside, scalar, digit, fraction, ends, .. } = self;
         for words in [escaping, inside, scalar, digit, fraction, ends] {
-            words.turn();
+            words.next_chunk();
         }
         match text.first_chunk() {
-            Some(bytes) => cpu.split(bytes, &mut self.planes),
+            Some(bytes) => cpu.transpose(bytes, &mut self.planes),
             None => {
                 let mut bytes = [b' '; CHUNK];
                 bytes[..text.len()].copy_from_slice(text);
-                cpu.split(&bytes, &mut self.planes);
+                cpu.transpose(&bytes, &mut self.planes);
             }
         }
         self.strings();
@@ -145,19 +108,20 @@ impl Chunk {
         }
     }
 
-    /// The eight planes at a block, without a closure: that may become a call.
+    /// The eight planes at a block. Written out, since a closure might become a call.
     #[inline(always)]
     pub fn bits(&self, block: usize) -> [u64; 8] {
         let [a, b, c, d, e, f, g, h] = &self.planes;
         [a.at(block), b.at(block), c.at(block), d.at(block), e.at(block), f.at(block), g.at(block), h.at(block)]
     }
 
-    /// Where strings end.
+    /// The last quotation marks of strings.
     #[inline(always)]
     pub fn closing(&self, block: usize) -> u64 {
         self.quotes.at(block) & !self.inside.at(block)
     }
 
+    /// Sets `quotes`, `escaping`, `escaped` and `inside`.
     #[inline(always)]
     fn strings(&mut self) {
         let mut any = self.escaping.before(0) >> 63;
@@ -177,13 +141,14 @@ impl Chunk {
             }
         }
         for i in 0..BLOCKS {
-            // Each bit becomes the parity of the quotation marks up to it.
+            // Prefix XOR: each bit becomes the parity of the quotation marks of the word up to it.
             let mut inside = self.quotes.at(i);
             for shift in [1, 2, 4, 8, 16, 32] {
                 inside ^= inside << shift;
             }
             self.inside.set(i, inside);
         }
+        // If the word before ends inside a string, every parity of this word is the other one.
         let mut before = self.inside.before(0);
         for i in 0..BLOCKS {
             let inside = self.inside.at(i) ^ ((before as i64) >> 63) as u64;
@@ -192,6 +157,8 @@ impl Chunk {
         }
     }
 
+    /// Sets `escaping` and `escaped` from the backslashes in `white`, and takes escaped quotation marks out of
+    /// `quotes`.
     #[inline(always)]
     fn escapes(&mut self) {
         for i in 0..BLOCKS {
@@ -217,7 +184,8 @@ impl Chunk {
         }
     }
 
-    /// Tells whether there are letters outside strings.
+    /// Sets the classes of bytes outside strings, `ends` and `ended`, and the control characters of strings in `wrong`.
+    /// Tells whether scalars may have letters.
     #[inline(always)]
     fn tokens(&mut self) -> bool {
         let mut letters = 0;
@@ -249,7 +217,7 @@ impl Chunk {
             let scalar_ended = self.scalar.moved_up(i) & !self.scalar.at(i);
             self.ended.set(i, self.ends.moved_up(i) | scalar_ended);
         }
-        // Adding moves a bit over the white space that it is at, to what comes after.
+        // ScanThru: adding moves a bit that is at white space to the first byte after the white space.
         let mut is_ended = self.is_ended;
         for i in 0..BLOCKS {
             let (sum, over) = self.ended.at(i).overflowing_add(self.white.at(i));
@@ -261,10 +229,10 @@ impl Chunk {
         letters != 0
     }
 
-    /// Numbers, and that no value follows another.
+    /// Sets `odd`, and adds to `wrong`: two dots in a number, and a string or a scalar right after a value.
     #[inline(always)]
     fn values(&mut self) {
-        // What comes after the chunk is not known: a sign or a dot at its very end is odd.
+        // The byte after the chunk is not known. A sign or a dot at the end of the chunk becomes odd.
         self.digit.set(BLOCKS, 0);
         for i in 0..BLOCKS {
             let [b0, b1, b2, b3, b4, b5, b6, b7] = self.bits(i);
@@ -276,20 +244,25 @@ impl Chunk {
             let zero = digit & !(b3 | b2 | b1 | b0);
             let (after_digit, before_digit) = (self.digit.moved_up(i), self.digit.moved_down(i));
             let is_number = digit | (dot & after_digit & before_digit) | (minus & starts & before_digit);
+            // At the edges of a word, a zero may be odd that is not a leading zero.
             let leading_zero = zero & !(after_digit | (dot << 1)) & (before_digit | (1 << 63));
-            // A second dot is where adding moves the first one over its digits. It cannot do so over a word of digits.
+            // ScanThru: adding moves the bit after a dot over the digits of the fraction, to the byte after them. A
+            // second dot must not be there. A word of digits alone is declined, since no carry goes on to the word
+            // after it.
             let fraction = ((dot << 1) | (self.fraction.before(i) >> 63)).wrapping_add(digit) & !digit;
             let only_digits = if digit == !0 { !0 } else { 0 };
             let wrong = ((starts | opening) & self.ended.at(i)) | (fraction & dot) | only_digits;
             self.wrong.set(i, self.wrong.at(i) | wrong);
             let escaped = self.escaped.at(i) & self.inside.at(i);
-            // White space between a key and its colon is odd too.
+            // Odd is a colon that does not directly follow the last byte of a string, an array or an object of the same
+            // block: for instance one after white space.
             let key = colon & !(self.ends.at(i) << 1);
             self.odd.set(i, escaped | key | (scalar & !is_number) | leading_zero);
         }
     }
 
-    /// `true`, `false` and `null` that end in the block they begin in: those are not odd.
+    /// Checks `true`, `false` and `null`, and takes them out of `odd`. They must begin in the first 59 bytes of a
+    /// block, so that the block has the byte after them too.
     #[inline(always)]
     fn literals(&mut self) {
         for i in 0..BLOCKS {
@@ -298,7 +271,8 @@ impl Chunk {
             let starts = scalar & !self.scalar.moved_up(i) & (!0 >> 5);
             let first = starts & !b7 & b6 & b5 & b2 & !b0;
             let (t, f, n) = (first & b4 & !(b3 | b1), first & b1 & !(b4 | b3), first & b3 & b1 & !b4);
-            // Where which letter has to follow, and then whether all bits are those of that letter.
+            // Where each letter has to follow, and whether another byte is there: one whose planes are not those of the
+            // letter.
             let (r, u, e) = (t << 1, (t << 2) | (n << 1), (t << 3) | (f << 4));
             let (a, l, s) = (f << 1, (f << 2) | (n << 2) | (n << 3), f << 3);
             let follows = r | u | e | a | l | s;

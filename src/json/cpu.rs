@@ -1,48 +1,51 @@
-//! What needs a newer processor than the library is built for, and which one this is.
+//! The instructions that the scanner needs beyond those that the library is built for, and whether this processor has
+//! them.
 #![allow(unsafe_code, reason = "instructions that are chosen at run time")]
 
-use super::chunk::{CHUNK, Words};
+use super::bits::{CHUNK, ChunkBits};
 use std::arch::x86_64::*;
 use std::sync::LazyLock;
 
-/// The instructions that checking JSON takes. A value of such a type is proof that the processor has them.
+/// An instruction set that the scanner can use. A value of a type that implements this trait is proof that the
+/// processor has the instructions: only [`LEVELS`] makes such values.
 pub(super) trait Cpu: Copy {
-    /// Takes the eight bits of each byte apart.
-    fn split(self, bytes: &[u8; CHUNK], planes: &mut [Words; 8]);
+    /// Transposes a chunk into bit planes: plane k gets bit k of each byte.
+    fn transpose(self, bytes: &[u8; CHUNK], planes: &mut [ChunkBits; 8]);
 
-    /// The bits of `word` that `mask` selects, moved together at the low end.
+    /// PEXT: the bits of `word` that `mask` selects, moved together at the low end.
     #[inline(always)]
-    fn gather(self, word: u64, mask: u64) -> u64 {
-        // SAFETY: `self` is proof of BMI2.
+    fn pext(self, word: u64, mask: u64) -> u64 {
+        // SAFETY: `_pext_u64` needs BMI2, of which `self` is proof.
         unsafe { _pext_u64(word, mask) }
     }
 
-    /// The reverse: the low bits of `word`, moved to where `mask` has bits.
+    /// PDEP, the reverse: the low bits of `word`, moved to the positions of the bits of `mask`.
     #[inline(always)]
-    fn scatter(self, word: u64, mask: u64) -> u64 {
-        // SAFETY: as above.
+    fn pdep(self, word: u64, mask: u64) -> u64 {
+        // SAFETY: `_pdep_u64` needs BMI2, of which `self` is proof.
         unsafe { _pdep_u64(word, mask) }
     }
 }
 
-/// AVX2 and BMI2.
+/// AVX2, BMI1, BMI2, LZCNT and POPCNT.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(());
 
-/// AVX-512 with bytes, and BMI2.
+/// AVX-512 F, BW and VL, with all that [`Avx2`] has.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512(());
 
 impl Cpu for Avx2 {
     #[inline(always)]
-    fn split(self, bytes: &[u8; CHUNK], planes: &mut [Words; 8]) {
+    fn transpose(self, bytes: &[u8; CHUNK], planes: &mut [ChunkBits; 8]) {
         for (block, bytes) in bytes.as_chunks::<64>().0.iter().enumerate() {
-            // SAFETY: `self` is proof of AVX2, 64 bytes are two loads of 32, and a word is two halves, the low one first.
+            // SAFETY: `self` is proof of AVX2. `bytes` has 64 bytes, which are two loads of 32. `word` points to a
+            // `u64` of `plane`, which may be written as two halves; x86 has the low half first.
             unsafe {
                 let mut low = _mm256_loadu_si256(bytes.as_ptr().cast());
                 let mut high = _mm256_loadu_si256(bytes[32..].as_ptr().cast());
                 for plane in planes.iter_mut().rev() {
-                    // One after the other: to put them together first takes longer.
+                    // Writing the two halves is faster than putting them together first.
                     let halves = [_mm256_movemask_epi8(low) as u32, _mm256_movemask_epi8(high) as u32];
                     plane.word(block).cast::<[u32; 2]>().write(halves);
                     low = _mm256_add_epi8(low, low);
@@ -55,9 +58,9 @@ impl Cpu for Avx2 {
 
 impl Cpu for Avx512 {
     #[inline(always)]
-    fn split(self, bytes: &[u8; CHUNK], planes: &mut [Words; 8]) {
+    fn transpose(self, bytes: &[u8; CHUNK], planes: &mut [ChunkBits; 8]) {
         for (block, bytes) in bytes.as_chunks::<64>().0.iter().enumerate() {
-            // SAFETY: `self` is proof of AVX-512 BW, and 64 bytes are one load.
+            // SAFETY: `self` is proof of AVX-512 BW. `bytes` has 64 bytes, which are one load.
             unsafe {
                 let bytes = _mm512_loadu_si512(bytes.as_ptr().cast());
                 for (k, plane) in planes.iter_mut().enumerate() {
@@ -73,7 +76,7 @@ pub(super) enum Level {
     Avx512(Avx512),
 }
 
-/// What this processor has, the best last.
+/// The instruction sets that this processor has, the fastest last; empty if the scanner cannot be used.
 pub(super) static LEVELS: LazyLock<Vec<Level>> = LazyLock::new(|| {
     let has_avx2 = is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("bmi1")
@@ -84,7 +87,7 @@ pub(super) static LEVELS: LazyLock<Vec<Level>> = LazyLock::new(|| {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl");
     let mut levels = Vec::new();
-    if has_avx2 && gathers_fast() {
+    if has_avx2 && has_fast_pext() {
         levels.push(Level::Avx2(Avx2(())));
         if has_avx512 {
             levels.push(Level::Avx512(Avx512(())));
@@ -93,8 +96,8 @@ pub(super) static LEVELS: LazyLock<Vec<Level>> = LazyLock::new(|| {
     levels
 });
 
-/// Before Zen 3, AMD's processors take PEXT apart into a step for each bit.
-fn gathers_fast() -> bool {
+/// Whether PEXT and PDEP are fast: AMD's processors before Zen 3 (family 0x19) take a step for each bit.
+fn has_fast_pext() -> bool {
     let (vendor, version) = (__cpuid(0), __cpuid(1));
     let is_amd = [*b"Auth", *b"Hygo"].contains(&vendor.ebx.to_le_bytes());
     let family = ((version.eax >> 8) & 0xf) + ((version.eax >> 20) & 0xff);

@@ -1,18 +1,23 @@
-//! Checks a value byte by byte, where text is too short for more to pay. Bounded in depth, and without recursion.
+//! Finds the end of a value byte by byte, and checks the value: for text that is too short for vector instructions to
+//! pay. It does not recurse: the open brackets are a stack of bits.
 
-/// Deeper than that is not looked at here.
+/// The largest depth that the stack has room for; a value that is deeper is declined.
 const DEPTH: u32 = u64::BITS;
 
-/// The length of the value that the text begins with; none where it is wrong, very deep, or not followed by anything.
+/// The length of the value that `text` begins with; `None` if it is wrong or nested more than 64 deep, where an empty
+/// array or object does not count.
+///
+/// A number or a literal at the end of `text` gives `None` too: whether it ends there is not known. So `text` may be
+/// the beginning of a longer text.
 pub(super) fn length(text: &[u8]) -> Option<usize> {
-    // The open brackets: a bit each, 1 for `{`, the innermost lowest.
+    // The open brackets: 1 for `{`, the innermost one lowest.
     let (mut open, mut depth, mut at) = (0_u64, 0, 0);
     loop {
         at = match *text.get(at)? {
             b'"' => string(text, at + 1)?,
             bracket @ (b'{' | b'[') => {
                 let after = white(text, at + 1);
-                // In ASCII each closing bracket is two after its opening one.
+                // In ASCII, the code of a closing bracket is that of its opening bracket plus 2.
                 if *text.get(after)? == bracket + 2 {
                     after + 1
                 } else if depth == DEPTH {
@@ -48,7 +53,7 @@ pub(super) fn length(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where the value of the member begins whose key is to begin here.
+/// Reads a key and its colon at `at`; returns where the member's value begins.
 fn key(text: &[u8], at: usize) -> Option<usize> {
     if *text.get(at)? != b'"' {
         return None;
@@ -57,7 +62,7 @@ fn key(text: &[u8], at: usize) -> Option<usize> {
     (*text.get(colon)? == b':').then(|| white(text, colon + 1))
 }
 
-/// What comes after white space.
+/// The first position from `at` on that is not white space.
 pub(super) fn white(text: &[u8], mut at: usize) -> usize {
     while text.get(at).is_some_and(is_white) {
         at += 1;
@@ -65,7 +70,7 @@ pub(super) fn white(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The end of the string whose first character is at `at`.
+/// The end of a string, after its last quotation mark; `at` is the position after its first one.
 pub(super) fn string(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at = special(text, at);
@@ -80,7 +85,7 @@ pub(super) fn string(text: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The first `"`, `\` or control character from `at` on, if there is one.
+/// The position of the first `"`, `\` or control character from `at` on; the length of the text if there is none.
 #[inline]
 pub(super) fn special(text: &[u8], mut at: usize) -> usize {
     while let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) {
@@ -96,8 +101,11 @@ pub(super) fn special(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Of eight characters, the high bit of the first that is `"`, `\` or a control character, and perhaps of some after it: as
-/// the well-known test for a byte that is zero.
+/// The high bit of the first of eight bytes that is `"`, `\` or a control character, and perhaps of some bytes after
+/// it; 0 if there is none.
+///
+/// This is the SWAR test for a zero byte ("Bit Twiddling Hacks", `haszero` and `hasless`): the borrow of a byte that is
+/// found may reach the bytes after it, and never those before.
 fn special_of(eight: u64) -> u64 {
     const EACH: u64 = u64::MAX / 255;
     let less = |word: u64, than: u8| word.wrapping_sub(EACH * u64::from(than)) & !word;
@@ -105,7 +113,8 @@ fn special_of(eight: u64) -> u64 {
     (is(b'"') | is(b'\\') | less(eight, b' ')) & (EACH << 7)
 }
 
-/// The end of the escape whose letter is at `at`, if it is `u` with its four digits.
+/// The end of an escape whose byte after the backslash is at `at`; `None` unless that is `u` with four hexadecimal
+/// digits.
 pub(super) fn unicode_escape(text: &[u8], at: usize) -> Option<usize> {
     let is_right = text
         .get(at..at + 5)?
@@ -114,14 +123,14 @@ pub(super) fn unicode_escape(text: &[u8], at: usize) -> Option<usize> {
     is_right.then_some(at + 5)
 }
 
-/// The end of `true`, `false` or `null`, if one of them is at `at` and something comes after it.
+/// The end of `true`, `false` or `null` at `at`; `None` if no literal is there, or if the text ends with it.
 pub(super) fn literal(text: &[u8], at: usize) -> Option<usize> {
     let rest = text.get(at..)?;
     let found = [&b"true"[..], b"false", b"null"].into_iter().find(|literal| rest.starts_with(literal))?;
     (rest.len() > found.len()).then_some(at + found.len())
 }
 
-/// The end of the number at `at`, if something comes after it.
+/// The end of the number at `at`; `None` if no number is there, or if the text ends with it.
 pub(super) fn number(text: &[u8], mut at: usize) -> Option<usize> {
     if *text.get(at)? == b'-' {
         at += 1;
@@ -137,7 +146,7 @@ pub(super) fn number(text: &[u8], mut at: usize) -> Option<usize> {
     Some(at)
 }
 
-/// What comes after one digit or more.
+/// The position after one digit or more; `None` if there is no digit, or if the text ends with digits.
 pub(super) fn digits(text: &[u8], at: usize) -> Option<usize> {
     let count = text.get(at..)?.iter().position(|byte| !byte.is_ascii_digit())?;
     (count > 0).then_some(at + count)

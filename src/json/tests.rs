@@ -2,22 +2,22 @@
 
 mod random;
 
-use super::chunk::CHUNK;
+use super::bits::CHUNK;
 use super::cpu;
-use super::{ends, object};
+use super::{ends, read_plain_object};
 use crate::protocol::{ExecuteRequest, RuntimeOutput};
 use random::{Random, damage, document};
 use serde::de::IgnoredAny;
 
-/// What serde_json says: where the value that begins the text ends.
+/// Where serde_json finds the end of the value that the text begins with.
 fn expected(text: &str) -> Option<usize> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     values.next()?.ok()?;
     Some(values.byte_offset())
 }
 
-/// Byte by byte the same is found as serde_json finds, at least where nothing is nested deeply; and with any instructions
-/// nothing that it refuses. Tells whether those accept it.
+/// The byte-by-byte reader finds the same end as serde_json, for texts that are not nested too deep for it. Each
+/// instruction set finds that end or declines, and all of them do the same. Returns whether they accept the text.
 #[track_caller]
 fn assert_right(text: &str) -> bool {
     let (ends, expected) = (ends(text), expected(text));
@@ -30,14 +30,14 @@ fn assert_right(text: &str) -> bool {
     wide.iter().all(Option::is_some)
 }
 
-/// The same, and what serde_json accepts must be.
+/// As [`assert_right`]; and the scanner accepts whatever serde_json accepts.
 #[track_caller]
 fn assert_same(text: &str) {
     let accepted = assert_right(text);
     assert!(cpu::LEVELS.is_empty() || accepted == expected(text).is_some(), "declined: {text}");
 }
 
-/// The values of JSON's grammar at its edges, right and wrong ones.
+/// Right and wrong values at the edges of JSON's grammar.
 #[rustfmt::skip]
 const VALUES: &[&str] = &[
     "", "0", "-0", "1", "-1", "12", "10", "01", "00", "-01", "-", "--1", "+1", "1.", ".1", "-.1", "1.5", "1.05",
@@ -77,7 +77,7 @@ fn the_grammar_is_json_wherever_it_stands() {
                 assert_same(&text);
             }
         }
-        // At the places around the ends of a block and of a chunk.
+        // The value stands around the end of a block, and around the end of a chunk.
         let around = |end: usize| end.saturating_sub(6 + value.len())..end + 2;
         for length in (0..3).chain(around(64)).chain(around(CHUNK)) {
             assert_same(&format!("[\"{}\",{value},\"{}\"]", "x".repeat(length), "y".repeat(length % 7)));
@@ -120,7 +120,7 @@ fn what_is_right_is_accepted() {
             let mut random = Random(seed * 2 + 1);
             fine(&document(&mut random, 30_000));
         }
-        // Deeper than that, the slow way has to look.
+        // Deeper values are declined.
         assert_eq!(ends(&["[".repeat(65), "0".to_owned(), "]".repeat(65)].concat())[index], None);
     }
 }
@@ -193,7 +193,7 @@ fn a_request_is_read_as_serde_json_reads_it() {
         members.rotate_left(at);
         let white = random.one_of(&["", " ", "\n"]);
         let text = format!("{white}{{{white}{}{white}}}{white}", members.join(","));
-        let quick = object::<ExecuteRequest<'_>>(&text);
+        let quick = read_plain_object::<ExecuteRequest<'_>>(&text);
         let slow: Result<ExecuteRequest<'_>, _> = serde_json::from_str(&text);
         if let Some(quick) = quick {
             read += 1;

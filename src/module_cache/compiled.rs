@@ -1,38 +1,41 @@
-//! A module or component that is ready to instantiate, and why one cannot be.
+//! A compiled module or component that is ready to instantiate, and the errors of one that cannot be made ready.
 
-use super::Sha;
 use crate::directories::HostDirectory;
 use crate::engine::{Imports, Pool, Stacks, Target};
 use crate::error::{Error, Result, quoted};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
-use crate::signals::Loaded;
-use crate::wasm::{Kind, module_invalid};
+use crate::sha256::Sha256;
+use crate::signals::LoadedRange;
+use crate::wasm::{Kind, LoadedCode, module_invalid};
 use once_cell::sync::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 use wasmtime::{ExternType, InstancePre, Module, ModuleExport, UnknownImportError};
 
-/// Compiled code with its imports resolved: what is left is to make an instance.
+/// Compiled code with its imports resolved. Only instantiating it is left.
 pub(crate) struct CompiledRuntime {
-    /// By which a fault is known to be a guest's. Dropped first, while the code is still there.
-    _loaded: Loaded,
+    /// The addresses by which a fault is recognized as a guest's. Dropped first, while the code is still mapped.
+    _loaded: LoadedRange,
     pub runnable: Runnable,
-    /// Of the `.wasm`.
-    pub sha: Sha,
-    /// The artifact's size.
+    /// The hash of the `.wasm`.
+    pub sha: Sha256,
+    /// The size of the artifact.
     pub bytes: u64,
-    /// What its guests may have.
+    /// The stacks that its guests may have.
     pub stacks: Stacks,
-    /// Whether they have a garbage-collected heap.
+    /// Whether its guests have a garbage-collected heap.
     pub heap: bool,
-    /// The cache's directory that the code is mapped from, if it is. Dropped last.
+    /// The debug information of the module, as far as it is known.
+    #[cfg(feature = "compiler")]
+    pub debug_info: Arc<crate::debug_info::Known>,
+    /// The disk cache's directory, if the code is mapped from a file in it. Dropped last.
     _mapped_from: Option<Arc<HostDirectory>>,
 }
 
-/// What an instance is made of.
+/// What instances are made from.
 pub(crate) enum Runnable {
     Module(Box<RunnableModule>),
-    /// Exports `wasi:cli/run`.
+    /// A component that exports `wasi:cli/run`.
     #[cfg(feature = "components")]
     Component(Box<wasmtime_wasi::p2::bindings::CommandPre<Sandbox>>),
 }
@@ -40,11 +43,11 @@ pub(crate) enum Runnable {
 pub(crate) struct RunnableModule {
     module: Module,
     target: &'static Target,
-    /// With the imports of each kind, linked when they are first asked for.
+    /// The module linked with each kind of imports. Each is linked when it is first used.
     instances: [OnceCell<InstancePre<Sandbox>>; Imports::COUNT],
-    /// Takes and gives nothing, on which its unchecked call relies.
+    /// The function `_start`. It has no parameters and no results; the unchecked call in `run` relies on this.
     pub start: ModuleExport,
-    /// What host functions read and write, if it has that name.
+    /// The memory that host functions read and write, if the module exports one as `memory`.
     pub memory: Option<ModuleExport>,
 }
 
@@ -57,29 +60,29 @@ impl CompiledRuntime {
         }
     }
 
-    /// The same code, which is mapped from a file in this directory.
+    /// Notes that the code is mapped from a file in this directory.
     pub fn mapped_from(self, directory: Arc<HostDirectory>) -> Self {
         CompiledRuntime { _mapped_from: Some(directory), ..self }
     }
 
-    /// What it was loaded from.
+    /// The artifact that this was loaded from.
     #[allow(unsafe_code, reason = "wasmtime copies it by itself only where it has a compiler")]
     pub(super) fn artifact(&self) -> (Kind, &[u8]) {
         let (kind, image) = self.runnable.image();
         let len = image.end.addr() - image.start.addr();
-        // SAFETY: these are the bytes of one allocation, which the code that is held here keeps and which nobody can write to
-        // since it was loaded.
+        // SAFETY: `image` returns the bounds of a single allocation. The code that `self` holds keeps it alive, and
+        // nothing writes to it after loading.
         (kind, unsafe { std::slice::from_raw_parts(image.start, len) })
     }
 
-    /// Whether it has clocks, streams and files of WASI 0.2.
+    /// Whether this is a component, which has the clocks, streams and files of WASI 0.2.
     pub fn is_component(&self) -> bool {
         !matches!(self.runnable, Runnable::Module(_))
     }
 }
 
 impl Runnable {
-    /// Where its artifact is loaded, with the code in it.
+    /// The address range of the loaded artifact, which contains the code.
     fn image(&self) -> (Kind, Range<*const u8>) {
         match self {
             Runnable::Module(module) => (Kind::Module, module.module.image_range()),
@@ -90,7 +93,7 @@ impl Runnable {
 }
 
 impl RunnableModule {
-    /// The module with such imports. `name` is what an error calls it.
+    /// The module linked with these imports. Errors call the module `name`.
     pub fn instance(&self, name: &str, imports: Imports) -> Result<&InstancePre<Sandbox>> {
         self.instances[imports as usize].get_or_try_init(|| {
             let linked = self.target.linker(imports)?.instantiate_pre(&self.module);
@@ -99,40 +102,45 @@ impl RunnableModule {
     }
 }
 
-/// Code as wasmtime has loaded it.
-pub(crate) enum Code {
-    Module(Module),
-    #[cfg(feature = "components")]
-    Component(wasmtime::component::Component),
-}
-
-/// Gets code ready to instantiate: in the pool if it fits, else on demand. The `.wasm` has that hash, and the artifact so many
-/// bytes.
+/// Makes code ready to instantiate: in the pool if it fits there, otherwise on demand. `sha` is the hash of the
+/// `.wasm`, and `bytes` is the size of the artifact.
 pub(super) fn ready(
     name: &str,
     pool: &'static Pool,
-    sha: Sha,
+    sha: Sha256,
     bytes: u64,
-    deserialize: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Code>,
+    deserialize: impl Fn(&wasmtime::Engine) -> wasmtime::Result<LoadedCode>,
 ) -> Result<CompiledRuntime> {
-    let exhausted = |error: &wasmtime::Error| Error::exhausted_in("to load compiled code", error);
+    let exhausted = |error: &wasmtime::Error| Error::exhausted_wasmtime("to load compiled code", error);
     let invalid =
         |error: wasmtime::Error| exhausted(&error).unwrap_or_else(|| module_invalid(name, format!("{error:#}")));
     let (code, target, stacks) = match deserialize(&pool.target.engine) {
         Ok(code) => (code, &pool.target, pool.stacks),
         Err(error) if exhausted(&error).is_some() => return Err(invalid(error)),
-        Err(error) => match pool.roomy()? {
-            Some(roomy) => (deserialize(&roomy.engine).map_err(invalid)?, roomy, Stacks::Own),
+        Err(error) => match pool.on_demand()? {
+            Some(target) => (deserialize(&target.engine).map_err(invalid)?, target, Stacks::Own),
             None => return Err(invalid(error)),
         },
     };
     let runnable = match code {
-        Code::Module(module) => Runnable::Module(Box::new(runnable_module(name, target, module)?)),
+        LoadedCode::Module(module) => Runnable::Module(Box::new(runnable_module(name, target, module)?)),
         #[cfg(feature = "components")]
-        Code::Component(component) => Runnable::Component(Box::new(runnable_component(name, target, &component)?)),
+        LoadedCode::Component(component) => {
+            Runnable::Component(Box::new(runnable_component(name, target, &component)?))
+        }
     };
-    let _loaded = Loaded::new(runnable.image().1);
-    Ok(CompiledRuntime { _loaded, runnable, sha, bytes, stacks, heap: pool.heap, _mapped_from: None })
+    let _loaded = LoadedRange::new(runnable.image().1);
+    Ok(CompiledRuntime {
+        _loaded,
+        runnable,
+        sha,
+        bytes,
+        stacks,
+        heap: pool.heap,
+        #[cfg(feature = "compiler")]
+        debug_info: Arc::default(),
+        _mapped_from: None,
+    })
 }
 
 fn runnable_module(name: &str, target: &'static Target, module: Module) -> Result<RunnableModule> {
@@ -150,13 +158,14 @@ fn runnable_module(name: &str, target: &'static Target, module: Module) -> Resul
     let memory = module.get_export_index("memory");
     let instances = [const { OnceCell::new() }; Imports::COUNT];
     let module = RunnableModule { module, target, instances, start, memory };
-    // Those that most calls need, and that say whether it can be linked at all: all kinds have the same names.
+    // Linked now because most calls use these imports. This also shows whether the module can be linked at all, since
+    // all kinds of imports have the same names.
     module.instance(name, Imports::Plain)?;
     Ok(module)
 }
 
 fn unmet_import(name: &str, error: &wasmtime::Error) -> Error {
-    if let Some(exhausted) = Error::exhausted_in("to link a module", error) {
+    if let Some(exhausted) = Error::exhausted_wasmtime("to link a module", error) {
         return exhausted;
     }
     let import =
@@ -182,8 +191,8 @@ fn runnable_component(
         .map_err(|_| module_invalid(name, "it does not export `wasi:cli/run`: it is no WASI command"))
 }
 
-/// The import of a component that the linker does not have: wasmtime's error names it in its text alone, so that each is
-/// tried by its name.
+/// Finds the import of a component that the linker does not have. wasmtime's error has the name in its text only, so
+/// each import is looked up by its name.
 #[cfg(feature = "components")]
 fn unmet_interface(
     name: &str,
@@ -192,7 +201,7 @@ fn unmet_interface(
     error: &wasmtime::Error,
 ) -> Error {
     let ty = component.component_type();
-    let provided = |import: &str| crate::sandbox::component::provides(import);
+    let provided = |import: &str| crate::imports::component::provides(import);
     let import = ty
         .imports(&target.engine)
         .map(|(import, _)| import)

@@ -1,73 +1,73 @@
-//! Which content a file has, found out once for each version of the file.
+//! The hashes of files, computed once for each version of a file.
 
-use super::Sha;
 use crate::disk_cache::DiskCache;
 use crate::error::{Error, Result};
-use crate::files::{Contained, Identity, RegularFile};
+use crate::files::{ConfinedPath, Identity, RegularFile};
+use crate::locks::ReadLocked;
+use crate::sha256::Sha256;
 use crossbeam_utils::sync::ShardedLock;
 use foldhash::fast::RandomState;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
-use std::sync::PoisonError;
 use std::time::SystemTime;
 
-/// What the files of the catalogs were when they were hashed. By path too: that one path of an identity is inside its
-/// directory says nothing of another. As text, since a path is hashed part by part.
+/// The identities and hashes of the catalogs' files. They are found by path as well as by identity: two hard links have
+/// one identity, and only one of them may lie inside its catalog. The path is kept as text, because hashing a `Path`
+/// hashes it component by component.
 #[derive(Default)]
-pub(crate) struct Hashes(ShardedLock<HashMap<OsString, (Identity, Sha), RandomState>>);
+pub(crate) struct Hashes(ShardedLock<HashMap<OsString, (Identity, Sha256), RandomState>>);
 
-/// Files remembered at most; forgetting one costs a hash.
+/// The most files that are remembered. Forgetting a file costs one hash of its content.
 const MOST: usize = 100_000;
 
-/// An open file, and what is in it.
+/// An open file and the hash of its content.
 pub(crate) struct Hashed {
     pub file: RegularFile,
-    pub sha: Sha,
-    /// The content, where finding out took reading it.
+    pub sha: Sha256,
+    /// The content, if it had to be read.
     pub bytes: Option<Vec<u8>>,
-    /// Whether this is worth a record.
+    /// Whether the hash is worth recording on disk.
     pub is_new: bool,
 }
 
-/// Where the records of files' hashes are.
+/// Where the hashes of files are recorded: the disk cache, and the compatibility key of the engine.
 pub(crate) type Records<'a> = Option<(&'a DiskCache, &'a str)>;
 
 impl Hashes {
-    /// The hash of the file as it was when it had this identity.
-    pub fn known(&self, path: &Path, identity: &Identity) -> Option<Sha> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+    /// The hash of the file, if it was remembered with this identity.
+    pub fn known(&self, path: &Path, identity: &Identity) -> Option<Sha256> {
+        let known = self.0.read_locked();
         known.get(path.as_os_str()).filter(|(hashed, _)| hashed == identity).map(|(_, sha)| *sha)
     }
 
-    pub fn remember(&self, path: &Path, identity: Identity, sha: Sha) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+    pub fn remember(&self, path: &Path, identity: Identity, sha: Sha256) {
+        let mut known = self.0.write_locked();
         if known.len() >= MOST {
             known.clear();
         }
         known.insert(path.as_os_str().to_owned(), (identity, sha));
     }
 
-    /// Forgets a file that is not what it was taken for.
+    /// Forgets a file whose content is not what its remembered hash says.
     pub fn forget(&self, path: &Path, records: Records<'_>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(path.as_os_str());
+        self.0.write_locked().remove(path.as_os_str());
         if let Some((disk, compatibility)) = records {
             disk.forget(compatibility, path);
         }
     }
 
-    /// Opens a runtime's file, and reads it unless it is known, to this process or by a record on disk. One that is too
-    /// large is not read.
-    pub fn hashed(&self, name: &str, path: &Contained, module_bytes: u64, records: Records<'_>) -> Result<Hashed> {
+    /// Opens a runtime's file and finds its hash: from this process's memory, from a record on disk, or by reading the
+    /// file. A file that is too large is not read.
+    pub fn hashed(&self, name: &str, path: &ConfinedPath, module_bytes: u64, records: Records<'_>) -> Result<Hashed> {
         let begun = SystemTime::now();
         let mut file = path.open().map_err(|error| unavailable(name, path, &error))?;
         check_size(name, file.identity.size, module_bytes)?;
         if let Some(sha) = self.known(path.full(), &file.identity) {
             return Ok(Hashed { file, sha, bytes: None, is_new: false });
         }
-        let is_settled = file.identity.settled(begun);
+        let is_settled = file.identity.is_settled(begun);
         if let Some((disk, compatibility)) = records
             && let Some(sha) = disk.hash_of(compatibility, path.full(), &file.identity)
         {
@@ -75,8 +75,9 @@ impl Hashes {
             return Ok(Hashed { file, sha, bytes: None, is_new: false });
         }
         let bytes = file.read_all().map_err(|error| unavailable(name, path, &error))?;
-        let sha = Sha256::digest(&bytes).into();
-        // A file changed within the clock's granularity of now may change again and look the same.
+        let sha = Sha256::of(&bytes);
+        // If the file changed within the clock's granularity of now, it may change again and keep the same identity, so
+        // its hash is not remembered.
         if is_settled {
             self.remember(path.full(), file.identity, sha);
         }
@@ -91,7 +92,7 @@ pub(crate) fn check_size(name: &str, bytes: u64, module_bytes: u64) -> Result<()
     }
 }
 
-pub(crate) fn unavailable(name: &str, path: &Contained, error: &io::Error) -> Error {
+pub(crate) fn unavailable(name: &str, path: &ConfinedPath, error: &io::Error) -> Error {
     Error::exhausted("to read a runtime's file", error).unwrap_or_else(|| Error::RuntimeUnavailable {
         runtime: name.to_owned(),
         path: path.to_string(),

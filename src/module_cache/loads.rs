@@ -1,36 +1,53 @@
-//! Loads under way. Calls wait for them, each until its own deadline, and no content is worked on twice at once. A few threads
-//! do them, in turns of the executors: one lane looks modules up in memory and on disk, and two compile what is not there, of
-//! which one is for small modules, so that no large one keeps them waiting. What is written then is synced by another lane, so
-//! that no load waits for a disk that others have to do with.
+//! Loads under way, which are shared between calls (single flight).
+//!
+//! 1. Calls that want the same wait for one load, each until its own deadline.
+//! 2. No content is worked on by two loads at once: [`Held`] excludes the others, which wait in [`Content::waiting`].
+//! 3. Every load ends, even if its thread panics: see `Drop for Load`.
+//!
+//! The lanes are separate so that a slow step delays only its own kind of work. In each lane the executors take turns.
+//!
+//! | Lane | Work | It is separate because |
+//! | --- | --- | --- |
+//! | [`LOOKUPS`] | looks modules up in memory and on disk | |
+//! | [`SMALL_COMPILES`] | compiles small modules | no large module keeps a small one waiting |
+//! | [`COMPILES`] | compiles all other modules | |
+//! | [`WRITES`] | writes artifacts and records | a cache whose disk hangs delays no lookup |
+//! | [`SYNCS`] | syncs artifacts to the disk | no load waits for a disk that is busy |
 
+use super::key::Key;
 use super::outcome::Outcome;
-use super::{Key, Prepared, Sha};
+use super::prepared::Prepared;
+use super::request::LoadRequest;
 use crate::engine::{Engine, Metering, Stacks};
 use crate::error::{Error, Result};
 use crate::fair::Tenant;
 use crate::files::Identity;
 use crate::lanes::Lane;
+use crate::locks::Locked;
+use crate::sha256::Sha256;
 use crate::wasm::COMPILE_STACK;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
 use std::thread;
 use std::time::SystemTime;
 
-/// Looks modules up. What waits there waits for disks, of which one that hangs keeps a half of the threads.
+/// Looks modules up, which waits for disks. The share of an executor is half of the threads, so that an executor whose
+/// disk hangs leaves the other half to others.
 pub(super) static LOOKUPS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-load", 4 << 20, 16, 8));
 
-/// Writes artifacts. Apart from lookups: a cache whose disk hangs keeps no module of another one from being loaded.
+/// Writes artifacts. Separate from lookups, so that a cache whose disk hangs does not delay the loads of other caches.
 pub(super) static WRITES: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-write", 1 << 20, 16, 8));
 
 /// Waits until artifacts are on the disk.
 pub(super) static SYNCS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-sync", 1 << 20, 8, 4));
 
-/// Compiles as many modules at once as there are processors: each takes memory of its own. One executor's leave a place for
-/// another's, and use the processors all the same, since the functions of a module are compiled in parallel.
+/// Compiles as many modules at once as there are processors, because each compilation takes memory of its own. The
+/// modules of one executor leave a thread for those of another. They still use all processors, since the functions of a
+/// module are compiled in parallel.
 static COMPILES: LazyLock<Lane> = LazyLock::new(|| {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     Lane::new("arawn-compile", COMPILE_STACK, processors, (processors - 1).max(1))
@@ -38,87 +55,88 @@ static COMPILES: LazyLock<Lane> = LazyLock::new(|| {
 
 static SMALL_COMPILES: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-compile", COMPILE_STACK, 1, 1));
 
-/// What compiles a module.
+/// Which lane compiles a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Size {
+pub(crate) enum CompileLane {
     Small,
     Large,
 }
 
-impl Size {
-    /// Bytes of the largest wasm of which it is asked whether it is small: no large one is looked at twice.
+impl CompileLane {
+    /// Bytes of the largest `.wasm` that is examined for whether it is small. A larger one is large without a look, so
+    /// that no large module is parsed twice.
     pub const LARGEST_SMALL: u64 = 16 << 10;
 
     pub(super) fn lane(self) -> &'static Lane {
         match self {
-            Size::Small => &SMALL_COMPILES,
-            Size::Large => &COMPILES,
+            CompileLane::Small => &SMALL_COMPILES,
+            CompileLane::Large => &COMPILES,
         }
     }
 }
 
-/// All that a load's result depends on, so that whoever wants the same may wait for the same; and the executor, since its load
-/// waits for its turns.
+/// Everything that the result of a load depends on: calls with equal keys wait for the same load. The executor is part
+/// of the key, because a load waits for the turns of its executor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct LoadKey {
     pub tenant: Tenant,
-    pub module: Module,
+    pub module: LoadedFrom,
     pub metering: Metering,
     pub stacks: Stacks,
     pub module_bytes: u64,
-    pub pin: Option<Sha>,
+    pub pin: Option<Sha256>,
 }
 
-/// What is to be loaded: a module of the library's, or a file in the version in which the call has found it. A load that has
-/// read an older one is not for a call that began after the change.
+/// The module that a load is for. A file counts in the version that the call has found, so a call that began after a
+/// change never gets the result of a load that has read an older version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Module {
-    Builtin(Sha),
+pub(super) enum LoadedFrom {
+    Builtin(Sha256),
     File(PathBuf, Identity),
-    /// What no other call waits for, by its number.
+    /// A load that no other call waits for, under a number of its own.
     Unshared(u64),
 }
 
-impl Module {
+impl LoadedFrom {
     pub fn file(path: &Path, identity: Identity) -> Self {
-        match identity.settled(SystemTime::now()) {
-            true => Module::File(path.to_owned(), identity),
-            // It may change again and look the same.
-            false => Module::unshared(),
+        match identity.is_settled(SystemTime::now()) {
+            true => LoadedFrom::File(path.to_owned(), identity),
+            // The file may change again and keep the same identity, so this load is not shared.
+            false => LoadedFrom::unshared(),
         }
     }
 
     pub fn unshared() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Module::Unshared(NEXT.fetch_add(1, Ordering::Relaxed))
+        LoadedFrom::Unshared(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
 #[derive(Default)]
 pub(super) struct Loads {
     under_way: Mutex<HashMap<LoadKey, Arc<Outcome>>>,
-    /// The contents that are worked on.
+    /// The contents that are worked on now.
     contents: Mutex<HashMap<Key, Content>>,
-    /// Loads that nobody waits for any more and that have the bytes which they were lent: one of each executor.
-    left: Mutex<HashMap<Tenant, (Sha, Weak<Outcome>)>>,
+    /// Loads that nobody waits for any more, and that keep the bytes they were lent. At most one for each executor.
+    left: Mutex<HashMap<Tenant, (Sha256, Weak<Outcome>)>>,
 }
 
 #[derive(Default)]
 struct Content {
-    /// The loads that wait until nobody works on it.
+    /// The loads that wait until the content is free.
     waiting: Vec<Load>,
     is_compiling: bool,
 }
 
-/// A load under way, and the duty to tell how it has ended.
+/// A load under way, and the obligation to report its end.
 pub(super) struct Load {
     pub engine: &'static Engine,
-    pub request: super::LoadRequest,
+    pub request: LoadRequest,
     loads: &'static Loads,
     key: LoadKey,
     pub outcome: Arc<Outcome>,
     is_ended: bool,
-    /// The version of the file that it has hashed, which is to be recorded.
+    /// The version of the file that this load has hashed. It is to be recorded on disk.
     pub version: Option<(PathBuf, Identity)>,
 }
 
@@ -127,21 +145,22 @@ impl Load {
         self.key.tenant
     }
 
-    /// Tells those who wait for it. Those who get a module wait on until it is kept.
+    /// Reports the result. Calls that get a module go on waiting until the module is kept.
     pub fn end(&mut self, result: Result<Prepared>) {
         self.is_ended = true;
-        // Before the result is there, so that the next call after it finds what the cache has now.
-        self.loads.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        // Removed before the result is there, so that a call that begins after the result looks in the cache.
+        self.loads.under_way.locked().remove(&self.key);
         self.outcome.end(result);
     }
 
-    /// Tells those who wait for it that nothing more of it is to be kept, or can be.
+    /// Reports that nothing more of this load will be kept.
     pub fn kept(&self) {
         self.outcome.kept();
     }
 }
 
-/// A load that ends without a result is a defect, and must not be waited for in vain; nor must one that is not kept.
+/// A load that is dropped without a result is a defect. It ends with an `internal` error, and counts as kept, so that
+/// nobody waits for it in vain.
 impl Drop for Load {
     fn drop(&mut self) {
         if !self.is_ended {
@@ -151,36 +170,36 @@ impl Drop for Load {
     }
 }
 
-/// A content that no other load works on meanwhile.
+/// The exclusive right to work on a content. Dropping it starts the loads that wait for the content.
 pub(super) struct Held<'a> {
     loads: &'a Loads,
     key: Key,
-    /// Takes up a load that has waited.
+    /// Starts a load that has waited.
     again: fn(Load),
 }
 
 impl Loads {
-    /// The one load of this key. `start` starts it where there is none.
+    /// Returns the outcome of the load with this key. If there is no such load, `start` starts one.
     pub fn begin(
         &'static self,
         key: LoadKey,
         engine: &'static Engine,
-        request: super::LoadRequest,
+        request: LoadRequest,
         start: impl FnOnce(Load) -> Result<()>,
     ) -> Result<Arc<Outcome>> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = self.under_way.locked();
         if let Some(outcome) = under_way.get(&key) {
             return Ok(outcome.clone());
         }
         let outcome = Arc::<Outcome>::default();
         under_way.insert(key.clone(), outcome.clone());
-        // What starts it may end it at once.
+        // Unlocked first, because `start` may end the load at once.
         drop(under_way);
         start(Load { engine, request, loads: self, key, outcome: outcome.clone(), is_ended: false, version: None })?;
         Ok(outcome)
     }
 
-    /// Keeps others from working on a content, unless one does already.
+    /// Takes the exclusive right to work on a content. `None` if another load has it.
     pub fn hold(&self, key: Key, again: fn(Load)) -> Option<Held<'_>> {
         let mut contents = self.contents();
         if contents.contains_key(&key) {
@@ -190,7 +209,7 @@ impl Loads {
         Some(Held { loads: self, key, again })
     }
 
-    /// Has a load wait until nobody works on a content; gives it back where that is so already.
+    /// Has a load wait until the content is free. Gives the load back if the content is free already.
     pub fn wait_for(&self, key: Key, load: Load) -> Option<Load> {
         match self.contents().get_mut(&key) {
             Some(content) => {
@@ -205,14 +224,17 @@ impl Loads {
     }
 
     fn contents(&self) -> MutexGuard<'_, HashMap<Key, Content>> {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+        self.contents.locked()
     }
 
-    /// Has a load keep the bytes that it was lent, though nobody waits for it any more, so that whoever wants its module next
-    /// finds it compiled. An executor has one such load, the last, and none that waits in turn for the compiler; a second one
-    /// of the same content is not kept.
-    pub fn leave(&self, tenant: Tenant, sha: Sha, outcome: &Arc<Outcome>, bytes: Arc<Bytes>) {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Lets a load keep the bytes that it was lent although nobody waits for it any more, so that the next call or
+    /// registration finds the module compiled.
+    ///
+    /// - An executor has at most one such load: a new one displaces the last, which gives its bytes back.
+    /// - A load does not keep its bytes if the executor's kept load is of the same content.
+    /// - A load that waits for its turn at the compiler does not keep its bytes.
+    pub fn leave(&self, tenant: Tenant, sha: Sha256, outcome: &Arc<Outcome>, bytes: Arc<Bytes>) {
+        let mut left = self.left.locked();
         left.retain(|_, (_, outcome)| outcome.upgrade().is_some_and(|outcome| outcome.is_lent()));
         if left.get(&tenant).is_some_and(|(other, _)| *other == sha) || !outcome.lend(bytes) {
             return;
@@ -226,7 +248,7 @@ impl Loads {
 }
 
 impl Held<'_> {
-    /// Notes that a compiler begins with the content, for the loads that wait for it.
+    /// Notes that the compiler begins with the content, for the loads that wait for it.
     pub fn compiling(&self) {
         if let Some(content) = self.loads.contents().get_mut(&self.key) {
             content.is_compiling = true;
@@ -253,20 +275,20 @@ mod tests {
         let (one, two, three) = (Arc::<Outcome>::default(), Arc::<Outcome>::default(), Arc::<Outcome>::default());
         let has = |outcomes: [&Arc<Outcome>; 3]| outcomes.map(|outcome| outcome.is_lent());
         let bytes = || Arc::new(Bytes::from_static(b"module"));
-        loads.leave(tenant, [1; 32], &one, bytes());
-        loads.leave(tenant, [1; 32], &two, bytes());
+        loads.leave(tenant, Sha256::of(b"1"), &one, bytes());
+        loads.leave(tenant, Sha256::of(b"1"), &two, bytes());
         assert_eq!(has([&one, &two, &three]), [true, false, false], "the same is under way");
-        loads.leave(other, [1; 32], &three, bytes());
-        loads.leave(tenant, [2; 32], &two, bytes());
+        loads.leave(other, Sha256::of(b"1"), &three, bytes());
+        loads.leave(tenant, Sha256::of(b"2"), &two, bytes());
         assert_eq!(has([&one, &two, &three]), [false, true, true]);
         let waits = Arc::<Outcome>::default();
         waits.wait_in_turn();
-        loads.leave(tenant, [3; 32], &waits, bytes());
+        loads.leave(tenant, Sha256::of(b"3"), &waits, bytes());
         assert!(!waits.is_lent());
         three.wait_in_turn();
         assert_eq!(has([&one, &two, &three]), [false, true, false]);
         two.end(Err(Error::internal("as a defect does")));
-        loads.leave(tenant, [3; 32], &two, bytes());
+        loads.leave(tenant, Sha256::of(b"3"), &two, bytes());
         assert_eq!(has([&one, &two, &three]), [false; 3], "it has ended");
     }
 }

@@ -1,12 +1,17 @@
-//! The modules in memory, bounded by bytes and by file descriptors. Those in use stay alive outside of it.
+//! The modules in memory: a cache that drops the least recently used ones, bounded by bytes and by file descriptors. A
+//! module that is dropped while calls use it stays alive until the last of these calls has ended.
+//!
+//! Uses are ordered by a logical clock, which advances only when a use changes the order: a module that was used last
+//! and is used again has the clock's time already.
 
-use super::{CompiledRuntime, Key};
+use super::compiled::CompiledRuntime;
+use super::key::Key;
 use crate::engine::Stacks;
+use crate::locks::ReadLocked;
 use crate::shared::{Shard, Share, Shared};
 use crossbeam_utils::sync::ShardedLock;
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Default)]
@@ -17,14 +22,14 @@ pub(super) struct Memory {
 
 #[derive(Default)]
 struct Cached {
-    /// The same code in a pool without stacks and in one with them, as far as calls have asked for it.
+    /// The same code, loaded into a pool without stacks and into a pool with stacks, as far as calls have asked for it.
     compiled: [Option<Shared<CompiledRuntime>>; Stacks::COUNT],
-    /// What the clock said after it was used last.
+    /// The clock's time at the last use.
     used: AtomicU64,
 }
 
 impl Cached {
-    /// How often it is loaded.
+    /// How many times the code is loaded.
     fn count(&self) -> usize {
         self.compiled.iter().flatten().count()
     }
@@ -34,10 +39,10 @@ impl Cached {
     }
 }
 
-/// wasmtime keeps a file descriptor for the data of each module that it has loaded: of those that the process may have, they
-/// take one in four at most.
+/// One module is kept for each so many descriptors that the process may have. wasmtime keeps a file descriptor for the
+/// data of each module that it has loaded, so modules take at most one descriptor in four.
 const DESCRIPTORS_A_MODULE: u64 = 4;
-/// Modules in memory however few descriptors there are.
+/// The bound of modules in memory is never lower than this, however few descriptors the process may have.
 const FEWEST_MODULES: u64 = 16;
 
 fn most_modules() -> usize {
@@ -47,12 +52,13 @@ fn most_modules() -> usize {
 }
 
 impl Memory {
-    /// The module with such stacks at least.
+    /// The module, loaded into a pool that has at least such stacks.
     pub fn get(&self, shard: Shard, key: &Key, stacks: Stacks) -> Option<Share<CompiledRuntime>> {
-        let modules = self.modules.read().unwrap_or_else(PoisonError::into_inner);
+        let modules = self.modules.read_locked();
         let cached = modules.get(key)?;
         let compiled = cached.compiled[stacks as usize..].iter().flatten().next()?;
-        // Threads that run the same module write nothing that the others must read again.
+        // The write is left out if this module was used last. So threads that run the same module do not write to a
+        // cache line that the other threads read.
         if cached.used.load(Ordering::Relaxed) != self.clock.load(Ordering::Relaxed) {
             cached.used.store(self.tick(), Ordering::Relaxed);
         }
@@ -63,9 +69,10 @@ impl Memory {
         self.clock.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Puts a module in and drops the least recently used ones beyond the bound; tells how many.
+    /// Adds a module, and drops the least recently used ones of the others until all are within the bounds, or no other
+    /// is left. Returns how many were dropped.
     pub fn keep(&self, key: Key, compiled: Shared<CompiledRuntime>, most_bytes: u64) -> u64 {
-        let mut modules = self.modules.write().unwrap_or_else(PoisonError::into_inner);
+        let mut modules = self.modules.write_locked();
         let cached = modules.entry(key).or_default();
         cached.used = AtomicU64::new(self.tick());
         let stacks = compiled.stacks;
@@ -88,9 +95,9 @@ impl Memory {
         dropped
     }
 
-    /// How many modules there are, and the bytes of their artifacts.
+    /// The number of modules, and the bytes of their artifacts.
     pub fn size(&self) -> (usize, u64) {
-        let modules = self.modules.read().unwrap_or_else(PoisonError::into_inner);
+        let modules = self.modules.read_locked();
         (modules.len(), modules.values().map(Cached::bytes).sum())
     }
 }

@@ -1,44 +1,53 @@
-//! What a load comes to, for those who wait for it: each until its own deadline.
+//! The outcome of a load, for the calls that wait for it. Each call waits until its own deadline.
 
-use super::{Compiling, Prepared};
+use super::prepared::Prepared;
+use crate::deadline::Deadline;
 use crate::error::{Error, Phase, Result};
-use crate::jobs::Deadline;
+use crate::locks::Locked;
 use crate::waiting::{sleep_until, until};
 use bytes::Bytes;
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// What a load comes to.
+/// The compiler's progress, for a caller that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compiling {
+    Begins,
+    GoesOn,
+}
+
+/// The outcome of a load: empty at first, then with a result, and at last kept.
 #[derive(Default)]
 pub(super) struct Outcome(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     result: Option<Result<Prepared, Arc<Error>>>,
-    /// Whether the cache has what there is to keep of it.
+    /// Whether the cache has kept everything of the load that it keeps.
     is_kept: bool,
-    /// Whether a compiler has begun with the module.
+    /// Whether the compiler has begun with the module.
     is_compiling: bool,
-    /// What the module is made from, where nobody else keeps that.
+    /// The bytes of the module, held for the load after the caller that lent them has left.
     lent: Option<Arc<Bytes>>,
-    /// Whether the load waits for others to be compiled first.
+    /// Whether the load waits until other modules are compiled.
     is_in_turn: bool,
     waiting: Vec<Waker>,
 }
 
-/// How often it is told that the compiler has not ended yet.
+/// How often the caller is told that the compiler goes on.
 const AGAIN: Duration = Duration::from_secs(3);
 
 impl Outcome {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.locked()
     }
 
-    /// Waits for the load, which goes on by itself if the deadline passes first; and then until the cache has it, since the
-    /// process may end with the reply. That takes half of the time that is left at most: a disk that hangs fails no call.
+    /// Waits for the result, and then until the cache has kept it, because the process may end right after the reply.
+    /// The second wait takes at most half of the time that is left, so that a disk that hangs fails no call. If the
+    /// deadline passes first, the load goes on by itself.
     pub async fn wait(&self, deadline: &Deadline) -> Result<Prepared> {
         let ended = poll_fn(|context| self.poll(context, |state| state.result.clone()));
         let prepared = until(deadline, ended).await.map_err(|stop| deadline.error(stop, Phase::Load))??;
@@ -48,12 +57,12 @@ impl Outcome {
             Poll::Pending => patience.as_mut().poll(context),
             kept => kept,
         });
-        // Whoever is stopped here is told so before the guest begins.
+        // A call that is stopped during this wait ends here, before its guest begins.
         until(deadline, kept).await.map_err(|stop| deadline.error(stop, Phase::Load))?;
         Ok(prepared)
     }
 
-    /// The same, and tells of the compiler meanwhile.
+    /// Waits as [`wait`](Self::wait) does, and reports the compiler's progress meanwhile.
     pub async fn wait_telling(&self, deadline: &Deadline, mut tell: impl FnMut(Compiling)) -> Result<Prepared> {
         let mut telling = pin!(async {
             poll_fn(|context| self.poll(context, |state| state.is_compiling.then_some(()))).await;
@@ -61,7 +70,7 @@ impl Outcome {
             loop {
                 sleep_until(Instant::now() + AGAIN).await;
                 if self.lock().result.is_some() {
-                    // What is left is to keep it.
+                    // The compiler has finished; only keeping the module is left.
                     return pending::<()>().await;
                 }
                 tell(Compiling::GoesOn);
@@ -69,19 +78,19 @@ impl Outcome {
         });
         let mut waiting = pin!(self.wait(deadline));
         poll_fn(|context| {
-            // First, so that a compiler is told of that has ended by now.
+            // Polled first, so that a compiler that has begun and finished by now is reported.
             let _: Poll<()> = telling.as_mut().poll(context);
             waiting.as_mut().poll(context)
         })
         .await
     }
 
-    /// Notes that a compiler begins with the module.
+    /// Notes that the compiler begins with the module.
     pub fn compiling(&self) {
         self.tell(|state| state.is_compiling = true);
     }
 
-    /// Notes how the load has ended.
+    /// Notes the result of the load.
     pub fn end(&self, result: Result<Prepared>) {
         let mut lent = None;
         self.tell(|state| {
@@ -90,12 +99,13 @@ impl Outcome {
         });
     }
 
-    /// Notes that nothing more of it is to be kept, or can be.
+    /// Notes that nothing more of the load will be kept.
     pub fn kept(&self) {
         self.tell(|state| state.is_kept = true);
     }
 
-    /// Keeps what the module is made from until the load ends; not where it has ended, or has to wait in turn.
+    /// Holds the module's bytes until the load ends. Returns `false`, and holds nothing, if the load has ended or waits
+    /// for its turn.
     pub fn lend(&self, bytes: Arc<Bytes>) -> bool {
         let mut state = self.lock();
         let is_wanted = state.result.is_none() && !state.is_in_turn;
@@ -105,13 +115,14 @@ impl Outcome {
         is_wanted
     }
 
-    /// Notes that others are compiled first: what nobody waits for by then is not compiled.
+    /// Notes that other modules are compiled first, and gives the lent bytes back: if nobody waits when the load's turn
+    /// comes, the module is not compiled.
     pub fn wait_in_turn(&self) {
         self.lock().is_in_turn = true;
         self.give_back();
     }
 
-    /// Lets go of what it was lent.
+    /// Drops the bytes that the load was lent.
     pub fn give_back(&self) {
         let lent = self.lock().lent.take();
         drop(lent);
@@ -132,7 +143,7 @@ impl Outcome {
         Poll::Pending
     }
 
-    /// Tells those who wait.
+    /// Changes the state and wakes the waiters.
     fn tell(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
@@ -152,13 +163,13 @@ mod tests {
     use crate::waiting::block_on;
     use std::thread;
 
-    /// Of a module that was loaded.
+    /// The outcome of a load that has a module and has not kept it.
     fn loaded() -> Result<Arc<Outcome>> {
         let builtin = &BUILTINS[0];
         let request = LoadRequest {
             tenant: Tenant::new(),
             name: builtin.name.to_owned(),
-            supply: Supply::Builtin(builtin.sha256(), builtin.wasm),
+            supply: Supply::Builtin(builtin.sha256()?, builtin.wasm),
             pin: None,
             metering: Metering::Off,
             stacks: Stacks::None,
@@ -179,7 +190,7 @@ mod tests {
         let deadline = Deadline::after(begun, 6000);
         block_on(outcome.wait(&deadline))?;
         assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
-        assert!(deadline.patience().is_ok(), "its guest has the other half");
+        assert!(deadline.remaining().is_ok(), "its guest has the other half");
         Ok(())
     }
 
@@ -209,7 +220,7 @@ mod tests {
         let tell = |compiling| {
             told.push(compiling);
             if told.len() == 3 {
-                // By another thread, as a compiler ends.
+                // On another thread, as a compiler ends a load.
                 let (outcome, result) = (outcome.clone(), result.clone());
                 thread::spawn(move || {
                     outcome.tell(|state| {

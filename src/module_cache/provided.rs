@@ -1,14 +1,16 @@
-//! What guests can import, by the linkers' own account, for the pass before the compiler.
+//! The functions that guests can import, as the linkers list them. The pass that looks at a module before it is
+//! compiled checks the module's imports against them.
 
 use crate::catalog::RuntimeCatalog;
 use crate::config::Limits;
+use crate::deadline::Deadline;
 use crate::engine::{Demands, Imports, Profile, Stacks, Target};
 use crate::error::Result;
 use crate::fair::Tenant;
-use crate::host::HostFunctions;
-use crate::jobs::Deadline;
+use crate::host_functions::HostFunctions;
 use crate::origins::HttpGrant;
-use crate::sandbox::{INSTANCES, MEMORIES, Policy, Sandbox, TABLES};
+use crate::policy::Policy;
+use crate::sandbox::{INSTANCES, MEMORIES, Sandbox, TABLES};
 use crate::shared::{Shard, Shared};
 use crate::wasm::{COUNTED_BY_STORES, Kind, Provided, Shape, Signature};
 use once_cell::sync::OnceCell;
@@ -17,21 +19,22 @@ use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{Extern, FuncType, Store, ValType};
 
-/// The functions of a linker, by module and name. All kinds of imports have the same, on each engine.
+/// The functions of a linker, each with the module and the name by which it is imported. Every linker of every engine
+/// has the same functions, whichever its [`Imports`].
 struct Linked(Vec<(String, String, Signature)>);
 
-/// Every pool's linker has the same functions.
+/// Asks for some pool, since the linkers of all pools have the same functions.
 const ANY_MODULE: Demands = Demands { kind: Kind::Module, bytes: 0, stacks: Stacks::None, heap: false };
 
 static LINKED: OnceCell<Linked> = OnceCell::new();
 
-/// The pass lets through what a store lets instances have.
+/// The pass allows as many tables, memories and instances as a store does.
 const _: () = {
     let [tables, memories, instances] = COUNTED_BY_STORES;
     assert!(tables == TABLES as u64 && memories == MEMORIES as u64 && instances == INSTANCES as u64);
 };
 
-/// Looks at a file before it is compiled.
+/// Looks at a `.wasm` before it is compiled.
 pub(crate) fn shape(name: &str, profile: &Profile, wasm: &[u8]) -> Result<Shape> {
     let linked = LINKED.get_or_try_init(|| {
         let pool = profile.pool(ANY_MODULE)?;
@@ -64,7 +67,7 @@ impl Provided for Linked {
 
     #[cfg(feature = "components")]
     fn interface(&self, import: &str) -> bool {
-        crate::sandbox::component::provides(import)
+        crate::imports::component::provides(import)
     }
 
     #[cfg(not(feature = "components"))]
@@ -84,11 +87,11 @@ fn signature(ty: &FuncType) -> Signature {
     Signature::new(&ty.params().map(plain).collect::<Vec<_>>(), &ty.results().map(plain).collect::<Vec<_>>())
 }
 
-/// The state of a store in which no guest ever runs.
+/// The data of a store in which no guest ever runs.
 fn nobody() -> Result<Sandbox> {
     let entry = RuntimeCatalog::embedded().resolve("passthrough")?;
     let tenant = Tenant::new();
-    let functions = Arc::new(HostFunctions::new(tenant, "", &[], Arc::default()));
+    let functions = Arc::new(HostFunctions::new(tenant, "", &[], None, Arc::default()));
     let (dirs, env, http) = (Vec::new(), BTreeMap::new(), HttpGrant::default());
     let policy =
         Shared::new(Policy { tenant, dirs, env, http, deterministic: None, functions, cpu: None, memory: None });
@@ -112,7 +115,7 @@ mod tests {
             Ok(functions)
         };
         let plain = sorted(Imports::Plain)?;
-        assert_eq!(plain, sorted(Imports::ThatWait)?);
+        assert_eq!(plain, sorted(Imports::Async)?);
         assert_eq!(plain, sorted(Imports::WithFiles)?);
         assert!(plain.iter().all(|function| function.2 != Signature::OTHER), "{plain:?}");
         let fd_write = Signature::new(&[wasmparser::ValType::I32; 4], &[wasmparser::ValType::I32]);

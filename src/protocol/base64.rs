@@ -1,18 +1,18 @@
-//! Bytes in a string of JSON.
+//! Base64: bytes in a JSON string.
 
 use base64::DecodeError;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use std::borrow::Cow;
 
-/// The bytes of RFC 4648's standard alphabet; or what is wrong with the text, to go on after its name. White space counts for
-/// nothing: MIME and many programs break lines.
+/// Decodes base64 in the standard alphabet of RFC 4648, or says what is wrong with the text, in words that follow the
+/// parameter's name. White space is ignored, because MIME and many programs break lines.
 pub(super) fn decoded(text: &str) -> Result<Vec<u8>, String> {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
     let symbols: Cow<'_, [u8]> = match text.bytes().any(|byte| is_blank(&byte)) {
         false => Cow::Borrowed(text.as_bytes()),
         true => text.bytes().filter(|byte| !is_blank(byte)).collect(),
     };
-    // Where in the text the symbol of this number is.
+    // The byte offset in the text of the symbol with this number, white space not counted.
     let place = |number: usize| {
         let symbols = text.bytes().enumerate().filter(|(_, byte)| !is_blank(byte));
         symbols.map(|(at, _)| at).nth(number).unwrap_or(text.len())

@@ -1,19 +1,19 @@
-//! What a runtime answers: its stdout, judged and handed on.
+//! The output of a runtime: its stdout, checked and made into the reply.
 
-use super::words::{self, offset_of};
-use super::{OK, object_from_str, ok_reply};
 use crate::catalog::RuntimeEntry;
-use crate::engine::hex;
 use crate::error::{Error, Result, printable};
-use crate::json::{self, RawJson};
+use crate::json::words::{self, offset_of};
+use crate::json::{self, RawJson, object_from_str};
+use crate::reply::{OK, ok_reply};
+use crate::sha256::Sha256;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What a runtime wrote to stdout, as far as it is the runtime's: `{"status":"ok","output":…}`. The text is kept whole
-/// and handed on, so that a large output is not copied.
+/// A runtime's stdout that was found to be an `ok` reply: `{"status":"ok","output":…}`. The text is kept whole and
+/// becomes the reply to the host, so that a large output is not copied.
 #[derive(Clone, Debug)]
 pub struct RuntimeOutput {
     json: String,
@@ -28,17 +28,16 @@ pub struct Meta {
     #[serde(serialize_with = "name_of")]
     pub runtime: Arc<RuntimeEntry>,
     /// SHA-256 of its `.wasm`.
-    #[serde(serialize_with = "as_hex")]
-    pub module_sha256: [u8; 32],
+    pub module_sha256: Sha256,
     /// Where the compiled module came from: `memory`, `disk` or `compiled`.
     pub cache: &'static str,
-    /// Microseconds from the call's start to a module that is ready to instantiate.
+    /// Microseconds from when the call was taken up to a module that is ready to instantiate.
     pub load_us: u64,
-    /// Microseconds spent waiting for a slot.
+    /// Microseconds spent waiting: a submitted call for a worker, and every call for a slot.
     pub queue_us: u64,
     /// Microseconds from making the instance to its end.
     pub run_us: u64,
-    /// Microseconds of the whole call.
+    /// Microseconds of the whole call: the sum of the three times above.
     pub total_us: u64,
     /// The most linear memory that the guest had, in bytes.
     pub memory_bytes: u64,
@@ -52,10 +51,6 @@ fn name_of<S: Serializer>(entry: &RuntimeEntry, serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(&entry.name)
 }
 
-fn as_hex<S: Serializer>(sha: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&hex(sha))
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GuestReply<'a> {
@@ -63,7 +58,7 @@ struct GuestReply<'a> {
     status: Cow<'a, str>,
     #[serde(borrow, default)]
     output: Option<RawJson<'a>>,
-    /// As it stands there: a text that was cut may end with half of a surrogate pair.
+    /// The raw JSON, because a text that was cut may end with half of a surrogate pair, which is not a Rust string.
     #[serde(borrow, default)]
     error: Option<RawJson<'a>>,
 }
@@ -81,12 +76,12 @@ impl RuntimeOutput {
             Ok(json) => json,
             Err((bytes, offset)) => return Err(malformed(&bytes, offset, not_utf8(&bytes, offset))),
         };
-        // As the SDK writes it.
+        // The fast path: the exact form that the SDK writes.
         if let Some(output) = json::last_value(&json, OK) {
             let output = Some(position(output, &json));
             return Ok(RuntimeOutput { output, json, meta: None });
         }
-        let reply = json::object(&json).map_or_else(|| object_from_str(&json), Ok);
+        let reply = json::read_plain_object(&json).map_or_else(|| object_from_str(&json), Ok);
         let reply: GuestReply<'_> = match reply {
             Ok(reply) => reply,
             Err(error) => {
@@ -120,7 +115,7 @@ impl RuntimeOutput {
         RuntimeOutput { meta: Some(meta), ..self }
     }
 
-    /// Figures of the call that made it.
+    /// The figures of the call, if they were recorded.
     pub fn meta(&self) -> Option<&Meta> {
         self.meta.as_ref()
     }
@@ -134,33 +129,34 @@ impl RuntimeOutput {
     pub(crate) fn into_reply(self, meta: bool) -> String {
         let output = self.output();
         if !meta {
-            // What the SDK writes is the reply already; from other guests, spaces and the order of keys may differ.
-            let is_reply = self.json.starts_with(OK) && self.json.len() == OK.len() + output.len() + 1;
-            return if is_reply { self.json } else { ok_reply(output) };
+            // The text that the SDK writes is the reply already. Other guests may use other spaces or another order of
+            // keys, so their reply is written anew.
+            let check_reply = self.json.starts_with(OK) && self.json.len() == OK.len() + output.len() + 1;
+            return if check_reply { self.json } else { ok_reply(output) };
         }
         let meta = serde_json::to_string(&self.meta).unwrap_or_else(|_| "null".to_owned());
         [OK, output, ",\"meta\":", &meta, "}"].concat()
     }
 }
 
-/// Where a part of a text stands in it.
+/// The range of `part` within `text`, of which it is a slice.
 fn position(part: &str, text: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - text.as_ptr() as usize;
     start..start + part.len()
 }
 
-/// The bytes as text, or back with the offset of the first that is none. It is called for each call's whole output, where
-/// the standard library's check costs as much as parsing does.
+/// Converts bytes to text, or returns them with the offset of the first byte that is not UTF-8. This runs over the
+/// whole output of each call, and the standard library's check would cost as much as parsing does.
 #[allow(unsafe_code, reason = "the standard library would check again")]
 fn into_text(bytes: Vec<u8>) -> Result<String, (Vec<u8>, usize)> {
     match simdutf8::compat::from_utf8(&bytes) {
-        // SAFETY: just checked.
+        // SAFETY: `simdutf8` has just found that the bytes are UTF-8.
         Ok(_) => Ok(unsafe { String::from_utf8_unchecked(bytes) }),
         Err(error) => Err((bytes, error.valid_up_to())),
     }
 }
 
-/// What a guest is to write.
+/// The replies that a guest may write, for error messages.
 const REPLY: &str = r#"{"status":"ok","output":…} or {"status":"error","error":"text"}"#;
 
 fn not_utf8(bytes: &[u8], offset: usize) -> String {
@@ -172,7 +168,7 @@ fn not_utf8(bytes: &[u8], offset: usize) -> String {
     }
 }
 
-/// Why a text is no reply, and at which byte.
+/// Why a text is no reply, and at which byte. The offset comes first.
 #[cold]
 fn no_reply(json: &str, error: &serde_json::Error) -> (usize, String) {
     let text = json.trim_ascii_start();
@@ -209,7 +205,7 @@ fn no_reply(json: &str, error: &serde_json::Error) -> (usize, String) {
     }
     let what = match text.as_bytes().first() {
         Some(b'{') => {
-            words::mistake::<GuestReply<'_>>(json).map_or_else(|| error.to_string(), |mistake| mistake.to_string())
+            words::find_mistake::<GuestReply<'_>>(json).map_or_else(|| error.to_string(), |mistake| mistake.to_string())
         }
         Some(b'[') => format!("holds a list; write {REPLY}"),
         Some(b'"') => format!("holds a string; write {REPLY}"),
@@ -218,7 +214,7 @@ fn no_reply(json: &str, error: &serde_json::Error) -> (usize, String) {
     (offset, format!("stdout must hold one reply, and {what}"))
 }
 
-/// The beginning of a text, made printable: its first line, if that is short.
+/// The first line of a text, made printable, and cut if it is long.
 fn line(text: &str) -> String {
     const SHOWN: usize = 60;
     let line = text.lines().next().unwrap_or_default().trim_end();
@@ -238,7 +234,7 @@ fn excerpt(bytes: &[u8], offset: usize) -> String {
 mod tests {
     use super::*;
 
-    /// The short way and the long one take the same for a reply, and the same part of it for its output.
+    /// The fast path and the general parser accept the same replies and find the same output in them.
     #[test]
     fn a_plain_reply_is_read_as_any_other() {
         let values = ["1", "{}", " [1, 2] ", "\"\\u0000}\"", "null", "-0.1e5", "{\"a\":[{}]}"];
@@ -247,7 +243,7 @@ mod tests {
         for (output, is_fine) in values.map(|value| (value, true)).into_iter().chain(broken.map(|value| (value, false)))
         {
             let text = format!("{OK}{output}}}");
-            // A space is enough for the long way.
+            // A leading space is enough to take the general parser.
             let longer = format!(" {text}");
             let read = |text: &str| RuntimeOutput::parse(text.into(), "").ok().map(|reply| reply.output().to_owned());
             assert_eq!(json::last_value(&text, OK).is_some(), is_fine, "{text}");

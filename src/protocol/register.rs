@@ -1,17 +1,18 @@
-//! What a host asks in order to add a runtime: by `arawn_catalog_register`, or by `arawn_submit` under `register`.
+//! The requests that add a runtime: `arawn_catalog_register`, and `arawn_submit` with `register`.
 
-use super::{base64, mistake, object, object_from_str, unique, words};
+use super::base64;
+use super::parse::{ensure_memory, mistake};
+use super::request::ExecuteRequest;
+use crate::catalog::{ModuleSource, Registration, registration_timeout};
 use crate::error::{Error, Result};
-use crate::executor::{ModuleSource, Registration, registration_timeout};
-use crate::json::RawJson;
-use crate::protocol::ExecuteRequest;
+use crate::json::{self, RawJson, object, object_from_str, unique, words};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// A request with the members of a registration, and those of its own before them.
+/// A request that has the members of a registration, after its own members.
 macro_rules! registration_request {
     ($(#[$doc:meta])* $name:ident { $($own:tt)* }) => {
         $(#[$doc])*
@@ -41,7 +42,8 @@ macro_rules! registration_request {
         }
 
         impl<'a> $name<'a> {
-            /// What can be told of the registration without work. `at` is the path of the registration in the request.
+            /// Checks what can be checked without reading the module or the schema. `at` is the JSON path of the
+            /// registration in the request.
             fn draft_at(self, at: &str) -> Result<Draft<'a>> {
                 let invalid = |path: &str, message| Error::InvalidRequest { path: words::join(at, path), message };
                 let timeout_ms =
@@ -73,7 +75,7 @@ registration_request! {
 }
 
 registration_request! {
-    /// The value of `register`, whose executor stands beside it.
+    /// The value of `register`, whose executor is named beside it.
     Register {}
 }
 
@@ -97,7 +99,7 @@ pub enum SubmitRequest<'a> {
     Register(Box<SubmitRegisterRequest<'a>>),
 }
 
-/// A registration whose module and schema are still the text of the request.
+/// A registration whose module and schema are still text of the request, not decoded.
 #[derive(Debug)]
 pub struct Draft<'a> {
     pub name: String,
@@ -129,11 +131,11 @@ impl<'a> SubmitRegisterRequest<'a> {
     }
 }
 
-/// Reads a request that [`ExecuteRequest`] does not fit at first sight: a registration, or one with a mistake.
+/// Parses a request that the fast path of [`parse_submit`] has not taken: a registration, or a request with a mistake.
 #[cold]
 pub(super) fn submit_request(json: &str) -> Result<SubmitRequest<'_>> {
     let mistyped = |path, message| Error::InvalidRequest { path, message };
-    // Of what is no object, the reader of a call tells what is wrong.
+    // If the text is not an object, `keys` is empty, and parsing it as a call reports the mistake.
     let keys: BTreeMap<Cow<'_, str>, IgnoredAny> = serde_json::from_str(json).unwrap_or_default();
     if !keys.contains_key("register") {
         let call = object_from_str(json).map_err(|error| mistake::<ExecuteRequest<'_>>(json, error, mistyped));
@@ -149,7 +151,7 @@ pub(super) fn submit_request(json: &str) -> Result<SubmitRequest<'_>> {
 }
 
 impl Draft<'_> {
-    /// The same without the request.
+    /// The same draft, with copies of what it has borrowed from the request.
     pub fn into_owned(self) -> Draft<'static> {
         let Draft { name, timeout_ms, module, description, config_schema, args, env, replace } = self;
         let module = match module {
@@ -161,7 +163,7 @@ impl Draft<'_> {
         Draft { name, timeout_ms, module, description, config_schema, args, env, replace }
     }
 
-    /// What is to be registered.
+    /// Decodes the module and the schema.
     pub fn registration(self) -> Result<Registration> {
         let invalid = |path: String, message| Error::InvalidRequest { path, message };
         let Draft { name, timeout_ms, module, description, config_schema, args, env, replace } = self;
@@ -183,5 +185,15 @@ impl Draft<'_> {
         let config_schema = config_schema.as_deref().map(read).transpose()?;
         let timeout_ms = Some(timeout_ms);
         Ok(Registration { name, module, description, config_schema, args, env, replace, timeout_ms })
+    }
+}
+
+/// Parses the argument of `arawn_submit`. A call takes the same fast path as in
+/// [`parse_request`](super::parse::parse_request).
+pub fn parse_submit(json: &str) -> Result<SubmitRequest<'_>> {
+    ensure_memory(json)?;
+    match json::read_plain_object(json) {
+        Some(call) => Ok(SubmitRequest::Call(call)),
+        None => submit_request(json),
     }
 }

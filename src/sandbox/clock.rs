@@ -1,15 +1,15 @@
-//! What a guest sees of time and chance: the real ones, or made-up ones that are the same in every run.
+//! The clocks and the random bytes of a guest: real ones, or virtual ones that are the same in every run.
 
 use crate::config::{Deterministic, MAX_TIMEOUT_MS};
-use crate::jobs::{Deadline, Stop};
+use crate::deadline::{Deadline, Stop};
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Filled in pieces, after each of which the deadline is looked at: one takes about a millisecond. Guests that ask for a few
-/// bytes, as they do for a seed, have nothing to look at.
+/// The bytes of one piece of random bytes. The deadline is checked after each piece, which takes about a millisecond.
 const CHUNK: usize = 256 << 10;
+/// Up to so many bytes are made without a check of the deadline: guests ask for a few bytes, for a seed.
 const LITTLE: usize = 4 << 10;
 
 #[derive(Default)]
@@ -19,7 +19,8 @@ pub(crate) enum Clock {
     Virtual(Box<Virtual>),
 }
 
-/// Time stands still but for sleeping, which takes no time outside; chance is ChaCha20 of the seed.
+/// A clock that moves only when the guest sleeps. A sleep takes no real time. The random bytes are those of ChaCha20
+/// with the executor's seed.
 pub(crate) struct Virtual {
     unix_time: Duration,
     slept: Duration,
@@ -38,7 +39,7 @@ impl Clock {
         }
     }
 
-    /// Since 1970.
+    /// The time since 1970.
     pub fn realtime(&self) -> Duration {
         match self {
             Clock::Real => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
@@ -46,7 +47,7 @@ impl Clock {
         }
     }
 
-    /// Since some moment before the call; never 0, which Go takes for a clock that is missing.
+    /// The time since some moment before the call. It is never 0, which Go takes for a missing clock.
     pub fn monotonic(&self) -> Duration {
         static ZERO: LazyLock<Instant> = LazyLock::new(Instant::now);
         let since = match self {
@@ -56,13 +57,13 @@ impl Clock {
         since + Duration::from_nanos(1)
     }
 
-    /// Whether time stands still.
+    /// Whether the clock moves only when the guest sleeps.
     #[cfg(feature = "components")]
     pub fn is_virtual(&self) -> bool {
         matches!(self, Clock::Virtual(_))
     }
 
-    /// Sets a clock that stands still forward.
+    /// Sets a virtual clock forward to a time.
     #[cfg(feature = "components")]
     pub fn skip_to(&mut self, monotonic: Duration) {
         let left = monotonic.saturating_sub(self.monotonic());
@@ -75,7 +76,7 @@ impl Clock {
     pub fn sleep(&mut self, deadline: &Deadline, duration: Duration) -> Result<(), Stop> {
         let until = self.asleep_until(duration);
         loop {
-            let patience = deadline.patience()?;
+            let patience = deadline.remaining()?;
             match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 Some(left) if !left.is_zero() => std::thread::sleep(left.min(patience)),
                 _ => return Ok(()),
@@ -83,10 +84,10 @@ impl Clock {
         }
     }
 
-    /// When a sleep that begins now ends; none where it has taken no time.
+    /// When a sleep that begins now ends; `None` on a virtual clock, on which the sleep is already over.
     pub fn asleep_until(&mut self, duration: Duration) -> Option<Instant> {
         match self {
-            // No call lasts longer.
+            // No call lasts longer than `MAX_TIMEOUT_MS`.
             Clock::Real => Some(Instant::now() + duration.min(Duration::from_millis(MAX_TIMEOUT_MS))),
             Clock::Virtual(fixed) => {
                 fixed.slept = fixed.slept.saturating_add(duration);
@@ -95,7 +96,7 @@ impl Clock {
         }
     }
 
-    /// Fills a buffer with chance; `None` where the system has none to give.
+    /// Fills a buffer with random bytes; `None` if the system has none.
     pub fn fill(&mut self, deadline: &Deadline, buffer: &mut [u8]) -> Result<Option<()>, Stop> {
         let is_long = buffer.len() > LITTLE;
         for chunk in buffer.chunks_mut(CHUNK) {
@@ -105,7 +106,7 @@ impl Clock {
                 Clock::Virtual(fixed) => fixed.chance.fill_bytes(chunk),
             }
             if is_long {
-                deadline.patience()?;
+                deadline.remaining()?;
             }
         }
         Ok(Some(()))

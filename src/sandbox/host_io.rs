@@ -1,39 +1,43 @@
-//! The right to make a system call that may take long. Such calls run on the library's threads for blocking work, of which
-//! there are as many as slots in the pool, for all executors. A file system that hangs keeps each thread that asks it, even
-//! after the call was given up at its deadline. So a [`Place`] is taken first and held until the system call ends:
+//! Permits for system calls that may block.
 //!
-//! 1. One executor holds at most half of the places, at least one.
-//! 2. Executors that wait are served in turn, one place each. The calls of one executor are served in the order in which they
-//!    came.
-//! 3. Who gives up waiting leaves nothing behind. A place that was given to it meanwhile goes to the next.
-//! 4. Work that grows with what is in a directory is done in short pieces, see [`in_pieces`]: what was begun for a call that
-//!    is given up is one piece.
+//! Such system calls run on the library's threads for blocking work. All executors share these threads, of which there
+//! are as many as slots in the pool. A file system that hangs keeps each thread that asks it, even after the call of
+//! the guest was given up at its deadline. So each system call first takes a [`Permit`], and holds it until the system
+//! call ends:
+//!
+//! 1. One executor holds at most half of the permits, but may always hold one.
+//! 2. Executors that wait take turns, one permit at each turn (round robin, see `fair`). The waiters of one executor
+//!    are served in the order in which they came.
+//! 3. A waiter that is given up leaves the queue. If it had been given a permit meanwhile, the permit goes to the next
+//!    waiter.
+//! 4. Work that grows with the entries of a directory is done in short pieces, see [`in_pieces`]. So only one piece
+//!    goes on for a call that was given up.
 
-use super::Policy;
 use crate::config::Options;
-use crate::engine;
 use crate::fair::{FairQueue, Tenant};
+use crate::locks::Locked;
+use crate::policy::Policy;
 use crate::shared::Share;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tokio::sync::oneshot;
 use wasmtime_wasi::runtime::spawn_blocking;
 
-/// Makes system calls on a thread of the library's, once there is a place for them. Calls that are given up keep their place
-/// and what the executor was granted until they end.
-pub(super) async fn blocking<T: Send + 'static>(
+/// Makes system calls on a thread of the library, once there is a permit for them. System calls that are given up keep
+/// their permit, and what the executor was granted, until they end.
+pub(crate) async fn blocking<T: Send + 'static>(
     policy: Share<Policy>,
     calls: impl FnOnce() -> T + Send + 'static,
 ) -> T {
-    let place = enter(&policy).await;
-    keeping((place, policy), calls).await
+    let permit = enter(&policy).await;
+    keeping((permit, policy), calls).await
 }
 
-/// Calls `piece` until it answers that it has done the last one. Each piece takes a place of its own, so that others have
-/// their turn in between, and none begins after the call was given up.
-pub(super) async fn in_pieces<T: Send + 'static>(
+/// Calls `piece` until it returns that this piece was the last one. Each piece takes a permit of its own, so other
+/// executors have their turns between two pieces, and no piece begins after the call was given up.
+pub(crate) async fn in_pieces<T: Send + 'static>(
     policy: &Share<Policy>,
     mut work: T,
     piece: impl Fn(&mut T) -> io::Result<bool> + Copy + Send + 'static,
@@ -51,7 +55,7 @@ pub(super) async fn in_pieces<T: Send + 'static>(
     }
 }
 
-/// Makes system calls, and keeps something until they end.
+/// Makes system calls, and drops `kept` when they end.
 async fn keeping<T: Send + 'static>(kept: impl Send + 'static, calls: impl FnOnce() -> T + Send + 'static) -> T {
     spawn_blocking(move || {
         let done = calls();
@@ -61,26 +65,31 @@ async fn keeping<T: Send + 'static>(kept: impl Send + 'static, calls: impl FnOnc
     .await
 }
 
-/// Takes a place of the process's for a system call of an executor's.
-async fn enter(policy: &Policy) -> Place {
-    static GATE: LazyLock<Arc<Gate>> = LazyLock::new(|| {
-        let pool_slots = engine::existing().map_or(Options::default().pool_slots, |engine| engine.options.pool_slots);
-        Arc::new(Gate::new(pool_slots as usize))
-    });
-    GATE.enter(policy.tenant).await
+static GATE: OnceLock<Arc<Gate>> = OnceLock::new();
+
+/// Sets the number of permits. The engine does so when it makes the threads for system calls, of which there are as
+/// many.
+pub(crate) fn set_permits(count: usize) {
+    let _ = GATE.set(Arc::new(Gate::new(count)));
 }
 
-/// All places.
+/// Takes a permit for system calls of an executor.
+async fn enter(policy: &Policy) -> Permit {
+    let gate = GATE.get_or_init(|| Arc::new(Gate::new(Options::default().pool_slots as usize)));
+    gate.enter(policy.tenant).await
+}
+
+/// All permits of the process.
 struct Gate {
-    places: usize,
-    /// How many one tenant may have.
+    permits: usize,
+    /// How many permits one tenant may hold.
     share: usize,
-    state: Mutex<State>,
+    state: Mutex<GateState>,
 }
 
-struct State {
+struct GateState {
     taken: usize,
-    /// How many places each tenant has that has any.
+    /// How many permits each tenant holds. A tenant that holds none has no entry.
     held: BTreeMap<Tenant, usize>,
     waiting: FairQueue<Waiter>,
     next_ticket: u64,
@@ -88,29 +97,29 @@ struct State {
 
 struct Waiter {
     ticket: u64,
-    place: oneshot::Sender<Place>,
+    permit: oneshot::Sender<Permit>,
 }
 
-/// The right to one system call at a time; given back on drop.
-struct Place {
+/// The right to make one system call at a time. It is given back on drop.
+struct Permit {
     gate: Arc<Gate>,
     tenant: Tenant,
 }
 
-/// Who waits; leaves the line on drop.
-struct Waiting<'a> {
+/// A waiter's place in the queue. It is left on drop.
+struct QueuedCall<'a> {
     gate: &'a Gate,
     tenant: Tenant,
     ticket: u64,
 }
 
 impl Gate {
-    fn new(places: usize) -> Self {
-        let state = State { taken: 0, held: BTreeMap::new(), waiting: FairQueue::new(), next_ticket: 0 };
-        Gate { places, share: (places / 2).max(1), state: Mutex::new(state) }
+    fn new(permits: usize) -> Self {
+        let state = GateState { taken: 0, held: BTreeMap::new(), waiting: FairQueue::new(), next_ticket: 0 };
+        Gate { permits, share: (permits / 2).max(1), state: Mutex::new(state) }
     }
 
-    async fn enter(self: &Arc<Self>, tenant: Tenant) -> Place {
+    async fn enter(self: &Arc<Self>, tenant: Tenant) -> Permit {
         let queued = {
             let mut state = self.lock();
             match state.waiting.len_of(tenant) == 0 && state.may_have(tenant, self) {
@@ -121,36 +130,37 @@ impl Gate {
                 false => Some(state.queue(tenant)),
             }
         };
-        let Some((ticket, place)) = queued else {
-            return Place { gate: self.clone(), tenant };
+        let Some((ticket, permit)) = queued else {
+            return Permit { gate: self.clone(), tenant };
         };
-        let _waiting = Waiting { gate: self, tenant, ticket };
-        match place.await {
-            Ok(place) => place,
-            // The gate drops no sender of a line that is waited in.
+        let _waiting = QueuedCall { gate: self, tenant, ticket };
+        match permit.await {
+            Ok(permit) => permit,
+            // Does not happen: as long as this waiter is in the queue, the queue has its sender.
             Err(_) => pending().await,
         }
     }
 
-    /// Gives places that are free to those who wait.
+    /// Gives free permits to waiters.
     fn serve(self: &Arc<Self>) {
         loop {
             let next = self.lock().next(self);
             let Some((tenant, waiter)) = next else { return };
-            // A place that nobody takes any more is dropped, and so goes to the next. Not under the lock, which that takes.
-            let _ = waiter.place.send(Place { gate: self.clone(), tenant });
+            // If the waiter was given up, the permit is dropped, and goes to the next waiter. Dropping a permit takes
+            // the lock, so the lock is not held here.
+            let _ = waiter.permit.send(Permit { gate: self.clone(), tenant });
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, GateState> {
+        self.state.locked()
     }
 }
 
-impl State {
-    /// Whether there is a place for a tenant, which does not have its share.
+impl GateState {
+    /// Whether a permit is free, and the tenant does not hold its share.
     fn may_have(&self, tenant: Tenant, gate: &Gate) -> bool {
-        self.taken < gate.places && self.held.get(&tenant).is_none_or(|held| *held < gate.share)
+        self.taken < gate.permits && self.held.get(&tenant).is_none_or(|held| *held < gate.share)
     }
 
     fn take(&mut self, tenant: Tenant) {
@@ -168,26 +178,26 @@ impl State {
         }
     }
 
-    fn queue(&mut self, tenant: Tenant) -> (u64, oneshot::Receiver<Place>) {
-        let (place, receiver) = oneshot::channel();
+    fn queue(&mut self, tenant: Tenant) -> (u64, oneshot::Receiver<Permit>) {
+        let (permit, receiver) = oneshot::channel();
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.waiting.push(tenant, Waiter { ticket, place });
+        self.waiting.push(tenant, Waiter { ticket, permit });
         (ticket, receiver)
     }
 
-    /// Takes a free place for whoever's turn it is.
+    /// Takes a free permit for the waiter whose turn it is.
     fn next(&mut self, gate: &Gate) -> Option<(Tenant, Waiter)> {
         let (taken, held) = (self.taken, &self.held);
         let next = self
             .waiting
-            .pop_where(|tenant| taken < gate.places && held.get(&tenant).is_none_or(|held| *held < gate.share))?;
+            .pop_where(|tenant| taken < gate.permits && held.get(&tenant).is_none_or(|held| *held < gate.share))?;
         self.take(next.0);
         Some(next)
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         {
             let mut state = self.gate.lock();
@@ -200,10 +210,10 @@ impl Drop for Place {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueuedCall<'_> {
     fn drop(&mut self) {
         let left = self.gate.lock().waiting.remove(self.tenant, |waiter| waiter.ticket == self.ticket);
-        // Not under the lock.
+        // Dropped after the lock was released.
         drop(left);
     }
 }

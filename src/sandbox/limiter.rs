@@ -1,58 +1,65 @@
-//! How much memory a guest may have: its memories, its tables and its garbage-collected heap.
+//! Bounds of a guest's memory: its memories, its tables and its garbage-collected heap.
 
 use crate::error::Error;
 use crate::totals::TotalMemory;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
-/// Bounds what a guest allocates, and remembers that it was refused.
+/// Bounds what a guest allocates, and remembers what was refused last.
 pub(crate) struct Limiter {
     pub memory_bytes: usize,
     memory: usize,
     heap: Option<Heap>,
     table_elements: usize,
-    /// Of all guests of the executor, if that is limited.
+    /// The memory of all guests of the executor, if it is limited.
     all_guests: Option<Arc<TotalMemory>>,
     pub peak: usize,
-    /// The limit at which it was refused last.
+    /// The limit at which a growth was refused last.
     pub refused: Option<Refused>,
-    /// Whether the system had no memory for what it may have.
+    /// Whether the system has refused memory that the limits allow.
     pub is_out_of_memory: bool,
 }
 
-/// The garbage-collected heap of a guest that has one. wasmtime does not tell which memory grows, but it makes the heap before
-/// all memories, with [`FIRST_HEAP_BYTES`], declares no maximum for it and grows it to at least twice its size.
+/// The garbage-collected heap of a guest that has one.
+///
+/// wasmtime asks about memories and the heap in the same way, without telling which of them grows. The heap is
+/// recognised by how wasmtime makes and grows it:
+///
+/// 1. It is made before all memories, with [`FIRST_HEAP_BYTES`].
+/// 2. It has no maximum of its own.
+/// 3. It grows to at least twice its size.
 #[derive(Default)]
 struct Heap {
     /// The sizes of all memories and of the heap.
     sizes: Vec<usize>,
-    /// The sizes that the heap may have: one, unless a memory has had the same size and has grown as a heap does.
+    /// The sizes that the heap may have. There is one, unless a memory has had the same size and has grown as a heap
+    /// does.
     own: Vec<usize>,
-    /// The limit at which it was refused last. A collection may have made that good.
+    /// The limit at which a growth of the heap was refused last. A collection may have freed enough since.
     refused: Option<Refused>,
 }
 
-/// What a guest wanted too much of, under the name of its limit, and the limit.
+/// A limit beyond which a guest wanted to grow: its name and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub limit: &'static str,
     pub value: u64,
 }
 
-/// The size with which a garbage-collected heap is made, in bytes. It doubles as it grows, so that few memories ever have its
-/// size, by which [`Heap`] knows it.
+/// The bytes with which a garbage-collected heap is made. The heap doubles as it grows, so few memories ever have its
+/// size, by which [`Heap`] recognises it.
 pub(crate) const FIRST_HEAP_BYTES: usize = 3 << 16;
-/// The largest such heap, however large `memory_bytes` is: a collection that has begun is finished even when the deadline
-/// passes, and copies up to half of the heap.
+/// The most bytes of the heap, however large `memory_bytes` is. A collection that has begun is finished even if the
+/// deadline passes, and it copies up to half of the heap.
 const HEAP_BYTES: usize = FIRST_HEAP_BYTES << 9;
-/// Elements of one guest's tables together, 8 bytes each on the host; the largest known guest (CPython) takes about
-/// 100,000.
+/// The most elements of one guest's tables together. Each takes 8 bytes on the host. The largest known guest (CPython)
+/// has about 100,000.
 pub(crate) const TABLE_ELEMENTS: usize = 1_000_000;
-/// Tables and memories of one guest; `module_cache` refuses a module that has more.
+/// The most tables and memories of one guest. `module_cache` refuses a module that has more.
 pub(crate) const TABLES: usize = 64;
 pub(crate) const MEMORIES: usize = 16;
-/// Core instances of one guest: a module is one, a component has one for each of its parts. The largest known (CPython) has
-/// about 50.
+/// The most core instances of one guest. A module is one; a component has one for each core module that it
+/// instantiates. The largest known guest (CPython) has about 50.
 pub(crate) const INSTANCES: usize = 64;
 
 impl Limiter {
@@ -75,7 +82,7 @@ impl Limiter {
         self.heap = Some(Heap::default());
     }
 
-    /// Whether memory has grown to `total` bytes, or why not.
+    /// Notes that memory grows to `total` bytes, or why it does not. Returns whether it grows.
     fn grown(&mut self, total: usize, refused: Option<Refused>) -> bool {
         if refused.is_some() {
             self.refused = refused;
@@ -86,7 +93,7 @@ impl Limiter {
         true
     }
 
-    /// Takes so much of what all guests of the executor may have, or tells that limit.
+    /// Takes bytes from what all guests of the executor may have together. Returns the limit if there are not enough.
     fn all_guests_refuse(&self, bytes: usize) -> Option<Refused> {
         let all = self.all_guests.as_ref().filter(|all| !all.take(bytes))?;
         Some(Refused { limit: "memory_total_bytes", value: all.bytes as u64 })
@@ -108,14 +115,14 @@ impl Drop for Limiter {
 }
 
 impl Heap {
-    /// Whether it may be the heap that grows. What is taken for it and is not is bounded like it, and is not named as the reason
-    /// if the guest fails later.
+    /// Whether it may be the heap that grows. A memory that is mistaken for the heap is bounded like the heap, and its
+    /// refusal is not named as the reason if the guest fails later.
     fn may_grow(&self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
         const NO_MAXIMUM: usize = 1 << 32;
         maximum == Some(NO_MAXIMUM) && self.own.contains(&current) && desired >= 2 * current
     }
 
-    /// Notes a memory that is made or has grown, which may be the heap.
+    /// Notes the new size of a memory or of the heap.
     fn note(&mut self, current: usize, desired: usize, may_be_heap: bool) {
         match self.sizes.iter_mut().find(|size| current > 0 && **size == current) {
             Some(size) => *size = desired,
@@ -170,7 +177,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.is_out_of_memory |= Error::exhausted_in("", &error).is_some();
+        self.is_out_of_memory |= Error::exhausted_wasmtime("", &error).is_some();
         Ok(())
     }
 
@@ -187,8 +194,8 @@ impl ResourceLimiter for Limiter {
     }
 }
 
-/// Whether a growth fails by what the module itself declares, below the limit: wasmtime asks the limiter first, and such a
-/// growth must neither be counted nor taken for a refusal of ours.
+/// Whether a growth fails because of the maximum that the module itself declares, below the limit. wasmtime asks the
+/// limiter first. Such a growth must not be counted, and must not be reported as refused by the limit.
 fn is_its_own_maximum(desired: usize, maximum: Option<usize>, limit: usize) -> bool {
     maximum.is_some_and(|maximum| maximum < limit && desired > maximum)
 }
@@ -209,7 +216,7 @@ mod tests {
         let mut limiter = Limiter::new(1 << 20, None);
         limiter.expect_heap();
         assert!(grows(&mut limiter, 0, FIRST_HEAP_BYTES, NO_MAXIMUM));
-        // A memory that is made and grows beside it.
+        // A memory is made and grows beside the heap.
         assert!(grows(&mut limiter, 0, PAGE, NO_MAXIMUM) && grows(&mut limiter, PAGE, 2 * PAGE, NO_MAXIMUM));
         assert!(grows(&mut limiter, FIRST_HEAP_BYTES, 2 * FIRST_HEAP_BYTES, NO_MAXIMUM));
         assert!(!grows(&mut limiter, 2 * FIRST_HEAP_BYTES, 8 * FIRST_HEAP_BYTES, NO_MAXIMUM));
@@ -218,7 +225,7 @@ mod tests {
         assert_eq!(limiter.refused, Some(Refused { limit: "memory_bytes", value: 1 << 20 }));
     }
 
-    /// A memory that has the heap's size, and grows as a heap does.
+    /// A memory may have the heap's size and grow as a heap does.
     #[test]
     fn no_memory_takes_the_place_of_the_heap() {
         let mut limiter = Limiter::new(1 << 40, None);

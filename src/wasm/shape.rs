@@ -7,16 +7,18 @@ mod component_types;
 mod costs;
 mod expansion;
 mod extent;
-mod findings;
 mod limits;
 mod liveness;
 mod module;
 mod operators;
 mod problem;
 mod provided;
+mod scratch;
 mod startup;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod types;
 
 pub(crate) use limits::COUNTED_BY_STORES;
@@ -24,37 +26,40 @@ pub(crate) use provided::{Provided, Signature};
 
 use crate::error::Result;
 use component::Component;
-use findings::Findings;
 use limits::Limit;
 use module::Module;
 use problem::Problem;
+use totals::Totals;
 use wasmparser::{Chunk, Encoding, Parser, Payload};
 
-/// What the pass tells of a file that it lets through.
+/// What the pass has found in a file that it lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
-    /// Whether instances may have a heap of wasmtime's collector: true wherever wasmtime says so, and for files that mention
-    /// such types without ever making one.
+    /// Whether instances may have a heap of wasmtime's garbage collector. True for each file for which wasmtime makes a
+    /// heap, and also for files that mention collected types and never make a value of one.
     pub needs_gc_heap: bool,
     /// Whether the compiler is expected to take less than a second.
     pub is_small: bool,
+    /// Whether it says which lines of its source it comes from.
+    pub has_lines: bool,
 }
 
 impl Shape {
-    /// Looks at a file from its first byte to its last.
+    /// Walks over a file from its first byte to its last.
     ///
     /// # Errors
     /// `module_invalid`, and `unsupported` for a component in a build without them.
     pub fn of(name: &str, wasm: &[u8], provided: &dyn Provided) -> Result<Self> {
-        super::Kind::of(name, wasm)?;
-        let mut findings = Findings::new(code_bytes(wasm));
-        walk(wasm, provided, &mut findings).map_err(|problem| problem.into_error(name))?;
-        Ok(Shape { needs_gc_heap: findings.needs_gc_heap, is_small: findings.tally.is_small() })
+        super::kind::Kind::of(name, wasm)?;
+        let mut totals = Totals::new(code_bytes(wasm));
+        walk(wasm, provided, &mut totals).map_err(|problem| problem.into_error(name))?;
+        let Totals { needs_gc_heap, has_lines, .. } = totals;
+        Ok(Shape { needs_gc_heap, is_small: totals.tally.is_small(), has_lines })
     }
 }
 
-/// The bytes of all functions, by which limits grow: what else is in a file, such as data, costs the compiler nothing. Of a file
-/// that is not valid, those before the fault.
+/// The bytes of all code sections in the file, with which the limits grow. Everything else in a file, such as data,
+/// costs the compiler nothing. If the file is malformed, these are the code sections before the fault.
 fn code_bytes(wasm: &[u8]) -> usize {
     let sections = Parser::new(0).parse_all(wasm).map_while(std::result::Result::ok);
     let code = sections.filter_map(|section| match section {
@@ -64,10 +69,10 @@ fn code_bytes(wasm: &[u8]) -> usize {
     code.sum::<usize>().min(wasm.len())
 }
 
-/// Goes through the file's sections, and through those of the modules and components in it.
-fn walk(wasm: &[u8], provided: &dyn Provided, findings: &mut Findings) -> std::result::Result<(), Problem> {
+/// Goes through the sections of the file, and of the modules and components in it.
+fn walk(wasm: &[u8], provided: &dyn Provided, totals: &mut Totals) -> std::result::Result<(), Problem> {
     let (mut parser, mut at) = (Parser::new(0), 0);
-    // Those in which the parser's part lies; `component_depth` bounds them.
+    // The parsers of the components around the current module or component. `component_depth` bounds their number.
     let mut outer = Vec::new();
     let (mut module, mut component) = (None, Component::default());
     loop {
@@ -78,7 +83,7 @@ fn walk(wasm: &[u8], provided: &dyn Provided, findings: &mut Findings) -> std::r
         at += consumed;
         match payload {
             Payload::Version { encoding: Encoding::Module, range, .. } => module = Some(Module::new(range.start)),
-            Payload::Version { encoding: Encoding::Component, .. } => component.begin(findings)?,
+            Payload::Version { encoding: Encoding::Component, .. } => component.begin(totals)?,
             Payload::ModuleSection { unchecked_range: range, .. }
             | Payload::ComponentSection { unchecked_range: range, .. }
                 if range.end > wasm.len() =>
@@ -89,17 +94,17 @@ fn walk(wasm: &[u8], provided: &dyn Provided, findings: &mut Findings) -> std::r
                 )));
             }
             Payload::ModuleSection { parser: inner, .. } => {
-                findings.tally.add(Limit::Modules, 1)?;
+                totals.tally.add(Limit::Modules, 1)?;
                 outer.push(std::mem::replace(&mut parser, inner));
             }
             Payload::ComponentSection { parser: inner, .. } => {
-                findings.tally.add(Limit::Components, 1)?;
+                totals.tally.add(Limit::Components, 1)?;
                 outer.push(std::mem::replace(&mut parser, inner));
             }
             Payload::End(_) => {
                 let mut ended = module.take();
                 if let Some(module) = &mut ended {
-                    module.end(findings)?;
+                    module.end(totals)?;
                 }
                 let Some(around) = outer.pop() else {
                     return match ended {
@@ -116,9 +121,9 @@ fn walk(wasm: &[u8], provided: &dyn Provided, findings: &mut Findings) -> std::r
             payload => match &mut module {
                 Some(module) => {
                     let provided = outer.is_empty().then_some(provided);
-                    module.section(wasm, payload, provided, findings)?;
+                    module.section(wasm, payload, provided, totals)?;
                 }
-                None => component.section(wasm, payload, provided, findings)?,
+                None => component.section(wasm, payload, provided, totals)?,
             },
         }
     }

@@ -1,30 +1,32 @@
-//! What a file declares of itself.
+//! What a file declares: its kind and its imports.
 
-use super::{Kind, module_invalid};
+use super::kind::{Kind, module_invalid};
 use crate::error::{Result, quoted};
 use wasmparser::{BinaryReader, ComponentImportSectionReader, ImportSectionReader};
 
-/// Imports that are listed, and the bytes of their names together: a shared module name of a compact import section would
-/// otherwise be listed as often as the file has bytes.
-const LISTED: usize = 1000;
+/// The most imports that are listed.
+const MAX_IMPORTS: usize = 1000;
+/// The most bytes that the names of listed imports have together. A compact import section writes the module name once
+/// for many imports, so that the list could otherwise have far more bytes than the file.
 const LISTED_BYTES: usize = 256 << 10;
 
-/// What a file declares itself to be. Nothing here has been validated.
+/// What a file declares. Nothing here has been validated.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Surface {
     pub kind: Kind,
-    /// `module.name` of a module's, the name of a component's; the first [`LISTED`] at most.
+    /// The first [`MAX_IMPORTS`] imports at most: `module.name` for an import of a module, the name for one of a component.
     pub imports: Vec<String>,
+    /// The bytes of their names.
     bytes: usize,
 }
 
-/// Sections' numbers.
+/// The numbers of the import sections.
 const MODULE_IMPORTS: u8 = 2;
 const COMPONENT_IMPORTS: u8 = 10;
 
 impl Surface {
-    /// Goes from section to section and reads only those of imports. A file that is cut or malformed has the imports that
-    /// come before.
+    /// Reads the import sections and skips all others. If the file is cut off or malformed, the imports before the
+    /// fault are listed; if there are none, that is an error.
     pub fn of(name: &str, wasm: &[u8]) -> Result<Self> {
         let kind = Kind::of(name, wasm)?;
         let mut surface = Surface { kind, imports: Vec::new(), bytes: 0 };
@@ -67,7 +69,7 @@ impl Surface {
         Ok(())
     }
 
-    /// Lists an import while there is room.
+    /// Lists an import; `false` if the list is full.
     fn list(&mut self, parts: &[&str]) -> bool {
         self.bytes += parts.iter().map(|part| part.len()).sum::<usize>();
         if self.is_full() {
@@ -78,10 +80,10 @@ impl Surface {
     }
 
     fn is_full(&self) -> bool {
-        self.imports.len() >= LISTED || self.bytes > LISTED_BYTES
+        self.imports.len() >= MAX_IMPORTS || self.bytes > LISTED_BYTES
     }
 
-    /// The keys of an executor's `capabilities` that the imports can make use of.
+    /// The keys of an executor's `capabilities` that the imports can use.
     pub fn capabilities(&self) -> Vec<&'static str> {
         let of = |test: fn(&str) -> bool| self.imports.iter().any(|import| test(import));
         let files = |import: &str| {
@@ -140,7 +142,7 @@ mod tests {
         assert!(Surface::of("a", &[0, b'a', b's', b'm', 1, 0, 0, 0, 2, 255, 255, 255, 255, 15]).is_err());
     }
 
-    /// One module name of 50,000 bytes that 100,000 imports share, which a compact section writes once.
+    /// 100,000 imports share a module name of 50,000 bytes, which a compact section writes once.
     #[test]
     fn no_more_imports_are_listed_than_there_is_room_for() -> Result<()> {
         let section = |module: &[u8], count: u32| {
@@ -158,7 +160,7 @@ mod tests {
         let long = Surface::of("a", &section(&[b'm'; 50_000], 100_000))?;
         assert_eq!(long.imports.len(), 5);
         let short = Surface::of("a", &section(b"m", 100_000))?;
-        assert_eq!((short.imports.len(), short.imports[999].as_str()), (LISTED, "m."));
+        assert_eq!((short.imports.len(), short.imports[999].as_str()), (MAX_IMPORTS, "m."));
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-/* Linked to the programs of tests/sanitizers.rs: with PROVE set, does before main what a sanitizer must not let pass. */
+/* Linked to the programs of tests/languages/sanitizers.rs: with PROVE set, does before main what a sanitizer must not let pass. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 // Host functions of arawn.hpp: what they answer and throw, on which thread they run and how long they live. It prints
 // "done".
 //
-//     host_functions DIRECTORY, which has the runtime `ask`, that asks the function `f` and answers its reply
+//     host_functions DIRECTORY, which has the runtimes `ask`, that asks the function `f` and answers its reply, and
+//     `writes`, that writes "first" and "last" to stderr
 #include <arawn.hpp>
 
 #include "check.hpp"
@@ -160,6 +161,23 @@ void polls(const std::string &directory)
     CHECK(calls == 3);
 }
 
+// The lines of a guest's stderr come before its reply.
+void stderr_lines(const std::string &directory)
+{
+    const std::string rest = config(directory).substr(1);
+    CHECK(thrown([&] { arawn::Executor other("{\"stderr_to\":\"h\"," + rest); }) == "invalid_config");
+    arawn::Executor executor("{\"stderr_to\":\"f\"," + rest);
+    std::string lines;
+    const auto keep = [&lines](std::string_view line) {
+        lines += line;
+        return "null";
+    };
+    executor.host_function("f", keep, arawn::On::poll);
+    executor.submit("writes", "{}", {"a", "{}"});
+    CHECK(executor.wait("a"));
+    CHECK(lines == R"({"runtime":"writes","job":"a","line":"first"}{"runtime":"writes","job":"a","line":"last"})");
+}
+
 // Functions are replaced, and what they use is freed, while other threads ask.
 void many_threads(const std::string &directory)
 {
@@ -206,6 +224,7 @@ int main(int argc, char **argv)
     lifetimes(argv[1]);
     closed_from_within(argv[1]);
     polls(argv[1]);
+    stderr_lines(argv[1]);
     many_threads(argv[1]);
     std::cout << "done\n";
 }

@@ -1,5 +1,6 @@
 -- examples/love2d/arawn.lua, with guests from ARAWN_RUNTIMES: `loop` never ends, `fails` says no luck, `ask` calls the
--- host function f with {"from":"the guest"} and answers its reply, `large` answers a mebibyte.
+-- host function f with {"from":"the guest"} and answers its reply, `large` answers a mebibyte,
+-- `writes` writes "first" and "last" to stderr.
 local arawn = require "arawn"
 local check = require "check"
 local ffi = require "ffi"
@@ -368,6 +369,23 @@ function tests.test_a_runtime_is_replaced_while_it_runs()
     assert(main:remove("replaced"))
     check.equal(select(2, main:execute("replaced")).code, "unknown_runtime")
     assert(main:close())
+end
+
+function tests.test_lines_of_stderr_are_told_before_the_reply()
+    local main = assert(arawn.executor {
+        runtimes_dir = RUNTIMES, cache_dir = json.null, stderr_to = "f", limits = { timeout_ms = 20000 },
+        capabilities = { host_functions = json.array { "f" } },
+    })
+    local lines = {}
+    assert(main:host_function("f", function(told)
+        lines[#lines + 1] = told.runtime .. "/" .. told.job .. ": " .. told.line
+    end))
+    local job = assert(main:submit("writes", { job = "level-7" }))
+    check.equal(assert(job:wait()), 1)
+    check.equal(table.concat(lines, ", "), "writes/level-7: first, writes/level-7: last")
+    assert(main:close())
+    local _, err = arawn.executor { stderr_to = "g", capabilities = { host_functions = json.array { "f" } } }
+    check.equal(err.details.path, "stderr_to")
 end
 
 function tests.test_a_registration_is_submitted()

@@ -1,13 +1,14 @@
-"""examples/python/arawn.py on the library; tests/python.rs runs it.
+"""examples/python/arawn.py on the library; tests/languages/python.rs runs it.
 
-ARAWN_RUNTIMES is a directory with the runtimes `loop`, that never ends, `fails`, whose error is "no luck", and `ask`,
-that asks the function `f` and answers its reply."""
+ARAWN_RUNTIMES is a directory with the runtimes `loop`, that never ends, `fails`, whose error is "no luck", `ask`, that
+asks the function `f` and answers its reply, and `writes`, that writes "first" and "last" to stderr."""
 
 import datetime
 import fractions
 import gc
 import os
 import pickle
+import queue
 import re
 import signal
 import subprocess
@@ -46,6 +47,21 @@ class Case(unittest.TestCase):
 def on_another_thread(function, *args):
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(function, *args).result()
+
+
+class Stderr(Case):
+    def test_lines_are_told_before_the_reply(self):
+        for on in "call", "poll":
+            told = queue.SimpleQueue()
+            with executor("f", stderr_to="f") as one:
+                self.assertEqual(one.policy["stderr_to"], "f")
+                one.host_function("f", on=on)(told.put)
+                job = one.submit("writes")
+                self.assertEqual(job.result(), 1)
+                lines = [told.get(timeout=0 if on == "poll" else 60) for _ in range(2)]
+            self.assertEqual(lines, [{"runtime": "writes", "job": job.name, "line": line} for line in ("first", "last")])
+        self.assert_code("invalid_config", executor, "f", stderr_to="g")
+        self.assert_code("invalid_config", executor, "f", stderr_too="f")
 
 
 class Calls(Case):

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// guests is the catalog that tests/go.rs makes.
+// guests is the catalog that tests/languages/go.rs makes.
 func guests(t *testing.T) string {
 	t.Helper()
 	directory := os.Getenv("ARAWN_RUNTIMES")
@@ -21,7 +21,7 @@ func guests(t *testing.T) string {
 	return directory
 }
 
-// executor serves the catalog of guests that tests/go.rs makes, with a deadline for a busy machine.
+// executor serves the catalog of guests that tests/languages/go.rs makes, with a deadline for a busy machine.
 func executor(t *testing.T, config Config) *Executor {
 	t.Helper()
 	config.RuntimesDir = guests(t)

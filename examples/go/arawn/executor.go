@@ -26,6 +26,9 @@ type Config struct {
 	HTTP        *HTTP
 	// HostFunctions are what guests may call, by name.
 	HostFunctions map[string]HostFunction
+	// StderrTo is the name of the one of them that is told each line that a guest writes to stderr. What it returns is
+	// not looked at.
+	StderrTo      string
 	Deterministic *Deterministic
 }
 
@@ -131,7 +134,10 @@ func (c Config) request() map[string]any {
 		capabilities["http"] = c.HTTP
 	}
 	request := object{"limits": c.Limits, "capabilities": capabilities}
-	for key, value := range map[string]string{"id": c.ID, "runtimes_dir": c.RuntimesDir, "cache_dir": c.CacheDir} {
+	texts := map[string]string{
+		"id": c.ID, "runtimes_dir": c.RuntimesDir, "cache_dir": c.CacheDir, "stderr_to": c.StderrTo,
+	}
+	for key, value := range texts {
 		if value != "" {
 			request[key] = value
 		}

@@ -38,6 +38,27 @@ func TestGuestsCallFunctionsOfThisProgram(t *testing.T) {
 	}
 }
 
+func TestAFunctionIsToldTheLinesOfStderr(t *testing.T) {
+	told := make(chan string, 9)
+	e := executor(t, Config{StderrTo: "log", HostFunctions: map[string]HostFunction{
+		"log": func(line json.RawMessage) (any, error) {
+			told <- string(line)
+			return nil, nil
+		},
+	}})
+	_, err := e.Execute(context.Background(), Call{Runtime: "writes"})
+	must(t, err)
+	for _, line := range []string{"first", "last"} {
+		var message struct{ Runtime, Line string }
+		must(t, json.Unmarshal([]byte(<-told), &message))
+		if message.Runtime != "writes" || message.Line != line {
+			t.Errorf("%v, not %s", message, line)
+		}
+	}
+	_, err = New(Config{StderrTo: "log"})
+	wants(t, err, "invalid_config")
+}
+
 func TestAFunctionMayCloseItsExecutor(t *testing.T) {
 	var e *Executor
 	e = executor(t, Config{HostFunctions: map[string]HostFunction{

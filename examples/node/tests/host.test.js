@@ -47,6 +47,15 @@ test('they run on this thread, between other events, also while it computes now 
   assert.deepEqual(outputs.sort((a, b) => a - b), Array.from({ length: 50 }, (_, i) => i + 1));
 });
 
+test('one of them is told the lines that guests write to stderr', async (t) => {
+  /** @type {import('../arawn.js').StderrLine[]} */
+  const told = [];
+  const executor = await open(t, { stderr_to: 'log' }, { log: (line) => void told.push(line) });
+  assert.equal(await executor.execute('writes'), 1);
+  assert.deepEqual(told.map(({ runtime, line }) => [runtime, line]), [['writes', 'first'], ['writes', 'last']]);
+  await rejection(open(t, { stderr_to: 'log' }, {}), 'invalid_config');
+});
+
 test('they may begin calls', async (t) => {
   /** @type {Promise<any>[]} */
   const begun = [];

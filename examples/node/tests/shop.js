@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { ArawnError, Executor } from '../arawn.js';
 
-/** The catalog of guests that tests/node.rs makes. */
+/** The catalog of guests that tests/languages/node.rs makes. */
 export const runtimes_dir = process.env.ARAWN_RUNTIMES ?? '';
 assert.notEqual(runtimes_dir, '', 'ARAWN_RUNTIMES names no catalog: run cargo test --test node');
 

@@ -275,8 +275,9 @@ impl Model {
         }
         match executor.function {
             None | Some((Callback::Fails, _)) => vec![Want::Refused],
-            // With "on": "poll" where somebody polls.
-            Some(_) => vec![Want::Asked(word.to_owned())],
+            // A guest is refused at once what only the thread that waits for it would run.
+            Some((_, true)) => vec![Want::Asked(word.to_owned()), Want::Refused],
+            Some((_, false)) => vec![Want::Asked(word.to_owned())],
         }
     }
 

@@ -1,15 +1,15 @@
 //! Bytes in JSON.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use base64::DecodeError;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose, GeneralPurposeConfig};
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// How a JSON string stands for bytes.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
     /// The text itself.
     #[default]
@@ -22,6 +22,27 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// By hand, because a derived one does not say what it must be where it is no string.
+impl<'de> Deserialize<'de> for Encoding {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = Encoding;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`utf8` or `base64`")
+            }
+            fn visit_str<E: Error>(self, name: &str) -> Result<Encoding, E> {
+                match name {
+                    "utf8" => Ok(Encoding::Utf8),
+                    "base64" => Ok(Encoding::Base64),
+                    _ => Err(E::invalid_value(Unexpected::Str(name), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_str(Name)
+    }
+}
 
 impl Encoding {
     /// The string for `bytes`; an error where they are no text, which names the first byte that is none.

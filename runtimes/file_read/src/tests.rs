@@ -76,10 +76,15 @@ fn what_cannot_be_read() {
 #[test]
 fn what_is_asked_for_must_be_known() {
     for (config, text) in [
-        (json!({}), "config: missing field `path`"),
-        (json!({"path": "a", "encoding": "latin1"}), "config: unknown variant `latin1`, expected `utf8` or `base64`"),
-        (json!({"path": "a", "max_byte": 1}), "config: unknown field `max_byte`, expected one of `path`, `encoding`"),
-        (json!({"path": "a", "max_bytes": -1}), "config: invalid value: integer `-1`, expected u64"),
+        (json!({}), "config.path is missing"),
+        (json!({"path": 5}), "config.path must be a string, and is a number"),
+        (json!({"path": "a", "encoding": 5}), "config.encoding must be `utf8` or `base64`, and is a number"),
+        (json!({"path": "a", "encoding": "latin1"}), r#"config.encoding must be `utf8` or `base64`, and is "latin1""#),
+        (
+            json!({"path": "a", "max_byte": 1}),
+            "config.max_byte is no key that is known here; known are `path`, `encoding`",
+        ),
+        (json!({"path": "a", "max_bytes": -1}), "config.max_bytes must be a whole number from 0 on, and is -1"),
     ] {
         let error = error(config);
         assert!(error.starts_with(text), "{error}");

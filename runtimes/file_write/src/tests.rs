@@ -56,7 +56,7 @@ fn what_is_no_content() {
         (json!({"content_key": ""}), "content_key: the path is empty"),
         (json!({"content": "a-b", "encoding": "base64"}), "content: not base64: '-' at byte 1"),
         (json!({"content_key": "fetch.items", "encoding": "base64"}), "content_key: not base64: it is no string"),
-        (json!({"content": "a", "apend": true}), "config: unknown field `apend`"),
+        (json!({"content": "a", "apend": true}), "config.apend is no key that is known here"),
     ] {
         let mut config = config;
         config["path"] = json!(directory.path().join("a"));

@@ -99,6 +99,26 @@ fn what_is_no_request() {
 }
 
 #[test]
+fn mistakes_are_told_with_their_path() {
+    for (config, text) in [
+        (r#"{"url":["http://h"]}"#, "config.url must be a string, and is a list"),
+        (r#"{"url":"http://h","headers":{"a":["b",1]}}"#, "config.headers.a[1] must be a string, and is a number"),
+        (
+            r#"{"url":"http://h","headers":{"a":1}}"#,
+            "config.headers.a must be a string or a list of strings, and is a number",
+        ),
+        (
+            r#"{"url":"http://h","max_redirects":-1}"#,
+            "config.max_redirects must be a whole number from 0 to 4294967295, and is -1",
+        ),
+    ] {
+        let answer = arawn_sdk::respond(format!(r#"{{"config":{config}}}"#).leak().as_bytes(), super::http);
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(answer["error"], text);
+    }
+}
+
+#[test]
 fn outside_a_sandbox_nothing_is_requested() {
     let answer = arawn_sdk::respond(br#"{"config":{"url":"http://127.0.0.1:1/"}}"#, super::http);
     let text = r#"{"status":"error","error":"requests can be made in a sandbox only"}"#;

@@ -9,6 +9,8 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::words;
+
 mod path;
 
 pub use path::{NotFound, Path, PathError};
@@ -159,7 +161,7 @@ pub fn text(json: &'static RawValue) -> Result<Cow<'static, str>, String> {
     if !json.starts_with('"') {
         return Ok(Cow::Borrowed(json));
     }
-    serde_json::from_str::<Text>(json).map(|text| text.0).map_err(|e| e.to_string())
+    serde_json::from_str::<Text>(json).map(|text| text.0).map_err(|e| words::of(&e, json, "it"))
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::words;
+
 #[derive(Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 enum Reply<T> {
@@ -19,9 +21,10 @@ enum Reply<T> {
 ///
 /// For modules. A component imports the interface of `wit/host.wit`.
 pub fn host_call<T: DeserializeOwned>(name: &str, request: &(impl Serialize + ?Sized)) -> Result<T, String> {
-    let wrong = |error: serde_json::Error| format!("{name}: {error}");
-    let reply = call(name, &serde_json::to_vec(request).map_err(wrong)?);
-    match serde_json::from_slice(&reply).map_err(wrong)? {
+    let reply = call(name, &serde_json::to_vec(request).map_err(|error| format!("{name}: {error}"))?);
+    let told =
+        |error| format!("{name}: {}", words::of(&error, str::from_utf8(&reply).unwrap_or_default(), "its reply"));
+    match serde_json::from_slice(&reply).map_err(told)? {
         Reply::Ok { output } => Ok(output),
         Reply::Error { error } => Err(format!("{name}: {error}")),
     }

@@ -29,6 +29,7 @@ mod host;
 mod realloc;
 mod respond;
 mod stdio;
+mod words;
 
 use std::fmt::Display;
 use std::panic::{PanicHookInfo, set_hook};

@@ -1,11 +1,12 @@
 //! From the bytes of stdin to the bytes of stdout, without touching either.
 
-use std::cell::Cell;
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 
 use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+
+use crate::words;
 
 const OK_PREFIX: &[u8] = br#"{"status":"ok","output":"#;
 const ERROR_PREFIX: &[u8] = br#"{"status":"error","error":"#;
@@ -22,8 +23,8 @@ const ENVELOPE_BYTES: usize = 64;
 /// object being the first.
 ///
 /// The answer is an error, with `runtime` not called, when the input is not UTF-8, not one JSON object, or has a key
-/// twice (the text starts with `input`), or when a value does not fit its type (the text starts with `config` or
-/// `context`). It is an error too when `runtime` gives one (its `Display` text alone), or when its output cannot be JSON
+/// twice, or when a value does not fit its type: the text starts with the path of what is wrong, which begins with `config`
+/// or `context`, or with `input`. It is an error too when `runtime` gives one (its `Display` text alone), or when its output cannot be JSON
 /// (the text starts with `output`).
 pub fn respond<C, X, O, E>(input: &'static [u8], runtime: impl FnOnce(C, X) -> Result<O, E>) -> Vec<u8>
 where
@@ -63,20 +64,18 @@ where
     X: Deserialize<'static>,
 {
     let text = str::from_utf8(input).map_err(|e| format!("input: not UTF-8 at byte {}", e.valid_up_to()))?;
-    let part = Cell::new("input");
     let mut json = serde_json::Deserializer::from_str(text);
-    let visitor = InputVisitor { part: &part, types: PhantomData };
     let (config, context) = json
-        .deserialize_map(visitor)
+        .deserialize_map(InputVisitor { types: PhantomData })
         .and_then(|parts| json.end().map(|()| parts))
-        .map_err(|e| format!("{}: {e}", part.get()))?;
+        .map_err(|e| words::of(&e, text, "input"))?;
     Ok((or_empty("config", config)?, or_empty("context", context)?))
 }
 
 fn or_empty<T: Deserialize<'static>>(part: &str, value: Option<T>) -> Result<T, String> {
     match value {
         Some(value) => Ok(value),
-        None => serde_json::from_str("{}").map_err(|e| format!("{part}: missing, and as {{}}: {e}")),
+        None => serde_json::from_str("{}").map_err(|e| words::of(&e, "{}", part)),
     }
 }
 
@@ -89,29 +88,24 @@ enum Key {
     Other,
 }
 
-/// By hand rather than derived, because a derived one cannot say under which key a value failed.
-struct InputVisitor<'a, C, X> {
-    part: &'a Cell<&'static str>,
+/// By hand rather than derived, because a derived one would take a list as well.
+struct InputVisitor<C, X> {
     types: PhantomData<(C, X)>,
 }
 
-impl<C, X> InputVisitor<'_, C, X> {
-    fn value<M, T>(&self, map: &mut M, part: &'static str, slot: &mut Option<T>) -> Result<(), M::Error>
-    where
-        M: MapAccess<'static>,
-        T: Deserialize<'static>,
-    {
-        if slot.is_some() {
-            return Err(M::Error::duplicate_field(part));
-        }
-        self.part.set(part);
-        *slot = Some(map.next_value()?);
-        self.part.set("input");
-        Ok(())
+fn value<M, T>(map: &mut M, key: &'static str, slot: &mut Option<T>) -> Result<(), M::Error>
+where
+    M: MapAccess<'static>,
+    T: Deserialize<'static>,
+{
+    if slot.is_some() {
+        return Err(M::Error::duplicate_field(key));
     }
+    *slot = Some(map.next_value()?);
+    Ok(())
 }
 
-impl<C, X> Visitor<'static> for InputVisitor<'_, C, X>
+impl<C, X> Visitor<'static> for InputVisitor<C, X>
 where
     C: Deserialize<'static>,
     X: Deserialize<'static>,
@@ -126,8 +120,8 @@ where
         let (mut config, mut context) = (None, None);
         while let Some(key) = map.next_key()? {
             match key {
-                Key::Config => self.value(&mut map, "config", &mut config)?,
-                Key::Context => self.value(&mut map, "context", &mut context)?,
+                Key::Config => value(&mut map, "config", &mut config)?,
+                Key::Context => value(&mut map, "context", &mut context)?,
                 Key::Other => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }

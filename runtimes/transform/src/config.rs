@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
 /// The config; exactly one of the first three keys may be there.
@@ -37,40 +37,44 @@ fn present<'de: 'static, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 }
 
 fn mappings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<(String, Mapping)>>, D::Error> {
-    match Mapping::deserialize(deserializer)? {
+    match deserializer.deserialize_any(MappingVisitor { is_whole: true })? {
         Mapping::Object(mappings) => Ok(Some(mappings)),
-        Mapping::Path(path) => {
-            Err(D::Error::custom(format_args!("mappings is an object of paths, and not the string {path:?}")))
-        }
+        Mapping::Path(_) => Ok(None),
     }
 }
 
 impl<'de> Deserialize<'de> for Mapping {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(MappingVisitor)
+        deserializer.deserialize_any(MappingVisitor { is_whole: false })
     }
 }
 
-struct MappingVisitor;
+struct MappingVisitor {
+    /// Whether it is for all of the mappings, which are no single path.
+    is_whole: bool,
+}
 
 impl<'de> Visitor<'de> for MappingVisitor {
     type Value = Mapping;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a path or an object of paths")
+        f.write_str(if self.is_whole { "an object of paths" } else { "a path or an object of paths" })
     }
 
     fn visit_str<E: Error>(self, path: &str) -> Result<Mapping, E> {
-        Ok(Mapping::Path(path.to_owned()))
+        match self.is_whole {
+            true => Err(E::invalid_type(Unexpected::Str(path), &self)),
+            false => Ok(Mapping::Path(path.to_owned())),
+        }
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Mapping, M::Error> {
         let mut mappings: Vec<(String, Mapping)> = Vec::new();
-        while let Some((key, mapping)) = map.next_entry()? {
+        while let Some(key) = map.next_key()? {
             if mappings.iter().any(|(known, _)| *known == key) {
-                return Err(M::Error::custom(format_args!("the key {key:?} is there twice")));
+                return Err(M::Error::custom("is there twice"));
             }
-            mappings.push((key, mapping));
+            mappings.push((key, map.next_value()?));
         }
         Ok(Mapping::Object(mappings))
     }

@@ -96,16 +96,16 @@ fn a_mapping_that_is_none() {
     for (mappings, text) in [
         (json!({"a": {"b": "fetch.bdy"}}), r#"mappings.a.b: context.fetch has no key "bdy" (it has: body)"#),
         (json!({"a": ""}), "mappings.a: the path is empty"),
-        (json!({"a": {"b": 7}}), "config: invalid type: integer `7`, expected a path or an object of paths"),
-        (json!({"a": ["flag"]}), "config: invalid type: sequence, expected a path or an object of paths"),
-        (json!("flag"), "config: mappings is an object of paths, and not the string \"flag\""),
+        (json!({"a": {"b": 7}}), "config.mappings.a.b must be a path or an object of paths, and is a number"),
+        (json!({"a": ["flag"]}), "config.mappings.a must be a path or an object of paths, and is a list"),
+        (json!("flag"), "config.mappings must be an object of paths, and is a string"),
     ] {
         let error = error(json!({"mappings": mappings}));
         assert!(error.starts_with(text), "{error}");
     }
     let twice = br#"{"config":{"mappings":{"a":"x","b":{"c":"x","\u0063":"y"}}}}"#;
     let answer = String::from_utf8(arawn_sdk::respond(twice, transform)).unwrap();
-    assert!(answer.contains(r#"config: the key \"c\" is there twice"#), "{answer}");
+    assert!(answer.contains(r#""config.mappings.b.\\u0063 is there twice""#), "{answer}");
 }
 
 #[test]
@@ -132,5 +132,6 @@ fn exactly_one_is_asked_for() {
         assert_eq!(error(config), "config: only one of `expression`, `template` and `mappings` may be there");
     }
     let misspelt = error(json!({"expresion": "a"}));
-    assert!(misspelt.starts_with("config: unknown field `expresion`, expected one of `expression`"), "{misspelt}");
+    let known = "known are `expression`, `template`, `mappings`, `default`";
+    assert_eq!(misspelt, format!("config.expresion is no key that is known here; {known}"));
 }

@@ -1,15 +1,27 @@
-//! A schema as boon compiles it, and how a config is checked against it.
+//! A schema as boon compiles it, and the check of a config against it.
+//!
+//! A check ends with its call's deadline, and a check may take much stack and time. So it is tried on up to three
+//! threads:
+//!
+//! | thread | stack at most | steps at most | tried |
+//! | --- | --- | --- | --- |
+//! | the call's own | [`OF_THE_CALLER`] | [`BRIEF`] if the call is submitted | always |
+//! | a thread of the lane `arawn-schema` | [`OF_A_LANE`] | any number | if the first ran out of stack or steps |
+//! | a thread made for this check | [`LARGEST_STACK`] | any number | if the thread of the lane ran out of stack |
+//!
+//! Each try also has a bound for the memory of what it finds, see [`HELD_MIB`].
 
+use super::failure::whole;
 use super::failures::failures;
 use super::limited::{Budget, Unfinished, limited, limited_anywhere};
 use super::shape::{DEEPEST, Shape, values_of};
-use super::whole;
+use crate::deadline::Deadline;
 use crate::error::{Error, Failure, Phase, Result};
 use crate::fair::Tenant;
-use crate::jobs::Deadline;
+use crate::json::{unique, words};
 use crate::lanes::Lane;
+use crate::locks::Locked;
 use crate::memory;
-use crate::protocol::{unique, words};
 use crate::threads;
 use crate::waiting::until;
 use boon::{Compiler, Held, SchemaIndex, Schemas, UrlLoader};
@@ -17,10 +29,10 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 use tokio::sync::oneshot;
 
-/// A JSON Schema, ready to be asked.
+/// A compiled JSON Schema.
 pub(crate) struct ConfigSchema {
     json: Value,
     schemas: Schemas,
@@ -29,62 +41,69 @@ pub(crate) struct ConfigSchema {
 
 /// The schema's own address. Nothing is ever fetched from it.
 const URL: &str = "arawn:///config_schema";
+/// The most objects of a schema.
 const MOST_OBJECTS: usize = 5000;
-/// Values and bytes of a schema, which is held several times over while it is compiled.
+/// The most values of a schema, and the most bytes of its texts and names. Compiling holds a schema several times over.
 const MOST_OF_A_SCHEMA: usize = 50_000;
 const LARGEST_SCHEMA: usize = 1 << 20;
-/// Twice what a level of a check takes of the stack.
+/// Twice the bytes of stack that one level of a check takes.
 const LEVEL: usize = 8 << 10;
-/// What a check may have of its caller's stack, and of that of a thread for checks that go deeper.
+/// The bytes of stack that a check may use on the thread of its call, on a thread of the lane and on a thread of its
+/// own.
 const OF_THE_CALLER: usize = 4 << 20;
 const OF_A_LANE: usize = 16 << 20;
 const LARGEST_STACK: usize = 128 << 20;
-/// What a worker does of a check at once, about a millisecond: it has other calls to run.
+/// The steps of a check that a worker takes before it gives the check to the lane, since it has other calls to run.
+/// They take about a millisecond.
 const BRIEF: u64 = 100_000;
-/// Values of a config.
+/// The most values of a config.
 const MOST_VALUES: usize = 512 << 10;
-/// Bytes of a value that is read, with its key and what it is in, while its list grows.
+/// The most bytes that one value takes while a config is read: the value, its key, and its part of the list or object
+/// that holds it, while that grows.
 const VALUE: usize = 560;
-/// Steps of reading a value, and bytes of text that are read in one.
+/// The steps that reading a value counts, plus one for each `READ_AT_ONCE` bytes that the value holds.
 const READ: usize = 8;
 const READ_AT_ONCE: usize = 64;
-/// What may be held of the failures of a check, most of which are in branches that do not count in the end.
+/// The most MiB that the failures of a check may hold. Most failures are found in branches that do not count in the
+/// end.
 const HELD_MIB: usize = 64;
-/// Compiling knows no deadline, since a catalog is read for all calls at once: it is bounded in steps. So many take a tenth
-/// of a second at worst; a schema of as many objects as there may be takes a quarter of them.
+/// The budget for compiling one schema. Compiling has no deadline, because one reading of a catalog serves all calls,
+/// so its steps are bounded. 12 million steps take a tenth of a second at worst. A schema with [`MOST_OBJECTS`] takes a
+/// quarter of them.
 const COMPILE: Budget = Budget { stack_bytes: LEVEL * DEEPEST * 16, held_bytes: 16 << 20, steps: 12_000_000 };
 
 /// The steps that may still be taken to compile the schemas of one catalog.
-pub(crate) struct Steps(u64);
+pub(crate) struct StepBudget(u64);
 
-impl Steps {
-    /// Those of all the schemas of a catalog.
+impl StepBudget {
+    /// The steps for all schemas of a catalog.
     pub fn of_a_catalog() -> Self {
-        Steps(120_000_000)
+        StepBudget(120_000_000)
     }
 
-    /// Those of one schema.
+    /// The steps for one schema.
     pub fn of_an_entry() -> Self {
-        Steps(COMPILE.steps)
+        StepBudget(COMPILE.steps)
     }
 }
 
-/// What a check has found, or why it came to no end.
+/// What a check has found, or why it was not finished.
 type Checked = Result<Found, Unfinished>;
 
 /// What is wrong with a config.
 enum Found {
+    /// Everything in the config that the schema does not allow. Empty if the config fits.
     Unfit(Vec<Failure>),
-    /// Why it cannot be checked.
+    /// Why the config cannot be checked.
     Unread(Failure),
 }
 
 impl ConfigSchema {
-    /// Compiles a schema, or says what is wrong with it and where. One that is in use, such as by the catalog before its
-    /// latest change, is not compiled again.
-    pub fn compile(json: Value, steps: &mut Steps) -> Result<Arc<Self>, Failure> {
+    /// Compiles a schema, or says what is wrong with it and where. A schema that some catalog has in use, for example
+    /// this catalog before its latest change, is not compiled again.
+    pub fn compile(json: Value, steps: &mut StepBudget) -> Result<Arc<Self>, Failure> {
         static IN_USE: LazyLock<Mutex<HashMap<String, Weak<ConfigSchema>>>> = LazyLock::new(Mutex::default);
-        let in_use = || IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_use = || IN_USE.locked();
         bounded(&json)?;
         let text = json.to_string();
         if let Some(schema) = in_use().get(&text).and_then(Weak::upgrade) {
@@ -99,7 +118,7 @@ impl ConfigSchema {
         Ok(schema)
     }
 
-    fn compiled(json: Value, left: &mut Steps) -> Result<Self, Failure> {
+    fn compiled(json: Value, left: &mut StepBudget) -> Result<Self, Failure> {
         let budget = Budget { steps: left.0.min(COMPILE.steps), ..COMPILE };
         let compiled = limited_anywhere(budget, || (compile(&json), boon::steps_taken())).map_err(whole)?;
         let (compiled, taken) = compiled.map_err(|unfinished| whole(unfinished.of_a_schema(budget)))?;
@@ -108,7 +127,7 @@ impl ConfigSchema {
         Ok(ConfigSchema { json, schemas, root })
     }
 
-    /// Refuses a config of a runtime that does not fit the schema, within the deadline.
+    /// Checks the config of a call of `runtime`, until the deadline. An error if the config does not fit the schema.
     pub async fn check(
         self: &Arc<Self>,
         tenant: Tenant,
@@ -127,17 +146,17 @@ impl ConfigSchema {
             Found::Unfit(failures) => (failures, true),
             Found::Unread(failure) => (vec![failure], false),
         };
-        Err(Error::ConfigInvalid { runtime: runtime.to_owned(), failures, is_checked })
+        Err(Error::SchemaViolation { runtime: runtime.to_owned(), failures, is_checked })
     }
 
-    /// The same check on a thread that has the stack and the time for it, in the executor's turn.
+    /// Does the check on a thread of the lane, which has the stack and the time for it, when it is the executor's turn.
     async fn elsewhere(self: &Arc<Self>, tenant: Tenant, config: &str, deadline: &Deadline) -> Result<Checked> {
         static CHECKS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-schema", OF_A_LANE, 4, 2));
         let (answer, answered) = oneshot::channel();
         let (schema, config, its_deadline) = (self.clone(), config.to_owned(), deadline.clone());
         let work = move || {
             if !answer.is_closed() {
-                // Unless the call ends meanwhile.
+                // Sending fails if the call has ended meanwhile.
                 let _ = answer.send(schema.failures_however_deep(&config, &its_deadline));
             }
         };
@@ -146,7 +165,8 @@ impl ConfigSchema {
         checked.unwrap_or_else(|_| Err(Error::internal("a check was lost")))
     }
 
-    /// What a thread of the lane finds, or another one with the largest stack.
+    /// Does the check on this thread of the lane. If the stack does not suffice, does it on a thread with the largest
+    /// stack.
     fn failures_however_deep(&self, config: &str, deadline: &Deadline) -> Result<Checked> {
         match self.failures(config, deadline, OF_A_LANE, u64::MAX)? {
             Err(Unfinished::TooDeep) => threads::with_stack("arawn-schema", LARGEST_STACK, || {
@@ -156,7 +176,7 @@ impl ConfigSchema {
         }
     }
 
-    /// Tells everything in a config that the schema does not allow.
+    /// Does the check on this thread. Finds everything in a config that the schema does not allow.
     fn failures(&self, config: &str, deadline: &Deadline, stack_bytes: usize, steps: u64) -> Result<Checked> {
         let values = values_of(config);
         if values > MOST_VALUES {
@@ -187,20 +207,20 @@ impl ConfigSchema {
         Found::Unfit(result.err().map(|error| failures(&error)).unwrap_or_default())
     }
 
-    /// As it was written.
+    /// The schema as it was written.
     pub fn json(&self) -> &Value {
         &self.json
     }
 }
 
-/// Why a config is not read, which is JSON: what one reader takes in one way and another in another is not checked.
+/// Why a config, which is valid JSON, is not read. A config that two readers may take in different ways is not checked.
 #[cold]
 fn unread(config: &str, error: &serde_json::Error) -> Failure {
     let path = words::path_at(config, words::offset_of(config, error.line(), error.column()));
     Failure { path, message: words::syntax(error) }
 }
 
-/// Refuses a schema that is none, or is larger than any is taken.
+/// Refuses a value that is no schema, and a schema that is too large.
 fn bounded(json: &Value) -> Result<(), Failure> {
     let Shape { objects, depth, values, bytes } = Shape::of(json);
     if !json.is_object() && !json.is_boolean() {
@@ -259,7 +279,7 @@ impl Unfinished {
     }
 }
 
-/// Fetches no schema: neither files nor the network are the catalog's business.
+/// A loader that fetches no schema: a catalog reads no other files, and nothing from the network.
 struct Nothing;
 
 impl UrlLoader for Nothing {
@@ -281,8 +301,9 @@ mod tests {
 
     #[test]
     fn a_schema_in_use_is_compiled_once() -> Result<(), Failure> {
-        let compiled =
-            |title: &str| ConfigSchema::compile(json!({"type": "object", "title": title}), &mut Steps::of_an_entry());
+        let compiled = |title: &str| {
+            ConfigSchema::compile(json!({"type": "object", "title": title}), &mut StepBudget::of_an_entry())
+        };
         let compile = || compiled("compiled once");
         let (one, two) = (compile()?, compile()?);
         assert!(Arc::ptr_eq(&one, &two));

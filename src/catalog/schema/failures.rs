@@ -1,15 +1,15 @@
-//! What a validation has found, as a caller is told it.
+//! The failures that a validation has found, in the form in which a caller is told of them.
 
 use crate::error::{Failure, printable};
 use boon::{ErrorKind, InstanceLocation, InstanceToken, ValidationError};
 use std::collections::HashSet;
 
-/// Failures that are told of one config.
+/// The most failures that are told of one config.
 const MOST: usize = 10_000;
-/// Characters of a message, which may repeat what is in the config.
+/// The most characters of a message. A message may repeat parts of the config.
 const MESSAGE: usize = 300;
 
-/// The failures at the leaves of an error: those above only say that there are some below.
+/// The failures at the leaves of a tree of errors. An error that is no leaf only says that there are failures below it.
 pub(super) fn failures(error: &ValidationError<'_, '_>) -> Vec<Failure> {
     let mut failures = Failures::default();
     error.causes.iter().for_each(|cause| failures.collect(cause));
@@ -26,9 +26,10 @@ impl Failures {
     fn collect(&mut self, error: &ValidationError<'_, '_>) {
         boon::spend(4);
         let mut message = match &error.kind {
-            // What no single item is to blame for.
+            // `contains`: no item fits, so that no single item is to blame.
             ErrorKind::Contains | ErrorKind::MinContains { .. } => error.kind.to_string(),
-            // boon does not tell the object's place.
+            // The causes of an unfit property name are told in one message, because boon does not tell where the object
+            // is.
             ErrorKind::PropertyName { .. } => {
                 let reason = failures(error).into_iter().next();
                 [error.kind.to_string(), reason.map(|reason| reason.message).unwrap_or_default()].join(": ")
@@ -51,7 +52,7 @@ impl Failures {
     }
 }
 
-/// As other paths are written: `.items[0].name`.
+/// A location in the form of all other paths: `.items[0].name`.
 fn path_of(location: &InstanceLocation<'_>) -> String {
     let token = |token: &InstanceToken<'_>| match token {
         InstanceToken::Prop(key) => format!(".{key}"),

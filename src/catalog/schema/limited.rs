@@ -1,9 +1,9 @@
-//! Work with schemas within limits. Nothing of it goes on once its caller is answered: boon asks about the deadline as it goes
-//! and unwinds.
+//! Work with schemas within limits. The work does not go on after its caller is answered: boon counts its steps, asks
+//! now and then whether the deadline has passed, and unwinds at the limit that is reached first.
 
+use crate::deadline::{Deadline, Stop};
 use crate::error::Result;
-use crate::jobs::{Deadline, Stop};
-use crate::sandbox::stack;
+use crate::stack;
 use crate::threads;
 use boon::{Limits, Reason};
 use std::cell::Cell;
@@ -12,31 +12,34 @@ use std::rc::Rc;
 /// What work may take besides time.
 #[derive(Clone, Copy)]
 pub(super) struct Budget {
-    /// Bytes of the stack of the thread that does it.
+    /// Bytes of stack of the thread that does the work.
     pub stack_bytes: usize,
-    /// Bytes of what it has found.
+    /// Bytes of memory that the work may hold at any time for what it has found.
     pub held_bytes: usize,
+    /// boon's steps, of some nanoseconds each.
     pub steps: u64,
 }
 
-/// Why work came to no end.
+/// Why work was not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unfinished {
-    /// Its caller is to be answered now.
+    /// The deadline has passed, or the call was cancelled.
     Stopped(Stop),
+    /// The stack did not suffice.
     TooDeep,
     TooMuchMemory,
     /// The system has no memory left.
     Refused,
     TooManySteps,
-    /// A string is too long for a pattern that looks at it as a whole.
+    /// A string is too long for a regular expression that can only be matched against the whole of it.
     TooLong,
 }
 
-/// Bytes of a stack that are left for what a level of a check calls.
+/// The bytes of a stack that boon leaves free for the functions that one level of a check calls.
 const MARGIN: usize = 256 << 10;
 
-/// Does something that ends with the deadline where there is one, on the calling thread, if that has a stack to do it on.
+/// Does work on the calling thread until it ends, the deadline passes or a limit is reached. Without enough stack the
+/// work is not begun and counts as too deep.
 pub(super) fn limited<T>(budget: Budget, deadline: Option<&Deadline>, work: impl Fn() -> T) -> Result<T, Unfinished> {
     match stack::room() {
         Some(room) if room > 2 * MARGIN => measured(room.min(budget.stack_bytes), budget, deadline, work),
@@ -44,7 +47,8 @@ pub(super) fn limited<T>(budget: Budget, deadline: Option<&Deadline>, work: impl
     }
 }
 
-/// The same without a deadline, and on another thread where the calling one has no such stack.
+/// Does work without a deadline, on the calling thread, and on another thread if the stack of the calling one does not
+/// suffice.
 pub(super) fn limited_anywhere<T: Send>(budget: Budget, work: impl Fn() -> T + Sync) -> Result<Result<T, Unfinished>> {
     match limited(budget, None, &work) {
         Err(Unfinished::TooDeep) => {
@@ -55,7 +59,7 @@ pub(super) fn limited_anywhere<T: Send>(budget: Budget, work: impl Fn() -> T + S
     }
 }
 
-/// Does it right here, with this many bytes of the stack left.
+/// Does work on the calling thread, whose stack has `bytes` left for it.
 fn measured<T>(
     bytes: usize,
     budget: Budget,
@@ -66,7 +70,7 @@ fn measured<T>(
     let at = (&raw const local).addr();
     let (stop, deadline) = (Rc::new(Cell::new(Stop::Deadline)), deadline.cloned());
     let noted = stop.clone();
-    let go_on = move || match deadline.as_ref().map(Deadline::patience) {
+    let go_on = move || match deadline.as_ref().map(Deadline::remaining) {
         Some(Err(stop)) => {
             noted.set(stop);
             false

@@ -1,17 +1,17 @@
-//! How large and how deep a schema or a config is, before anything is done with it.
+//! How large and how deep a schema or a config is. This is measured before anything else is done with it.
 
 use serde_json::Value;
 
-/// serde_json reads no deeper.
+/// The most levels of a value, as many as serde_json reads.
 pub(super) const DEEPEST: usize = 128;
 
 #[derive(Default)]
 pub(super) struct Shape {
     pub objects: usize,
     pub depth: usize,
-    /// Values of any kind.
+    /// The number of values of any kind.
     pub values: usize,
-    /// Bytes of texts and names.
+    /// The bytes of all texts and names.
     pub bytes: usize,
 }
 
@@ -40,7 +40,7 @@ impl Shape {
     }
 }
 
-/// How many values JSON text has, or a few more, before it is read.
+/// How many values a JSON text has, or a few more. The text need not be read for this.
 pub(super) fn values_of(json: &str) -> usize {
     let (mut values, mut in_string, mut is_escaped) = (1, false, false);
     for byte in json.bytes() {

@@ -1,4 +1,4 @@
-//! JSON of a seed, and JSON that is damaged.
+//! Random JSON from a seed, and damage to it.
 
 pub struct Random(pub u64);
 
@@ -15,7 +15,7 @@ impl Random {
     }
 }
 
-/// A random object of about so many bytes, some of them compact and some not.
+/// A random object of about `bytes` bytes; about half of the objects have white space.
 pub fn document(random: &mut Random, bytes: usize) -> String {
     let white: &[&str] = if random.below(2) == 0 { &[""] } else { &["", "", " ", "\n    ", "\t\t", "\r\n"] };
     let mut text = "{".to_owned();
@@ -73,7 +73,7 @@ fn string(random: &mut Random, text: &mut String) {
     text.push('"');
 }
 
-/// Changes a few bytes, so that what was JSON is nearly JSON.
+/// Changes one to three bytes, so that the text is nearly JSON.
 pub fn damage(random: &mut Random, text: &mut Vec<u8>) {
     const BYTES: &[u8] = b"{}[]:,\"\\ \n\t0123456789.-+eEtrufalsn/bx\x00\x1f\x7f\xc3\xa9\xf0";
     for _ in 0..1 + random.below(3) {

@@ -1,39 +1,50 @@
-//! What the host holds on behalf of one component, beside the component's own memory: each byte is charged before it is
-//! allocated, and released when the last owner of the memory drops it.
+//! The budget of host bytes: what the host holds on behalf of one component, beside the component's own memory. Each
+//! byte is charged before it is allocated, and released when the last owner of the memory drops it.
 //!
-//! 1. A [`Charge`] lives as long as what it stands for, wherever that goes: a table, a request under way, a connection.
-//! 2. A charge that is refused ends the call: [`Budget::is_exceeded`] stays true, and the next host call fails.
+//! 1. A [`Charge`] lives as long as the memory that it stands for, wherever that is: in a table, in a request under
+//!    way, in a connection.
+//! 2. A charge that is refused ends the call: [`HostBudget::is_exceeded`] stays true, and the next host call fails.
 
-use super::super::{Refused, Sandbox};
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// The bytes that one guest may have the host hold, however large `memory_bytes` is. Half of them are the buffers of as many
-/// connections as a guest may have (16 of 512 KiB), a quarter is what its handles stand for ([`RESOURCE`]), and a quarter is
-/// left for fields, unsent bodies and listings. Browsers and servers allow 8 to 256 KiB for the headers of one message.
+/// The bytes that the host may hold for one guest, however large `memory_bytes` is:
+///
+/// | bytes | for |
+/// | --- | --- |
+/// | 8 MiB | the buffers of as many connections as a guest may have: 16 of 512 KiB |
+/// | 4 MiB | what the guest's handles stand for: [`RESOURCES`] of [`RESOURCE`] |
+/// | 4 MiB | fields, unsent bodies and listings |
+///
+/// Browsers and servers allow 8 to 256 KiB for the headers of one message.
 pub(crate) const HOST_BYTES: usize = 16 << 20;
 
-/// What a handle stands for takes up to so much, beside what is charged for itself: the largest is a request under way.
+/// The most bytes that the host holds for what one handle stands for, beside the bytes that are charged separately. A
+/// request under way takes the most.
 pub(super) const RESOURCE: usize = 4 << 10;
 
-/// What is allocated around the bytes of one value: its owner, its place in a map or a queue.
-pub(super) const OVERHEAD: usize = 256;
+/// The most streams, descriptors, requests and timers that one component may hold at once. [`RESOURCE`] bytes are
+/// charged for each of them when the component begins.
+pub(crate) const RESOURCES: usize = 1024;
 
-/// What the host holds on behalf of one guest.
+/// The bytes that are allocated around one value: for its owner, and for its entry in a map or a queue.
+pub(crate) const OVERHEAD: usize = 256;
+
+/// Counts what the host holds on behalf of one guest.
 #[derive(Clone, Default)]
-pub(super) struct Budget(Arc<Held>);
+pub(crate) struct HostBudget(Arc<BudgetState>);
 
 #[derive(Default)]
-struct Held {
+struct BudgetState {
     bytes: AtomicUsize,
     is_exceeded: AtomicBool,
 }
 
-/// Some bytes of a budget, released when dropped.
+/// Some bytes of a budget. They are released on drop.
 pub(crate) struct Charge {
-    budget: Budget,
+    budget: HostBudget,
     bytes: usize,
 }
 
@@ -49,7 +60,7 @@ impl fmt::Display for HostBytesExceeded {
 
 impl std::error::Error for HostBytesExceeded {}
 
-impl Budget {
+impl HostBudget {
     /// Charges bytes that are about to be allocated.
     pub fn charge(&self, bytes: usize) -> Result<Charge, HostBytesExceeded> {
         let within = |held: usize| held.checked_add(bytes).filter(|held| *held <= HOST_BYTES);
@@ -62,7 +73,7 @@ impl Budget {
         }
     }
 
-    /// What may still be charged.
+    /// How many more bytes may be charged.
     pub fn left(&self) -> usize {
         HOST_BYTES - self.0.bytes.load(Ordering::Relaxed)
     }
@@ -74,7 +85,7 @@ impl Budget {
 }
 
 impl Charge {
-    /// Bytes that hold the charge for as long as anything refers to them.
+    /// Ties the charge to bytes. It lives for as long as anything refers to them.
     pub fn keep(self, bytes: Vec<u8>) -> Bytes {
         Bytes::from_owner(Charged { bytes, _charge: self })
     }
@@ -103,20 +114,6 @@ impl AsRef<[u8]> for Charged {
     }
 }
 
-impl Sandbox {
-    /// Charges bytes that the host is about to hold for the guest, until the charge is dropped. Beyond [`HOST_BYTES`] the call
-    /// ends with `memory_exceeded`.
-    pub(in crate::sandbox) fn charge_host_bytes(&mut self, bytes: usize) -> Result<Charge, HostBytesExceeded> {
-        let charged = self.world().budget.charge(bytes);
-        charged.inspect_err(|_| self.note_host_bytes())
-    }
-
-    /// Notes that the budget is why the guest fails.
-    pub(super) fn note_host_bytes(&mut self) {
-        self.limiter.refused = Some(Refused { limit: "host_bytes", value: HOST_BYTES as u64 });
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
@@ -124,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_charge_is_released_with_the_last_owner_of_its_bytes() {
-        let budget = Budget::default();
+        let budget = HostBudget::default();
         let bytes = budget.charge(1000).unwrap().keep(vec![7; 1000]);
         let rest = budget.charge(HOST_BYTES - 1000).unwrap();
         let part = bytes.slice(10..20);

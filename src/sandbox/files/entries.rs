@@ -1,40 +1,42 @@
-//! What a directory has, entry by entry. A name that is not UTF-8 is no name for a guest: it is left out, and the host is told.
+//! The entries of a directory. Guests do not see names that are not UTF-8: such an entry is left out, and the host is
+//! warned.
 
-use super::super::{Policy, host_io};
+use crate::locks::Locked;
+use crate::policy::Policy;
+use crate::sandbox::host_io;
 use crate::shared::Share;
 use crate::warnings::{About, warn};
 use cap_std::fs::{Dir, DirEntry, FileType, ReadDir};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Entries that are read in one go: some hundred microseconds.
+/// The entries of one piece of a listing. Reading them takes some hundred microseconds.
 pub(super) const PIECE: usize = 256;
 
-/// Descriptors that reading a directory has of the host's: cap-std's [`ReadDir`] reads from one and asks for metadata by
-/// another.
-pub(in crate::sandbox) const DESCRIPTORS: usize = 2;
+/// The host's descriptors that a listing has while it is read: cap-std's [`ReadDir`] reads entries from one, and gets
+/// metadata by another.
+pub(crate) const DESCRIPTORS: usize = 2;
 
-/// What an entry takes of the host's memory.
-pub(in crate::sandbox) fn bytes_of(name: &str) -> usize {
+/// The bytes of the host's memory that an entry takes.
+pub(crate) fn bytes_of(name: &str) -> usize {
     size_of::<(String, FileType)>() + name.len()
 }
 
-/// The entries of a directory that a guest may know of.
-pub(in crate::sandbox) struct Entries {
+/// The entries of a directory that guests may see.
+pub(crate) struct DirectoryEntries {
     all: ReadDir,
 }
 
-/// How long nothing is told of names that were left out once the host has been told of one: a guest can list a directory as
-/// often as it likes.
+/// The least time between two warnings of names that were left out: a guest can list a directory as often as it likes.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Tells the host that a name was left out, if that was not done lately.
+/// Warns the host that a name was left out, unless it was warned within the time [`QUIET`].
 fn tell(name: &OsStr) {
     static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut told = TOLD.locked();
     if told.is_none_or(|told| told.elapsed() > QUIET) {
         *told = Some(Instant::now());
         let name = name.as_encoded_bytes().escape_ascii();
@@ -42,12 +44,13 @@ fn tell(name: &OsStr) {
     }
 }
 
-impl Entries {
+impl DirectoryEntries {
     pub fn of(dir: &Dir) -> io::Result<Self> {
-        Ok(Entries { all: dir.entries()? })
+        Ok(DirectoryEntries { all: dir.entries()? })
     }
 
-    /// The next one: `None` in it is one that is left out, so that many of them are no long step.
+    /// Reads the next entry. An entry that is left out is `Some(Ok(None))`, so that many of them in a row do not make
+    /// one long step.
     #[allow(clippy::should_implement_trait, reason = "it is read in bounded steps, not as an iterator")]
     pub fn next(&mut self) -> Option<io::Result<Option<(String, DirEntry)>>> {
         let entry = match self.all.next()? {
@@ -64,15 +67,15 @@ impl Entries {
     }
 }
 
-/// What an entry is: as a rule the directory says so itself.
-pub(in crate::sandbox) fn kind_of(entry: &DirEntry) -> io::Result<FileType> {
+/// The type of an entry. Most often the directory itself tells it.
+pub(crate) fn kind_of(entry: &DirEntry) -> io::Result<FileType> {
     let kind = entry.file_type()?;
     let is_known = kind.is_file() || kind.is_dir() || kind.is_symlink();
     if is_known { Ok(kind) } else { Ok(entry.metadata()?.file_type()) }
 }
 
-/// All entries by name, or that there is no memory for more than `most` bytes of them.
-pub(in crate::sandbox) async fn sorted(
+/// All entries, sorted by name. Fails with `ENOMEM` if they take more than `most` bytes.
+pub(crate) async fn sorted(
     policy: &Share<Policy>,
     dir: Arc<Dir>,
     most: usize,
@@ -81,20 +84,20 @@ pub(in crate::sandbox) async fn sorted(
     Ok(host_io::in_pieces(policy, begun, Sorting::piece).await?.entries)
 }
 
-/// Entries that are put in order as they are read, so that nothing is left to do at the end.
+/// Entries that are sorted while they are read, so that no work is left for the end.
 pub(super) struct Sorting {
-    rest: Entries,
-    /// The bytes that there is memory for.
+    rest: DirectoryEntries,
+    /// How many more bytes the entries may take.
     left: usize,
     pub(super) entries: BTreeMap<String, FileType>,
 }
 
 impl Sorting {
     pub(super) fn begin(dir: &Dir, most: usize) -> io::Result<Self> {
-        Ok(Sorting { rest: Entries::of(dir)?, left: most, entries: BTreeMap::new() })
+        Ok(Sorting { rest: DirectoryEntries::of(dir)?, left: most, entries: BTreeMap::new() })
     }
 
-    /// Reads some more entries, and tells whether these are the last.
+    /// Reads a piece of the entries. Returns whether it was the last piece.
     pub(super) fn piece(&mut self) -> io::Result<bool> {
         for _ in 0..PIECE {
             let Some(entry) = self.rest.next() else { return Ok(true) };

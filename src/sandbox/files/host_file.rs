@@ -1,4 +1,4 @@
-//! A file of the host's that guests have open, whose size their grant may bound. Every function here may block.
+//! A file of the host that guests have open. The quota of a grant may bound its size. Every function here may block.
 
 use crate::directories::quota::{FileId, Quota, no_space};
 use cap_std::fs::{Metadata, MetadataExt};
@@ -8,21 +8,21 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Bytes of one read or write at most, which bounds what it takes of the host's memory. A guest that wanted more asks again.
-pub(in crate::sandbox) const MOST_BYTES: usize = 1 << 20;
+/// The most bytes of one read or write. It bounds the host's memory that they take. A guest that wants more asks again.
+pub(crate) const MOST_BYTES: usize = 1 << 20;
 
-pub(in crate::sandbox) struct HostFile {
+pub(crate) struct HostFile {
     file: File,
-    counted: Option<Counted>,
+    counted: Option<CountedFile>,
 }
 
-/// What bounds a regular file's size, and as what the file is known there.
-pub(super) struct Counted {
+/// The quota that bounds a regular file's size, and the file's identity in it.
+pub(super) struct CountedFile {
     pub quota: Arc<Quota>,
     pub id: FileId,
 }
 
-pub(in crate::sandbox) fn id_of(metadata: &Metadata) -> FileId {
+pub(crate) fn id_of(metadata: &Metadata) -> FileId {
     (metadata.dev(), metadata.ino())
 }
 
@@ -31,8 +31,8 @@ impl HostFile {
         HostFile { file, counted: None }
     }
 
-    /// Bounded from now on; `counted` was noted as opened.
-    pub(super) fn counted(mut self, counted: Counted) -> Self {
+    /// Bounds the file from now on. The quota has already noted that `counted` is open.
+    pub(super) fn counted(mut self, counted: CountedFile) -> Self {
         self.counted = Some(counted);
         self
     }
@@ -46,7 +46,7 @@ impl HostFile {
         filled(room, |buffer| (&self.file).read(buffer))
     }
 
-    /// The same from `offset` on.
+    /// Reads from `offset` on, into a buffer of `room` bytes at most.
     pub fn read_at(&self, room: usize, offset: u64) -> io::Result<Vec<u8>> {
         filled(room, |buffer| self.file.read_at(buffer, offset))
     }
@@ -69,20 +69,20 @@ impl HostFile {
         self.grow(bytes, position, |bytes| (&self.file).write(bytes))
     }
 
-    /// Writes at `offset`. A file that appends does so all the same on Linux.
+    /// Writes at `offset`. On Linux, a file that appends does so even here.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let position = |size| Ok(if self.appends()? { size } else { offset });
         self.grow(bytes, position, |bytes| self.file.write_at(bytes, offset))
     }
 
-    /// Writes at the end, wherever the position is.
+    /// Writes at the end, wherever the file's position is.
     #[cfg(feature = "components")]
     pub fn append(&self, bytes: &[u8]) -> io::Result<usize> {
         self.grow(bytes, Ok, |bytes| append(&self.file, bytes))
     }
 
     pub fn set_len(&self, size: u64) -> io::Result<()> {
-        let Some(Counted { quota, .. }) = &self.counted else { return self.file.set_len(size) };
+        let Some(CountedFile { quota, .. }) = &self.counted else { return self.file.set_len(size) };
         let _alone = quota.alone();
         let before = self.len()?;
         quota.check(size.saturating_sub(before))?;
@@ -91,14 +91,15 @@ impl HostFile {
         Ok(())
     }
 
-    /// Writes as much as the quota has room for, as a disk that is nearly full does. `position` is where, given the size.
+    /// Writes as many bytes as the quota has room for, as a disk does that is nearly full. `position` tells where they
+    /// are written, given the file's size.
     fn grow(
         &self,
         bytes: &[u8],
         position: impl FnOnce(u64) -> io::Result<u64>,
         write: impl FnOnce(&[u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let Some(Counted { quota, .. }) = &self.counted else { return write(bytes) };
+        let Some(CountedFile { quota, .. }) = &self.counted else { return write(bytes) };
         let _alone = quota.alone();
         let before = self.len()?;
         let room = before.saturating_add(quota.room()).saturating_sub(position(before)?);
@@ -107,7 +108,7 @@ impl HostFile {
             return Err(no_space());
         }
         let written = write(&bytes[..fits]);
-        // Whatever was said to be written.
+        // Counts what has changed, whatever `write` has returned.
         quota.resized(before, self.len()?);
         written
     }
@@ -151,7 +152,7 @@ impl AsFd for HostFile {
     }
 }
 
-/// A file without a name is gone with its last descriptor.
+/// Tells the quota that the file is closed: a file without a name is gone with its last descriptor.
 impl Drop for HostFile {
     fn drop(&mut self) {
         if let Some(counted) = &self.counted {

@@ -1,29 +1,31 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use super::open::Wanted;
+use super::open::Opened;
 use super::*;
 use crate::directories::quota::{ENTRY_BYTES, Quota};
 use cap_std::fs::Dir;
 use rustix::fs::OFlags;
 use std::fs::File;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use wasmtime_wasi::p1::types::Oflags;
 
-fn bounded(directory: &tempfile::TempDir, bytes: u64) -> Directory {
+fn bounded(directory: &tempfile::TempDir, bytes: u64) -> OpenDirectory {
     let dir = Arc::new(Dir::from_std_file(File::open(directory.path()).unwrap()));
-    Directory { dir, write: true, quota: Some(Arc::new(Quota::new(bytes, Arc::default()))), granted_as: None }
+    OpenDirectory { dir, write: true, quota: Some(Arc::new(Quota::new(bytes, Arc::default()))), granted_as: None }
 }
 
-fn file(directory: &Directory, name: &str) -> HostFile {
-    let wanted = Wanted::new(false, Oflags::CREAT, true, true).unwrap();
-    let Some(Found::File(file)) = directory.open(name, wanted).unwrap() else { panic!("no file") };
+fn file(directory: &OpenDirectory, name: &str) -> HostFile {
+    let wanted = OpenRequest::new(false, Oflags::CREAT, true, true).unwrap();
+    let Some(Opened::File(file)) = directory.open(name, wanted).unwrap() else { panic!("no file") };
     rustix::fs::fcntl_setfl(&file, OFlags::APPEND).unwrap();
     file
 }
 
-/// A file, a directory with a file in it, an empty one, and links to the first two and to nothing.
+/// A file, a directory with a directory in it, an empty directory, and links to the file, to the empty directory and to
+/// nothing.
 fn tree() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
@@ -36,15 +38,15 @@ fn tree() -> tempfile::TempDir {
     directory
 }
 
-/// Slashes and dots behind a name mean what they mean to the system itself, for everything that takes a path.
+/// Slashes and dots at the end of a name mean what they mean to Linux, in every operation that takes a path.
 #[cfg(target_os = "linux")]
 #[test]
 fn names_end_as_linux_has_them() {
     use rustix::fs::{AtFlags, FileType, Mode, linkat, mkdirat, renameat, statat, symlinkat, unlinkat};
-    type Answer = Result<Option<FileType>, i32>;
+    type LinuxResult = Result<Option<FileType>, i32>;
     let mode = Mode::from_raw_mode(0o777);
     let kind = |dir: &File, path: &str, flags| Ok(Some(FileType::from_raw_mode(statat(dir, path, flags)?.st_mode)));
-    let ours_kind = |open: &Directory, path: &str, follows| {
+    let ours_kind = |open: &OpenDirectory, path: &str, follows| {
         let kind = open.metadata_of(path, follows)?.file_type();
         let types = [(kind.is_file(), FileType::RegularFile), (kind.is_dir(), FileType::Directory)];
         Ok(Some(types.iter().find(|(is, _)| *is).map_or(FileType::Symlink, |(_, kind)| *kind)))
@@ -54,14 +56,14 @@ fn names_end_as_linux_has_them() {
     let mut wrong = Vec::new();
     let mut compare = |what: &str,
                        theirs: &dyn Fn(&File) -> rustix::io::Result<Option<FileType>>,
-                       ours: &dyn Fn(&Directory) -> std::io::Result<Option<FileType>>| {
+                       ours: &dyn Fn(&OpenDirectory) -> std::io::Result<Option<FileType>>| {
         for (counts, trees) in &mut trees {
             let (one, other) = trees.get_or_insert_with(|| (tree(), tree()));
             let dir = File::open(one.path()).unwrap();
-            let expected: Answer = theirs(&dir).map_err(|errno| errno.raw_os_error());
+            let expected: LinuxResult = theirs(&dir).map_err(|errno| errno.raw_os_error());
             let open = bounded(other, 1 << 20);
-            let open = if *counts { open } else { Directory { quota: None, ..open } };
-            let got: Answer = ours(&open).map_err(|error| error.raw_os_error().unwrap_or_default());
+            let open = if *counts { open } else { OpenDirectory { quota: None, ..open } };
+            let got: LinuxResult = ours(&open).map_err(|error| error.raw_os_error().unwrap_or_default());
             let (left, right) = (names(one.path()), names(other.path()));
             if got != expected || left != right {
                 wrong.push(format!("{what}: {got:?} instead of {expected:?}"));
@@ -89,11 +91,11 @@ fn names_end_as_linux_has_them() {
                 theirs.set(their, flags & (1 << index) != 0);
                 ours.set(our, flags & (1 << index) != 0);
             }
-            // Linux refuses both together since 6.4, as wasmtime does.
+            // Linux since 6.4 refuses both flags together, as wasmtime does.
             if flags == 3 {
                 continue;
             }
-            let wanted = Wanted::new(follows, ours, true, flags == 1).unwrap();
+            let wanted = OpenRequest::new(follows, ours, true, flags == 1).unwrap();
             compare(
                 &format!("open {path}, {ours:?}, follows: {follows}"),
                 &|d| {
@@ -103,7 +105,7 @@ fn names_end_as_linux_has_them() {
                 },
                 &|d| {
                     Ok(d.open(path, wanted)?.map(|found| match found {
-                        Found::Directory(_) => FileType::Directory,
+                        Opened::Directory(_) => FileType::Directory,
                         _ => FileType::RegularFile,
                     }))
                 },
@@ -134,7 +136,7 @@ fn names_end_as_linux_has_them() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// All that is in a directory, with what it is.
+/// All entries below a directory, with their types.
 fn names(directory: &std::path::Path) -> Vec<(std::path::PathBuf, std::fs::FileType)> {
     let mut all = Vec::new();
     let mut left = vec![directory.to_owned()];
@@ -149,7 +151,7 @@ fn names(directory: &std::path::Path) -> Vec<(std::path::PathBuf, std::fs::FileT
     all
 }
 
-/// Each looks at the size before and after it writes: two at once would count twice what one of them has written.
+/// Each write looks at the size before and after it. Two writes at once would count some bytes twice.
 #[test]
 fn a_file_that_several_threads_write_counts_once() {
     let directory = tempfile::tempdir().unwrap();
@@ -163,31 +165,14 @@ fn a_file_that_several_threads_write_counts_once() {
     assert_eq!(directory.path().join("file").metadata().unwrap().len(), 20_000);
 }
 
-/// Neither the host's device nor its inodes are told: what tells files apart is a hash of both.
-#[test]
-fn a_filestat_tells_files_apart_and_nothing_of_the_host() {
-    use std::os::unix::fs::MetadataExt;
-    let directory = tempfile::tempdir().unwrap();
-    let bounded = bounded(&directory, 1 << 20);
-    let words = |name: &str| {
-        let stat = stat::filestat(&file(&bounded, name).metadata().unwrap());
-        [0, 8].map(|at| u64::from_le_bytes(stat[at..at + 8].try_into().unwrap()))
-    };
-    let (one, other) = (words("one"), words("other"));
-    let host = directory.path().join("one").metadata().unwrap();
-    assert_eq!((one[0], other[0]), (1, 1), "the device");
-    assert!(one[1] != other[1] && ![host.ino(), host.dev()].contains(&one[1]), "{one:?} {other:?}");
-    assert_eq!(words("one"), one);
-}
-
-/// Two names of one file that change at once would have it count twice, or nowhere.
+/// If two names of one file changed at once, the file would count twice, or not at all.
 #[test]
 fn whatever_changes_entries_does_so_alone() {
     let directory = tempfile::tempdir().unwrap();
-    let (bounded, free) = (bounded(&directory, 1 << 20), Directory { quota: None, ..bounded(&directory, 0) });
+    let (bounded, free) = (bounded(&directory, 1 << 20), OpenDirectory { quota: None, ..bounded(&directory, 0) });
     drop((file(&free, "one"), file(&free, "two")));
     free.create_dir("empty").unwrap();
-    let wanted = Wanted::new(false, Oflags::CREAT, true, true).unwrap();
+    let wanted = OpenRequest::new(false, Oflags::CREAT, true, true).unwrap();
     let changes: [&(dyn Fn() -> std::io::Result<()> + Sync); 7] = [
         &|| bounded.create_dir("directory"),
         &|| bounded.symlink("one", "link"),

@@ -5,16 +5,16 @@ use std::pin::Pin;
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 
-type Entering = Pin<Box<dyn Future<Output = Place> + Send>>;
+type Entering = Pin<Box<dyn Future<Output = Permit> + Send>>;
 
 fn entering(gate: &Arc<Gate>, tenant: u64) -> Entering {
     let gate = gate.clone();
     Box::pin(async move { gate.enter(Tenant::numbered(tenant)).await })
 }
 
-fn entered(entering: &mut Entering) -> Option<Place> {
+fn entered(entering: &mut Entering) -> Option<Permit> {
     match entering.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(place) => Some(place),
+        Poll::Ready(permit) => Some(permit),
         Poll::Pending => None,
     }
 }
@@ -27,14 +27,14 @@ fn is_idle(gate: &Gate) -> bool {
 #[test]
 fn an_executor_that_waits_is_served_within_one_turn_of_each_other() {
     let gate = Arc::new(Gate::new(4));
-    let full: Vec<Place> = [8, 8, 9, 9].map(|tenant| entered(&mut entering(&gate, tenant)).unwrap()).into();
-    // The first executor has ten calls that wait, and came first.
+    let full: Vec<Permit> = [8, 8, 9, 9].map(|tenant| entered(&mut entering(&gate, tenant)).unwrap()).into();
+    // The first executor has ten waiters in the queue, which came first.
     let mut waiting: Vec<(u64, Entering)> =
         [0; 10].into_iter().chain([1, 2]).map(|t| (t, entering(&gate, t))).collect();
     assert!(waiting.iter_mut().all(|(_, entering)| entered(entering).is_none()));
     let mut served = Vec::new();
-    for place in full {
-        drop(place);
+    for permit in full {
+        drop(permit);
         let (index, next) = waiting.iter_mut().enumerate().find_map(|(n, (_, e))| Some((n, entered(e)?))).unwrap();
         served.push((waiting.remove(index).0, next));
     }
@@ -44,16 +44,16 @@ fn an_executor_that_waits_is_served_within_one_turn_of_each_other() {
 }
 
 #[test]
-fn an_executor_has_half_of_the_places_however_many_it_wants() {
-    for (places, share) in [(1, 1), (2, 1), (5, 2), (128, 64)] {
-        let gate = Arc::new(Gate::new(places));
-        let mut greedy: Vec<Entering> = (0..places).map(|_| entering(&gate, 0)).collect();
-        let held: Vec<Place> = greedy.iter_mut().filter_map(entered).collect();
+fn an_executor_has_half_of_the_permits_however_many_it_wants() {
+    for (permits, share) in [(1, 1), (2, 1), (5, 2), (128, 64)] {
+        let gate = Arc::new(Gate::new(permits));
+        let mut greedy: Vec<Entering> = (0..permits).map(|_| entering(&gate, 0)).collect();
+        let held: Vec<Permit> = greedy.iter_mut().filter_map(entered).collect();
         assert_eq!(held.len(), share);
-        // The next of its calls begins when one of its own has ended, and not before.
+        // The executor's next waiter gets a permit once one of its own permits was given back, and not before.
         drop(held);
-        let held: Vec<Place> = greedy[share..].iter_mut().filter_map(entered).collect();
-        assert_eq!(held.len(), share.min(places - share));
+        let held: Vec<Permit> = greedy[share..].iter_mut().filter_map(entered).collect();
+        assert_eq!(held.len(), share.min(permits - share));
         drop((greedy, held));
         assert!(is_idle(&gate));
     }
@@ -67,7 +67,7 @@ fn who_gives_up_waiting_leaves_nothing_behind() {
     assert!(waiting.iter_mut().all(|entering| entered(entering).is_none()));
     drop(waiting.remove(1));
     assert_eq!(gate.lock().waiting.len_of(Tenant::numbered(0)), 2);
-    // Given to the first, who goes without having looked.
+    // The permit goes to the first waiter, which is given up before it takes it.
     drop(held);
     drop(waiting.remove(0));
     let last = entered(&mut waiting[0]);
@@ -76,15 +76,15 @@ fn who_gives_up_waiting_leaves_nothing_behind() {
     assert!(is_idle(&gate));
 }
 
-/// A system call that hangs holds its place although nobody waits for it any more.
+/// A system call that hangs holds its permit although nobody waits for the system call any more.
 #[test]
-fn a_call_that_is_given_up_holds_its_place_until_it_ends() {
+fn a_call_that_is_given_up_holds_its_permit_until_it_ends() {
     let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let _entered = threads.enter();
     let gate = Arc::new(Gate::new(2));
     let ((begun, begins), (end, ends)) = (mpsc::channel(), mpsc::channel::<()>());
-    let place = entered(&mut entering(&gate, 0)).unwrap();
-    let mut given_up = Box::pin(keeping(place, move || {
+    let permit = entered(&mut entering(&gate, 0)).unwrap();
+    let mut given_up = Box::pin(keeping(permit, move || {
         begun.send(()).unwrap();
         ends.recv().unwrap();
     }));

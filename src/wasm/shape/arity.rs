@@ -13,7 +13,7 @@ macro_rules! values {
 
 macro_rules! define {
     ($(@$proposal:ident $operator:ident $({ $($field:ident: $ty:ty),* })? => $visit:ident ($($arity:tt)*))*) => {
-        /// How many values are taken and put; nothing of instructions for which that depends on a type or a label.
+        /// How many values the instruction takes and puts; `None` if that depends on a type or a label.
         pub(super) fn of(operator: &Operator<'_>) -> Option<(u64, u64)> {
             match operator {
                 $(Operator::$operator { .. } => values!($($arity)*),)*

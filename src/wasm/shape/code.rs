@@ -1,73 +1,21 @@
-//! One function's body, or one constant expression.
+//! The walk over the body of one function, or over one constant expression.
 
 use super::arity;
 use super::costs::{self, Costs};
 use super::expansion;
-use super::findings::Findings;
 use super::limits::Limit;
-use super::liveness::{Event, Liveness};
-use super::module::Module;
+use super::liveness::Event;
 use super::problem::Problem;
-use wasmparser::{
-    BinaryReader, BlockType, ConstExpr, FunctionBody, Operator, OperatorsReader, OperatorsReaderAllocations,
-};
+use super::scratch::{Frame, Scratch};
+use super::totals::Totals;
+use super::types::Signatures;
+use wasmparser::{BinaryReader, BlockType, ConstExpr, FunctionBody, Operator, OperatorsReader};
 
 pub(super) type Result<T = ()> = std::result::Result<T, Problem>;
 
-/// What the functions of a file share, so that it is allocated once.
-#[derive(Default)]
-pub(super) struct Scratch {
-    pub frames: Vec<Frame>,
-    /// The labels of the clauses that catch what a call throws here, as indices of frames.
-    pub catches: Vec<usize>,
-    liveness: Liveness,
-    globals: Globals,
-    allocations: OperatorsReaderAllocations,
-}
-
-/// Which function or expression has used each global last.
-#[derive(Default)]
-struct Globals {
-    user: u32,
-    last: Vec<u32>,
-}
-
-impl Globals {
-    /// Whether a global is used for the first time in the present function.
-    fn is_new(&mut self, global: u32) -> bool {
-        let global = global as usize;
-        // One that there cannot be is left to the validator.
-        if global as u64 >= Limit::Globals.most() {
-            return false;
-        }
-        if global >= self.last.len() {
-            self.last.resize(global + 1, 0);
-        }
-        std::mem::replace(&mut self.last[global], self.user) != self.user
-    }
-}
-
-/// A block that has begun.
-#[derive(Clone, Copy)]
-pub(super) struct Frame {
-    is_loop: bool,
-    params: u64,
-    pub results: u64,
-    /// Values on the operand stack below those that the block takes.
-    below: u64,
-    /// How many clauses catch what a call around it throws.
-    catches: usize,
-}
-
-impl Frame {
-    /// How many values a branch to it takes.
-    fn label(self) -> u64 {
-        if self.is_loop { self.params } else { self.results }
-    }
-}
-
-/// The instructions of threads, and those of structs, arrays and casts, begin with these bytes.
+/// The first byte of the instructions of threads.
 const THREADS_PREFIX: u8 = 0xfe;
+/// The first byte of the instructions of structs, arrays, `i31` and casts.
 pub(super) const GC_PREFIX: u8 = 0xfb;
 
 const THREADS: &str = "it uses threads (atomic instructions or a shared memory), which this library does not run: build it \
@@ -77,85 +25,87 @@ pub(super) fn uses_threads() -> Problem {
     Problem::Other(THREADS.to_owned())
 }
 
-/// Counts what one function has. Its type is `ty`.
-pub(super) fn function(body: &FunctionBody<'_>, ty: u32, module: &Module, findings: &mut Findings) -> Result {
-    findings.tally.reach(Limit::FunctionBytes, body.range().len() as u64)?;
-    let (params, results) = module.types.arity(ty);
+/// Counts a function. `ty` is the index of its type.
+pub(super) fn function(body: &FunctionBody<'_>, ty: u32, signatures: &Signatures, totals: &mut Totals) -> Result {
+    totals.tally.note_max(Limit::FunctionBytes, body.range().len() as u64)?;
+    let (params, results) = signatures.types.arity(ty);
     let mut reader = body.get_locals_reader()?;
-    let (mut locals, mut references) = (u64::from(params), u64::from(module.types.references(ty)));
+    let (mut locals, mut references) = (u64::from(params), u64::from(signatures.types.references(ty)));
     for _ in 0..reader.get_count() {
         let (more, ty) = reader.read()?;
         locals += u64::from(more);
         references += if ty.is_reference_type() { u64::from(more) } else { 0 };
-        findings.value(ty);
+        totals.value(ty);
     }
-    findings.tally.reach(Limit::Locals, locals)?;
-    findings.tally.add(Limit::AllLocals, locals)?;
-    let mut walk = Walk::new(module, std::mem::take(&mut findings.scratch), results);
+    totals.tally.note_max(Limit::Locals, locals)?;
+    totals.tally.add(Limit::AllLocals, locals)?;
+    let mut walk = Walk::new(signatures, std::mem::take(&mut totals.scratch), results);
     (walk.locals, walk.references) = (locals, references);
-    walk.all(reader.get_binary_reader(), findings)?;
-    walk.costs.note(locals, &mut walk.scratch.liveness, &mut findings.tally)?;
-    findings.scratch = walk.scratch;
+    walk.all(reader.get_binary_reader(), totals)?;
+    walk.costs.note(locals, &mut walk.scratch.liveness, &mut totals.tally)?;
+    totals.scratch = walk.scratch;
     Ok(())
 }
 
-/// Counts what a constant expression has, and returns what it costs the function that computes it.
-pub(super) fn expression(expression: &ConstExpr<'_>, module: &Module, findings: &mut Findings) -> Result<Costs> {
-    let mut walk = Walk::new(module, std::mem::take(&mut findings.scratch), 1);
-    walk.all(expression.get_binary_reader(), findings)?;
-    findings.tally.reach(Limit::ExpressionSize, walk.costs.instructions)?;
-    findings.scratch = walk.scratch;
+/// Counts a constant expression. Returns what it adds to the costs of the function that computes it.
+pub(super) fn expression(expression: &ConstExpr<'_>, signatures: &Signatures, totals: &mut Totals) -> Result<Costs> {
+    let mut walk = Walk::new(signatures, std::mem::take(&mut totals.scratch), 1);
+    walk.all(expression.get_binary_reader(), totals)?;
+    totals.tally.note_max(Limit::ExpressionSize, walk.costs.instructions)?;
+    totals.scratch = walk.scratch;
     Ok(walk.costs)
 }
 
-/// Notes a function without locals that is not in the file.
-pub(super) fn note(costs: &Costs, findings: &mut Findings) -> Result {
-    findings.scratch.liveness.events.clear();
-    costs.note(0, &mut findings.scratch.liveness, &mut findings.tally)
+/// Notes costs that are not those of a function in the file: they count as a function without locals.
+pub(super) fn note(costs: &Costs, totals: &mut Totals) -> Result {
+    totals.scratch.liveness.events.clear();
+    costs.note(0, &mut totals.scratch.liveness, &mut totals.tally)
 }
 
 /// The walk over one body.
 pub(super) struct Walk<'a> {
-    pub module: &'a Module,
+    pub signatures: &'a Signatures,
     pub scratch: Scratch,
-    /// Parameters and locals, and how many of them are references.
+    /// How many parameters and locals the function has.
     locals: u64,
+    /// How many of these are references.
     references: u64,
-    /// Values on the operand stack; where control does not come, at most as many as there are.
+    /// How many values are on the operand stack. In code that control does not reach, at most as many as there are.
     pub height: u64,
     pub costs: Costs,
 }
 
-/// So many clauses around a call are counted as branches; more of them cost the square.
+/// So many of the clauses that catch what a call throws are counted as branches. The others cost the square of their
+/// number.
 const PLAIN_CATCHES: usize = 8;
 
-/// The check of the epoch at the head of a loop, beside its block.
+/// The parts of the epoch check at the head of a loop, in addition to the loop's block.
 const LOOP_PARTS: u64 = 3;
 
 impl<'a> Walk<'a> {
-    fn new(module: &'a Module, mut scratch: Scratch, results: u16) -> Self {
+    fn new(signatures: &'a Signatures, mut scratch: Scratch, results: u16) -> Self {
         scratch.frames.clear();
         scratch.catches.clear();
         scratch.liveness.events.clear();
         scratch.globals.user += 1;
         let results = u64::from(results);
         scratch.frames.push(Frame { is_loop: false, params: 0, results, below: 0, catches: 0 });
-        Walk { module, scratch, locals: 0, references: 0, height: 0, costs: Costs::default() }
+        Walk { signatures, scratch, locals: 0, references: 0, height: 0, costs: Costs::default() }
     }
 
-    fn all(&mut self, reader: BinaryReader<'_>, findings: &mut Findings) -> Result {
+    fn all(&mut self, reader: BinaryReader<'_>, totals: &mut Totals) -> Result {
         let allocations = std::mem::take(&mut self.scratch.allocations);
         let begin = reader.original_position();
         let bytes = reader.clone().read_bytes(reader.bytes_remaining())?;
         let mut reader = OperatorsReader::new_with_allocs(reader, allocations);
         while !reader.eof() {
-            // Its first byte tells proposals apart that have an operator for each of many instructions.
+            // The first byte tells the proposals with many instructions apart, without a list of all their operators.
             let prefix = bytes[reader.original_position() - begin];
             if prefix == THREADS_PREFIX {
                 return Err(uses_threads());
             }
             let operator = reader.read()?;
-            self.operator(prefix, &operator, findings)?;
+            self.operator(prefix, &operator, totals)?;
             if let Some((taken, put)) = arity::of(&operator) {
                 self.height = self.height.saturating_sub(taken) + put;
             }
@@ -169,7 +119,7 @@ impl<'a> Walk<'a> {
         self.scratch.liveness.events.push(event);
     }
 
-    /// A local is read or set; one that there is not is left to the validator.
+    /// Adds the event that a local is read or set. The validator refuses a local that does not exist.
     pub fn local(&mut self, local: u32, event: fn(u32) -> Event) {
         if u64::from(local) < self.locals {
             self.event(event(local));
@@ -185,14 +135,14 @@ impl<'a> Walk<'a> {
         self.height = self.height.saturating_sub(values);
     }
 
-    pub fn begin(&mut self, ty: &BlockType, event: Event, catches: usize, findings: &mut Findings) -> Result {
+    pub fn begin(&mut self, ty: &BlockType, event: Event, catches: usize, totals: &mut Totals) -> Result {
         let (params, results) = match ty {
             BlockType::Empty => (0, 0),
             BlockType::Type(ty) => {
-                findings.value(*ty);
+                totals.value(*ty);
                 (0, 1)
             }
-            BlockType::FuncType(ty) => self.module.types.arity(*ty),
+            BlockType::FuncType(ty) => self.signatures.types.arity(*ty),
         };
         let (params, results) = (u64::from(params), u64::from(results));
         self.wide(params + results);
@@ -202,11 +152,11 @@ impl<'a> Walk<'a> {
         if is_loop {
             self.costs.loops += 1;
             self.costs.parts += LOOP_PARTS;
-            self.hold();
+            self.count_safepoint();
         }
         let below = self.height.saturating_sub(params);
         self.scratch.frames.push(Frame { is_loop, params, results, below, catches });
-        findings.tally.reach(Limit::BlockDepth, self.scratch.frames.len() as u64 - 1)
+        totals.tally.note_max(Limit::BlockDepth, self.scratch.frames.len() as u64 - 1)
     }
 
     pub fn turn(&mut self) {
@@ -240,8 +190,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A branch of a table, which has a block of its own if it hands values over.
-    pub fn entry(&mut self, depth: u32) {
+    /// Counts a branch of a `br_table`. A branch that hands values over has a block of its own.
+    pub fn table_branch(&mut self, depth: u32) {
         self.branch(depth);
         match self.frame(depth).map(|index| self.scratch.frames[index].label()) {
             None | Some(0) => {
@@ -252,7 +202,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// So many blocks begin here.
+    /// Counts blocks that begin at the present point.
     pub fn blocks(&mut self, count: u64) {
         self.costs.blocks += count;
         self.costs.parts += count;
@@ -260,26 +210,26 @@ impl<'a> Walk<'a> {
         self.event(Event::Blocks(count as u32));
     }
 
-    /// Counts what the instruction is compiled into.
+    /// Counts what an instruction is compiled into.
     pub fn expand(&mut self, operator: &Operator<'_>) {
         let Some(expansion) = expansion::of(operator) else { return };
         self.blocks(expansion.blocks);
         self.costs.parts = self.costs.parts.saturating_add(expansion.parts - expansion.blocks);
-        self.hold();
+        self.count_safepoint();
     }
 
     pub fn call(&mut self, ty: u32) {
-        let (params, results) = self.module.types.arity(ty);
+        let (params, results) = self.signatures.types.arity(ty);
         let (params, results) = (u64::from(params), u64::from(results));
         self.costs.calls += 1;
         self.take(params);
-        self.hold();
+        self.count_safepoint();
         self.height += results;
         self.wide(params + results);
         self.throw();
     }
 
-    /// A call goes on to each clause that catches here.
+    /// Counts the ways from a call to each clause that catches what it throws.
     fn throw(&mut self) {
         let catches = self.scratch.catches.len();
         let plain = catches.min(PLAIN_CATCHES);
@@ -292,8 +242,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Here may be collected: what is a reference and read later is listed.
-    fn hold(&mut self) {
+    /// Counts the references that a call which may collect garbage has to list.
+    fn count_safepoint(&mut self) {
         self.costs.held = self.costs.held.saturating_add(self.references + self.height);
     }
 

@@ -1,15 +1,18 @@
-//! The types of components, which refer to each other by index and are written inside each other.
+//! The types of components.
 //!
-//! What validator and compiler do with a type goes down into everything that it refers to, by native recursion and, where a
-//! type is referred to twice, twice. So what is counted of a type is its [`Extent`] with all that it refers to, which is
-//! known from the extents of the types before it. An item that is taken out of an instance by its name has the extent of
-//! the largest that the instance has: never too little.
+//! These types refer to each other by index, and instance and component types are also written inside each other. The
+//! validator and the compiler go from a type into everything that it refers to. They do so by recursion, and twice for
+//! what is referred to twice.
+//!
+//! A type is therefore counted by its [`Extent`], which includes all that it refers to. The extent follows from those
+//! of the types before it. An item that is taken out of an instance by its name gets the extent of the instance's
+//! largest member: never too little.
 
 use super::component::Component;
 use super::extent::{Extent, Part, Scope};
-use super::findings::Findings;
 use super::limits::Limit;
 use super::problem::Problem;
+use super::totals::Totals;
 use wasmparser::{
     BinaryReader, ComponentAlias, ComponentDefinedType, ComponentExternName, ComponentExternalKind, ComponentFuncType,
     ComponentImport, ComponentOuterAliasKind, ComponentType, ComponentTypeRef, ComponentValType, CoreType,
@@ -27,61 +30,61 @@ impl Component {
         &mut self.scopes[last]
     }
 
-    /// Counts items, and the instances of what they are in have them too.
-    pub fn items(&mut self, count: u64, findings: &mut Findings) -> Result {
+    /// Counts items of the innermost scope. Each instance of that component will have them too.
+    pub fn items(&mut self, count: u64, totals: &mut Totals) -> Result {
         let scope = self.scope();
         scope.items = scope.items.saturating_add(count);
-        findings.tally.add(Limit::ComponentItems, count)
+        totals.tally.add(Limit::ComponentItems, count)
     }
 
-    /// Counts aliases of memories, as items are counted.
-    pub fn memory_aliases(&mut self, count: u64, findings: &mut Findings) -> Result {
+    /// Counts aliases of memories, in the same way as items.
+    pub fn memory_aliases(&mut self, count: u64, totals: &mut Totals) -> Result {
         let scope = self.scope();
         scope.memory_aliases = scope.memory_aliases.saturating_add(count);
-        findings.tally.add(Limit::MemoryAliases, count)
+        totals.tally.add(Limit::MemoryAliases, count)
     }
 
-    /// Counts parts of the types of functions that are lowered, as items are counted.
-    pub fn lower(&mut self, parts: u64, findings: &mut Findings) -> Result {
+    /// Counts parts of the types of lowered functions, in the same way as items.
+    pub fn lower(&mut self, parts: u64, totals: &mut Totals) -> Result {
         let scope = self.scope();
         scope.lowered = scope.lowered.saturating_add(parts);
-        findings.tally.add(Limit::Lowered, parts)
+        totals.tally.add(Limit::Lowered, parts)
     }
 
     /// Counts an item of this extent.
-    pub fn note(&mut self, extent: Extent, findings: &mut Findings) -> Result {
-        self.items(1, findings)?;
-        findings.tally.reach(Limit::TypeDepth, u64::from(extent.depth))?;
-        findings.tally.reach(Limit::TypeSize, u64::from(extent.size))?;
-        findings.tally.add(Limit::AllTypeSizes, u64::from(extent.size))
+    pub fn note(&mut self, extent: Extent, totals: &mut Totals) -> Result {
+        self.items(1, totals)?;
+        totals.tally.note_max(Limit::TypeDepth, u64::from(extent.depth))?;
+        totals.tally.note_max(Limit::TypeSize, u64::from(extent.size))?;
+        totals.tally.add(Limit::AllTypeSizes, u64::from(extent.size))
     }
 
     /// Reads the definition of a type.
-    pub fn define(&mut self, reader: &mut BinaryReader<'_>, findings: &mut Findings) -> Result {
-        let extent = self.defined(reader, findings)?;
+    pub fn define(&mut self, reader: &mut BinaryReader<'_>, totals: &mut Totals) -> Result {
+        let extent = self.defined(reader, totals)?;
         self.scope().types.push(extent);
-        self.note(extent, findings)
+        self.note(extent, totals)
     }
 
-    fn defined(&mut self, reader: &mut BinaryReader<'_>, findings: &mut Findings) -> Result<Extent> {
+    fn defined(&mut self, reader: &mut BinaryReader<'_>, totals: &mut Totals) -> Result<Extent> {
         const COMPONENT: u8 = 0x41;
         const INSTANCE: u8 = 0x42;
         let mut inside = reader.clone();
         let kind = inside.read_u8()?;
         if kind != COMPONENT && kind != INSTANCE {
-            // None of the others has a type written inside it.
+            // No other kind of type has types written inside it.
             return match reader.read()? {
-                ComponentType::Func(ty) => self.function(&ty, findings),
-                ComponentType::Defined(ty) => self.value(&ty, findings),
+                ComponentType::Func(ty) => self.function(&ty, totals),
+                ComponentType::Defined(ty) => self.value(&ty, totals),
                 ComponentType::Resource { .. } => Ok(Extent::LEAF),
                 ComponentType::Component(_) | ComponentType::Instance(_) => Ok(Extent::LEAF),
             };
         }
         *reader = inside;
         self.scopes.push(Scope::default());
-        findings.tally.reach(Limit::TypeDepth, self.scopes.len() as u64 - 1)?;
+        totals.tally.note_max(Limit::TypeDepth, self.scopes.len() as u64 - 1)?;
         for _ in 0..reader.read_var_u32()? {
-            self.declaration(reader, findings)?;
+            self.declaration(reader, totals)?;
         }
         let inner = self.scopes.pop().unwrap_or_default();
         let scope = self.scope();
@@ -89,61 +92,61 @@ impl Component {
         Ok(inner.own.enclosed())
     }
 
-    fn declaration(&mut self, reader: &mut BinaryReader<'_>, findings: &mut Findings) -> Result {
+    fn declaration(&mut self, reader: &mut BinaryReader<'_>, totals: &mut Totals) -> Result {
         match reader.read_u8()? {
-            0x00 => self.core_type(&reader.read()?, findings),
-            0x01 => self.define(reader, findings),
-            0x02 => self.alias(&reader.read()?, findings),
-            0x03 => self.import(&reader.read::<ComponentImport<'_>>()?.ty, findings).map(|_| ()),
+            0x00 => self.core_type(&reader.read()?, totals),
+            0x01 => self.define(reader, totals),
+            0x02 => self.alias(&reader.read()?, totals),
+            0x03 => self.import(&reader.read::<ComponentImport<'_>>()?.ty, totals).map(|_| ()),
             0x04 => {
                 reader.read::<ComponentExternName<'_>>()?;
-                self.import(&reader.read()?, findings).map(|_| ())
+                self.import(&reader.read()?, totals).map(|_| ())
             }
             kind => Err(Problem::Other(format!("a type has a declaration of the unknown kind {kind:#x}"))),
         }
     }
 
-    pub fn core_type(&mut self, ty: &CoreType<'_>, findings: &mut Findings) -> Result {
+    pub fn core_type(&mut self, ty: &CoreType<'_>, totals: &mut Totals) -> Result {
         let parts = match ty {
             CoreType::Rec(group) => group.types().len(),
             CoreType::Module(declarations) => 1 + declarations.len(),
         };
-        self.items(parts as u64, findings)
+        self.items(parts as u64, totals)
     }
 
-    fn function(&mut self, ty: &ComponentFuncType<'_>, findings: &mut Findings) -> Result<Extent> {
+    fn function(&mut self, ty: &ComponentFuncType<'_>, totals: &mut Totals) -> Result<Extent> {
         let params = ty.params.iter().map(|(_, ty)| *ty);
-        self.of(params.chain(ty.result), findings)
+        self.of(params.chain(ty.result), totals)
     }
 
-    fn value(&mut self, ty: &ComponentDefinedType<'_>, findings: &mut Findings) -> Result<Extent> {
+    fn value(&mut self, ty: &ComponentDefinedType<'_>, totals: &mut Totals) -> Result<Extent> {
         use ComponentDefinedType as Ty;
         match ty {
             Ty::Primitive(_) | Ty::Own(_) | Ty::Borrow(_) => Ok(Extent::LEAF),
             Ty::Flags(names) | Ty::Enum(names) => {
-                self.items(names.len() as u64, findings)?;
+                self.items(names.len() as u64, totals)?;
                 Ok(Extent { size: 1 + names.len() as u32, ..Extent::LEAF })
             }
-            Ty::Record(fields) => self.of(fields.iter().map(|(_, ty)| *ty), findings),
+            Ty::Record(fields) => self.of(fields.iter().map(|(_, ty)| *ty), totals),
             Ty::Variant(cases) => {
                 let bare = cases.iter().filter(|case| case.ty.is_none()).count();
-                self.items(bare as u64, findings)?;
-                let extent = self.of(cases.iter().filter_map(|case| case.ty), findings)?;
+                self.items(bare as u64, totals)?;
+                let extent = self.of(cases.iter().filter_map(|case| case.ty), totals)?;
                 Ok(Extent { size: extent.size.saturating_add(bare as u32), ..extent })
             }
-            Ty::Tuple(types) => self.of(types.iter().copied(), findings),
-            Ty::List(ty) | Ty::FixedLengthList(ty, _) | Ty::Option(ty) => self.of([*ty], findings),
-            Ty::Map(key, value) => self.of([*key, *value], findings),
-            Ty::Result { ok, err } => self.of(ok.iter().chain(err).copied(), findings),
-            Ty::Future(ty) | Ty::Stream(ty) => self.of(*ty, findings),
+            Ty::Tuple(types) => self.of(types.iter().copied(), totals),
+            Ty::List(ty) | Ty::FixedLengthList(ty, _) | Ty::Option(ty) => self.of([*ty], totals),
+            Ty::Map(key, value) => self.of([*key, *value], totals),
+            Ty::Result { ok, err } => self.of(ok.iter().chain(err).copied(), totals),
+            Ty::Future(ty) | Ty::Stream(ty) => self.of(*ty, totals),
         }
     }
 
-    /// A type that has these values.
-    fn of(&mut self, types: impl IntoIterator<Item = ComponentValType>, findings: &mut Findings) -> Result<Extent> {
+    /// The extent of a type that has values of these types.
+    fn of(&mut self, types: impl IntoIterator<Item = ComponentValType>, totals: &mut Totals) -> Result<Extent> {
         let mut extent = Extent::LEAF;
         for ty in types {
-            self.items(1, findings)?;
+            self.items(1, totals)?;
             extent.size = extent.size.saturating_add(match ty {
                 ComponentValType::Primitive(_) => 1,
                 ComponentValType::Type(index) => self.scope().ty(index).size,
@@ -152,15 +155,15 @@ impl Component {
         Ok(extent)
     }
 
-    /// Notes an import, or an export of a type: something that is known by its type alone.
-    pub fn import(&mut self, ty: &ComponentTypeRef, findings: &mut Findings) -> Result<Extent> {
+    /// Notes an import, or an export in a type: an item of which only the type is known.
+    pub fn import(&mut self, ty: &ComponentTypeRef, totals: &mut Totals) -> Result<Extent> {
         let extent = self.refer(ty);
         self.scope().own.contain(extent);
-        self.note(extent, findings)?;
+        self.note(extent, totals)?;
         Ok(extent)
     }
 
-    /// Adds an item that is known by its type to its index space.
+    /// Adds an item of which only the type is known to its index space.
     pub fn refer(&mut self, ty: &ComponentTypeRef) -> Extent {
         let scope = self.scope();
         let demanded = |extent| Extent { demands: true, ..extent };
@@ -197,7 +200,7 @@ impl Component {
         }
     }
 
-    pub fn alias(&mut self, alias: &ComponentAlias<'_>, findings: &mut Findings) -> Result {
+    pub fn alias(&mut self, alias: &ComponentAlias<'_>, totals: &mut Totals) -> Result {
         let extent = match *alias {
             ComponentAlias::InstanceExport { kind, instance_index, .. } => {
                 let extent = self.scope().item(ComponentExternalKind::Instance, instance_index).member();
@@ -215,7 +218,7 @@ impl Component {
             }
             ComponentAlias::CoreInstanceExport { kind, .. } => {
                 if kind == ExternalKind::Memory {
-                    self.memory_aliases(1, findings)?;
+                    self.memory_aliases(1, totals)?;
                 }
                 Extent::LEAF
             }
@@ -237,6 +240,6 @@ impl Component {
                 }
             }
         };
-        self.note(extent, findings)
+        self.note(extent, totals)
     }
 }

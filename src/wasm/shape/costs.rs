@@ -1,8 +1,9 @@
 //! What one function costs the compiler.
 
-use super::limits::{Limit, Tally};
+use super::limits::Limit;
 use super::liveness::Liveness;
 use super::problem::Problem;
+use super::tally::Tally;
 
 /// The counts of one function or constant expression.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,30 +11,30 @@ pub(super) struct Costs {
     pub instructions: u64,
     pub calls: u64,
     pub loops: u64,
-    /// The blocks of the compiled code, roughly: those of the function and those that instructions are compiled into.
+    /// Basic blocks of the compiled code, roughly: those of the function and those that instructions are compiled into.
     pub blocks: u64,
     /// Parts of the compiled code, see [`super::expansion`].
     pub parts: u64,
-    /// Values beyond [`PLAIN`] that one instruction passes on.
+    /// Values beyond [`PLAIN`] that an instruction passes on.
     pub wide: u64,
-    /// Pairs of a block and a value on the operand stack where it begins.
+    /// Pairs of a block and a value that is on the operand stack where the block begins.
     pub stacked: u64,
     /// Pairs of a call and a reference that may be live across it.
     pub held: u64,
-    /// The globals that it reads or sets.
+    /// The different globals that the function reads or sets.
     pub globals: u64,
 }
 
-/// So many values cost no more than what passes them on.
+/// So many values cost no more than the instruction that passes them on.
 const PLAIN: u64 = 8;
 
-/// The values beyond those that cost nothing more.
+/// How many of the values are beyond [`PLAIN`].
 pub(super) fn wide(values: u64) -> u64 {
     values.saturating_sub(PLAIN)
 }
 
 impl Costs {
-    /// Adds what is compiled into the same function.
+    /// Adds the costs of code that is compiled into the same function.
     pub fn add(&mut self, other: &Costs) {
         let all = [
             (&mut self.instructions, other.instructions),
@@ -51,20 +52,20 @@ impl Costs {
         }
     }
 
-    /// Notes the function with so many locals, of which `liveness` has the events.
+    /// Notes the costs of a whole function in the file's tally. `liveness` has the function's events.
     pub fn note(&self, locals: u64, liveness: &mut Liveness, tally: &mut Tally) -> Result<(), Problem> {
         let Costs { calls, loops, blocks, .. } = *self;
-        tally.reach(Limit::Calls, calls)?;
-        tally.reach(Limit::Loops, loops)?;
-        tally.reach(Limit::Blocks, blocks)?;
-        tally.reach(Limit::UsedGlobals, self.globals)?;
+        tally.note_max(Limit::Calls, calls)?;
+        tally.note_max(Limit::Loops, loops)?;
+        tally.note_max(Limit::Blocks, blocks)?;
+        tally.note_max(Limit::UsedGlobals, self.globals)?;
         tally.add(Limit::Work, 3 * self.globals * self.globals)?;
         tally.add(Limit::Parts, self.parts)?;
         tally.add(Limit::WideValues, self.wide)?;
         tally.add(Limit::LoopPairs, loops * loops)?;
         tally.add(Limit::BlockPairs, blocks * blocks)?;
         tally.add(Limit::CallReferences, self.held)?;
-        // This bounds what the next line takes.
+        // This limit bounds the time of `measure`.
         tally.add(Limit::BlockLocals, blocks * locals)?;
         let lives = liveness.measure(locals as usize);
         let live = lives.pairs.saturating_add(self.stacked);

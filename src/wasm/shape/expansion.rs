@@ -1,32 +1,32 @@
-//! What single instructions are compiled into, where that is more than a few instructions of the processor.
+//! The instructions that are compiled into more than a few machine instructions, and how much that costs the compiler.
 
 use wasmparser::Operator;
 
-/// How much an instruction is compiled into.
+/// What an instruction is compiled into.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Expansion {
-    /// Blocks: cranelift's time grows with the square of a function's.
+    /// Basic blocks. cranelift's time grows with the square of their number in a function.
     pub blocks: u64,
-    /// Everything, as multiples of what a block of its own takes: 4 µs.
+    /// All costs, in units of what a basic block costs: 4 µs.
     pub parts: u64,
 }
 
-/// Whether an instruction of this one byte gives a number that may be a NaN, which takes 3.7 µs with fuel: all NaNs are
-/// replaced by the same one.
+/// Whether an instruction with this one-byte opcode gives a number that may be NaN. The compiler then adds code that
+/// replaces any NaN by the canonical one, which takes 3.7 µs in code that counts fuel.
 pub(super) const fn may_give_nan(opcode: u8) -> bool {
-    // From `f32.ceil` to `f32.max`, the same of `f64`, and from one to the other.
+    // `f32.ceil` to `f32.max`, `f64.ceil` to `f64.max`, `f32.demote_f64`, `f64.promote_f32`.
     matches!(opcode, 0x8d..=0x97 | 0x9b..=0xa5 | 0xb6 | 0xbb)
 }
 
-/// As measured with wasmtime 48; what has no line takes less than two parts.
+/// What an instruction is compiled into, as measured with wasmtime 48; `None` if that takes less than two parts.
 pub(super) fn of(operator: &Operator<'_>) -> Option<Expansion> {
     let (blocks, parts) = match operator {
-        // The table's bounds, an element that is not there yet, and its type are looked at.
+        // The code checks the table's bounds, whether the element has been initialized, and the element's type.
         Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => (6, 14),
         Operator::CallRef { .. } | Operator::ReturnCallRef { .. } => (1, 4),
-        // Loops that look at the epoch.
+        // Loops that check the epoch.
         Operator::MemoryFill { .. } | Operator::MemoryCopy { .. } | Operator::MemoryInit { .. } => (6, 18),
-        // Calls into the library, which may collect.
+        // Calls into wasmtime, which may collect garbage.
         Operator::RefFunc { .. } | Operator::ElemDrop { .. } | Operator::DataDrop { .. } => (0, 3),
         Operator::MemoryGrow { .. } => (1, 12),
         Operator::TableGet { .. } | Operator::TableSet { .. } => (3, 12),

@@ -1,21 +1,22 @@
-//! How far the types and items of a component go, by which they are counted.
+//! The extents of a component's types and items, by which they are counted.
 
 use wasmparser::ComponentExternalKind;
 
-/// How far a type goes with all that it refers to.
+/// How deep and how large a type or an item is, with all that it refers to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Extent {
-    /// Instance and component types inside each other, this one included.
+    /// The levels of instance and component types inside each other, this one included.
     pub depth: u32,
-    /// Types, fields, parameters and members.
+    /// How many types, fields, parameters and members it has.
     pub size: u32,
     /// The size of its largest member.
     pub largest: u32,
-    /// Whether it has what only somebody else can provide.
+    /// Whether somebody must provide something if it is imported: a function, a resource, a module, a value or a
+    /// component.
     pub demands: bool,
 }
 
-/// What a store counts, of a module or of an instance.
+/// How much a module, or the instances of a component, has of what a store counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub tables: u64,
@@ -33,37 +34,40 @@ impl Counts {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Part {
     pub extent: Extent,
-    /// Core and component instances that one instance of it takes; unknown of one that comes from elsewhere.
+    /// The core instances and the component instances that are made inside one instance of it. `None` if the component
+    /// is imported or taken out of an instance: then its contents are not known.
     pub instances: Option<(u64, u64)>,
-    /// What the core instances among them have.
+    /// What these core instances have.
     pub counts: Counts,
-    /// What one instance of it has of [`Scope::memory_aliases`] and [`Scope::lowered`].
+    /// [`Scope::memory_aliases`] of one instance.
     pub memory_aliases: u64,
+    /// [`Scope::lowered`] of one instance.
     pub lowered: u64,
-    /// Items that one instance of it has, with those of the instances in it.
+    /// [`Scope::items`] of one instance.
     pub items: u64,
 }
 
-/// The index spaces of a component or of a type's declarations.
+/// The index spaces and the counts of a component, or of the declarations of a component or instance type. What an
+/// inner component has is counted once for each instance of it.
 #[derive(Default)]
 pub(super) struct Scope {
     pub types: Vec<Extent>,
-    /// The types of its functions.
+    /// The types of the functions.
     pub functions: Vec<Extent>,
     pub instances: Vec<Extent>,
     pub components: Vec<Part>,
-    /// What an instance of each core module has; unknown of one that comes from elsewhere.
+    /// What an instance of each core module has; `None` if the module is imported or taken out of an instance.
     pub modules: Vec<Option<Counts>>,
-    /// Its imports and exports.
+    /// The extent of all imports and exports together.
     pub own: Extent,
     pub core_instances: u64,
-    /// What its core instances have.
+    /// What the core instances have.
     pub counts: Counts,
     pub component_instances: u64,
-    /// Aliases of memories, and parts of the types of functions that it lowers, of each instance of a component in it too.
+    /// Aliases of the memories of core instances.
     pub memory_aliases: u64,
+    /// Parts of the types of lowered functions.
     pub lowered: u64,
-    /// Items, of each instance of a component in it too.
     pub items: u64,
 }
 
@@ -78,12 +82,12 @@ impl Extent {
         self.demands |= member.demands;
     }
 
-    /// The instance or component type that has these members.
+    /// The extent of an instance or component type with these members.
     pub fn enclosed(self) -> Self {
         Extent { depth: self.depth + 1, size: self.size.saturating_add(1), ..self }
     }
 
-    /// What is known of a member of which only the name is known.
+    /// An upper bound for a member of which only the name is known.
     pub fn member(self) -> Self {
         Extent { depth: self.depth.saturating_sub(1), size: self.largest.max(1), ..self }
     }

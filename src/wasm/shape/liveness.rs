@@ -1,10 +1,16 @@
-//! Which locals may be live where, as the register allocator will find.
+//! Counts the locals that may be live in the blocks of a function: what the register allocator's time depends on.
 //!
-//! One backward pass over a function's events, with a bit for each local. The control flow is structured, so that what is
-//! live at the end of a block is known before a branch to it is met. What is live at the head of a loop is not: it is added
-//! to the whole loop once the head is reached, by which the numbers are upper bounds.
+//! This is live-variable analysis in one backward pass over the function's events, with one bit for each local. One
+//! pass is enough since WebAssembly's control flow is structured:
+//!
+//! 1. A branch to the end of a block comes after that end in the backward pass. What is live at the end is known by
+//!    then.
+//! 2. A branch to the head of a loop comes before that head in the backward pass. What is live at the head is not known
+//!    by then. It is counted for all blocks of the loop once the head is reached.
+//!
+//! The second rule may count a local twice, so that the numbers are upper bounds.
 
-/// What matters of an instruction.
+/// What an instruction means for liveness.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
     Get(u32),
@@ -13,64 +19,70 @@ pub(super) enum Event {
     Loop,
     If,
     Else,
-    /// Of a block whose label takes so many values.
+    /// The end of a block, whose label takes so many values.
     End {
         is_loop: bool,
         values: u32,
     },
-    /// One way on is a branch to this label.
+    /// Control may go on at this label.
     Branch(u32),
-    /// Control does not come past here.
+    /// Control does not go on after the instruction.
     Stop,
-    /// The instruction is compiled into, or begins, so many blocks.
+    /// The instruction begins so many blocks, or is compiled into them.
     Blocks(u32),
 }
 
 /// What the pass has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lives {
-    /// Values that are handed over where ways meet: for each way to a label, the locals that are set on one of the ways and
-    /// read afterwards, and the label's own.
+    /// Values that are handed over at labels to which several ways lead. For each way, these are the locals that are
+    /// set inside the block and live at its label, and the label's own values.
     pub joined: u64,
     /// Pairs of a block and a local that is live in it.
     pub pairs: u64,
 }
 
-/// The pass; kept from function to function, so that it is allocated once.
+/// The pass. It is kept from function to function, so that its memory is allocated once.
 #[derive(Default)]
 pub(super) struct Liveness {
-    /// What is to be gone over.
+    /// The events of the function, in its order.
     pub events: Vec<Event>,
-    /// How many words of bits a set of locals has.
+    /// How many words of 64 bits a set of locals has.
     words: usize,
+    /// The locals that are live at the present point.
     live: Vec<u64>,
+    /// The blocks that are open at the present point.
     frames: Vec<Frame>,
-    /// The sets of each frame, see [`LABEL`], [`SET`] and [`ELSE`].
+    /// Three sets for each frame: [`LABEL`], [`SET`] and [`ELSE`].
     sets: Vec<u64>,
-    /// Blocks that have been met.
+    /// Blocks that have been counted so far.
     blocks: u64,
     lives: Lives,
 }
 
-/// A block that has been entered, from its end.
+/// A block that the pass has entered, which it does at the block's end.
 struct Frame {
     is_loop: bool,
     has_else: bool,
+    /// How many values the label takes.
     values: u64,
-    /// Ways to the label: what comes before it, and branches.
+    /// Ways to the label: from the instruction before it, and from branches.
     ways: u64,
-    /// Blocks that had been met when the frame was entered.
+    /// [`Liveness::blocks`] when the pass entered the frame.
     blocks: u64,
 }
 
-/// The sets of a frame: locals that are live at its label, that are set in it, and that are live where its `else` begins.
+/// The set of the locals that are live at the frame's label; empty for a loop, whose label is at its head.
 const LABEL: usize = 0;
+/// The set of the locals that are set in the frame.
 const SET: usize = 1;
+/// The set of the locals that are live where the frame's `else` begins.
 const ELSE: usize = 2;
+/// How many sets a frame has.
 const SETS: usize = 3;
 
 impl Liveness {
-    /// Goes over the events, which it takes.
+    /// Goes back over the events, and removes them.
     pub fn measure(&mut self, locals: usize) -> Lives {
         self.words = locals.div_ceil(64);
         self.live.clear();
@@ -108,7 +120,7 @@ impl Liveness {
         }
     }
 
-    /// Where a set of a frame begins; frames are counted from the innermost.
+    /// The index in `sets` at which a set of a frame begins. A depth of 0 is the innermost frame.
     fn of_frame(&self, depth: u32, set: usize) -> Option<usize> {
         let index = self.frames.len().checked_sub(depth as usize + 1)?;
         Some((index * SETS + set) * self.words)
@@ -124,7 +136,7 @@ impl Liveness {
         self.frames.push(Frame { is_loop, has_else: false, values, ways: 1, blocks: self.blocks });
     }
 
-    /// From the beginning of the `else` to the end of what comes before.
+    /// Goes from the beginning of the `else` part to the end of the part before it.
     fn turn(&mut self) {
         let (Some(label), Some(after)) = (self.of_frame(0, LABEL), self.of_frame(0, ELSE)) else { return };
         self.sets[after..after + self.words].copy_from_slice(&self.live);
@@ -146,7 +158,7 @@ impl Liveness {
         let (outer, own) = self.sets.split_at_mut(self.frames.len() * SETS * self.words);
         let (label, rest) = own.split_at(self.words);
         let (set, after) = rest.split_at(self.words);
-        // The ways of an `if` without `else` meet as well.
+        // An `if` without `else` has one more way to its label: the condition is false.
         let ways = frame.ways + u64::from(is_if && !frame.has_else);
         if is_if {
             unite(&mut self.live, if frame.has_else { after } else { label });

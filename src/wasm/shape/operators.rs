@@ -1,10 +1,10 @@
-//! What each instruction counts as.
+//! What each instruction adds to the costs of its function.
 
 use super::code::{GC_PREFIX, Result, Walk};
 use super::expansion;
-use super::findings::Findings;
 use super::liveness::Event;
 use super::problem::Problem;
+use super::totals::Totals;
 use wasmparser::{Catch, Operator};
 
 const LEGACY: &str = "it has exceptions in their old encoding (`try` and `catch`), which this library does not run: build it \
@@ -12,9 +12,9 @@ const LEGACY: &str = "it has exceptions in their old encoding (`try` and `catch`
      with Binaryen's `wasm-opt --translate-to-exnref`";
 
 impl Walk<'_> {
-    pub fn operator(&mut self, prefix: u8, operator: &Operator<'_>, findings: &mut Findings) -> Result {
+    pub fn operator(&mut self, prefix: u8, operator: &Operator<'_>, totals: &mut Totals) -> Result {
         if prefix == GC_PREFIX {
-            self.of_gc(operator, findings);
+            self.of_gc(operator, totals);
             return Ok(());
         }
         if expansion::may_give_nan(prefix) {
@@ -26,14 +26,14 @@ impl Walk<'_> {
                 self.local(*local_index, Event::Set);
             }
             Operator::GlobalGet { global_index } | Operator::GlobalSet { global_index } => self.global(*global_index),
-            Operator::Block { blockty } => self.begin(blockty, Event::Block, self.scratch.catches.len(), findings)?,
-            Operator::Loop { blockty } => self.begin(blockty, Event::Loop, self.scratch.catches.len(), findings)?,
+            Operator::Block { blockty } => self.begin(blockty, Event::Block, self.scratch.catches.len(), totals)?,
+            Operator::Loop { blockty } => self.begin(blockty, Event::Loop, self.scratch.catches.len(), totals)?,
             Operator::If { blockty } => {
                 self.take(1);
-                self.begin(blockty, Event::If, self.scratch.catches.len(), findings)?;
+                self.begin(blockty, Event::If, self.scratch.catches.len(), totals)?;
             }
             Operator::TryTable { try_table } => {
-                findings.needs_gc_heap = true;
+                totals.needs_gc_heap = true;
                 let around = self.scratch.catches.len();
                 for catch in &try_table.catches {
                     let (Catch::One { label, .. }
@@ -44,7 +44,7 @@ impl Walk<'_> {
                     self.blocks(1);
                     self.scratch.catches.extend(self.frame(*label));
                 }
-                self.begin(&try_table.ty, Event::Block, around, findings)?;
+                self.begin(&try_table.ty, Event::Block, around, totals)?;
             }
             Operator::Else => self.turn(),
             Operator::End => self.end(),
@@ -69,7 +69,7 @@ impl Walk<'_> {
             Operator::BrTable { targets } => {
                 self.take(1);
                 for target in targets.targets().chain([Ok(targets.default())]) {
-                    self.entry(target?);
+                    self.table_branch(target?);
                 }
                 self.event(Event::Stop);
             }
@@ -79,7 +79,7 @@ impl Walk<'_> {
             }
             Operator::Unreachable => self.event(Event::Stop),
             Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
-                self.call(self.module.function(*function_index));
+                self.call(self.signatures.function(*function_index));
             }
             Operator::CallRef { type_index }
             | Operator::ReturnCallRef { type_index }
@@ -90,35 +90,35 @@ impl Walk<'_> {
                 self.call(*type_index);
             }
             Operator::Throw { .. } | Operator::ThrowRef => {
-                findings.needs_gc_heap = true;
+                totals.needs_gc_heap = true;
                 self.expand(operator);
                 self.event(Event::Stop);
             }
-            Operator::RefNull { hty } => findings.heap(*hty),
-            Operator::TypedSelect { ty } => findings.value(*ty),
-            Operator::TypedSelectMulti { tys } => tys.iter().for_each(|ty| findings.value(*ty)),
+            Operator::RefNull { hty } => totals.heap(*hty),
+            Operator::TypedSelect { ty } => totals.value(*ty),
+            Operator::TypedSelectMulti { tys } => tys.iter().for_each(|ty| totals.value(*ty)),
             _ => self.expand(operator),
         }
         Ok(())
     }
 
-    /// Structs, arrays, `i31` and casts, which alone may be of functions.
-    fn of_gc(&mut self, operator: &Operator<'_>, findings: &mut Findings) {
+    /// Counts an instruction of structs, arrays, `i31` or casts. All of them need a heap, except casts of functions.
+    fn of_gc(&mut self, operator: &Operator<'_>, totals: &mut Totals) {
         self.expand(operator);
         match operator {
             Operator::RefTestNonNull { hty }
             | Operator::RefTestNullable { hty }
             | Operator::RefCastNonNull { hty }
-            | Operator::RefCastNullable { hty } => findings.heap(*hty),
+            | Operator::RefCastNullable { hty } => totals.heap(*hty),
             Operator::BrOnCast { relative_depth, from_ref_type, to_ref_type }
             | Operator::BrOnCastFail { relative_depth, from_ref_type, to_ref_type } => {
                 self.branch(*relative_depth);
-                findings.reference(*from_ref_type);
-                findings.reference(*to_ref_type);
+                totals.reference(*from_ref_type);
+                totals.reference(*to_ref_type);
             }
             Operator::StructNew { struct_type_index } | Operator::StructNewDefault { struct_type_index } => {
-                findings.needs_gc_heap = true;
-                let fields = u64::from(self.module.types.arity(*struct_type_index).0);
+                totals.needs_gc_heap = true;
+                let fields = u64::from(self.signatures.types.arity(*struct_type_index).0);
                 self.wide(fields / 4);
                 if let Operator::StructNew { .. } = operator {
                     self.take(fields);
@@ -126,11 +126,11 @@ impl Walk<'_> {
                 }
             }
             Operator::ArrayNewFixed { array_size, .. } => {
-                findings.needs_gc_heap = true;
+                totals.needs_gc_heap = true;
                 self.take(u64::from(*array_size));
                 self.height += 1;
             }
-            _ => findings.needs_gc_heap = true,
+            _ => totals.needs_gc_heap = true,
         }
     }
 }

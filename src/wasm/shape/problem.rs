@@ -4,22 +4,22 @@ use super::limits::Limit;
 use crate::error::Error;
 use std::fmt;
 
-/// What the pass has found wrong.
+/// Why the pass refuses a file.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// Bytes that are not what the format has at their place.
+    /// The bytes are not what the format requires.
     Malformed(wasmparser::Error),
-    /// More than the limit allows.
-    Excess { limit: Limit, found: u64, most: u64, place: Place },
-    /// An import, as the error names it, that nobody provides.
+    /// The file has more than the limit allows.
+    Excess { limit: Limit, found: u64, most: u64, place: Location },
+    /// Nobody provides the import of this name.
     Unmet(String),
-    /// Anything else, in words.
+    /// Another reason, in words.
     Other(String),
 }
 
 /// Where an excess was found.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
+pub(super) enum Location {
     File,
     /// A core module of a component, which begins at this byte.
     Module(usize),
@@ -27,21 +27,23 @@ pub(super) enum Place {
     Function(u32, usize),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::File => f.write_str("it"),
-            Place::Module(at) => write!(f, "its core module at byte {at}"),
-            Place::Function(index, at) => write!(f, "its function {index}, at byte {at},"),
+            Location::File => f.write_str("it"),
+            Location::Module(at) => write!(f, "its core module at byte {at}"),
+            Location::Function(index, at) => write!(f, "its function {index}, at byte {at},"),
         }
     }
 }
 
 impl Problem {
-    /// The same, found in a more precise place.
-    pub fn at(self, place: Place) -> Self {
+    /// The same problem, with the place of an excess whose place is not known yet.
+    pub fn at(self, place: Location) -> Self {
         match self {
-            Problem::Excess { limit, found, most, place: Place::File } => Problem::Excess { limit, found, most, place },
+            Problem::Excess { limit, found, most, place: Location::File } => {
+                Problem::Excess { limit, found, most, place }
+            }
             other => other,
         }
     }

@@ -1,23 +1,26 @@
-//! What guests can import, as the pass is told by the layer that provides it.
+//! What guests can import. A higher layer knows, and tells the pass through [`Provided`].
 
 use std::fmt;
 use wasmparser::{FuncType, ValType};
 
-/// What is provided.
+/// The functions and interfaces that guests can import.
 pub(crate) trait Provided {
-    /// The type of the function that a module finds under a module's name and its own.
+    /// The type of the function that a module can import by this module name and name.
     fn function(&self, module: &str, name: &str) -> Option<Signature>;
 
-    /// Whether a component finds something under a name with its version.
+    /// Whether a component can import something by this name, which includes the version.
     fn interface(&self, import: &str) -> bool;
 }
 
-/// A function's type in so few bits that one is kept for each type of a module. Types that no provided function has are all
-/// the same [`Signature::OTHER`].
+/// A function's type, packed into 64 bits since one is kept for each type of a module.
+///
+/// Types that do not fit, or have parameters or results other than numbers, are all [`Signature::OTHER`]. No provided
+/// function has such a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signature(u64);
 
-/// Three bits a value type, after a one that marks the first.
+/// The bits of one digit. A signature is a bit 1, then a digit for each parameter, [`MARK`], and a digit for each
+/// result. A digit is an index of [`TYPES`].
 const BITS: u32 = 3;
 const MARK: u64 = 7;
 const TYPES: [(ValType, &str); 4] =

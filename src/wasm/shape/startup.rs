@@ -1,42 +1,44 @@
-//! What a module's memories, tables and globals begin with.
+//! The first contents of a module's memories, tables and globals.
 //!
-//! Contents that are known beforehand become images in the artifact. All others are computed by one function of the module that
-//! wasmtime generates, and that costs what a function of the file does.
+//! wasmtime puts contents that are known before the module starts into images in the artifact. It generates one
+//! function that computes all other contents when the module starts, and compiling that function costs what it would
+//! cost in the file.
 
 use super::code;
 use super::costs::Costs;
-use super::findings::Findings;
 use super::problem::Problem;
+use super::totals::Totals;
 use wasmparser::{ConstExpr, MemoryType, Operator, TableInit};
 
 type Result<T = ()> = std::result::Result<T, Problem>;
 
-/// Modules of so many bytes have no images of memories: their data are copied into each instance (`engine::profile`).
+/// A module of at most so many bytes has no images of memories. Its data are copied into each instance
+/// (`engine::profile`).
 const COPIED: usize = 128 << 10;
 
-/// What an image takes beside its data: it begins and ends with whole pages.
+/// The bytes that an image has in addition to its data, since it begins and ends with whole pages.
 const PAGE: u64 = 64 << 10;
 
-/// `Config::memory_guaranteed_dense_image_size`: a larger image is made only if more than half of it is data.
+/// `Config::memory_guaranteed_dense_image_size`: wasmtime makes a larger image only if more than half of it is data.
 const SPARSE: u64 = 16 << 20;
 
-/// Tables of more elements have no image.
+/// A table of more elements has no image.
 pub(super) const TABLE_IMAGE: u64 = 1 << 20;
 
-/// What is known of the beginning of a module.
+/// What the walk knows about the start of a module.
 #[derive(Default)]
 pub(super) struct Startup {
-    /// What computes the contents that are not images.
+    /// The costs of the function that computes the contents that are not in images.
     costs: Costs,
-    /// The bytes that each memory has at first; nothing of those that cannot have images.
+    /// The first size of each memory in bytes; `None` for a memory that cannot have an image.
     memories: Vec<Option<u64>>,
-    /// The same of tables and their elements.
+    /// The first size of each table in elements; `None` for a table that cannot have an image.
     tables: Vec<Option<u64>>,
-    /// Whether elements are computed, as then all that follow are.
+    /// Whether the elements of a segment are computed. Those of all later segments are computed then, too.
     computes_elements: bool,
 }
 
-/// A memory's data.
+/// The image of a memory: how many bytes of data it has, and the addresses at which the data begin and end.
 #[derive(Clone, Copy)]
 struct Image {
     bytes: u64,
@@ -51,7 +53,7 @@ impl Startup {
 
     pub fn memory(&mut self, ty: &MemoryType) {
         let page = ty.page_size_log2.unwrap_or(16);
-        // Smaller pages than the processor's are in no image.
+        // A memory whose pages are smaller than the processor's has no image.
         let bytes = if page < 12 { None } else { ty.initial.checked_mul(1 << page.min(16)) };
         self.memories.push(bytes);
     }
@@ -65,13 +67,13 @@ impl Startup {
         self.tables.push(has_image.then_some(elements.min(TABLE_IMAGE)));
     }
 
-    /// Adds an expression that is computed.
+    /// Adds an expression that is computed when the module starts.
     pub fn compute(&mut self, costs: &Costs) {
         self.costs.add(costs);
         self.costs.add(&Costs { parts: 1, globals: 1, ..Costs::default() });
     }
 
-    /// Adds an active segment of so many functions, and says whether they are computed.
+    /// Adds an active segment of so many functions. Returns whether its elements are computed.
     pub fn functions(&mut self, table: Option<u32>, offset: &ConstExpr<'_>, count: u64) -> bool {
         let room = self.tables.get(table.unwrap_or(0) as usize).copied().flatten();
         let end = constant(offset).and_then(|offset| offset.checked_add(count));
@@ -82,26 +84,26 @@ impl Startup {
     /// Adds an active segment whose elements are computed.
     pub fn elements(&mut self) {
         self.computes_elements = true;
-        // As `table.init`.
+        // This is what `table.init` costs.
         self.costs.add(&Costs { blocks: 6, parts: 50, ..Costs::default() });
     }
 
-    /// Adds the data section, of which these are the active segments: memory, offset and size. Returns the bytes of the images,
-    /// beside those that the file has too.
+    /// Adds the data section. `segments` has the memory, the offset and the size of each active segment. Returns the
+    /// bytes that the images have in addition to the data of the file.
     pub fn data(&mut self, segments: &[(u32, Option<u64>, u64)], file: usize, is_module: bool) -> u64 {
         let images = if is_module && file <= COPIED { None } else { self.images(segments) };
         match images {
             Some(images) => images.iter().map(Image::padding).sum(),
             None => {
                 let count = segments.len() as u64;
-                // As `memory.init`.
+                // This is what `memory.init` costs, for each segment.
                 self.costs.add(&Costs { blocks: 6 * count, parts: 18 * count, ..Costs::default() });
                 0
             }
         }
     }
 
-    /// The images of all memories; nothing if one of them cannot have any, as then none has.
+    /// The images of all memories; `None` if one of them cannot have an image, since then no memory has one.
     fn images(&self, segments: &[(u32, Option<u64>, u64)]) -> Option<Vec<Image>> {
         let mut images = vec![Image { bytes: 0, begin: u64::MAX, end: 0 }; self.memories.len()];
         for (memory, offset, size) in segments {
@@ -119,9 +121,9 @@ impl Startup {
         images.iter().all(|image| image.is_made()).then_some(images)
     }
 
-    /// Notes the function that computes all this.
-    pub fn note(&self, findings: &mut Findings) -> Result {
-        code::note(&self.costs, findings)
+    /// Notes the costs of the function that computes the contents.
+    pub fn note(&self, totals: &mut Totals) -> Result {
+        code::note(&self.costs, totals)
     }
 }
 
@@ -139,7 +141,7 @@ impl Image {
     }
 }
 
-/// The one constant that an offset is.
+/// The value of an expression that is one integer constant.
 pub(super) fn constant(expression: &ConstExpr<'_>) -> Option<u64> {
     let mut reader = expression.get_operators_reader();
     let value = match reader.read().ok()? {
@@ -150,7 +152,7 @@ pub(super) fn constant(expression: &ConstExpr<'_>) -> Option<u64> {
     (matches!(reader.read(), Ok(Operator::End)) && reader.eof()).then_some(value)
 }
 
-/// Whether a global's first value is known beforehand: it is one constant that is no reference.
+/// Whether an expression is one constant that is not a reference: then a global's first value need not be computed.
 pub(super) fn is_known(expression: &ConstExpr<'_>) -> bool {
     let mut reader = expression.get_operators_reader();
     let first = reader.read();

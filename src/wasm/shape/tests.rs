@@ -9,7 +9,7 @@ mod refused;
 use super::*;
 use std::io::Write;
 
-/// Provides every function without parameters and results, and every interface.
+/// Provides every import of a module as a function without parameters and results, and every interface.
 struct Everything;
 
 impl Provided for Everything {
@@ -22,7 +22,7 @@ impl Provided for Everything {
     }
 }
 
-/// What is wrong with a file; nothing where the pass lets it through.
+/// The message of the error with which the pass refuses a file; empty if the pass lets it through.
 fn problem(wasm: &[u8]) -> String {
     Shape::of("it", wasm, &Everything).err().map_or_else(String::new, |error| match error {
         crate::error::Error::ModuleInvalid { message, .. } => message,
@@ -39,8 +39,24 @@ fn a_file_is_small_if_it_is_compiled_within_a_second() {
     assert!(is_small(15_000) && !is_small(20_000));
 }
 
-/// The builtins, what `make guests` has built, and the files that `ARAWN_GUESTS` names, of which it is printed what they have:
-/// that is where the limits come from. Each has a third at most of what it may have, but for data segments.
+#[test]
+fn a_file_has_lines_where_a_module_of_it_has_a_section_of_them() {
+    let has_lines = |wat: &str| {
+        let mut totals = Totals::new(0);
+        let _ = walk(&wat::parse_str(wat).unwrap(), &Everything, &mut totals);
+        totals.has_lines
+    };
+    let start = r#"(func (export "_start"))"#;
+    assert!(has_lines(&format!(r#"(module {start} (@custom ".debug_line" ""))"#)));
+    assert!(has_lines(r#"(component (core module (@custom ".debug_line" "")))"#));
+    assert!(!has_lines(&format!(r#"(module {start} (@custom ".debug_lines" "") (@custom "name" "\00\00"))"#)));
+}
+
+/// Real files use at most a third of each limit but that of data segments: the builtins, and what `make guests` has
+/// built.
+///
+/// For the files that `ARAWN_GUESTS` names, the test prints how much they use of each limit. The limits were chosen
+/// from this.
 #[test]
 fn real_guests_are_far_from_the_limits() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -54,24 +70,24 @@ fn real_guests_are_far_from_the_limits() {
     let mut out = std::io::stdout();
     for path in files.iter().chain(&shown) {
         let wasm = std::fs::read(path).unwrap();
-        let mut findings = Findings::new(wasm.len());
+        let mut totals = Totals::new(wasm.len());
         let begun = std::time::Instant::now();
-        let problem = walk(&wasm, &Everything, &mut findings).err().map(|problem| problem.into_error("it"));
+        let problem = walk(&wasm, &Everything, &mut totals).err().map(|problem| problem.into_error("it"));
         let speed = wasm.len() as f64 / 1e6 / begun.elapsed().as_secs_f64();
         if shown.contains(path) {
-            let heap = findings.needs_gc_heap;
+            let heap = totals.needs_gc_heap;
             writeln!(out, "{}: {speed:.0} MB/s, heap {heap}, {problem:?}", path.display()).unwrap();
             for limit in Limit::ALL {
-                writeln!(out, "  {} {}", limit.name(), findings.tally.of(*limit)).unwrap();
+                writeln!(out, "  {} {}", limit.name(), totals.tally.of(*limit)).unwrap();
             }
             continue;
         }
-        // What `Everything` provides is of another type than what they import.
+        // `Everything` provides functions of another type than these files import.
         let is_known = problem.as_ref().is_none_or(|problem| problem.to_string().contains("import"));
         assert!(is_known, "{}: {problem:?}", path.display());
         for limit in Limit::ALL {
-            let found = findings.tally.of(*limit);
-            // That of data segments is the web's, which Go's linker comes near to and never beyond.
+            let found = totals.tally.of(*limit);
+            // The limit of data segments is the web's. Go's linker comes near to it, and never goes beyond.
             let times = if *limit == Limit::DataSegments { 1 } else { 3 };
             assert!(times * found <= limit.most_of(wasm.len()), "{}: {found} {}", path.display(), limit.what());
         }

@@ -59,9 +59,9 @@ fn error() {
 #[test]
 fn value_of_the_wrong_type() {
     let text = error_of(&repeated(r#"{"config":{"times":"two"},"context":{}}"#));
-    assert!(text.starts_with("config: invalid type: string \"two\", expected u32"), "{text}");
+    assert_eq!(text, "config.times must be a whole number from 0 to 4294967295, and is a string");
     let text = error_of(&repeated(r#"{"config":{"times":2},"context":7}"#));
-    assert!(text.starts_with("context: invalid type: integer `7`"), "{text}");
+    assert_eq!(text, "context must be an object, and is a number");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn missing_keys_are_empty_objects() {
     assert_eq!(echoed("{}".to_owned()), r#"{"status":"ok","output":[{},{}]}"#);
     assert_eq!(repeated(r#"{"config":{"times":2}}"#), r#"{"status":"ok","output":""}"#);
     let text = error_of(&repeated(r#"{"context":{"word":"ab"}}"#));
-    assert!(text.starts_with("config: missing, and as {}: missing field `times`"), "{text}");
+    assert_eq!(text, "config.times is missing");
 }
 
 #[test]
@@ -92,10 +92,10 @@ fn escaped_keys_are_keys() {
 fn input_that_is_not_a_runtime_input() {
     for (input, start) in [
         ("", "input: EOF while parsing a value"),
-        ("[]", "input: invalid type: sequence, expected an object with config and context"),
+        ("[]", "input must be an object with config and context, and is a list"),
         (r#"{"config":{"times":1}} x"#, "input: trailing characters at line 1 column 24"),
-        (r#"{"config":{"times":1},"config":{"times":2}}"#, "input: duplicate field `config`"),
-        (r#"{"config":{"times":1"#, "config: EOF while parsing an object"),
+        (r#"{"config":{"times":1},"config":{"times":2}}"#, "config is there twice"),
+        (r#"{"config":{"times":1"#, "config.times: EOF while parsing an object at line 1 column 20"),
         (r#"{"config":{"times":1},"context":{"word":tru}}"#, "context: expected ident"),
     ] {
         let text = error_of(&repeated(input));
@@ -125,7 +125,7 @@ fn values_nest_to_a_limit() {
     let echo = |config: Value, _: Value| Ok::<_, String>(config);
     let answer = String::from_utf8(respond(input.leak().as_bytes(), echo)).unwrap();
     let text = error_of(&answer);
-    assert!(text.starts_with("config: recursion limit exceeded"), "{text}");
+    assert_eq!(text, format!("config{}… is nested more than 127 levels deep", "[0]".repeat(11)));
 }
 
 #[test]

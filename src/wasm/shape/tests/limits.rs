@@ -1,10 +1,10 @@
-//! Each limit: a file that reaches it passes, one that goes beyond is refused by its name.
+//! Each limit: a file that reaches the limit passes. A file that exceeds it is refused, and the error names the limit.
 
 use super::encode::{self, Module, command, component, leb, list, module, name, nested_blocks, section, start, times};
 use super::problem;
 use crate::wasm::shape::limits::Limit;
 
-/// A file that has so many of what the limit counts, or as many as come next to that.
+/// A file that has `n` of what the limit counts, or the nearest number that is possible.
 fn file(limit: Limit, n: usize) -> Vec<u8> {
     let m = Module::default();
     let body = |instructions: Vec<u8>| vec![[vec![0], instructions].concat()];
@@ -35,7 +35,7 @@ fn file(limit: Limit, n: usize) -> Vec<u8> {
             Module { elements: vec![[&[5, 0x70][..], &expressions].concat()], ..m }.wasm()
         }
         Limit::ImagePadding => {
-            // 64 KiB for each memory, and what lies between two bytes of the last one.
+            // 64 KiB for each memory, and the bytes between two bytes of data in the last memory.
             let (memories, rest) = ((n >> 16) as u64, n as u64 & 0xffff);
             let data =
                 |memory: u64, at: u64| [&[2][..], &leb(memory), &[0x41], &encode::signed(at), &[0x0b, 1, 1]].concat();
@@ -65,12 +65,12 @@ fn file(limit: Limit, n: usize) -> Vec<u8> {
         Limit::BlockDepth => start(&nested_blocks(0x02, n, &[])),
         Limit::Blocks => start(&[0x02, 0x40, 0x0b].repeat(n)),
         Limit::Parts => {
-            // Each is compiled into 18.
+            // Each `memory.fill` is compiled into 18 parts.
             let fills = (0..n / 18).step_by(100).map(|begun| [0xfc, 11, 0].repeat((n / 18 - begun).min(100)));
             let blocks = [0x02, 0x40, 0x0b].repeat(n % 18);
             Module { bodies: fills.chain([blocks]).map(|body| [vec![0], body].concat()).collect(), ..m }.wasm()
         }
-        // Types that take 4 s, and blocks that take the rest, with a little left for their other costs.
+        // The types take 4 s. The blocks take the rest, except 0.1 s for their other costs.
         Limit::Work => {
             let types = vec![vec![0x60, 0, 0]; Limit::FunctionTypes.most() as usize - 1];
             let blocks = ((n - 4_100_000_000) / 3).isqrt();
@@ -95,7 +95,7 @@ fn file(limit: Limit, n: usize) -> Vec<u8> {
             let blocks = [[0x41, 0].repeat(1_000), [0x02, 0x40, 0x0b].repeat(n / 1_000)].concat();
             Module { bodies: body(blocks), ..m }.wasm()
         }
-        // With the way past the default label, and what comes before the end of the block.
+        // A function has two ways more than these branches: the default label, and the end of the block.
         Limit::JoinedValues => Module { bodies: vec![joining(998); n / 1_000], ..m }.wasm(),
         Limit::JoinPairs => Module { bodies: vec![joining(n.isqrt() - 2)], ..m }.wasm(),
         Limit::CallReferences => {
@@ -110,7 +110,7 @@ fn file(limit: Limit, n: usize) -> Vec<u8> {
         Limit::Calls => start(&[0x10, 0].repeat(n)),
         Limit::WideValues => {
             let ty = |params: usize| [&[0x60][..], &times(params, &[0x7f]), &[0]].concat();
-            // The two types have 101 such values themselves.
+            // The two types have 101 values beyond 8 themselves.
             let n = n - 101;
             let calls = [[0x11, 1, 0].repeat(n / 100), [0x11, 2, 0].repeat(n % 100)].concat();
             Module { types: vec![ty(108), ty(9)], tables: vec![vec![0x70, 0, 0]], bodies: body(calls), ..m }.wasm()
@@ -124,7 +124,7 @@ fn file(limit: Limit, n: usize) -> Vec<u8> {
             command(&[core(), section(2, &[1, 0, 0, 0]), section(6, &times(n, &[0, 2, 1, 0, 1, b'm']))])
         }
         Limit::Lowered => {
-            // Functions of 999 parameters and of none, each of which is a part itself.
+            // One type has 999 parameters and the other has none. A type is a part itself.
             let params = times(999, &[1, b'p', 0x7d]);
             let types = list([[&[0x40][..], &params, &[1, 0]].concat(), vec![0x40, 0, 1, 0]]);
             let imports = list([[1, 0, 1, b'f', 1, 0], [1, 0, 1, b'g', 1, 1]].map(|import| import[1..].to_vec()));
@@ -143,7 +143,8 @@ fn file(limit: Limit, n: usize) -> Vec<u8> {
     }
 }
 
-/// A local that is set, a table of so many branches to where it is read, and their default.
+/// A function that sets a local, and then has a `br_table` of so many branches, and a default, to where the local is
+/// read.
 fn joining(branches: usize) -> Vec<u8> {
     let set = [1, 1, 0x7f, 0x02, 0x40, 0x41, 0, 0x21, 0, 0x41, 0, 0x0e];
     [&set[..], &times(branches, &[0]), &[0, 0x0b, 0x20, 0, 0x1a]].concat()
@@ -164,14 +165,14 @@ fn a_file_at_a_limit_passes_and_one_beyond_is_refused_by_the_limit_s_name() {
     }
 }
 
-/// What is not code gives nothing: it costs nobody anything.
+/// Only code raises a limit. Data, which cost the compiler nothing, do not.
 #[test]
 fn a_file_with_much_code_may_have_more_than_one_with_little() {
     for limit in Limit::ALL.iter().filter(|limit| limit.more() != (0, 0)) {
-        // One function, or these with the types, has nearly all that a small file may have.
+        // Here one function, and for `Work` the types with it, has nearly all that a small file may have.
         let times = match limit {
             Limit::BlockPairs | Limit::Work => 1.5,
-            // Its own code gives it three quarters of what it has.
+            // The file's own code adds three quarters of what the file has to the limit.
             Limit::JoinedValues => 8.0,
             _ => 3.0,
         };
@@ -188,7 +189,7 @@ fn a_file_with_much_code_may_have_more_than_one_with_little() {
         let nops = [&[0][..], &[0x01; 500 << 10]].concat();
         let code = Module { bodies: vec![nops; bytes / (500 << 10) + 1], ..Module::default() }.wasm();
         let both = command(&[section(1, &code), section(1, &wasm)]);
-        // The types of both together are one more than a file may have.
+        // Both modules together have one type of functions more than a file may have.
         let expected = if *limit == Limit::Work { "20001 types of functions" } else { "" };
         assert!(problem(&both).contains(expected) && !problem(&both).contains(limit.name()), "{limit:?}");
     }
@@ -209,7 +210,7 @@ fn an_excess_tells_how_many_there_are_and_in_which_function() {
     assert!(message.starts_with("its core module at byte 11 has 65 tables"), "{message}");
 }
 
-/// What is written inside each other, and what refers to each other.
+/// The types are written inside each other, or refer to each other.
 #[test]
 fn types_are_refused_however_their_depth_comes_about() {
     for kind in [0x41, 0x42] {
@@ -222,7 +223,7 @@ fn types_are_refused_however_their_depth_comes_about() {
             let message = problem(&encode::referring_types(kind, depth, 1));
             assert!(message.ends_with("`type_depth`"), "{kind:#x} {depth}: {message}");
         }
-        // Each refers to the one before twice.
+        // Each type refers to the type before it twice.
         let message = problem(&encode::referring_types(kind, 20, 2));
         assert!(message.ends_with("`type_size`"), "{kind:#x}: {message}");
     }
@@ -234,7 +235,7 @@ fn types_are_refused_however_their_depth_comes_about() {
     assert!(problem(&chain(900)).ends_with("`type_depth`"));
 }
 
-/// What is compiled module by module is counted by file.
+/// The compiler compiles module by module, but these limits are for the file.
 #[test]
 fn the_modules_of_a_component_share_the_limits() {
     for limit in [
@@ -275,7 +276,7 @@ fn instances_are_counted_as_often_as_what_has_them_is_instantiated() {
     assert!(problem(&encode::multiplying_components(12, 9)).ends_with("`core_instances`"));
 }
 
-/// A store refuses more, so that such a component could be registered and never be called.
+/// A store refuses more memories or tables. Such a component could otherwise be registered and never be run.
 #[test]
 fn memories_and_tables_are_counted_as_often_as_what_has_them_is_instantiated() {
     let runs = "it does not export `wasi:cli/run`: it is no WASI command";
@@ -293,14 +294,14 @@ fn memories_and_tables_are_counted_as_often_as_what_has_them_is_instantiated() {
     }
 }
 
-/// Of such a module nobody knows what its instances have.
+/// It is not known what the instances of such a module have.
 #[test]
 fn a_core_module_from_elsewhere_is_not_instantiated() {
     let own = section(1, &encode::module(&[]));
     let instance = section(2, &times(1, &[0, 0, 0]));
     let runs = "it does not export `wasi:cli/run`: it is no WASI command";
     assert_eq!(problem(&component(&[own.clone(), instance.clone()])), runs);
-    // The type of a module, and one of that type imported.
+    // A module type, and an imported module of that type.
     let ty = section(3, &list([vec![0x50, 0]]));
     let import = section(10, &list([[&[0][..], &encode::name("m"), &[0, 0x11, 0]].concat()]));
     let elsewhere = component(&[ty, import, instance]);

@@ -1,4 +1,4 @@
-//! What else is refused, in which words.
+//! What the pass refuses besides an excess, and with which message.
 
 use super::encode::{Module, command, component, leb, list, module, name, section, start, times};
 use super::problem;
@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::wasm::{Provided, Shape, Signature};
 use wasmparser::ValType::I32;
 
-/// Provides one function and one interface.
+/// Provides the function `a.f` and the interface `a:b/c@1.0.0`.
 struct Little;
 
 impl Provided for Little {
@@ -57,7 +57,7 @@ fn an_import_that_cannot_be_had_is_refused_by_its_name_or_type() {
     assert_eq!(import, None);
     let (message, _) = with("\"a\" \"f\" (memory 1)");
     assert_eq!(message, "its import `a.f` is no function; what is provided is `(i32 -> i32)`");
-    // The first one is told.
+    // The error names the first import that cannot be provided.
     assert_eq!(with("\"a\" \"f\" (func)) (import \"x\" \"y\" (func)").1, None);
     assert_eq!(with("\"x\" \"y\" (func)) (import \"a\" \"f\" (func)").1, Some("x.y".to_owned()));
 }
@@ -96,7 +96,7 @@ fn what_is_to_be_built_in_another_way_is_told_how() {
             assert!(message.contains(words), "{body:x?}: {message}");
         }
     }
-    // A fence, an atomic load, and shared memories of a module's own and imported.
+    // A fence, an atomic load, a shared memory of a module's own, and one that is imported.
     let import = module(&[section(2, &[1, 0, 0, 2, 3, 1, 1])]);
     let threads = [
         start(&[0xfe, 3, 0]),
@@ -115,7 +115,7 @@ fn what_is_to_be_built_in_another_way_is_told_how() {
     assert!(refused(given).0.starts_with("it instantiates a component that it imports"), "{:?}", refused(given));
 }
 
-/// Counts that no file of that size can have, and files that end anywhere.
+/// The files claim counts that no file of their size can have, or are cut off at any byte.
 #[test]
 fn what_cannot_be_read_is_refused_and_nothing_is_allocated_for_it() {
     let many = [0xff, 0xff, 0xff, 0xff, 0x0f];
@@ -142,7 +142,7 @@ fn what_cannot_be_read_is_refused_and_nothing_is_allocated_for_it() {
     assert!(problem(&[&*whole, &[1]].concat()).starts_with("it is not valid WebAssembly: "));
 }
 
-/// A module name of 90,000 bytes that 100,000 imports share.
+/// 100,000 imports share a module name of 90,000 bytes.
 #[test]
 fn a_compact_section_s_imports_are_all_looked_at_and_none_is_copied() {
     let long = name(&"m".repeat(90_000));

@@ -1,0 +1,67 @@
+//! The registration of a runtime, as a host asks for it.
+
+use crate::config::MAX_TIMEOUT_MS;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A runtime to be added to a catalog.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// Matches `[a-z0-9][a-z0-9._-]{0,63}`.
+    pub name: String,
+    /// The module or component.
+    pub module: ModuleSource,
+    /// What the runtime does, for a person to read.
+    pub description: String,
+    /// The JSON Schema with which a config must comply.
+    pub config_schema: Option<Value>,
+    /// The arguments after the runtime's name in `argv`.
+    pub args: Vec<String>,
+    /// The runtime's environment. A variable that the executor grants takes precedence.
+    pub env: BTreeMap<String, String>,
+    /// Whether an existing entry of this name is replaced.
+    pub replace: bool,
+    /// The deadline in milliseconds, from 1 to a day; `None` stands for ten minutes.
+    pub timeout_ms: Option<u64>,
+}
+
+impl Registration {
+    /// A registration of a module under a name, with the defaults for everything else.
+    pub fn new(name: impl Into<String>, module: ModuleSource) -> Self {
+        Registration {
+            name: name.into(),
+            module,
+            description: String::new(),
+            config_schema: None,
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            replace: false,
+            timeout_ms: None,
+        }
+    }
+}
+
+/// Where the module of a [`Registration`] is.
+#[derive(Clone, Debug)]
+pub enum ModuleSource {
+    /// A file of the host, which is copied into the catalog's directory.
+    Path(PathBuf),
+    /// The bytes of the module.
+    Bytes(Vec<u8>),
+    /// The module of another runtime of the catalog. Both runtimes then share one file, unless the other runtime is
+    /// embedded: its bytes get a file of their own.
+    Of(String),
+}
+
+/// The deadline of a registration that has none: the largest modules compile within minutes.
+const DEFAULT_TIMEOUT_MS: u64 = 10 * 60 * 1000;
+
+/// The deadline of a registration in milliseconds, or an error message that follows the parameter's name.
+pub(crate) fn registration_timeout(timeout_ms: Option<u64>) -> Result<u64, String> {
+    match timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS) {
+        0 => Err("must be at least 1".to_owned()),
+        ms if ms > MAX_TIMEOUT_MS => Err(format!("must be at most a day ({MAX_TIMEOUT_MS}), and is {ms}")),
+        ms => Ok(ms),
+    }
+}

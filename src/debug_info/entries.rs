@@ -1,0 +1,181 @@
+//! Reads the entries of a unit, their address ranges and their strings. The cost is counted before it arises.
+
+use super::place::Slice;
+use super::work::{Fault, Work};
+use gimli::{
+    Abbreviation, Attribute, AttributeValue, DebugAbbrevOffset, Dwarf, EntriesRaw, RawRngListEntry, Reader, Section,
+    constants as dw,
+};
+use std::sync::Arc;
+
+pub(super) type Unit<'a> = gimli::Unit<Slice<'a>>;
+
+/// The most abbreviations of one unit. Units that LLVM writes have some hundred.
+const MOST_ABBREVIATIONS: u64 = 1 << 14;
+/// The most attributes of one abbreviation.
+const MOST_ATTRIBUTES: u64 = 256;
+/// The most bytes of a name or a path that are read. This is more than is ever shown.
+const MOST_STRING: usize = 1024;
+
+/// The abbreviations that were read last. The next unit often has the same.
+#[derive(Default)]
+pub(super) struct Abbreviations(Option<(DebugAbbrevOffset, Arc<gimli::Abbreviations>)>);
+
+impl Abbreviations {
+    pub fn at(
+        &mut self,
+        dwarf: &Dwarf<Slice<'_>>,
+        offset: DebugAbbrevOffset,
+        work: &mut Work,
+    ) -> Result<Arc<gimli::Abbreviations>, Fault> {
+        if let Some((_, abbreviations)) = self.0.as_ref().filter(|(last, _)| *last == offset) {
+            return Ok(abbreviations.clone());
+        }
+        check_abbreviations(dwarf, offset, work)?;
+        let read = Arc::new(dwarf.debug_abbrev.abbreviations(offset)?);
+        self.0 = Some((offset, read.clone()));
+        Ok(read)
+    }
+}
+
+/// Walks the abbreviations as gimli does and checks their number, because gimli would keep any number of them.
+fn check_abbreviations(dwarf: &Dwarf<Slice<'_>>, offset: DebugAbbrevOffset, work: &mut Work) -> Result<(), Fault> {
+    let mut rest = *dwarf.debug_abbrev.reader();
+    rest.skip(offset.0)?;
+    let mut count = 0;
+    while !rest.is_empty() && rest.read_uleb128()? != 0 {
+        work.spend(8)?;
+        count += 1;
+        rest.read_uleb128()?;
+        rest.read_u8()?;
+        let mut attributes = 0;
+        loop {
+            work.spend(2)?;
+            let (name, form) = (rest.read_uleb128()?, rest.read_uleb128()?);
+            if form == u64::from(dw::DW_FORM_implicit_const.0) {
+                rest.read_sleb128()?;
+            }
+            if (name, form) == (0, 0) {
+                break;
+            }
+            attributes += 1;
+        }
+        if count > MOST_ABBREVIATIONS || attributes > MOST_ATTRIBUTES {
+            return Err(Fault::Malformed);
+        }
+    }
+    Ok(())
+}
+
+/// The attributes of one entry, in memory that is reused for the next entry.
+#[derive(Default)]
+pub(super) struct Attributes<'a>(Vec<Attribute<Slice<'a>>>);
+
+impl<'a> Attributes<'a> {
+    /// Reads the attributes of an entry, which follow its abbreviation code.
+    pub fn read(
+        &mut self,
+        entries: &mut EntriesRaw<'_, Slice<'a>>,
+        abbreviation: &Abbreviation,
+        work: &mut Work,
+    ) -> Result<(), Fault> {
+        let (specs, begin) = (abbreviation.attributes(), entries.next_offset());
+        work.spend(specs.len() as u64)?;
+        entries.read_attributes(specs, &mut self.0)?;
+        work.spend_bytes(entries.next_offset().0 - begin.0)
+    }
+
+    pub fn get(&self, name: gimli::DwAt) -> Option<AttributeValue<Slice<'a>>> {
+        self.0.iter().find(|attribute| attribute.name() == name).map(Attribute::value)
+    }
+
+    pub fn number(&self, name: gimli::DwAt) -> Option<u64> {
+        self.0.iter().find(|attribute| attribute.name() == name)?.udata_value()
+    }
+}
+
+/// Counts the steps that finding a malformed entry took: gimli searches a string without an end to the end of its unit.
+pub(super) fn refused<T>(unit_bytes: usize, fault: Fault, work: &mut Work) -> Result<T, Fault> {
+    work.spend_bytes(unit_bytes)?;
+    Err(fault)
+}
+
+/// Skips the attributes of an entry, which follow its abbreviation code.
+pub(super) fn skip(
+    entries: &mut EntriesRaw<'_, Slice<'_>>,
+    abbreviation: &Abbreviation,
+    work: &mut Work,
+) -> Result<(), Fault> {
+    let (specs, begin) = (abbreviation.attributes(), entries.next_offset());
+    work.spend(specs.len() as u64)?;
+    entries.skip_attributes(specs)?;
+    work.spend_bytes(entries.next_offset().0 - begin.0)
+}
+
+/// Calls `tell` with each address range of an entry. A range that begins at 0 belongs to code that the linker has
+/// removed, since the code section begins with the number of its functions and no function is at 0.
+pub(super) fn ranges<'a>(
+    dwarf: &Dwarf<Slice<'a>>,
+    unit: &Unit<'a>,
+    attributes: &Attributes<'a>,
+    work: &mut Work,
+    mut tell: impl FnMut(u64, u64),
+) -> Result<(), Fault> {
+    let mut tell = |begin: u64, end: u64| {
+        if begin != 0 && begin < end {
+            tell(begin, end);
+        }
+    };
+    if let Some(list) = attributes.get(dw::DW_AT_ranges) {
+        let Some(list) = dwarf.attr_ranges_offset(unit, list)? else { return Ok(()) };
+        let (mut list, mut base) = (dwarf.raw_ranges(unit, list)?, unit.low_pc);
+        let address = |index| dwarf.address(unit, index);
+        while let Some(range) = list.next()? {
+            work.spend(1)?;
+            match range {
+                RawRngListEntry::BaseAddress { addr } => base = addr,
+                RawRngListEntry::BaseAddressx { addr } => base = address(addr)?,
+                RawRngListEntry::AddressOrOffsetPair { begin, end } | RawRngListEntry::OffsetPair { begin, end } => {
+                    tell(base.wrapping_add(begin), base.wrapping_add(end));
+                }
+                RawRngListEntry::StartEnd { begin, end } => tell(begin, end),
+                RawRngListEntry::StartLength { begin, length } => tell(begin, begin.saturating_add(length)),
+                RawRngListEntry::StartxEndx { begin, end } => tell(address(begin)?, address(end)?),
+                RawRngListEntry::StartxLength { begin, length } => {
+                    let begin = address(begin)?;
+                    tell(begin, begin.saturating_add(length));
+                }
+            }
+        }
+        return Ok(());
+    }
+    let address = |name| attributes.get(name).map_or(Ok(None), |value| dwarf.attr_address(unit, value));
+    if let Some(begin) = address(dw::DW_AT_low_pc)? {
+        let length = || attributes.number(dw::DW_AT_high_pc).map(|length| begin.saturating_add(length));
+        if let Some(end) = address(dw::DW_AT_high_pc)?.or_else(length) {
+            tell(begin, end);
+        }
+    }
+    Ok(())
+}
+
+/// The text of a string, cut after [`MOST_STRING`] bytes.
+pub(super) fn string<'a>(
+    dwarf: &Dwarf<Slice<'a>>,
+    unit: &Unit<'a>,
+    value: AttributeValue<Slice<'a>>,
+) -> Option<String> {
+    let (section, offset) = match value {
+        AttributeValue::String(text) => (text.slice(), 0),
+        AttributeValue::DebugStrRef(offset) => (dwarf.debug_str.reader().slice(), offset.0),
+        AttributeValue::DebugLineStrRef(offset) => (dwarf.debug_line_str.reader().slice(), offset.0),
+        AttributeValue::DebugStrOffsetsIndex(index) => {
+            (dwarf.debug_str.reader().slice(), dwarf.string_offset(unit, index).ok()?.0)
+        }
+        _ => return None,
+    };
+    let bytes = section.get(offset..)?;
+    let bytes = &bytes[..bytes.len().min(MOST_STRING)];
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    Some(String::from_utf8_lossy(&bytes[..end]).into_owned())
+}

@@ -1,0 +1,72 @@
+//! A directory of the host that is open in the process.
+
+use super::ancestry::Ancestry;
+use super::id::id_of;
+use super::written::note_written;
+use crate::files::Identity;
+use cap_std::fs::Dir;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A directory that is open for as long as this value lives. Executors that name the same directory share the value.
+pub(crate) struct HostDirectory {
+    pub(super) dir: Arc<Dir>,
+    pub(super) role: Role,
+    /// Where the directory was when it was opened.
+    pub(super) ancestry: Ancestry,
+    /// Whether an executor has granted it for writing.
+    pub(super) is_written: AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Code,
+    Granted,
+}
+
+impl HostDirectory {
+    pub fn dir(&self) -> &Arc<Dir> {
+        &self.dir
+    }
+
+    /// The path, without links, at which the directory was when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.ancestry.path
+    }
+
+    /// Whether `path` leads to this directory now.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let there = fs::metadata(path).ok().map(|there| Identity::of(&there).inode());
+        there.is_some() && there == self.inode()
+    }
+
+    /// The numbers of the directory's device and inode.
+    pub fn inode(&self) -> Option<(u64, u64)> {
+        id_of(&*self.dir).ok()
+    }
+
+    pub(super) fn ancestry(&self) -> &Ancestry {
+        &self.ancestry
+    }
+}
+
+/// Notes the place where the directory is now if guests could write it: the host may have moved it since it was
+/// granted.
+impl Drop for HostDirectory {
+    fn drop(&mut self) {
+        if self.is_written.load(Ordering::Relaxed)
+            && let Ok(ancestry) = Ancestry::of_open(&*self.dir, &self.ancestry.path)
+        {
+            note_written(&ancestry);
+        }
+    }
+}
+
+impl fmt::Debug for HostDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostDirectory").field("role", &self.role).field("path", &self.ancestry.path).finish()
+    }
+}

@@ -1,0 +1,220 @@
+//! A cache directory: how artifacts are found in it and stored in it.
+
+use super::artifact::Artifact;
+use super::counters::COUNTERS;
+use super::names::{artifact_name, compatibilities, seal_name, stem, text_of};
+use super::trusted::{self, TrustedDirectory, TrustedFile, require};
+use super::unsynced::Unsynced;
+use crate::config::CacheDir;
+use crate::directories::{self, HostDirectory, PLATFORM_CACHE, Refusal, Registry};
+use crate::error::{Error, Result};
+use crate::locks::Locked;
+use crate::sha256::Sha256;
+use crate::warnings::{About, warn};
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, Once, Weak};
+use std::time::SystemTime;
+
+/// One cache directory. Its files are opened relative to its descriptor, and never by its path.
+#[derive(Debug)]
+pub(crate) struct DiskCache {
+    pub(super) directory: PathBuf,
+    /// The open directory; `None` while it cannot be created.
+    open: Mutex<Option<Arc<HostDirectory>>>,
+}
+
+impl DiskCache {
+    /// Opens the cache that a configuration names. If its directory cannot be created, each write tries again, and each
+    /// look-up is a miss until then.
+    ///
+    /// # Errors
+    /// `invalid_config` where the directory overlaps with one that guests are granted; `no_resources` where the system
+    /// has no resources left to open it.
+    pub fn open(config: &CacheDir, registry: &mut Registry) -> Result<Option<Arc<Self>>> {
+        /// The platform's cache, shared by the executors that use it, so that only the first of them opens it.
+        static PLATFORM: Mutex<Weak<DiskCache>> = Mutex::new(Weak::new());
+        match config {
+            CacheDir::Off => Ok(None),
+            CacheDir::At(directory) => Self::at(directory, registry).map(Some),
+            CacheDir::Platform => {
+                let Some(directory) = platform_cache() else { return Ok(None) };
+                let mut platform = PLATFORM.locked();
+                if let Some(open) = platform.upgrade() {
+                    return Ok(Some(open));
+                }
+                let open = Self::at(directory, registry)?;
+                *platform = Arc::downgrade(&open);
+                Ok(Some(open))
+            }
+        }
+    }
+
+    fn at(directory: &Path, registry: &mut Registry) -> Result<Arc<Self>> {
+        // A relative path keeps the meaning that it has now, also when the directory is created again later.
+        let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        let (directory, open) = match registry.cache(&absolute) {
+            Ok(open) => (open.path().to_owned(), Some(open)),
+            // An exhausted resource is an error: without the error the executor would have no cache until its next
+            // write.
+            Err(Refusal::Io(error)) => match Error::exhausted(&format!("to open {}", absolute.display()), &error) {
+                Some(error) => return Err(error),
+                None => (absolute, None),
+            },
+            Err(Refusal::Overlap(message)) => {
+                return Err(Error::InvalidConfig { path: "cache_dir".to_owned(), message });
+            }
+        };
+        Ok(Arc::new(DiskCache { directory, open: Mutex::new(open) }))
+    }
+
+    pub(super) fn held(&self) -> io::Result<Arc<HostDirectory>> {
+        let held = self.open.locked().clone().ok_or(io::ErrorKind::NotFound)?;
+        trusted::check_owner(&**held.dir())?;
+        Ok(held)
+    }
+
+    /// The cache's subdirectory for `compatibility`. Refused if it lies in a granted directory by now.
+    pub(super) fn trusted(&self, compatibility: &str) -> io::Result<(Arc<HostDirectory>, TrustedDirectory)> {
+        let held = self.held()?;
+        let directory = TrustedDirectory::open(held.dir(), compatibility)?;
+        Registry::check_not_granted(&directory)?;
+        Ok((held, directory))
+    }
+
+    /// The subdirectory for `compatibility`, created where it is missing. If the cache's directory was removed
+    /// meanwhile, it is created again, at the path that it had.
+    pub(super) fn made(&self, compatibility: &str) -> io::Result<TrustedDirectory> {
+        let make = |held: Arc<HostDirectory>| {
+            Registry::check_not_granted(&**held.dir())?;
+            TrustedDirectory::make(held.dir(), compatibility)
+        };
+        let directory = match self.held().and_then(make) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let open = directories::lock().cache(&self.directory)?;
+                trusted::check_owner(&**open.dir())?;
+                *self.open.locked() = Some(open.clone());
+                make(open)?
+            }
+            made => made?,
+        };
+        Registry::check_not_granted(&directory)?;
+        Ok(directory)
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Finds a trusted artifact and passes it to `load`. `None` is a miss: the artifact is absent or not trusted, or
+    /// `load` refused it. A build without compiler has no `compatibility`, and tries the subdirectory of each.
+    pub fn load<T>(
+        &self,
+        compatibility: Option<&str>,
+        sha: &Sha256,
+        load: impl Fn(Artifact) -> Option<T>,
+    ) -> Option<T> {
+        let loaded = match compatibility {
+            Some(compatibility) => self.try_load(compatibility, sha, &load),
+            None => self.try_load_any(sha, &load),
+        };
+        match loaded {
+            Ok(loaded) => return Some(loaded),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                COUNTERS.absent.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => COUNTERS.reject(&self.directory, &error),
+        }
+        None
+    }
+
+    fn try_load<T>(&self, compatibility: &str, sha: &Sha256, load: impl Fn(Artifact) -> Option<T>) -> io::Result<T> {
+        let artifact = match self.open_trusted(compatibility, sha, false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.open_trusted(compatibility, sha, true)?,
+            opened => opened?,
+        };
+        load(artifact).ok_or_else(|| io::Error::other("an artifact of another version, processor or option"))
+    }
+
+    /// The first artifact that loads, from whichever subdirectory. An artifact names the settings, the version and the
+    /// processor for which it was made, and wasmtime refuses one that does not fit.
+    fn try_load_any<T>(&self, sha: &Sha256, load: impl Fn(Artifact) -> Option<T>) -> io::Result<T> {
+        let mut missed = io::Error::from(io::ErrorKind::NotFound);
+        for compatibility in compatibilities(self.held()?.dir()) {
+            match self.try_load(&compatibility, sha, &load) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => missed = error,
+                loaded => return loaded,
+            }
+        }
+        Err(missed)
+    }
+
+    /// Opens an artifact that may run:
+    ///
+    /// 1. Nobody but this process's user can have written it, see [`TrustedDirectory`].
+    /// 2. Its bytes are those that were stored. They have the seal's digest, or the file has the identity that the seal
+    ///    notes, which it had when it was last seen to have that digest.
+    ///
+    /// The identity consists of the device, the inode, the size and the times of the last change. Only the clock sets
+    /// the time of the last change (`ctime`). Damage stays hidden only if the clock is set back and the file is damaged
+    /// just when the clock shows the old time again, to within some milliseconds.
+    fn open_trusted(&self, compatibility: &str, sha: &Sha256, heap: bool) -> io::Result<Artifact> {
+        let name = &stem(sha, heap);
+        let (held, directory) = self.trusted(compatibility)?;
+        let begun = SystemTime::now();
+        let TrustedFile { mut file, identity } = directory.open_file(&artifact_name(name))?;
+        let seal = directory.open_file(&seal_name(name))?;
+        let text = text_of(&seal)?;
+        let (digest, seen) = text.split_once('\n').unwrap_or((&text, ""));
+        let mut unsynced = None;
+        if seen != identity.to_string() {
+            require(Sha256::of_reader(&mut file)?.to_string() == digest, "the artifact's digest is wrong")?;
+            // A file that was changed less than the clock's granularity ago could change again and keep its identity.
+            if identity.is_settled(begun) {
+                let (file, digest) = (TrustedFile { file: file.try_clone()?, identity }, digest.to_owned());
+                unsynced = Some(Box::new(Unsynced { directory, file, stem: name.clone(), digest, is_new: false }));
+            }
+        }
+        // The seal's time is the time of the last use, by which eviction finds the oldest artifact. The artifact's own
+        // times are part of its identity and stay as they are.
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let _ = rustix::fs::futimens(&seal.file, &Timestamps { last_access: now, last_modification: now });
+        Ok(Artifact { file, bytes: identity.size, heap, directory: held, unsynced })
+    }
+
+    /// Stores an artifact, which [`sync`](Self::sync) then brings to the disk. A failure is only counted: the next
+    /// process compiles the module again.
+    pub fn store(&self, compatibility: &str, sha: &Sha256, heap: bool, artifact: &[u8]) -> Option<Box<Unsynced>> {
+        let stored = self.try_store(compatibility, stem(sha, heap), artifact);
+        let stored = stored.inspect_err(|error| self.count_write_error(error)).ok()?;
+        COUNTERS.writes.fetch_add(1, Ordering::Relaxed);
+        Some(Box::new(stored))
+    }
+
+    fn try_store(&self, compatibility: &str, stem: String, artifact: &[u8]) -> io::Result<Unsynced> {
+        let directory = self.made(compatibility)?;
+        let digest = Sha256::of(artifact).to_string();
+        // The seal comes first, so that no artifact is without a seal.
+        directory.write(&seal_name(&stem), digest.as_bytes())?;
+        let file = directory.write(&artifact_name(&stem), artifact)?;
+        Ok(Unsynced { directory, file, stem, digest, is_new: true })
+    }
+
+    pub(super) fn count_write_error(&self, error: &io::Error) {
+        COUNTERS.write_errors.fetch_add(1, Ordering::Relaxed);
+        COUNTERS.report_problem(format!("{}: {error}", self.directory.display()));
+    }
+}
+
+/// The platform's cache directory. If there is none, the host is warned once, with the reason.
+fn platform_cache() -> Option<&'static Path> {
+    static TOLD: Once = Once::new();
+    let refused = |reason: &String| {
+        let message = format!("compiled code is kept between processes with a `cache_dir` alone: {reason}");
+        TOLD.call_once(|| warn(About::DiskCache, message));
+    };
+    PLATFORM_CACHE.as_deref().inspect_err(|reason| refused(reason)).ok()
+}

@@ -1,0 +1,187 @@
+//! Where instances are made.
+
+use crate::error::{Error, Result};
+#[cfg(feature = "components")]
+use crate::imports::component;
+use crate::imports::{host_call, preview1};
+use crate::sandbox::{INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES};
+use once_cell::sync::OnceCell;
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
+
+/// The slots for instances of one size, and the settings by which their code is compiled.
+pub(crate) struct Pool {
+    /// Compiles artifacts, and runs those that fit into a slot.
+    pub target: Target,
+    pub stacks: Stacks,
+    /// Whether guests in this pool have a garbage-collected heap.
+    pub heap: bool,
+    /// Whether `target` has slots. Otherwise it makes instances on demand.
+    pub(super) pooled: bool,
+    /// Makes instances of the same code on demand, for code that does not fit into a slot.
+    pub(super) on_demand: OnceCell<Box<Target>>,
+    pub(super) config: Config,
+}
+
+/// A wasmtime engine with its linkers. A linker is made when it is first asked for.
+pub(crate) struct Target {
+    pub engine: wasmtime::Engine,
+    modules: [OnceCell<Linker<Sandbox>>; Imports::COUNT],
+    #[cfg(feature = "components")]
+    components: OnceCell<wasmtime::component::Linker<Sandbox>>,
+}
+
+/// Which functions a module finds behind the names that it imports. The names and types are always the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Imports {
+    /// The functions do not wait, or they wait on the call's thread.
+    Plain,
+    /// For guests on a stack of their own: the functions that wait are futures and hold no thread.
+    Async,
+    /// As `Async`, for guests with granted directories.
+    WithFiles,
+}
+
+impl Imports {
+    pub const COUNT: usize = Imports::WithFiles as usize + 1;
+}
+
+impl Pool {
+    pub(super) fn new(config: &Config, size: Size, slots: u32, stacks: Stacks) -> wasmtime::Result<Self> {
+        let config = config_for(config, size);
+        let target = Target::new(config.clone().allocation_strategy(strategy(slots, size, stacks)))?;
+        let heap = size == Size::Collected;
+        Ok(Pool { target, stacks, heap, pooled: true, on_demand: OnceCell::new(), config })
+    }
+
+    pub(super) fn without_slots(config: &Config, size: Size) -> Result<Self> {
+        let config = config_for(config, size);
+        let target = Target::new(&config).map_err(|error| Error::of_wasmtime("to make an engine", error))?;
+        let heap = size == Size::Collected;
+        Ok(Pool { target, stacks: Stacks::Own, heap, pooled: false, on_demand: OnceCell::new(), config })
+    }
+
+    /// The target for code that the pool has refused. `None` if this pool makes instances on demand anyhow.
+    pub fn on_demand(&self) -> Result<Option<&Target>> {
+        if !self.pooled {
+            return Ok(None);
+        }
+        let made = || {
+            let made = Target::new(&self.config).map(Box::new);
+            made.map_err(|error| Error::of_wasmtime("to make an engine", error))
+        };
+        self.on_demand.get_or_try_init(made).map(|target| Some(&**target))
+    }
+}
+
+impl Target {
+    fn new(config: &Config) -> wasmtime::Result<Self> {
+        let engine = wasmtime::Engine::new(config)?;
+        Ok(Target {
+            engine,
+            modules: [const { OnceCell::new() }; Imports::COUNT],
+            #[cfg(feature = "components")]
+            components: OnceCell::new(),
+        })
+    }
+
+    /// The linker with the imports of modules.
+    pub fn linker(&self, imports: Imports) -> Result<&Linker<Sandbox>> {
+        let made = || {
+            let mut linker = Linker::new(&self.engine);
+            match imports {
+                Imports::WithFiles => preview1::add_to_linker_with_files(&mut linker)?,
+                Imports::Plain | Imports::Async => preview1::add_to_linker(&mut linker)?,
+            }
+            match imports {
+                Imports::Plain => host_call::add_to_linker(&mut linker)?,
+                Imports::Async | Imports::WithFiles => {
+                    preview1::let_wait(&mut linker)?;
+                    host_call::let_wait(&mut linker)?;
+                }
+            }
+            Ok(linker)
+        };
+        self.modules[imports as usize]
+            .get_or_try_init(made)
+            .map_err(|error: wasmtime::Error| Error::of_wasmtime("to link a module", error))
+    }
+
+    /// The linker with the imports of components.
+    #[cfg(feature = "components")]
+    pub fn components(&self) -> Result<&wasmtime::component::Linker<Sandbox>> {
+        self.components.get_or_try_init(|| {
+            let mut linker = wasmtime::component::Linker::new(&self.engine);
+            component::add_to_linker(&mut linker).map_err(|error| Error::of_wasmtime("to link a component", error))?;
+            Ok(linker)
+        })
+    }
+}
+
+/// The size of a pool's slots, and how its instances get their data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// Data are copied into each instance, so it does not matter which module a slot had before: a host may call
+    /// thousands of small modules in turn.
+    Small,
+    /// Data are mapped into a slot, which keeps the mapping of its last module. A mapping costs the same for megabytes,
+    /// but changing it to another module takes longer than a call.
+    Large,
+    /// As `Large`, for guests with a garbage-collected heap.
+    Collected,
+}
+
+/// Whether guests can have stacks of their own. A guest that may be left waiting needs one. A pool with `Own` also
+/// serves guests that ask for `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Stacks {
+    None,
+    Own,
+}
+
+impl Stacks {
+    pub const COUNT: usize = Stacks::Own as usize + 1;
+}
+
+fn config_for(config: &Config, size: Size) -> Config {
+    let mut config = config.clone();
+    config.memory_init_cow(size != Size::Small);
+    config
+}
+
+fn strategy(slots: u32, size: Size, stacks: Stacks) -> InstanceAllocationStrategy {
+    let mut pool = PoolingAllocationConfig::new();
+    let heaps = if size == Size::Collected { slots } else { 0 };
+    pool.total_memories(slots.saturating_add(heaps)).total_gc_heaps(heaps).total_component_instances(slots);
+    // A component with more memories must not take those of other slots. The pool refuses it, and it runs on demand.
+    pool.max_memories_per_component(1);
+    // Each stack has a guard page, which costs a system call and two more mappings.
+    pool.total_stacks(if stacks == Stacks::Own { slots } else { 0 });
+    // How many unused slots the pool leaves to the module that they had last. With 0 it gives a call a slot that was
+    // used before, which may still be in the processor's cache.
+    pool.max_unused_warm_slots(if size == Size::Small { 0 } else { slots });
+    // Components have many of both, for which the pool makes a list; a small module is one instance with one table.
+    let (instances, tables) = match size {
+        Size::Small => (1, 1),
+        Size::Large | Size::Collected => (INSTANCES as u32, TABLES as u32),
+    };
+    pool.max_core_instances_per_component(instances).total_core_instances(slots.saturating_mul(instances));
+    pool.max_tables_per_component(tables).total_tables(slots.saturating_mul(tables));
+    pool.max_component_instance_size(INSTANCE_SIZE).max_core_instance_size(INSTANCE_SIZE);
+    // As for memories, this takes address space alone. A table takes as much memory as its guest uses.
+    pool.table_elements(TABLE_ELEMENTS);
+    pool.pagemap_scan(Enabled::Auto);
+    let scans = PoolingAllocationConfig::is_pagemap_scan_available();
+    pool.linear_memory_keep_resident(if scans { KEEP_RESIDENT } else { KEEP_RESIDENT_WITHOUT_SCAN });
+    pool.table_keep_resident(KEEP_RESIDENT_WITHOUT_SCAN);
+    InstanceAllocationStrategy::Pooling(pool)
+}
+
+/// The bytes of memory that a slot keeps between calls if the kernel can tell which pages were touched (`PAGEMAP_SCAN`,
+/// Linux 6.7). Otherwise all kept pages are cleared after each call, which pays only for the smaller number.
+const KEEP_RESIDENT: usize = 4 << 20;
+
+const KEEP_RESIDENT_WITHOUT_SCAN: usize = 64 << 10;
+
+/// The most bytes of wasmtime's own data for one instance. Each instance allocates as much as it needs. CPython needs
+/// more than wasmtime's default of 1 MiB.
+const INSTANCE_SIZE: usize = 4 << 20;

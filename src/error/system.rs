@@ -1,0 +1,86 @@
+//! Errors of system calls and of wasmtime that the library itself depends on.
+
+use super::failure::Error;
+use super::resource::Resource;
+use std::io;
+
+impl Error {
+    /// The error that the system could not do `what`, such as "to start a thread": `no_resources` if a resource was
+    /// refused, else `internal`.
+    pub(crate) fn system(what: &str, error: &io::Error) -> Self {
+        let resource = Resource::lacked(error).or(match error.raw_os_error() {
+            // Starting a thread fails with EAGAIN for lack of threads. A file operation may have other reasons for
+            // EAGAIN, so `exhausted` does not count it.
+            Some(libc::EAGAIN) => Some(Resource::Thread),
+            Some(libc::EPERM | libc::EACCES) => Some(Resource::Permission),
+            _ => None,
+        });
+        match resource {
+            Some(resource) => Self::refused(resource, what, error),
+            None => Error::internal(format!("the system failed {what}: {error}")),
+        }
+    }
+
+    /// `no_resources` if the system has run out of something; `None` otherwise, for a caller that has another error for
+    /// what else may be wrong.
+    pub(crate) fn exhausted(what: &str, error: &io::Error) -> Option<Self> {
+        Resource::lacked(error).map(|resource| Self::refused(resource, what, error))
+    }
+
+    /// [`exhausted`](Self::exhausted) for an error of wasmtime: searches its causes.
+    pub(crate) fn exhausted_wasmtime(what: &str, error: &wasmtime::Error) -> Option<Self> {
+        let of_system = |cause: &(dyn std::error::Error + 'static)| {
+            let io = cause.downcast_ref::<io::Error>().and_then(|error| Self::exhausted(what, error));
+            let errno = cause.downcast_ref::<rustix::io::Errno>().map(|errno| io::Error::from(*errno));
+            io.or_else(|| errno.and_then(|error| Self::exhausted(what, &error)))
+        };
+        let no_memory = || Self::refused(Resource::memory(), what, &io::ErrorKind::OutOfMemory.into());
+        let refused = error.is::<wasmtime::OutOfMemory>().then(no_memory);
+        refused.or_else(|| error.chain().find_map(of_system))
+    }
+
+    /// The error that wasmtime could not do `what`: `no_resources` if a resource was refused, else `internal`.
+    pub(crate) fn of_wasmtime(what: &str, error: wasmtime::Error) -> Self {
+        Self::exhausted_wasmtime(what, &error).unwrap_or_else(|| Error::internal(format!("{error:#}")))
+    }
+
+    /// The error that an allocation of memory for `what` was refused.
+    pub(crate) fn no_memory(what: &str) -> Self {
+        Self::refused(Resource::memory(), &format!("to give memory for {what}"), &io::ErrorKind::OutOfMemory.into())
+    }
+
+    fn refused(resource: Resource, what: &str, error: &io::Error) -> Self {
+        let lacks = match resource {
+            Resource::Memory => "the system has no memory left",
+            Resource::AddressSpace => "this process may have no more memory (RLIMIT_AS)",
+            Resource::Descriptor => "there are as many open files as there may be (RLIMIT_NOFILE)",
+            Resource::Thread => "there are as many threads as there may be, or no room for the stack of another one",
+            Resource::Permission => "this process is not permitted it",
+        };
+        Error::NoResources { resource, message: format!("the system refused {what}: {lacks} ({error})") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_the_system_names_what_it_lacked() {
+        for (errno, resource) in [
+            (libc::EMFILE, "descriptor"),
+            (libc::ENFILE, "descriptor"),
+            (libc::EAGAIN, "thread"),
+            (libc::EPERM, "permission"),
+            (libc::ENOMEM, Resource::memory().as_str()),
+        ] {
+            let error = Error::system("to do a thing", &io::Error::from_raw_os_error(errno));
+            assert_eq!((error.code(), &error.details()["resource"]), ("no_resources", &resource.into()), "{error}");
+            assert!(error.to_string().starts_with("the system refused to do a thing: "), "{error}");
+        }
+        assert_eq!(Error::system("to do a thing", &io::Error::from_raw_os_error(libc::EIO)).code(), "internal");
+        for errno in [libc::EACCES, libc::EAGAIN, libc::ENOENT] {
+            assert!(Error::exhausted("to do a thing", &io::Error::from_raw_os_error(errno)).is_none());
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! An executor: a policy under which runtimes run. An executor is small, because compiled code belongs to the process.
+
+use crate::catalog::RuntimeCatalog;
+use crate::config::{CacheDir, Capabilities, ExecutorConfig, Limits, RequestLimits};
+use crate::counters::CALLS;
+use crate::deadline::Deadline;
+use crate::directories::{self, Grant, HostDirectory, Refusal};
+use crate::disk_cache::DiskCache;
+use crate::engine::{self, Engine, Stacks};
+use crate::error::{Error, Result};
+use crate::fair::Tenant;
+use crate::host_functions::{HostCallback, HostFunctions, On};
+use crate::jobs::{Jobs, Polled, ReplyGuard};
+use crate::json::RawJson;
+use crate::policy::Policy;
+use crate::protocol::{ExecuteRequest, RuntimeInput, RuntimeOutput};
+use crate::reply::error_reply;
+use crate::shared::{Shard, Share, Shared};
+use crate::slots::Slots;
+use crate::totals::{CpuTime, TotalMemory};
+use crate::waiting::{Notifier, block_on};
+use crate::workers::{self, Task};
+use std::fmt;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Runs runtimes of one catalog under one policy. Any number of threads may use it at once.
+pub struct ScriptExecutor {
+    pub(super) id: String,
+    pub(super) engine: &'static Engine,
+    pub(super) catalog: Arc<RuntimeCatalog>,
+    /// The catalog's directory, held so that no executor can grant it to guests.
+    pub(super) _runtimes_dir: Option<Arc<HostDirectory>>,
+    pub(super) disk: Option<Arc<DiskCache>>,
+    pub(super) limits: Limits,
+    /// Slots for the calls of this executor that run at the same time.
+    pub(super) calls: Slots,
+    pub(super) policy: Shared<Policy>,
+    pub(super) jobs: Arc<Jobs>,
+    /// Wakes the threads that poll this executor.
+    pub(super) notifier: Arc<Notifier>,
+}
+
+/// The catalog's directory, the disk cache, and the directories that guests are granted.
+type Directories = (Option<Arc<HostDirectory>>, Option<Arc<DiskCache>>, Vec<Grant>);
+
+/// What a single call may add to its executor's policy.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallOptions<'a> {
+    /// Limits tighter than the executor's.
+    pub limits: RequestLimits,
+    /// The name by which [`ScriptExecutor::cancel`] finds the call until the call ends.
+    pub job: Option<&'a str>,
+}
+
+impl fmt::Debug for ScriptExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScriptExecutor").field("policy", &self.policy()).finish()
+    }
+}
+
+impl ScriptExecutor {
+    /// Makes an executor. The first executor of a process also makes the process's engine.
+    ///
+    /// # Errors
+    /// `invalid_config`, `catalog_invalid`, and `internal` where the engine cannot be made.
+    pub fn new(config: ExecutorConfig) -> Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        config.validate()?;
+        let catalog = match &config.runtimes_dir {
+            Some(directory) => {
+                directories::lock().check_path(directory).map_err(|refusal| unusable(directory, refusal))?;
+                RuntimeCatalog::shared(directory)?
+            }
+            None => Arc::new(RuntimeCatalog::embedded()),
+        };
+        let made = || format!("executor-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let (runtimes_dir, disk, dirs) = Self::directories(&catalog, &config)?;
+        let id = config.id.unwrap_or_else(made);
+        let notifier = Arc::<Notifier>::default();
+        let Capabilities { env, http, host_functions, .. } = config.capabilities;
+        let tenant = Tenant::new();
+        let stderr_to = config.stderr_to.as_deref();
+        let functions = Arc::new(HostFunctions::new(tenant, &id, &host_functions, stderr_to, notifier.clone()));
+        let mut limits = config.limits;
+        let policy = Policy {
+            tenant,
+            dirs,
+            env,
+            http,
+            deterministic: config.deterministic,
+            functions,
+            cpu: limits.cpu_ms_per_s.map(|ms_per_s| Arc::new(CpuTime::new(ms_per_s, Instant::now()))),
+            memory: limits.memory_total_bytes.map(|bytes| Arc::new(TotalMemory::new(bytes))),
+        };
+        let engine = engine::engine(if policy.lets_wait() { Stacks::Own } else { Stacks::None })?;
+        let pool_slots = u64::from(engine.options.pool_slots);
+        let calls = *limits.calls.get_or_insert(pool_slots.div_ceil(2));
+        let policy = Shared::new(policy);
+        let jobs = Arc::new(Jobs::new(&id, notifier.clone()));
+        Ok(ScriptExecutor {
+            id,
+            engine,
+            catalog,
+            _runtimes_dir: runtimes_dir,
+            disk,
+            limits,
+            calls: Slots::new(usize::try_from(calls.min(pool_slots)).unwrap_or(usize::MAX)),
+            policy,
+            jobs,
+            notifier,
+        })
+    }
+
+    /// Opens the directories that a configuration names, under one lock: no other executor opens directories meanwhile.
+    fn directories(catalog: &RuntimeCatalog, config: &ExecutorConfig) -> Result<Directories> {
+        let dirs = &config.capabilities.dirs;
+        if catalog.directory().is_none() && config.cache_dir == CacheDir::Off && dirs.is_empty() {
+            return Ok((None, None, Vec::new()));
+        }
+        let mut registry = directories::lock();
+        let opened = |path| registry.catalog(path).map_err(|refusal| unusable(path, refusal));
+        let runtimes_dir = catalog.directory().map(opened).transpose()?;
+        let disk = DiskCache::open(&config.cache_dir, &mut registry)?;
+        Ok((runtimes_dir, disk, registry.grants(dirs)?))
+    }
+
+    /// The name by which requests find this executor.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The catalog of the runtimes that this executor serves.
+    pub fn catalog(&self) -> &RuntimeCatalog {
+        &self.catalog
+    }
+
+    /// Runs the runtime `name` in a fresh sandbox and waits until it ends.
+    ///
+    /// # Errors
+    /// Every code that a call can have, see [`Error`]; a runtime's own `"status":"error"` is [`Error::Runtime`].
+    pub fn execute_runtime(&self, name: &str, input: &RuntimeInput<'_>) -> Result<RuntimeOutput> {
+        self.execute_runtime_with(name, input, &CallOptions::default())
+    }
+
+    /// Runs a runtime as [`execute_runtime`](Self::execute_runtime) does, with options for this call.
+    pub fn execute_runtime_with(
+        &self,
+        name: &str,
+        input: &RuntimeInput<'_>,
+        options: &CallOptions<'_>,
+    ) -> Result<RuntimeOutput> {
+        let shard = Shard::current();
+        let call = || {
+            let limits = self.limits.tightened(&options.limits)?;
+            let mut deadline = Deadline::after(Instant::now(), limits.timeout_ms);
+            let _named = options.job.map(|job| self.jobs.begin(job, &mut deadline)).transpose()?;
+            // The future is pinned here, on the caller's stack, because passing it to `block_on` by value would copy
+            // all of it.
+            block_on(pin!(self.call(shard, name, input, &limits, deadline)))
+        };
+        call().inspect_err(|error| CALLS.count_error(error))
+    }
+
+    /// Submits a call, for which nobody waits. Returns the name by which the call can be polled.
+    pub(crate) fn submit(executor: Share<Self>, request: &ExecuteRequest<'_>) -> Result<Arc<str>> {
+        let begun = Instant::now();
+        let limits = executor.limits.tightened(&request.limits);
+        let reserved = limits.and_then(|limits| Ok((executor.reserve(request.job.as_deref())?, limits)));
+        let (ticket, limits) = reserved.inspect_err(|error| CALLS.count_error(error))?;
+        let (name, deadline) = (ticket.name().clone(), ticket.deadline(begun, limits.timeout_ms));
+        let (runtime, meta, jobs) = (request.runtime.clone().into_owned(), request.meta, executor.jobs.clone());
+        let [config, context] = [request.input.config, request.input.context].map(|json| json.get().to_owned());
+        let task = Task::new(executor.policy.tenant, async move {
+            let input =
+                RuntimeInput { config: RawJson::from_checked(&config), context: RawJson::from_checked(&context) };
+            let shard = Shard::current();
+            let result = executor.call(shard, &runtime, &input, &limits, deadline).await;
+            let result = result.inspect_err(|error| CALLS.count_error(error));
+            ticket.finish(result.map_or_else(|error| error_reply(&error), |output| output.into_reply(meta)));
+        });
+        jobs.start(&name, task);
+        Ok(name)
+    }
+
+    /// Reserves a place in the queue for a submitted job.
+    pub(super) fn reserve(&self, job: Option<&str>) -> Result<ReplyGuard> {
+        workers::start(self.engine.options.workers)?;
+        self.jobs.reserve(job, self.engine.options.queue, self.limits.reply_bytes)
+    }
+
+    /// Returns the state of one submitted job, or the replies of all jobs that have ended. Waits until there is a
+    /// reply, for `wait` at most.
+    pub(crate) fn poll(&self, job: Option<&str>, wait: Duration) -> Result<Polled> {
+        let until = Instant::now() + wait;
+        self.policy.functions.note_poll();
+        let listening = (!wait.is_zero()).then(|| self.notifier.register(job));
+        loop {
+            self.policy.functions.serve(until);
+            let polled = self.jobs.look(job)?;
+            let is_news = matches!(&polled, Polled::Finished(finished) if !finished.is_empty());
+            if is_news {
+                // Lines of stderr that were written before the replies are delivered before the replies are returned.
+                self.policy.functions.serve(Instant::now());
+            }
+            if is_news || !listening.as_ref().is_some_and(|listening| listening.wait(until)) {
+                return Ok(polled);
+            }
+        }
+    }
+
+    /// Sets or unsets a host function; the configuration must grant `name`.
+    ///
+    /// When this returns, no thread is inside the function that was replaced. The exception is a call from within a
+    /// host function: then this does not wait, and returns the number of threads that are still inside.
+    ///
+    /// # Errors
+    /// `invalid_request` where the name is not granted.
+    pub fn set_host_function(&self, name: &str, on: On, callback: Option<HostCallback>) -> Result<usize> {
+        self.policy.functions.set(name, on, callback)
+    }
+
+    /// Stops the call named `job`. The call's result is `cancelled`, within some milliseconds.
+    ///
+    /// # Errors
+    /// `unknown_job` where no call of this name waits or runs.
+    pub fn cancel(&self, job: &str) -> Result<()> {
+        self.jobs.cancel(job)
+    }
+}
+
+/// The error for a catalog's directory that cannot be opened.
+fn unusable(path: &Path, refusal: Refusal) -> Error {
+    let message = match refusal {
+        Refusal::Io(error) if let Some(error) = Error::exhausted("to open `runtimes_dir`", &error) => return error,
+        Refusal::Io(error) => format!("{}: {error}", path.display()),
+        Refusal::Overlap(message) => message,
+    };
+    Error::InvalidConfig { path: "runtimes_dir".to_owned(), message }
+}

@@ -1,0 +1,102 @@
+//! One host function, and the threads that are inside it.
+
+use crate::error::{Error, Result};
+use crate::locks::{Locked, unpoisoned};
+use crate::reply::check_reply;
+use serde::{Deserialize, Serialize};
+use std::cell::Cell;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+/// A function of the host. It takes a request and returns a reply in the form of the library's own replies; both are
+/// JSON. An error is the reason for which it returned no reply.
+pub type HostCallback = Box<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
+
+/// Where a host function runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum On {
+    /// On the thread that runs the call.
+    #[default]
+    Call,
+    /// On a thread that polls the executor, while the guest waits.
+    Poll,
+}
+
+/// The most callbacks that may be inside each other on one thread, whose stack they use: a deeper nesting is an endless
+/// recursion.
+const DEEPEST: usize = 16;
+
+thread_local! {
+    /// How many callbacks this thread is inside.
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A host function, from when it is set until it is replaced or unset.
+pub(super) struct Function {
+    name: String,
+    callback: HostCallback,
+    pub on: On,
+    state: Mutex<FunctionState>,
+    left: Condvar,
+}
+
+#[derive(Default)]
+struct FunctionState {
+    inside: usize,
+    /// The function was replaced or unset: no thread may enter any more.
+    is_retired: bool,
+}
+
+pub(super) fn failed(name: &str, message: impl Into<String>) -> Error {
+    Error::HostFunctionFailed { name: name.to_owned(), message: message.into() }
+}
+
+impl Function {
+    pub fn new(name: &str, on: On, callback: HostCallback) -> Arc<Self> {
+        let (state, left) = (Mutex::default(), Condvar::new());
+        Arc::new(Function { name: name.to_owned(), callback, on, state, left })
+    }
+
+    fn state(&self) -> MutexGuard<'_, FunctionState> {
+        self.state.locked()
+    }
+
+    /// Runs the callback. `None` if the function was replaced or unset.
+    pub fn enter(&self, request: &str) -> Option<Result<String>> {
+        struct Leave<'a>(&'a Function);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                INSIDE.set(INSIDE.get() - 1);
+                self.0.state().inside -= 1;
+                self.0.left.notify_all();
+            }
+        }
+        if INSIDE.get() >= DEEPEST {
+            return Some(Err(failed(&self.name, format!("{DEEPEST} callbacks are inside each other on this thread"))));
+        }
+        let mut state = self.state();
+        if state.is_retired {
+            return None;
+        }
+        state.inside += 1;
+        drop(state);
+        INSIDE.set(INSIDE.get() + 1);
+        let _leave = Leave(self);
+        let answer = crate::panics::catch(|| Ok((self.callback)(request)));
+        let answer = answer.unwrap_or_else(|panic| Err(panic.to_string()));
+        let answer = answer.and_then(|reply| check_reply(&reply).map(|()| reply));
+        Some(answer.map_err(|message| failed(&self.name, message)))
+    }
+
+    /// Lets no thread enter any more, and waits until no thread is inside. If this thread is inside a callback, it may
+    /// be inside this one, so it does not wait. Returns how many threads are still inside.
+    pub fn retire(&self) -> usize {
+        let mut state = self.state();
+        state.is_retired = true;
+        if INSIDE.get() == 0 {
+            let waited = self.left.wait_while(state, |state| state.inside > 0);
+            state = unpoisoned(waited);
+        }
+        state.inside
+    }
+}

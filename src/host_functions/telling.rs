@@ -1,0 +1,60 @@
+//! Messages to the host, whose answer nobody waits for.
+
+use super::function::On;
+use super::functions::HostFunctions;
+use super::messages::{Message, Messages};
+use super::question::PendingCall;
+use super::room::Room;
+use crate::waiting::Event;
+use crate::warnings::Listener;
+
+/// Passes warnings to the host's `arawn.log`, if it is set.
+impl Listener for HostFunctions {
+    fn tell(&self, warning: &str) {
+        self.send(&self.log, Room::WARNINGS, || warning.to_owned());
+    }
+}
+
+impl HostFunctions {
+    /// Passes progress to the host's `arawn.log`, if it is set.
+    pub fn tell_progress(&self, progress: &str) {
+        self.send(&self.log, Room::PROGRESS, || progress.to_owned());
+    }
+
+    /// Passes a line to the function that `stderr_to` names. Returns whether the line will be delivered.
+    pub fn tell_line(&self, line: impl FnOnce() -> String) -> bool {
+        self.stderr.as_ref().is_some_and(|stderr| self.send(stderr, Room::LINES, line))
+    }
+
+    /// Tells the function that `stderr_to` names how many lines were dropped.
+    pub fn tell_dropped(&self, message: impl FnOnce() -> String) {
+        if let Some(stderr) = &self.stderr {
+            self.send(stderr, Room::DROPPED, message);
+        }
+    }
+
+    /// Sends a message if the function is set and there is room. Returns whether the message will be delivered.
+    fn send(&self, to: &Messages, room: Room, text: impl FnOnce() -> String) -> bool {
+        if to.is_full(room) {
+            return false;
+        }
+        let found = self.table().functions.get(to.name()).cloned();
+        let Some(function) = found else { return false };
+        let text = text();
+        let Some(place) = to.place(room, text.len()) else { return false };
+        if function.on == On::Call {
+            return to.enqueue(Message { function, text, _place: place });
+        }
+        let mut table = self.table();
+        if table.is_closed {
+            return false;
+        }
+        table.next += 1;
+        let order = table.next;
+        let question = to.question.clone();
+        table.asked.insert(order, PendingCall { question, request: text, answer: None, _place: Some(place) });
+        drop(table);
+        self.notifier.notify(Event::Asked);
+        true
+    }
+}

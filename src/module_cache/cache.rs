@@ -1,0 +1,191 @@
+//! The module cache: a module is looked up in memory, then on disk, and is compiled if it is in neither.
+
+use super::failures::Failures;
+use super::hashes::{Hashed, Hashes, Records, check_size, unavailable};
+use super::keeping::keep;
+use super::key::{Key, Tier};
+use super::loads::{CompileLane, LOOKUPS, Load, LoadKey, LoadedFrom, Loads};
+use super::memory::Memory;
+use super::outcome::{Compiling, Outcome};
+use super::prepared::Prepared;
+use super::request::{LoadRequest, Supply, Wanted};
+use super::step::Step;
+use crate::catalog::Source;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::files::{ConfinedPath, Identity};
+use crate::sha256::Sha256;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, LazyLock};
+
+#[derive(Default)]
+pub(crate) struct ModuleCache {
+    pub(super) memory: Memory,
+    pub(super) failures: Failures,
+    pub(super) loads: Loads,
+    pub(super) hashes: Hashes,
+    pub counters: Counters,
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub disk_hits: AtomicU64,
+    pub compiles: AtomicU64,
+    pub evictions: AtomicU64,
+}
+
+static CACHE: LazyLock<ModuleCache> = LazyLock::new(ModuleCache::default);
+
+/// The only cache of the process.
+pub(crate) fn cache() -> &'static ModuleCache {
+    &CACHE
+}
+
+impl ModuleCache {
+    /// Returns the compiled module, from memory, from disk or from the compiler. Waits until the deadline at most.
+    pub async fn prepared(&'static self, engine: &'static Engine, wanted: &Wanted<'_>) -> Result<Prepared> {
+        let &Wanted { tenant, entry, metering, stacks, module_bytes, disk, deadline, shard } = wanted;
+        let (known, identity, bytes) = match &entry.source {
+            Source::Embedded(builtin) => {
+                let bytes = builtin.wasm.len() as u64;
+                check_size(&entry.name, bytes, module_bytes)?;
+                (entry.sha256, None, bytes)
+            }
+            Source::File(path) => {
+                let identity = path.identity().map_err(|error| unavailable(&entry.name, path, &error))?;
+                check_size(&entry.name, identity.size, module_bytes)?;
+                let known = self.hashes.known(path.full(), &identity);
+                known.map_or(Ok(()), |sha| check_pin(&entry.name, entry.sha256, sha))?;
+                (known, Some(identity), identity.size)
+            }
+        };
+        if let Some(sha) = known
+            && let Some(compiled) = self.memory.get(shard, &Key { sha, metering }, stacks)
+        {
+            return Ok(Prepared { compiled, tier: Tier::Memory });
+        }
+        let supply = match (&entry.source, identity) {
+            (Source::File(path), Some(identity)) => Supply::File(path.clone(), identity),
+            (Source::File(_), None) => return Err(Error::internal("a file that was not looked at")),
+            (Source::Embedded(builtin), _) => Supply::Builtin(builtin.sha256()?, builtin.wasm),
+        };
+        let (name, pin) = (entry.name.clone(), entry.sha256);
+        let disk = disk.cloned();
+        let request = LoadRequest { tenant, name, supply, pin, metering, stacks, module_bytes, disk };
+        let outcome = self.begin(engine, request)?;
+        engine.prepare(metering, bytes, stacks);
+        outcome.wait(deadline).await.map_err(|error| error.with_runtime(&entry.name))
+    }
+
+    /// Loads the module into the cache, and reports the compiler's progress meanwhile. If the deadline passes first,
+    /// the load goes on by itself.
+    pub async fn load(
+        &'static self,
+        engine: &'static Engine,
+        request: LoadRequest,
+        deadline: &Deadline,
+        tell: impl FnMut(Compiling),
+    ) -> Result<Prepared> {
+        let (tenant, name) = (request.tenant, request.name.clone());
+        let lent = match &request.supply {
+            Supply::Lent(sha, bytes) => bytes.upgrade().map(|bytes| (*sha, bytes)),
+            Supply::Builtin(..) | Supply::File(..) => None,
+        };
+        let outcome = self.begin(engine, request)?;
+        let loaded = outcome.wait_telling(deadline, tell).await;
+        if let (Err(Error::Timeout { .. }), Some((sha, bytes))) = (&loaded, lent) {
+            self.loads.leave(tenant, sha, &outcome, bytes);
+        }
+        loaded.map_err(|error| error.with_runtime(&name))
+    }
+
+    fn begin(&'static self, engine: &'static Engine, request: LoadRequest) -> Result<Arc<Outcome>> {
+        let module = match &request.supply {
+            Supply::Builtin(sha, _) => LoadedFrom::Builtin(*sha),
+            // The load has its own bytes, so no other call shares it.
+            Supply::Lent(..) => LoadedFrom::unshared(),
+            Supply::File(path, identity) => LoadedFrom::file(path.full(), *identity),
+        };
+        let LoadRequest { tenant, metering, stacks, module_bytes, pin, .. } = request;
+        let key = LoadKey { tenant, module, metering, stacks, module_bytes, pin };
+        self.loads.begin(key, engine, request, |load| {
+            LOOKUPS.submit(tenant, move || take_up(load)).map_err(|(error, _)| error)
+        })
+    }
+
+    /// Does the next step of a load: looks the module up if `compiler` is `None`, otherwise compiles it.
+    fn proceed(&'static self, mut load: Load, compiler: Option<CompileLane>) {
+        let tenant = load.tenant();
+        match crate::panics::catch(|| self.obtain(&mut load, compiler)) {
+            Ok(Step::Obtained(obtained)) => keep(load, obtained),
+            Ok(Step::Busy(content)) => {
+                if let Some(load) = self.loads.wait_for(content, load) {
+                    take_up_later(load);
+                }
+            }
+            Ok(Step::NotCompiled(size)) => {
+                if !size.lane().is_free(tenant) {
+                    load.outcome.wait_in_turn();
+                }
+                let submitted = size.lane().submit(tenant, move || self.proceed(load, Some(size)));
+                // If the lane has no thread and can start none, the module is compiled on this thread.
+                submitted.unwrap_or_else(|(_, proceed)| proceed());
+            }
+            Err(error) => load.end(Err(error)),
+        }
+    }
+
+    /// Hashes a runtime's file without loading the module.
+    pub fn hashed(&self, name: &str, path: &ConfinedPath, module_bytes: u64, records: Records<'_>) -> Result<Hashed> {
+        let hashed = self.hashes.hashed(name, path, module_bytes, records)?;
+        if let (true, Some((disk, compatibility))) = (hashed.is_new, records) {
+            disk.record(compatibility, path.full(), &hashed.file.identity, &hashed.sha);
+        }
+        Ok(hashed)
+    }
+
+    /// Returns the runtime's file if its content is the one that was compiled. A version of the file that was not
+    /// hashed yet is hashed, if it has at most `most_hashed` bytes.
+    #[cfg(feature = "compiler")]
+    pub fn unchanged(&self, name: &str, path: &ConfinedPath, sha: &Sha256, most_hashed: u64) -> Option<Hashed> {
+        let identity = path.identity().ok()?;
+        let is_known = self.hashes.known(path.full(), &identity).is_some();
+        let hashed = self.hashes.hashed(name, path, if is_known { u64::MAX } else { most_hashed }, None).ok()?;
+        (hashed.sha == *sha).then_some(hashed)
+    }
+
+    /// Remembers the hash of a file that was just written, so that the file need not be read again.
+    pub fn remember(&self, path: &Path, identity: Identity, sha: Sha256, records: Records<'_>) {
+        self.hashes.remember(path, identity, sha);
+        if let Some((disk, compatibility)) = records {
+            disk.record(compatibility, path, &identity, &sha);
+        }
+    }
+
+    /// How many modules are in memory, and how many bytes their artifacts have.
+    pub fn size(&self) -> (usize, u64) {
+        self.memory.size()
+    }
+}
+
+/// Begins a load on a lookup thread.
+fn take_up(load: Load) {
+    cache().proceed(load, None);
+}
+
+/// Queues a load for a lookup thread, where it waits for its executor's turn. If there is no thread, the load is done
+/// on this one.
+pub(super) fn take_up_later(load: Load) {
+    LOOKUPS.submit(load.tenant(), move || take_up(load)).unwrap_or_else(|(_, take_up)| take_up());
+}
+
+pub(crate) fn check_pin(name: &str, pin: Option<Sha256>, sha: Sha256) -> Result<()> {
+    match pin {
+        Some(pin) if pin != sha => {
+            Err(Error::HashMismatch { runtime: name.to_owned(), expected: pin.to_string(), actual: sha.to_string() })
+        }
+        _ => Ok(()),
+    }
+}

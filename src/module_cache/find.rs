@@ -1,0 +1,219 @@
+//! Finding a module: in memory, on disk, or by compiling its bytes.
+
+use super::cache::{ModuleCache, check_pin, take_up_later};
+use super::compiled::{CompiledRuntime, ready};
+use super::hashes::{Hashed, unavailable};
+use super::key::{Key, Tier};
+use super::loads::{CompileLane, Load};
+use super::outcome::Outcome;
+use super::prepared::Prepared;
+#[cfg(feature = "compiler")]
+use super::provided::shape;
+use super::request::{LoadRequest, Supply};
+use super::step::{Obtained, Step};
+use crate::compiler;
+use crate::disk_cache::{self};
+use crate::engine::{Demands, Engine, Profile, Stacks};
+use crate::error::{Error, Result};
+use crate::files::{ConfinedPath, Identity, RegularFile};
+use crate::sha256::Sha256;
+use crate::shared::{Shard, Share, Shared};
+use crate::wasm::Kind;
+#[cfg(feature = "compiler")]
+use crate::wasm::Shape;
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+/// The parts of a load that finding its module needs.
+#[derive(Clone, Copy)]
+struct LoadWanted<'a> {
+    engine: &'static Engine,
+    request: &'a LoadRequest,
+    /// Notified when the compiler begins.
+    outcome: &'a Outcome,
+}
+
+/// A module's bytes, or the file that they can be read from.
+enum Wasm<'a> {
+    Read(Cow<'a, [u8]>),
+    Unread(&'a ConfinedPath, RegularFile),
+}
+
+impl Wasm<'_> {
+    fn len(&self) -> u64 {
+        match self {
+            Wasm::Read(bytes) => bytes.len() as u64,
+            Wasm::Unread(_, file) => file.identity.size,
+        }
+    }
+}
+
+impl ModuleCache {
+    pub(super) fn obtain(&'static self, load: &mut Load, compiler: Option<CompileLane>) -> Result<Step> {
+        let Load { engine, request, version, outcome, .. } = load;
+        let wanted = LoadWanted { engine, request, outcome };
+        let (sha, bytes) = match &request.supply {
+            Supply::Builtin(sha, bytes) => (*sha, Bytes::from_static(bytes)),
+            Supply::Lent(sha, bytes) => {
+                let bytes = bytes.upgrade().ok_or_else(|| Error::internal("nobody waits for this load"))?;
+                (*sha, Bytes::clone(&bytes))
+            }
+            Supply::File(path, _) => return self.obtain_file(wanted, path, version, compiler),
+        };
+        let found = self.find(wanted, sha, &mut Wasm::Read(Cow::Borrowed(&bytes)), compiler)?;
+        found.ok_or_else(|| Error::internal("bytes that are not what they are"))
+    }
+
+    fn obtain_file(
+        &'static self,
+        wanted: LoadWanted<'_>,
+        path: &ConfinedPath,
+        version: &mut Option<(PathBuf, Identity)>,
+        mut compiler: Option<CompileLane>,
+    ) -> Result<Step> {
+        let LoadWanted { engine, request, .. } = wanted;
+        let profile = engine.profile(request.metering)?;
+        let records = request.disk.as_deref().zip(profile.compatibility.as_deref());
+        loop {
+            let Hashed { file, sha, bytes, is_new } =
+                self.hashes.hashed(&request.name, path, request.module_bytes, records)?;
+            // Noted only on the lookup thread. When the load goes on at a compiler, the hash is known already.
+            if is_new {
+                *version = Some((path.full().to_owned(), file.identity));
+            }
+            let mut wasm = bytes.map_or(Wasm::Unread(path, file), |bytes| Wasm::Read(Cow::Owned(bytes)));
+            match self.find(wanted, sha, &mut wasm, compiler)? {
+                Some(step) => return Ok(step),
+                None => {
+                    self.hashes.forget(path.full(), records);
+                    // The file's real content may be on disk, so a lookup comes before the compiler.
+                    compiler = None;
+                }
+            }
+        }
+    }
+
+    /// Finds the module with this hash. On a compiler's thread, compiles it if it is not found. Returns `None` if the
+    /// file's bytes do not have this hash.
+    fn find(
+        &'static self,
+        wanted: LoadWanted<'_>,
+        sha: Sha256,
+        wasm: &mut Wasm<'_>,
+        compiler: Option<CompileLane>,
+    ) -> Result<Option<Step>> {
+        let LoadWanted { engine, request, outcome } = wanted;
+        check_pin(&request.name, request.pin, sha)?;
+        let (profile, key) = (engine.profile(request.metering)?, Key { sha, metering: request.metering });
+        let Some(held) = self.loads.hold(key, take_up_later) else { return Ok(Some(Step::Busy(key))) };
+        let obtained = |compiled, tier, artifact, unsynced| {
+            let prepared = Prepared { compiled, tier };
+            Ok(Some(Step::Obtained(Obtained { prepared, artifact, unsynced })))
+        };
+        if let Some(compiled) = self.memory.get(Shard::current(), &key, request.stacks) {
+            return obtained(compiled, Tier::Memory, None, None);
+        }
+        // A compiler gets the load from a lookup thread, which has looked on disk already.
+        if let (Some(disk), None) = (&request.disk, compiler)
+            && let Some((compiled, unsynced)) = disk.load(profile.compatibility.as_deref(), &sha, |artifact| {
+                let (kind, heap) = (artifact.kind()?, artifact.heap);
+                let pool = profile.pool(Demands { kind, bytes: wasm.len(), stacks: request.stacks, heap }).ok()?;
+                let deserialize = |engine: &wasmtime::Engine| artifact.deserialize(engine, kind);
+                let compiled = ready(&request.name, pool, sha, artifact.bytes, deserialize).ok()?;
+                Some((compiled.mapped_from(artifact.directory), artifact.unsynced))
+            })
+        {
+            self.counters.disk_hits.fetch_add(1, Ordering::Relaxed);
+            return obtained(self.keep(engine, key, compiled), Tier::Disk, None, unsynced);
+        }
+        // The module was compiled for guests without stacks of their own. A guest that needs a stack uses the same
+        // artifact, in another pool, so nothing is compiled again.
+        if let Some(other) = self.memory.get(Shard::current(), &key, Stacks::None) {
+            let (kind, artifact) = other.artifact();
+            let pool = profile.pool(Demands { kind, bytes: wasm.len(), stacks: request.stacks, heap: false })?;
+            let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, artifact);
+            let compiled = ready(&request.name, pool, sha, other.bytes, deserialize)?;
+            return obtained(self.keep(engine, key, compiled), Tier::Memory, None, None);
+        }
+        if let Some(error) = self.failures.get(&key) {
+            return Err(error);
+        }
+        if compiler.is_none() && wasm.len() > CompileLane::LARGEST_SMALL {
+            return Ok(Some(Step::NotCompiled(CompileLane::Large)));
+        }
+        let bytes = match wasm {
+            Wasm::Read(bytes) => bytes,
+            Wasm::Unread(path, file) => {
+                let bytes = file.read_all().map_err(|error| unavailable(&request.name, path, &error))?;
+                if Sha256::of(&bytes) != sha {
+                    return Ok(None);
+                }
+                &Cow::Owned(bytes)
+            }
+        };
+        let Some(compiler) = compiler else {
+            return Ok(Some(Step::NotCompiled(size_of(&request.name, profile, bytes))));
+        };
+        let begins = || {
+            outcome.compiling();
+            held.compiling();
+        };
+        let compiled = self.compile(request, profile, sha, bytes, compiler, begins);
+        let (compiled, artifact) = compiled.inspect_err(|error| self.failures.note(key, error))?;
+        obtained(self.keep(engine, key, compiled), Tier::Compiled, Some(artifact), None)
+    }
+
+    fn compile(
+        &self,
+        request: &LoadRequest,
+        profile: &'static Profile,
+        sha: Sha256,
+        wasm: &[u8],
+        size: CompileLane,
+        begins: impl FnOnce(),
+    ) -> Result<(CompiledRuntime, Vec<u8>)> {
+        let name = &request.name;
+        let kind = Kind::of(name, wasm)?;
+        #[cfg(feature = "compiler")]
+        let Shape { needs_gc_heap: heap, has_lines, .. } = shape(name, profile, wasm)?;
+        // Without a compiler nothing is compiled, and the value does not matter.
+        #[cfg(not(feature = "compiler"))]
+        let heap = false;
+        if cfg!(feature = "compiler") {
+            self.counters.compiles.fetch_add(1, Ordering::Relaxed);
+            begins();
+        }
+        let pool = profile.pool(Demands { kind, bytes: wasm.len() as u64, stacks: request.stacks, heap })?;
+        let artifact = compiler::compile(name, &pool.target.engine, kind, wasm, size == CompileLane::Small)?;
+        let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
+        let compiled = ready(name, pool, sha, artifact.len() as u64, deserialize)?;
+        #[cfg(feature = "compiler")]
+        if !has_lines {
+            compiled.debug_info.set_absent();
+        }
+        Ok((compiled, artifact))
+    }
+
+    fn keep(&self, engine: &Engine, key: Key, compiled: CompiledRuntime) -> Share<CompiledRuntime> {
+        let compiled = Shared::new(compiled);
+        let share = compiled.share(Shard::current());
+        let dropped = self.memory.keep(key, compiled, engine.options.module_cache_bytes);
+        self.counters.evictions.fetch_add(dropped, Ordering::Relaxed);
+        share
+    }
+}
+
+/// Which compiler a module is for, of at most [`CompileLane::LARGEST_SMALL`] bytes: a small module compiles within a second. A
+/// malformed module counts as small, and either compiler reports what is wrong with it.
+fn size_of(name: &str, profile: &'static Profile, wasm: &[u8]) -> CompileLane {
+    #[cfg(feature = "compiler")]
+    let is_small = shape(name, profile, wasm).map_or(true, |shape| shape.is_small);
+    #[cfg(not(feature = "compiler"))]
+    let is_small = {
+        let _ = (name, profile, wasm);
+        true
+    };
+    if is_small { CompileLane::Small } else { CompileLane::Large }
+}

@@ -1,0 +1,124 @@
+//! The requests of hosts.
+
+use super::parse::parse_request;
+use crate::buffers;
+use crate::config::{MAX_TIMEOUT_MS, RequestLimits};
+use crate::error::{Error, Result};
+use crate::host_functions::On;
+use crate::json::{RawJson, object};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// The argument of `arawn_execute_runtime`, and of `arawn_submit` for a call.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecuteRequest<'a> {
+    #[serde(borrow)]
+    pub executor: Cow<'a, str>,
+    #[serde(borrow)]
+    pub runtime: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    pub input: RuntimeInput<'a>,
+    #[serde(default, deserialize_with = "object")]
+    pub limits: RequestLimits,
+    #[serde(borrow, default)]
+    pub job: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub meta: bool,
+}
+
+/// What a runtime reads from stdin. Both values are kept as the caller's own text, so numbers keep every digit.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuntimeInput<'a> {
+    /// What the caller asks of this runtime.
+    #[serde(borrow)]
+    pub config: RawJson<'a>,
+    /// What earlier steps produced.
+    #[serde(borrow)]
+    pub context: RawJson<'a>,
+}
+
+impl Default for RuntimeInput<'_> {
+    fn default() -> Self {
+        RuntimeInput { config: RawJson::EMPTY_OBJECT, context: RawJson::EMPTY_OBJECT }
+    }
+}
+
+impl<'a> RuntimeInput<'a> {
+    /// Parses `{"config":…,"context":…}`. A missing key counts as `{}`.
+    pub fn from_json(json: &'a str) -> Result<Self> {
+        parse_request(json)
+    }
+
+    /// The bytes that the guest reads.
+    pub(crate) fn to_stdin(self) -> Vec<u8> {
+        let parts = ["{\"config\":", self.config.get(), ",\"context\":", self.context.get(), "}"];
+        let mut stdin = buffers::acquire(parts.iter().map(|part| part.len()).sum());
+        parts.iter().for_each(|part| stdin.extend_from_slice(part.as_bytes()));
+        stdin
+    }
+}
+
+/// `{"executor": "main"}`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecutorRequest {
+    pub executor: String,
+}
+
+/// `{"executor": "main", "name": "csv"}`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuntimeRequest {
+    pub executor: String,
+    pub name: String,
+}
+
+/// The argument of `arawn_host_function_set`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostFunctionRequest {
+    pub executor: String,
+    pub name: String,
+    #[serde(default)]
+    pub on: On,
+}
+
+/// `{"executor": "main", "job": "level-7"}`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobRequest {
+    pub executor: String,
+    pub job: String,
+}
+
+/// The argument of `arawn_poll`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollRequest {
+    pub executor: String,
+    #[serde(default)]
+    pub job: Option<String>,
+    #[serde(default)]
+    pub wait_ms: u64,
+}
+
+impl PollRequest {
+    /// How long the poll waits.
+    pub(crate) fn wait(&self) -> Result<Duration> {
+        if self.wait_ms > MAX_TIMEOUT_MS {
+            let message = format!("must be at most a day ({MAX_TIMEOUT_MS}), and is {}", self.wait_ms);
+            return Err(Error::InvalidRequest { path: "wait_ms".to_owned(), message });
+        }
+        Ok(Duration::from_millis(self.wait_ms))
+    }
+}
+
+/// `{}` or `{"executor": "main"}`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatsRequest {
+    pub executor: Option<String>,
+}

@@ -1,0 +1,160 @@
+//! The struct [`Sandbox`]: what a call gives its guest, and what the guest leaves.
+
+use super::clock::Clock;
+#[cfg(feature = "components")]
+use super::component::World;
+use super::files::Files;
+use super::limiter::Limiter;
+use super::stdio::Stdio;
+use super::tap::Tap;
+use crate::catalog::RuntimeEntry;
+use crate::config::Limits;
+use crate::deadline::{Deadline, Stop};
+use crate::error::{Error, Phase, Stopped};
+use crate::host_functions::Question;
+use crate::policy::Policy;
+use crate::shared::Share;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use wasmtime::Memory;
+
+/// The state of one call's store.
+pub(crate) struct Sandbox {
+    pub deadline: Deadline,
+    pub phase: Phase,
+    /// The guest's export `memory`, looked up by its first host call.
+    pub memory: Option<Memory>,
+    pub stdio: Stdio,
+    pub limiter: Limiter,
+    pub clock: Clock,
+    /// The host function that the guest is calling now.
+    pub question: Option<Arc<Question>>,
+    /// The reply of a host function, until the guest has copied it.
+    pub host_reply: Option<String>,
+    /// The most bytes of a request to a host function.
+    pub host_request_bytes: usize,
+    /// The open files of a module, if its executor grants a directory.
+    pub files: Option<Files>,
+    /// What a component has in addition.
+    #[cfg(feature = "components")]
+    world: Option<Box<World>>,
+    pub entry: Arc<RuntimeEntry>,
+    pub policy: Share<Policy>,
+    pub fuel: Option<u64>,
+    /// The cost of the guest's host calls since the deadline was last checked, see [`Sandbox::spend`].
+    spent: usize,
+}
+
+impl Sandbox {
+    pub fn new(
+        entry: Arc<RuntimeEntry>,
+        policy: Share<Policy>,
+        stdin: Vec<u8>,
+        limits: &Limits,
+        deadline: Deadline,
+    ) -> Self {
+        let stdio = Stdio::new(stdin, limits, Tap::of(&policy, &entry, &deadline, limits));
+        Sandbox {
+            deadline,
+            phase: Phase::Start,
+            memory: None,
+            stdio,
+            limiter: Limiter::new(limits.memory_bytes, policy.memory.clone()),
+            clock: Clock::new(policy.deterministic.as_ref()),
+            // Two deterministic runs that differ show it in their fuel, so fuel is counted even if it is not limited.
+            fuel: limits.fuel.or(policy.deterministic.map(|_| u64::MAX)),
+            entry,
+            question: None,
+            host_reply: None,
+            host_request_bytes: usize::try_from(limits.output_bytes).unwrap_or(usize::MAX),
+            files: None,
+            #[cfg(feature = "components")]
+            world: None,
+            policy,
+            spent: 0,
+        }
+    }
+
+    /// Counts the cost of a host call in bytes, and checks the deadline now and then. Compiled code checks it in loops
+    /// and at the beginning of functions, but not between host calls that follow each other.
+    pub fn spend(&mut self, bytes: usize) -> Result<(), Stop> {
+        /// A check costs as much as copying some hundred bytes. 64 host calls that do nothing take some microseconds
+        /// and reach this number.
+        const BETWEEN_LOOKS: usize = 1 << 20;
+        self.spent = self.spent.saturating_add(bytes);
+        if self.spent >= BETWEEN_LOOKS {
+            self.spent = 0;
+            self.deadline.remaining()?;
+        }
+        Ok(())
+    }
+
+    /// The error of a call whose guest was stopped.
+    pub fn stopped(&mut self, stop: Stop, backtrace: Vec<String>) -> Error {
+        let error = self.deadline.error(stop, self.phase);
+        let mut guest = self.left(backtrace);
+        if let Some(question) = &self.question {
+            (guest.is_unpolled, guest.host_function) = (question.is_unpolled(), Some(question.name.clone()));
+        }
+        error.with_guest(guest)
+    }
+
+    /// What a guest leaves that was stopped.
+    pub fn left(&mut self, backtrace: Vec<String>) -> Stopped {
+        let (_, stderr) = std::mem::take(&mut self.stdio).into_captured();
+        Stopped { stderr, backtrace, ..Stopped::default() }
+    }
+
+    /// Gives a module the granted directories, if there are any.
+    pub fn give_files(&mut self) {
+        self.files = if self.policy.dirs.is_empty() { None } else { Some(Files::granted(&self.policy.dirs)) };
+    }
+
+    /// Gives a component its world, which takes over the standard streams and the clock.
+    #[cfg(feature = "components")]
+    pub fn enter_world(&mut self) {
+        let (stdio, clock) = (std::mem::take(&mut self.stdio), std::mem::take(&mut self.clock));
+        let world = World::new(stdio, clock, &self.entry, self.variables(), self.policy.clone());
+        self.world = Some(Box::new(world));
+    }
+
+    /// Takes the standard streams back from a component's world.
+    pub fn leave_world(&mut self) {
+        #[cfg(feature = "components")]
+        if let Some(world) = self.world.take() {
+            self.stdio = world.into_stdio();
+        }
+    }
+
+    /// A component's world.
+    #[cfg(feature = "components")]
+    pub fn world(&mut self) -> &mut World {
+        self.world.get_or_insert_with(|| Box::new(World::empty()))
+    }
+
+    /// Whether the guest was granted any directory.
+    pub fn has_files(&self) -> bool {
+        self.files.is_some()
+    }
+
+    /// The arguments, each with its NUL: the runtime's name, and those of its entry.
+    pub fn args(&self) -> Vec<Vec<u8>> {
+        std::iter::once(&self.entry.name).chain(&self.entry.args).map(|arg| c_string(arg)).collect()
+    }
+
+    /// The environment as `name=value`, each with its NUL.
+    pub fn env(&self) -> Vec<Vec<u8>> {
+        self.variables().into_iter().map(|(name, value)| c_string(&format!("{name}={value}"))).collect()
+    }
+
+    /// The variables of the entry and of the executor. If both have a name, the executor's value counts.
+    fn variables(&self) -> BTreeMap<&String, &String> {
+        let mut merged: BTreeMap<&String, &String> = self.entry.env.iter().collect();
+        merged.extend(self.policy.env.iter());
+        merged
+    }
+}
+
+fn c_string(text: &str) -> Vec<u8> {
+    [text.as_bytes(), b"\0"].concat()
+}

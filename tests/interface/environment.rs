@@ -1,0 +1,43 @@
+//! Variables of the host's environment that the libraries below this one read: none of them changes a reply or the cache.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use common::watched::watched_under;
+use common::{answering, trapping};
+use serde_json::{Value, json};
+
+const VARIABLES: [&str; 5] = [
+    "WASMTIME_BACKTRACE_DETAILS=1",
+    "RUST_BACKTRACE=full",
+    "RUST_LIB_BACKTRACE=1",
+    "RAYON_NUM_THREADS=1",
+    "RUST_LOG=trace",
+];
+
+#[test]
+fn variables_of_the_host_change_no_reply_and_no_artifact() {
+    let (catalog, cache) = (trapping().with("answers", &answering("hello")), tempfile::tempdir().unwrap());
+    let replies = |variables: &[&str]| -> Vec<Value> {
+        let execute = |runtime| json!({"executor": "a", "runtime": runtime, "meta": true});
+        let config = json!({"id": "a", "cache_dir": cache.path(), "runtimes_dir": catalog.path()});
+        let calls = [
+            ("arawn_executor_new", config),
+            ("arawn_execute_runtime", execute("answers")),
+            ("arawn_execute_runtime", execute("bounds")),
+            ("arawn_execute_runtime", execute("unreachable")),
+            ("arawn_executor_close", json!({"executor": "a"})),
+        ];
+        watched_under(&[&["env"], variables].concat(), &calls).replies
+    };
+    let plain = replies(&[]);
+    assert_eq!(plain[1]["meta"]["cache"], "compiled", "{plain:?}");
+    for variable in VARIABLES {
+        let mut other = replies(&[variable]);
+        // Made without the variable, and found with it.
+        assert_eq!(other[1]["meta"]["cache"], "disk", "{variable}: {other:?}");
+        other[1]["meta"] = plain[1]["meta"].clone();
+        assert_eq!(other, plain, "{variable}");
+    }
+}
