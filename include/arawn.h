@@ -82,7 +82,7 @@
 //     3. exits with 0.
 //
 // Anything else is an error of the call. Some runtimes come with the library: "passthrough" returns its input, and
-// runtimes/README.md describes "transform", "file_read", "file_write" and "http". Others are entries of catalog.toml in
+// runtimes/README.md describes "transform", "file_read", "file_write", "http", "javascript" and "lua". Others are entries of catalog.toml in
 // the executor's "runtimes_dir":
 //
 //     [runtimes.csv]
@@ -94,8 +94,13 @@
 //     env = { TZ = "UTC" }            environment variables; may be left out
 //     config_schema = { type = "object", required = ["delimiter"] }   may be left out
 //
-// Names match [a-z0-9][a-z0-9._-]{0,63}. The next call sees a catalog.toml or a .wasm file that has changed. Entries
-// are written by hand or by arawn_catalog_register. Other programs that write catalog.toml should write a new file and
+//     [runtimes.greet]
+//     script = "custom/greet.js"      instead of path: a script in JavaScript or Lua, which "javascript" or "lua" runs
+//     language = "javascript"         or "lua"; may be left out where the file ends in .js, .mjs or .lua
+//
+// Names match [a-z0-9][a-z0-9._-]{0,63}. The next call sees a catalog.toml, a .wasm file or a script that has changed. If
+// a changed script does not parse, the version before it goes on being served, and arawn_catalog_inspect tells the
+// problem. Entries are written by hand or by arawn_catalog_register. Other programs that write catalog.toml should write a new file and
 // rename it to catalog.toml.
 //
 // A module calls host functions through two imports:
@@ -160,6 +165,8 @@
 //                          details: runtime, import (that nobody provides; null for other reasons)
 //     module_too_large     The file is larger than module_bytes.
 //                          details: runtime, bytes, module_bytes
+//     script_invalid       The script does not parse, or its file is not text.
+//                          details: runtime, file, line, column (both from 1; null: unknown)
 //     trap                 The guest trapped.
 //                          details: trap, backtrace (innermost first), stderr
 //     exit                 The guest exited with a code other than 0.
@@ -419,6 +426,7 @@ char *arawn_executor_close(const char *request_json);
 //
 // "meta": {"runtime": "passthrough", "module_sha256": "…",
 //          "cache": "memory",              or "disk" or "compiled": where the compiled module came from
+//          "script_sha256": "…",           of a script only: the SHA-256 of its file
 //          "load_us": 0,                   microseconds until the module was ready
 //          "queue_us": 0,                  microseconds that the call waited for a worker or a slot
 //          "run_us": 5,                    microseconds from there to the guest's end
@@ -433,7 +441,7 @@ char *arawn_executor_close(const char *request_json);
 // `pool_slots`, or beyond the executor's `calls`, waits within its deadline. Executors whose calls wait take turns.
 //
 // Errors: `unknown_executor`, `unknown_runtime`, `runtime_unavailable`, `hash_mismatch`, `module_invalid`,
-// `module_too_large`, `trap`, `exit`, `runtime_error`, `malformed_output`, `output_too_large`, `timeout`,
+// `module_too_large`, `script_invalid`, `trap`, `exit`, `runtime_error`, `malformed_output`, `output_too_large`, `timeout`,
 // `memory_exceeded`, `fuel_exhausted`, `cancelled`, `overloaded`, `no_resources`, `job_exists`, `unsupported`;
 // `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_execute_runtime(const char *request_json);
@@ -638,7 +646,8 @@ char *arawn_catalog_list(const char *request_json);
 //  "pin": "0a1b…",                the SHA-256 that the file must have; null: the catalog pins none
 //  "sha256": "0a1b…",             the SHA-256 that the file has
 //  "bytes": 101376,               the size of the file
-//  "kind": "module",              or "component"
+//  "kind": "module",              or "component" or "script"
+//  "language": null,              of a script, "javascript" or "lua"
 //  "imports": ["wasi_snapshot_preview1.fd_write"],  of a component, interfaces such as "wasi:http/types@0.2.0"
 //  "capabilities": ["dirs"],      the keys of the executor's "capabilities" that the imports can use: "dirs", "http",
 //                                 "host_functions"
@@ -649,21 +658,27 @@ char *arawn_catalog_list(const char *request_json);
 //   all of WASI. Without the import, a program cannot use the capability.
 // - `problem` tells only what can be found out before the file is compiled. If something could not be found out, its
 //   key is null.
+// - A script is parsed, within the executor's `timeout_ms`. If it does not parse, and an earlier version of the file goes
+//   on being served, `problem` says so until the file is mended. `imports` is null: a script has none.
 //
 // Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_inspect(const char *request_json);
 
-// Adds a runtime to the catalog in the executor's `runtimes_dir`. The module is checked and compiled first. It is
+// Adds a runtime to the catalog in the executor's `runtimes_dir`: a module, a component, or a script in JavaScript or
+// Lua. A module is checked and compiled first, a script is parsed. The file is
 // then copied to `custom/` in the directory, and `catalog.toml` gets an entry that pins the SHA-256 of the copy.
 // Every call after the reply sees the runtime, in any process. A registration that fails leaves nothing behind.
 //
-// `request_json`; `executor`, `name` and one of `path`, `wasm_base64` and `module_of` are required:
+// `request_json`; `executor`, `name` and one of `path`, `wasm_base64`, `module_of` and `script` are required:
 //
 // {"executor": "main",
 //  "name": "csv",                 [a-z0-9][a-z0-9._-]{0,63}
 //  "path": "build/csv.wasm",      a file of the host, relative to its working directory; or
 //  "wasm_base64": "AGFzbQ…",      the module itself, in one line or in several; or
-//  "module_of": "python",         the module of another runtime of this catalog; both then have the same file
+//  "module_of": "python",         the module of another runtime of this catalog; both then have the same file; or
+//  "script": "export default …",  the text of a script, of at most 8 MiB
+//  "language": "javascript",      of `script` or of a script at `path`: "javascript" or "lua"; may be left out for a
+//                                 `path` that ends in .js, .mjs or .lua
 //  "description": "",             for people
 //  "config_schema": {"type": "object", "required": ["delimiter"]},  a config must fit it; may be left out
 //  "args": ["-c", "…"],           argv after the name
@@ -673,6 +688,8 @@ char *arawn_catalog_inspect(const char *request_json);
 //
 // - `module_of`: with `args`, an interpreter and a script become a runtime of their own. The interpreter is compiled
 //   once for all such runtimes.
+// - `script`: in messages the script has the runtime's name as its file's name, such as `csv.js`. What a script looks
+//   like, and what it can call: docs/scripts.md.
 // - `replace`: calls under way end with the code that they began with. The old file is removed, unless another entry
 //   has it or it is not in `custom/`.
 // - `timeout_ms`: the executor's own `timeout_ms` does not count for a registration. Once the compiler has begun with
@@ -686,8 +703,8 @@ char *arawn_catalog_inspect(const char *request_json);
 // has come, see `arawn_host_function_set`. Any number of processes may register in one directory at once.
 //
 // Errors: `runtime_exists`, `builtin_runtime`, `runtime_unavailable` (the file at `path` cannot be read),
-// `unknown_runtime` (the runtime of `module_of`), `module_invalid`, `module_too_large`, `hash_mismatch`,
-// `catalog_invalid`, `catalog_unwritable`, `timeout`, `no_resources`, `unsupported` (the executor has no
+// `unknown_runtime` (the runtime of `module_of`), `module_invalid`, `module_too_large`, `script_invalid`,
+// `hash_mismatch`, `catalog_invalid`, `catalog_unwritable`, `timeout`, `no_resources`, `unsupported` (the executor has no
 // `runtimes_dir`, or this build of the library lacks something that the runtime needs), `unknown_executor`;
 // `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_register(const char *request_json);

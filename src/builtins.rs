@@ -9,14 +9,21 @@ pub(crate) struct Builtin {
     pub name: &'static str,
     pub description: &'static str,
     pub wasm: &'static [u8],
+    /// Whether an entry of a catalog may have the same name, which it then keeps. Catalogs that were written before a
+    /// later version added the runtime go on working.
+    pub yields: bool,
 }
 
 macro_rules! builtin {
     ($name:literal, $description:literal) => {
+        builtin!($name, $description, yields: false)
+    };
+    ($name:literal, $description:literal, yields: $yields:literal) => {
         Builtin {
             name: $name,
             description: $description,
             wasm: include_bytes!(concat!("../runtimes/prebuilt/", $name, ".wasm")),
+            yields: $yields,
         }
     };
 }
@@ -29,6 +36,10 @@ pub(crate) static BUILTINS: &[Builtin] = &[
     builtin!("file_write", "Writes a file in a granted directory, whole or not at all"),
     #[cfg(feature = "http")]
     builtin!("http", "Makes an HTTP request that capabilities.http allows"),
+    #[cfg(feature = "scripts")]
+    builtin!("javascript", "Runs a script in JavaScript: the text in the config's `script`", yields: true),
+    #[cfg(feature = "scripts")]
+    builtin!("lua", "Runs a script in Lua 5.4: the text in the config's `script`", yields: true),
 ];
 
 /// The sums of the modules, in the format of `sha256sum`. They were computed when the modules were built, so that no

@@ -1,6 +1,8 @@
 //! Executors: their policies, their calls, and the runtimes of their catalogs.
 
 mod call;
+mod call_slots;
+mod inspection;
 mod judge;
 mod policy_view;
 mod progress;
@@ -8,7 +10,9 @@ mod register;
 mod registry;
 mod runtimes;
 mod script_executor;
+mod scripts;
 
+pub use inspection::{Inspection, Problem};
 pub use policy_view::PolicyView;
 pub(crate) use registry::{close, count, find, open, set_host_function};
 pub use script_executor::{CallOptions, ScriptExecutor};

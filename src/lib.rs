@@ -75,11 +75,11 @@ mod warnings;
 mod wasm;
 mod workers;
 
-pub use catalog::{CatalogEntry, Category, ModuleSource, Registration, RuntimeCatalog, RuntimeEntry};
+pub use catalog::{CatalogEntry, Category, Language, ModuleSource, Registration, RuntimeCatalog, RuntimeEntry};
 pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, RequestLimits};
 pub use engine::configure;
 pub use error::{Code, Error, Failure, Phase, Resource, Result, Stopped};
-pub use executor::{CallOptions, PolicyView, ScriptExecutor};
+pub use executor::{CallOptions, Inspection, PolicyView, Problem, ScriptExecutor};
 pub use host_functions::{HostCallback, On};
 pub use json::RawJson;
 pub use origins::{HttpGrant, Origin};

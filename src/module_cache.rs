@@ -24,9 +24,9 @@ mod provided;
 mod request;
 mod step;
 
-pub(crate) use cache::{cache, check_pin};
+pub(crate) use cache::cache;
 pub(crate) use compiled::{CompiledRuntime, Runnable, RunnableModule};
-pub(crate) use hashes::{Records, check_size, unavailable};
+pub(crate) use hashes::Records;
 pub(crate) use key::Tier;
 pub(crate) use outcome::Compiling;
 pub(crate) use prepared::Prepared;

@@ -1,9 +1,9 @@
 //! The reply that a host gets: `{"status":"ok","output":…}` or `{"status":"error","error":…,"code":…,"details":…}`.
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::json::{RawJson, object_from_str, words};
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// The beginning of a reply that is not an error.
@@ -53,6 +53,11 @@ pub(crate) fn check_reply(json: &str) -> Result<(), String> {
 /// `{"status":"ok","output":…}` around JSON text.
 pub(crate) fn ok_reply(output: &str) -> String {
     [OK, output, "}"].concat()
+}
+
+/// `{"status":"ok","output":…}` around a value.
+pub(crate) fn ok_reply_of(output: &impl Serialize) -> Result<String> {
+    serde_json::to_string(output).map(|output| ok_reply(&output)).map_err(Error::internal)
 }
 
 /// `{"status":"error","error":…,"code":…,"details":…}`

@@ -1,9 +1,10 @@
 //! Changes to a catalog by a program.
 
 use super::directory::CatalogSource;
-use super::entry::{CatalogEntry, Category, RuntimeEntry, is_embedded};
-use super::runtime_catalog::RuntimeCatalog;
+use super::entry::{CatalogEntry, Category, RuntimeEntry, is_reserved};
+use super::runtime_catalog::{RuntimeCatalog, yields};
 use super::schema::StepBudget;
+use super::script::Language;
 use super::writer::Writer;
 use crate::config::Limits;
 use crate::deadline::Deadline;
@@ -12,12 +13,13 @@ use crate::files::{ConfinedPath, Identity};
 use crate::sha256::Sha256;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The module of a new entry: bytes, which get a file of their own, or a file of the catalog with its identity when it
+/// The file of a new entry: bytes, which get a file of their own, or a file of the catalog with its identity when it
 /// was read.
-pub(crate) enum NewModule {
+pub(crate) enum NewFile {
     Bytes(Bytes),
     Shared(ConfinedPath, Identity),
 }
@@ -42,13 +44,13 @@ impl RuntimeCatalog {
         Writer::begin(named, &deadline)?.save(&changes)
     }
 
-    /// Adds an entry and its module. If the entry replaces another one, the file of the old entry is removed, unless
-    /// other entries have the same file.
+    /// Adds an entry and its file, which is a script if the entry has a language. If the entry replaces another one, the
+    /// file of the old entry is removed, unless other entries have the same file.
     pub(crate) fn add(
         &self,
         name: &str,
         mut entry: CatalogEntry,
-        (sha, module): (Sha256, NewModule),
+        (sha, file): (Sha256, NewFile),
         replace: bool,
         deadline: &Deadline,
     ) -> Result<(Arc<RuntimeEntry>, Option<Identity>)> {
@@ -56,20 +58,27 @@ impl RuntimeCatalog {
         let old = writer.entries.get(name).cloned();
         may_be_replaced(name, old.as_deref(), replace)?;
         deadline.commit().map_err(|stop| deadline.error(stop, Phase::Lock))?;
-        let placed = match module {
-            NewModule::Bytes(bytes) => Some(writer.place(name, &sha, &bytes)?),
-            // The file may have been removed or replaced since it was read.
-            NewModule::Shared(path, identity) if path.identity().is_ok_and(|now| now == identity) => {
-                entry.path = path.relative().to_string_lossy().into_owned();
-                None
+        let (path, identity) = match file {
+            NewFile::Bytes(bytes) => {
+                let extension = entry.language.map_or("wasm", Language::extension);
+                let (path, identity) = writer.place(name, &sha, &bytes, extension)?;
+                (path, Some(identity))
             }
-            NewModule::Shared(path, _) => {
+            // The file may have been removed or replaced since it was read.
+            NewFile::Shared(path, identity) if path.identity().is_ok_and(|now| now == identity) => {
+                (path.relative().to_string_lossy().into_owned(), None)
+            }
+            NewFile::Shared(path, _) => {
                 let (path, reason) = (path.to_string(), "it was removed or replaced meanwhile".to_owned());
                 return Err(Error::RuntimeUnavailable { runtime: name.to_owned(), path, reason });
             }
         };
-        let (path, identity) = placed.unzip();
-        entry.path = path.unwrap_or(entry.path);
+        if entry.language.is_some() {
+            entry.language = entry.language.filter(|language| Language::of_path(Path::new(&path)) != Some(*language));
+            entry.script = path;
+        } else {
+            entry.path = path;
+        }
         entry.sha256 = Some(sha.to_string());
         if let Some(old) = old.as_ref().and_then(|old| old.contained()) {
             writer.note_for_removal(old.relative())?;
@@ -81,12 +90,15 @@ impl RuntimeCatalog {
 
     /// Removes an entry and its file, unless other entries have the same file.
     pub(crate) fn remove(&self, name: &str, deadline: &Deadline) -> Result<()> {
-        if is_embedded(name) {
+        if is_reserved(name) {
             return Err(Error::BuiltinRuntime { runtime: name.to_owned() });
         }
         let mut writer = Writer::begin(self.writable()?, deadline)?;
         let Some(old) = writer.entries.get(name).cloned() else {
-            return Err(self.unknown(name));
+            return Err(match self.get(name) {
+                Some(entry) if yields(&entry) => Error::BuiltinRuntime { runtime: name.to_owned() },
+                _ => self.unknown(name),
+            });
         };
         may_be_replaced(name, Some(&old), true)?;
         if let Some(old) = old.contained() {
@@ -98,7 +110,8 @@ impl RuntimeCatalog {
     /// Whether an entry may be added now. This is checked again under the writers' lock.
     pub(crate) fn may_add(&self, name: &str, replace: bool) -> Result<()> {
         self.writable()?;
-        may_be_replaced(name, self.get(name).as_deref(), replace)
+        let old = self.get(name).filter(|entry| !yields(entry));
+        may_be_replaced(name, old.as_deref(), replace)
     }
 
     fn writable(&self) -> Result<&CatalogSource> {

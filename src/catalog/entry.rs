@@ -1,6 +1,8 @@
 //! An entry: what `catalog.toml` says about a runtime, and the checks that it passes before it is served.
 
+use super::entry_module::EntryModule;
 use super::schema::{self, ConfigSchema, StepBudget};
+use super::script::{Language, ScriptFile};
 use crate::builtins::{BUILTINS, Builtin};
 use crate::config::validate_env;
 use crate::deadline::Deadline;
@@ -48,14 +50,22 @@ pub enum Category {
 pub(crate) enum Source {
     Embedded(&'static Builtin),
     File(ConfinedPath),
+    Script(ScriptFile),
 }
 
 /// An entry of `catalog.toml`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogEntry {
-    /// The `.wasm` file, relative to the catalog's directory and inside it.
+    /// The `.wasm` file, relative to the catalog's directory and inside it. An entry has this or `script`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
+    /// The script's file, relative to the catalog's directory and inside it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub script: String,
+    /// The script's language, if the name of its file does not tell it: `.js` and `.mjs` are JavaScript, `.lua` is Lua.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
     /// See [`RuntimeEntry::category`].
     #[serde(default)]
     pub category: Category,
@@ -90,16 +100,10 @@ impl CatalogEntry {
     /// Checks the entry and makes it ready to be served from `directory`, or says why it is refused.
     pub(super) fn checked(self, name: &str, directory: &Path, steps: &mut StepBudget) -> Result<RuntimeEntry, String> {
         check_name(name)?;
-        if is_embedded(name) {
+        if is_reserved(name) {
             return Err("the name belongs to an embedded runtime".to_owned());
         }
-        let path = Path::new(&self.path);
-        if !path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir)) {
-            return Err(format!("the path `{}` is not relative to the catalog's directory and inside it", self.path));
-        }
-        if path.file_name().is_none() || self.path.contains('\0') {
-            return Err("the path names no file".to_owned());
-        }
+        let source = self.source(directory)?;
         check_args(&self.args)?;
         validate_env(&self.env)?;
         let sha256 = match &self.sha256 {
@@ -116,12 +120,43 @@ impl CatalogEntry {
             name: name.to_owned(),
             category: self.category,
             description: self.description,
-            source: Source::File(ConfinedPath::new(directory, path)),
+            source,
             sha256,
             args: self.args,
             env: self.env,
             config_schema,
         })
+    }
+
+    fn source(&self, directory: &Path) -> Result<Source, String> {
+        let (key, file) = match (&*self.path, &*self.script) {
+            ("", "") => {
+                return Err("the entry needs `path`, a `.wasm` file, or `script`, the file of a script".to_owned());
+            }
+            (path, "") => ("path", path),
+            ("", script) => ("script", script),
+            _ => return Err("the entry has `path` and `script`, and can have only one of them".to_owned()),
+        };
+        let path = Path::new(file);
+        if !path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir)) {
+            return Err(format!("the {key} `{file}` is not relative to the catalog's directory and inside it"));
+        }
+        if path.file_name().is_none() || file.contains('\0') {
+            return Err(format!("the {key} names no file"));
+        }
+        let confined = ConfinedPath::new(directory, path);
+        if key == "path" {
+            return match self.language {
+                None => Ok(Source::File(confined)),
+                Some(_) => Err("`language` is for a `script`, and the entry has `path`".to_owned()),
+            };
+        }
+        let language = self.language.or_else(|| Language::of_path(path)).ok_or_else(|| {
+            format!(
+                "the name of the script `{file}` does not tell its language: add `language`, \"javascript\" or \"lua\""
+            )
+        })?;
+        Ok(Source::Script(ScriptFile::new(confined, language)))
     }
 }
 
@@ -153,6 +188,38 @@ impl RuntimeEntry {
         match &self.source {
             Source::Embedded(_) => None,
             Source::File(contained) => Some(contained),
+            Source::Script(script) => Some(&script.path),
+        }
+    }
+
+    /// The script's file, if the runtime is a script.
+    pub(crate) fn script(&self) -> Option<&ScriptFile> {
+        match &self.source {
+            Source::Script(script) => Some(script),
+            Source::Embedded(_) | Source::File(_) => None,
+        }
+    }
+
+    /// The language, if the runtime is a script.
+    pub fn language(&self) -> Option<Language> {
+        self.script().map(|script| script.language)
+    }
+
+    /// The module that the runtime's guests run.
+    pub(crate) fn module(&self) -> Result<EntryModule<'_>> {
+        match (&self.source, self.sha256) {
+            (Source::File(path), _) => Ok(EntryModule::File(path)),
+            (Source::Embedded(builtin), Some(sha)) => Ok(EntryModule::Embedded(builtin, sha)),
+            (Source::Embedded(builtin), None) => builtin.sha256().map(|sha| EntryModule::Embedded(builtin, sha)),
+            (Source::Script(script), _) => script.module(),
+        }
+    }
+
+    /// The SHA-256 that the file of the module must have. The pin of a script is that of its text.
+    pub(crate) fn module_pin(&self) -> Option<Sha256> {
+        match self.source {
+            Source::Script(_) => None,
+            Source::Embedded(_) | Source::File(_) => self.sha256,
         }
     }
 
@@ -202,8 +269,9 @@ pub(super) fn document_words(message: &str) -> String {
     }
 }
 
-pub(crate) fn is_embedded(name: &str) -> bool {
-    BUILTINS.iter().any(|builtin| builtin.name == name)
+/// Whether the name belongs to an embedded runtime, so that no entry may have it.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    BUILTINS.iter().any(|builtin| builtin.name == name && !builtin.yields)
 }
 
 /// Compiles the schema of one entry. The path of a failure is the path inside the schema.

@@ -1,5 +1,6 @@
 //! The registration of a runtime, as a host asks for it.
 
+use super::script::Language;
 use crate::config::MAX_TIMEOUT_MS;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -10,8 +11,10 @@ use std::path::PathBuf;
 pub struct Registration {
     /// Matches `[a-z0-9][a-z0-9._-]{0,63}`.
     pub name: String,
-    /// The module or component.
+    /// The module, the component or the script.
     pub module: ModuleSource,
+    /// The language, if [`ModuleSource::Path`] is a script whose name does not tell it.
+    pub language: Option<Language>,
     /// What the runtime does, for a person to read.
     pub description: String,
     /// The JSON Schema with which a config must comply.
@@ -32,6 +35,7 @@ impl Registration {
         Registration {
             name: name.into(),
             module,
+            language: None,
             description: String::new(),
             config_schema: None,
             args: Vec::new(),
@@ -42,13 +46,16 @@ impl Registration {
     }
 }
 
-/// Where the module of a [`Registration`] is.
+/// Where the module or the script of a [`Registration`] is.
 #[derive(Clone, Debug)]
 pub enum ModuleSource {
-    /// A file of the host, which is copied into the catalog's directory.
+    /// A file of the host, which is copied into the catalog's directory. It is a script if the registration has a
+    /// `language`, or if its name ends in `.js`, `.mjs` or `.lua`.
     Path(PathBuf),
     /// The bytes of the module.
     Bytes(Vec<u8>),
+    /// The text of a script.
+    Script(String, Language),
     /// The module of another runtime of the catalog. Both runtimes then share one file, unless the other runtime is
     /// embedded: its bytes get a file of their own.
     Of(String),

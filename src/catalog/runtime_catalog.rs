@@ -1,7 +1,8 @@
 //! The catalog of an executor: the embedded runtimes, and those of a directory.
 
 use super::directory::CatalogSource;
-use super::entry::RuntimeEntry;
+use super::entry::{RuntimeEntry, Source};
+use super::script::Language;
 use crate::builtins::BUILTINS;
 use crate::directories::Refusal;
 use crate::error::{Error, Result};
@@ -28,6 +29,11 @@ static EMBEDDED: Sharded<LazyLock<Vec<Arc<RuntimeEntry>>>> =
 
 fn embedded() -> Vec<Arc<RuntimeEntry>> {
     BUILTINS.iter().map(|builtin| Arc::new(RuntimeEntry::embedded(builtin))).collect()
+}
+
+/// Whether a directory's entry of the same name is served instead.
+pub(super) fn yields(entry: &RuntimeEntry) -> bool {
+    matches!(entry.source, Source::Embedded(builtin) if builtin.yields)
 }
 
 impl RuntimeCatalog {
@@ -117,14 +123,32 @@ impl RuntimeCatalog {
 
     fn get_on(&self, shard: Shard, name: &str) -> Option<Arc<RuntimeEntry>> {
         let embedded = EMBEDDED[shard].iter().find(|entry| entry.name == name);
-        embedded.cloned().or_else(|| self.directory.as_ref()?.current(|entries| entries.get(name).cloned()))
+        match embedded {
+            Some(entry) if !yields(entry) => Some(entry.clone()),
+            embedded => self.added(name).or_else(|| embedded.cloned()),
+        }
+    }
+
+    /// The directory's entry.
+    fn added(&self, name: &str) -> Option<Arc<RuntimeEntry>> {
+        self.directory.as_ref()?.current(|entries| entries.get(name).cloned())
+    }
+
+    /// The embedded entry of the interpreter of `language`, whatever the directory calls by the same name.
+    pub(crate) fn interpreter(language: Language) -> Result<Arc<RuntimeEntry>> {
+        let name = language.interpreter()?.name;
+        let embedded = EMBEDDED[Shard::current()].iter().find(|entry| entry.name == name);
+        embedded.cloned().ok_or_else(|| Error::internal("an embedded runtime without an entry"))
     }
 
     /// All entries, by name.
     pub fn list(&self) -> Vec<Arc<RuntimeEntry>> {
         let mut entries = EMBEDDED[Shard::current()].clone();
         if let Some(directory) = &self.directory {
-            directory.current(|current| entries.extend(current.values().cloned()));
+            directory.current(|current| {
+                entries.retain(|entry| !current.contains_key(&entry.name));
+                entries.extend(current.values().cloned());
+            });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         entries

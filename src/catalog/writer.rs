@@ -85,13 +85,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes a module into the directory, under a name that has the runtime's name and a part of the module's hash.
-    /// The file is removed again unless an entry with its path is saved.
-    pub fn place(&mut self, name: &str, sha: &Sha256, module: &[u8]) -> Result<(String, Identity)> {
-        let path = format!("{CUSTOM}/{name}-{sha:.16}.wasm");
+    /// Writes a module or a script into the directory, under a name that has the runtime's name and a part of the
+    /// content's hash. The file is removed again unless an entry with its path is saved.
+    pub fn place(&mut self, name: &str, sha: &Sha256, content: &[u8], extension: &str) -> Result<(String, Identity)> {
+        let path = format!("{CUSTOM}/{name}-{sha:.16}.{extension}");
         self.note_for_removal(Path::new(&path))?;
         let placed = self.root.create_dir_all(CUSTOM).and_then(|()| {
-            let file = self.put(NEW_MODULE, &path, module)?;
+            let file = self.put(NEW_MODULE, &path, content)?;
             file.metadata().map(|metadata| Identity::of(&metadata))
         });
         let identity = placed.map_err(|error| unwritable(&self.directory.path.join(&path), &error))?;

@@ -42,6 +42,7 @@ codes! {
     HashMismatch = "hash_mismatch",
     ModuleInvalid = "module_invalid",
     ModuleTooLarge = "module_too_large",
+    ScriptInvalid = "script_invalid",
     Trap = "trap",
     Exit = "exit",
     RuntimeError = "runtime_error",

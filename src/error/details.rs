@@ -33,6 +33,9 @@ impl Error {
             Error::ModuleTooLarge { runtime, bytes, module_bytes } => {
                 json!({"runtime": runtime, "bytes": bytes, "module_bytes": module_bytes})
             }
+            Error::ScriptInvalid { runtime, file, line, column, .. } => {
+                json!({"runtime": runtime, "file": file, "line": line, "column": column})
+            }
             Error::Trap { trap, backtrace, stderr } => {
                 json!({"trap": trap, "backtrace": backtrace, "stderr": stderr})
             }

@@ -51,6 +51,9 @@ pub enum Error {
     ModuleInvalid { runtime: String, message: String, import: Option<String> },
     /// The file is larger than `module_bytes`.
     ModuleTooLarge { runtime: String, bytes: u64, module_bytes: u64 },
+    /// The script cannot be parsed. `line` and `column` count from 1 and tell where, if that is known; `file` is the name
+    /// that the script has in messages.
+    ScriptInvalid { runtime: String, file: String, line: Option<u32>, column: Option<u32>, message: String },
     /// The guest trapped.
     Trap { trap: String, backtrace: Vec<String>, stderr: String },
     /// The guest exited with a code other than 0 and wrote nothing to stdout.
@@ -175,6 +178,7 @@ impl Error {
             Error::HashMismatch { .. } => Code::HashMismatch,
             Error::ModuleInvalid { .. } => Code::ModuleInvalid,
             Error::ModuleTooLarge { .. } => Code::ModuleTooLarge,
+            Error::ScriptInvalid { .. } => Code::ScriptInvalid,
             Error::Trap { .. } => Code::Trap,
             Error::Exit { .. } => Code::Exit,
             Error::Runtime { .. } => Code::RuntimeError,
@@ -221,7 +225,8 @@ impl Error {
         if let Error::RuntimeUnavailable { runtime, .. }
         | Error::HashMismatch { runtime, .. }
         | Error::ModuleInvalid { runtime, .. }
-        | Error::ModuleTooLarge { runtime, .. } = &mut self
+        | Error::ModuleTooLarge { runtime, .. }
+        | Error::ScriptInvalid { runtime, .. } = &mut self
         {
             *runtime = name.to_owned();
         }

@@ -86,6 +86,13 @@ impl Error {
                     "the module of runtime `{runtime}` has {bytes} bytes, more than `module_bytes` ({module_bytes})"
                 )
             }
+            Error::ScriptInvalid { runtime, file, line, column, message } => {
+                write!(f, "the script of runtime `{runtime}` cannot run: {file}")?;
+                for number in [line, column].into_iter().flatten() {
+                    write!(f, ":{number}")?;
+                }
+                write!(f, ": {message}")
+            }
             Error::Trap { trap, stderr, .. } => {
                 write!(f, "the runtime trapped: {trap}")?;
                 match exit_message(stderr) {

@@ -2,12 +2,13 @@
 
 use super::judge::{Times, judge};
 use super::script_executor::ScriptExecutor;
-use crate::catalog::RuntimeEntry;
+use super::scripts::ParseFor;
+use crate::catalog::{RuntimeEntry, ScriptArgs, ScriptMode, ScriptText};
 use crate::config::Limits;
 use crate::counters::CALLS;
-use crate::deadline::{Deadline, Stop};
+use crate::deadline::Deadline;
 use crate::engine::{Metering, Stacks};
-use crate::error::{Error, Phase, Result};
+use crate::error::{Error, Result};
 use crate::memory;
 use crate::module_cache::{self, Prepared, Tier, Wanted};
 use crate::protocol::{RuntimeInput, RuntimeOutput};
@@ -16,14 +17,9 @@ use crate::run::{self, Ended, Run};
 use crate::run::{Captured, Ending, Search, Traced};
 use crate::sandbox::Sandbox;
 use crate::shared::Shard;
-use crate::slots::{Slot, Slots};
 use crate::stack;
-use crate::waiting::{sleep_until, until};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// The call's slot in the engine's pool, and its slot among the calls of its executor.
-type CallSlots<'a> = (Slot, Slot<&'a Slots>);
+use std::time::Instant;
 
 impl ScriptExecutor {
     pub(super) async fn call(
@@ -42,8 +38,8 @@ impl ScriptExecutor {
         }
         let stacks = self.stacks(deadline.is_submitted());
         let mut entry = self.catalog.resolve_on(shard, name)?;
-        let prepared = loop {
-            match self.prepared(shard, &entry, input, limits, &deadline, stacks).await {
+        let (prepared, script) = loop {
+            match self.prepared(&entry, input, ParseFor { limits, deadline: &deadline, stacks, shard }).await {
                 Ok(prepared) => break prepared,
                 Err(error) => entry = self.replacement(&entry, error)?,
             }
@@ -63,7 +59,10 @@ impl ScriptExecutor {
         };
         deadline.begin().map_err(|stop| self.engine.queue_error(stop, &deadline))?;
         memory::ensure("the input", input.config.get().len() + input.context.get().len())?;
-        let sandbox = || Sandbox::new(entry, self.policy.share(shard), input.to_stdin(), limits, deadline);
+        let sandbox = || {
+            let script = script.clone().map(|text| ScriptArgs { mode: ScriptMode::Run, text });
+            Sandbox::new(entry, self.policy.share(shard), input.to_stdin(), limits, deadline).with_script(script)
+        };
         let ended = match run::run(&prepared.compiled, stacks, sandbox, slots) {
             Ok(Run::Ended(ended)) => Ok(ended),
             Ok(Run::Waits(run)) => run.await,
@@ -87,6 +86,7 @@ impl ScriptExecutor {
             Err(error) => Err(error),
         };
         let result = captured.and_then(|captured| judge(captured, &prepared, &times));
+        let result = result.map(|output| output.with_script(script.as_deref().map(|text| text.sha)));
         CALLS.record(
             shard,
             [times.load_us, times.queue_us, times.run_us],
@@ -116,82 +116,23 @@ impl ScriptExecutor {
         }
     }
 
-    /// Checks the config against the entry's schema and prepares the module.
+    /// Checks the config against the entry's schema, and prepares the script, if the entry is one, and the module.
     async fn prepared(
         &self,
-        shard: Shard,
         entry: &RuntimeEntry,
         input: &RuntimeInput<'_>,
-        limits: &Limits,
-        deadline: &Deadline,
-        stacks: Stacks,
-    ) -> Result<Prepared> {
+        call: ParseFor<'_>,
+    ) -> Result<(Prepared, Option<Arc<ScriptText>>)> {
         let tenant = self.policy.tenant;
+        let ParseFor { limits, deadline, stacks, shard } = call;
         entry.check_config(tenant, input.config, deadline).await?;
+        let script = match entry.script() {
+            Some(script) => Some(self.script(entry, script, call).await?),
+            None => None,
+        };
         let (metering, module_bytes, disk) = (self.metering(limits), limits.module_bytes, self.disk.as_ref());
         let wanted = Wanted { tenant, entry, metering, stacks, module_bytes, disk, deadline, shard };
-        module_cache::cache().prepared(self.engine, &wanted).await
-    }
-
-    /// Takes both slots if the call need not wait for either of them.
-    fn free_slots(&self, shard: Shard, is_submitted: bool) -> Result<Option<CallSlots<'_>>> {
-        if self.policy.cpu.is_some() || is_submitted && self.has_too_many_replies() {
-            return Ok(None);
-        }
-        let Some(own) = Slots::take_free(&self.calls, shard) else { return Ok(None) };
-        Ok(self.engine.free_slot(shard)?.map(|pooled| (pooled, own)))
-    }
-
-    /// Waits for both slots, until the deadline at most.
-    ///
-    /// The call takes its executor's slot first. While it waits for processor time or for replies to be polled, it
-    /// therefore delays other calls of its own executor only.
-    async fn slots(&self, deadline: &Deadline) -> Result<CallSlots<'_>> {
-        self.has_cpu_time(deadline)?;
-        let own = Slots::take(&self.calls, self.policy.tenant, deadline).await;
-        let own = own.map_err(|stop| {
-            let (calls, pool_slots) = (self.calls.total() as u64, u64::from(self.engine.options.pool_slots));
-            let limit = if calls < pool_slots { "calls" } else { "pool_slots" };
-            self.overloaded(stop, deadline, limit, calls)
-        })?;
-        while let Some(next) = self.has_cpu_time(deadline)? {
-            let waited = until(deadline, sleep_until(next)).await;
-            let ms_per_s = self.limits.cpu_ms_per_s.unwrap_or_default();
-            waited.map_err(|stop| self.overloaded(stop, deadline, "cpu_ms_per_s", ms_per_s))?;
-        }
-        while deadline.is_submitted() && self.has_too_many_replies() {
-            /// How often a waiting call checks whether replies were polled.
-            const LOOK: Duration = Duration::from_millis(5);
-            let waited = until(deadline, sleep_until(Instant::now() + LOOK)).await;
-            waited.map_err(|stop| self.overloaded(stop, deadline, "reply_bytes", self.limits.reply_bytes))?;
-        }
-        Ok((self.engine.slot(self.policy.tenant, deadline).await?, own))
-    }
-
-    /// Whether the replies that wait to be polled have more bytes than `reply_bytes`. A submitted call does not begin
-    /// then, because its reply would be added to them.
-    fn has_too_many_replies(&self) -> bool {
-        self.jobs.reply_bytes() > self.limits.reply_bytes
-    }
-
-    /// When a guest may begin, or `None` if it may begin now. If the processor time is used up, a call that was not
-    /// submitted is refused.
-    fn has_cpu_time(&self, deadline: &Deadline) -> Result<Option<Instant>> {
-        let Some(cpu) = &self.policy.cpu else { return Ok(None) };
-        match cpu.next(Instant::now()) {
-            Some(_) if !deadline.is_submitted() => {
-                Err(Error::Overloaded { limit: "cpu_ms_per_s", value: cpu.ms_per_s(), timeout_ms: None })
-            }
-            next => Ok(next),
-        }
-    }
-
-    /// The error of a call that was stopped while a limit of the executor kept it from beginning.
-    fn overloaded(&self, stop: Stop, deadline: &Deadline, limit: &'static str, value: u64) -> Error {
-        match stop {
-            Stop::Deadline => Error::Overloaded { limit, value, timeout_ms: Some(deadline.timeout_ms) },
-            Stop::Cancelled => deadline.error(stop, Phase::Queue),
-        }
+        Ok((module_cache::cache().prepared(self.engine, &wanted).await?, script))
     }
 
     /// Where the call's guest runs: on the caller's stack if the guest cannot wait and that stack is large enough,

@@ -7,6 +7,7 @@ use crate::run::{Captured, Ending};
 use crate::sandbox::Refused;
 
 /// How long the steps of a call took.
+#[derive(Default)]
 pub(super) struct Times {
     pub load_us: u64,
     pub queue_us: u64,
@@ -27,6 +28,7 @@ pub(super) fn judge(captured: Captured, prepared: &Prepared, times: &Times) -> R
         return Ok(output.with_meta(Meta {
             runtime: entry,
             module_sha256: prepared.compiled.sha,
+            script_sha256: None,
             cache: prepared.tier.as_str(),
             load_us: times.load_us,
             queue_us: times.queue_us,

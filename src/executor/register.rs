@@ -1,38 +1,29 @@
-//! Registration: adds a runtime to an executor's catalog. Its module is read, compiled, and written.
+//! Registration: adds a runtime to an executor's catalog. Its file is read and checked, a module is compiled and a script
+//! is parsed, and then the file and its entry are written.
 
 mod submitted;
+mod supplied;
 
 use super::progress::{Progress, RegistrationStage};
 use super::script_executor::ScriptExecutor;
+use super::scripts::ParseFor;
 use crate::catalog::{
-    CatalogEntry, Category, ModuleSource, NewModule, Registration, RuntimeEntry, Source, check_args, check_name,
-    compile_schema, is_embedded, registration_timeout, schema_unsupported,
+    CatalogEntry, Category, EntryModule, Registration, RuntimeEntry, check_args, check_name, compile_schema,
+    is_reserved, registration_timeout, schema_unsupported,
 };
 use crate::config::validate_env;
 use crate::deadline::{Deadline, Stop};
 use crate::error::{Error, Failure, Result};
-use crate::files::RegularFile;
-use crate::module_cache::{self, Compiling, LoadRequest, Supply, check_size};
+use crate::module_cache::{self, Compiling, LoadRequest, Supply};
 use crate::protocol::Draft;
-use crate::reply::ok_reply;
+use crate::reply::ok_reply_of;
 use crate::sha256::Sha256;
+use crate::shared::Shard;
 use crate::waiting::block_on;
-use bytes::Bytes;
-use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// The module of a registration.
-struct Supplied {
-    sha: Sha256,
-    bytes: u64,
-    /// Where a load finds the bytes.
-    supply: Supply,
-    /// What the catalog gets as the module of the new entry.
-    module: NewModule,
-    /// Holds the bytes to which `supply` has a weak reference.
-    _lent: Option<Arc<Bytes>>,
-}
+use supplied::{Content, Supplied};
 
 impl ScriptExecutor {
     /// Adds a runtime to the catalog's directory, after its module was compiled and found fit to run. All of this
@@ -58,7 +49,7 @@ impl ScriptExecutor {
 
     fn register_draft_until(&self, draft: Draft<'_>, deadline: &Deadline, progress: &Progress) -> Result<String> {
         let added = self.register_until(draft.registration()?, deadline, progress)?;
-        Ok(ok_reply(&self.inspected(added).to_string()))
+        ok_reply_of(&self.inspected(added))
     }
 
     fn progress(&self, deadline: &Deadline, job: Option<Arc<str>>) -> Progress {
@@ -71,7 +62,8 @@ impl ScriptExecutor {
         deadline: &Deadline,
         progress: &Progress,
     ) -> Result<Arc<RuntimeEntry>> {
-        let Registration { name, module, description, config_schema, args, env, replace, timeout_ms: _ } = registration;
+        let Registration { name, module, language, description, config_schema, args, env, replace, timeout_ms: _ } =
+            registration;
         let invalid = |path: &str, message| Error::InvalidRequest { path: path.to_owned(), message };
         check_name(&name).map_err(|message| invalid("name", message))?;
         check_args(&args).map_err(|message| invalid("args", message))?;
@@ -83,31 +75,74 @@ impl ScriptExecutor {
         let _schema = config_schema.clone().map(compile_schema).transpose().map_err(|Failure { path, message }| {
             invalid(&format!("config_schema{path}"), format!("is no JSON Schema: {message}"))
         })?;
-        if is_embedded(&name) {
+        if is_reserved(&name) {
             return Err(Error::BuiltinRuntime { runtime: name });
         }
         self.catalog.may_add(&name, replace)?;
         progress.begin(RegistrationStage::Reading, &name, None);
-        let supplied = self.supply(&name, module)?;
-        let bytes = supplied.bytes;
-        self.compile(&name, &supplied, deadline, progress).map_err(|error| error.with_registration(&name))?;
+        let Supplied { sha, bytes, content, file } = self.supply(&name, module, language)?;
+        let language = content.language();
+        let made_ready = self.make_ready(&name, (sha, bytes), &content, deadline, progress);
+        made_ready.map_err(|error| error.with_registration(&name))?;
         progress.begin(RegistrationStage::Writing, &name, Some(bytes));
-        let Supplied { sha, module, .. } = supplied;
-        let (path, sha256, category) = (String::new(), None, Category::Custom);
-        let entry = CatalogEntry { path, category, description, sha256, args, env, config_schema };
-        let added = self.catalog.add(&name, entry, (sha, module), replace, deadline);
+        let entry = CatalogEntry {
+            category: Category::Custom,
+            description,
+            language,
+            args,
+            env,
+            config_schema,
+            ..CatalogEntry::default()
+        };
+        let added = self.catalog.add(&name, entry, (sha, file), replace, deadline);
         let (entry, placed) = added.map_err(|error| error.with_registration(&name))?;
-        if let (Some(identity), Some(path)) = (placed, entry.path()) {
-            // The file was written just now, so its hash is known without reading it. If the file was changed within
-            // the same tick of the clock, the change goes unnoticed, but calls still run the content that the entry
-            // pins.
-            module_cache::cache().remember(path, identity, sha, self.records()?);
+        // The file was written just now, so its hash is known without reading it. If the file was changed within the same
+        // tick of the clock, the change goes unnoticed, but calls still run the content that the entry pins.
+        match (placed, content, entry.script()) {
+            (Some(identity), Content::Script(_, text), Some(script)) => script.serve_written(text, identity),
+            (Some(identity), Content::Module { .. }, None) => {
+                if let Some(path) = entry.path() {
+                    module_cache::cache().remember(path, identity, sha, self.records()?);
+                }
+            }
+            _ => {}
         }
         Ok(entry)
     }
 
+    /// Compiles the module, or parses the script.
+    fn make_ready(
+        &self,
+        name: &str,
+        (sha, bytes): (Sha256, u64),
+        content: &Content,
+        deadline: &Deadline,
+        progress: &Progress,
+    ) -> Result<()> {
+        match content {
+            Content::Module { supply, .. } => self.compile(name, (sha, bytes), supply, deadline, progress),
+            Content::Script(script, text) => {
+                let EntryModule::Embedded(builtin, sha) = script.module()? else {
+                    return Err(Error::internal("an interpreter that is not embedded"));
+                };
+                let (supply, bytes) = (Supply::Builtin(sha, builtin.wasm), builtin.wasm.len() as u64);
+                self.compile(name, (sha, bytes), &supply, deadline, progress)?;
+                let (limits, stacks, shard) = (&self.limits, self.stacks(false), Shard::current());
+                let parse_for = ParseFor { limits, deadline, stacks, shard };
+                block_on(pin!(self.parse(name, script.language, text, parse_for)))
+            }
+        }
+    }
+
     /// Loads the module, so that a cache has it, unless the registration was cancelled.
-    fn compile(&self, name: &str, supplied: &Supplied, deadline: &Deadline, progress: &Progress) -> Result<()> {
+    fn compile(
+        &self,
+        name: &str,
+        (sha, bytes): (Sha256, u64),
+        supply: &Supply,
+        deadline: &Deadline,
+        progress: &Progress,
+    ) -> Result<()> {
         // A load that has begun goes on after a deadline, since the next registration or call can use its result. After
         // a cancel nobody wants the result, so no load begins.
         if let Err(stop @ Stop::Cancelled) = deadline.remaining() {
@@ -116,60 +151,17 @@ impl ScriptExecutor {
         let request = LoadRequest {
             tenant: self.policy.tenant,
             name: name.to_owned(),
-            supply: supplied.supply.clone(),
-            pin: Some(supplied.sha),
+            supply: supply.clone(),
+            pin: Some(sha),
             metering: self.metering(&self.limits),
             stacks: self.stacks(false),
             module_bytes: self.limits.module_bytes,
             disk: self.disk.clone(),
         };
         let tell = |compiling| match compiling {
-            Compiling::Begins => progress.begin(RegistrationStage::Compiling, name, Some(supplied.bytes)),
-            Compiling::GoesOn => progress.go_on_compiling(name, supplied.bytes),
+            Compiling::Begins => progress.begin(RegistrationStage::Compiling, name, Some(bytes)),
+            Compiling::GoesOn => progress.go_on_compiling(name, bytes),
         };
         block_on(module_cache::cache().load(self.engine, request, deadline, tell)).map(drop)
-    }
-
-    fn supply(&self, name: &str, module: ModuleSource) -> Result<Supplied> {
-        let most = self.limits.module_bytes;
-        let bytes = match module {
-            ModuleSource::Bytes(bytes) => Bytes::from(bytes),
-            ModuleSource::Path(path) => {
-                let unavailable = |error: io::Error| {
-                    let exhausted = Error::exhausted("to read a file", &error);
-                    exhausted.unwrap_or_else(|| Error::NotRegistered {
-                        runtime: name.to_owned(),
-                        path: path.display().to_string(),
-                        reason: match error.kind() {
-                            io::ErrorKind::NotFound => "no such file".to_owned(),
-                            _ => error.to_string(),
-                        },
-                    })
-                };
-                let mut file = RegularFile::open(&path).map_err(unavailable)?;
-                check_size(name, file.identity.size, most)?;
-                Bytes::from(file.read_all().map_err(unavailable)?)
-            }
-            ModuleSource::Of(other) => {
-                let entry = self.catalog.resolve(&other)?;
-                match &entry.source {
-                    Source::Embedded(builtin) => Bytes::from_static(builtin.wasm),
-                    Source::File(path) => {
-                        let hashed = module_cache::cache().hashed(&other, path, most, self.records()?)?;
-                        module_cache::check_pin(&other, entry.sha256, hashed.sha)?;
-                        let identity = hashed.file.identity;
-                        let (supply, module) =
-                            (Supply::File(path.clone(), identity), NewModule::Shared(path.clone(), identity));
-                        return Ok(Supplied { sha: hashed.sha, bytes: identity.size, supply, module, _lent: None });
-                    }
-                }
-            }
-        };
-        let size = bytes.len() as u64;
-        check_size(name, size, most)?;
-        let sha = Sha256::of(&bytes);
-        let lent = Arc::new(bytes.clone());
-        let supply = Supply::Lent(sha, Arc::downgrade(&lent));
-        Ok(Supplied { sha, bytes: size, supply, module: NewModule::Bytes(bytes), _lent: Some(lent) })
     }
 }

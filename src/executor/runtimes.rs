@@ -1,25 +1,19 @@
 //! The runtimes of an executor's catalog: removing and inspecting them.
 
+use super::inspection::{Contents, Inspection};
 use super::script_executor::ScriptExecutor;
-use crate::catalog::{RuntimeEntry, Source, schema_unsupported};
+use super::scripts::ParseFor;
+use crate::catalog::{EntryModule, RuntimeEntry, ScriptFile, check_pin, check_size, unavailable};
 use crate::deadline::Deadline;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::module_cache::{self, Records};
 use crate::sha256::Sha256;
+use crate::shared::Shard;
+use crate::waiting::block_on;
 use crate::wasm::Surface;
-use serde_json::{Value, json};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// What the inspection of a runtime's module has found.
-struct Look {
-    sha: Sha256,
-    bytes: u64,
-    /// The module's kind and imports, unless it cannot be parsed.
-    surface: Option<Surface>,
-    /// The first reason for which a call would refuse the module.
-    problem: Option<Error>,
-}
 
 impl ScriptExecutor {
     /// Where the hashes of files are recorded for other processes.
@@ -41,66 +35,60 @@ impl ScriptExecutor {
     ///
     /// # Errors
     /// `unknown_runtime`.
-    pub fn inspect(&self, name: &str) -> Result<Value> {
+    pub fn inspect(&self, name: &str) -> Result<Inspection> {
         Ok(self.inspected(self.catalog.resolve(name)?))
     }
 
-    pub(crate) fn inspected(&self, entry: Arc<RuntimeEntry>) -> Value {
+    pub(super) fn inspected(&self, entry: Arc<RuntimeEntry>) -> Inspection {
         match self.with_file(entry.clone(), |entry| self.look_into(entry)) {
-            Ok((entry, look)) => shown(&entry, Ok(look)),
-            Err(error) => shown(&entry, Err(error)),
+            Ok((entry, contents)) => Inspection::new(&entry, Ok(contents)),
+            Err(error) => Inspection::new(&entry, Err(error)),
         }
     }
 
-    fn look_into(&self, entry: &RuntimeEntry) -> Result<Look> {
-        match &entry.source {
-            Source::Embedded(builtin) => self.look_at(entry, builtin.sha256()?, builtin.wasm),
-            Source::File(path) => {
+    fn look_into(&self, entry: &RuntimeEntry) -> Result<Contents> {
+        if let Some(script) = entry.script() {
+            return self.look_into_script(entry, script);
+        }
+        match entry.module()? {
+            EntryModule::Embedded(builtin, sha) => self.look_at(entry, sha, builtin.wasm),
+            EntryModule::File(path) => {
                 let most = self.limits.module_bytes;
                 let mut hashed = module_cache::cache().hashed(&entry.name, path, most, self.records()?)?;
                 let read = hashed.bytes.map_or_else(|| hashed.file.read_all(), Ok);
-                let bytes = read.map_err(|error| module_cache::unavailable(&entry.name, path, &error))?;
+                let bytes = read.map_err(|error| unavailable(&entry.name, path, &error))?;
                 self.look_at(entry, hashed.sha, &bytes)
             }
         }
     }
 
+    /// Reads a script, and finds out by its interpreter whether it parses, within the deadline that a call would have.
+    fn look_into_script(&self, entry: &RuntimeEntry, script: &ScriptFile) -> Result<Contents> {
+        let mut file = script.path.open().map_err(|error| unavailable(&entry.name, &script.path, &error))?;
+        check_size(&entry.name, file.identity.size, self.limits.module_bytes)?;
+        let content = file.read_all().map_err(|error| unavailable(&entry.name, &script.path, &error))?;
+        let (sha, bytes) = (Sha256::of(&content), content.len() as u64);
+        let deadline = Deadline::after(Instant::now(), self.limits.timeout_ms);
+        let (limits, stacks, shard) = (&self.limits, self.stacks(false), Shard::current());
+        let parse_for = ParseFor { limits, deadline: &deadline, stacks, shard };
+        // The version before a broken one is served, and then there is a problem nevertheless.
+        let problem = match block_on(pin!(self.script(entry, script, parse_for))) {
+            Ok(_) => script.problem(&entry.name),
+            Err(error) => Some(error),
+        };
+        Ok(Contents { sha, bytes, surface: None, problem })
+    }
+
     /// Inspects the bytes of a module, and finds the first reason for which a call would refuse them.
-    fn look_at(&self, entry: &RuntimeEntry, sha: Sha256, wasm: &[u8]) -> Result<Look> {
+    fn look_at(&self, entry: &RuntimeEntry, sha: Sha256, wasm: &[u8]) -> Result<Contents> {
         let surface = Surface::of(&entry.name, wasm);
-        let problem = module_cache::check_pin(&entry.name, entry.sha256, sha).err();
+        let problem = check_pin(&entry.name, entry.sha256, sha).err();
         #[cfg(feature = "compiler")]
         let problem = match problem {
             None => module_cache::shape(&entry.name, self.engine.profile(self.metering(&self.limits))?, wasm).err(),
             mismatch => mismatch,
         };
         let problem = problem.or_else(|| surface.as_ref().err().cloned());
-        Ok(Look { sha, bytes: wasm.len() as u64, surface: surface.ok(), problem })
+        Ok(Contents { sha, bytes: wasm.len() as u64, surface: surface.ok(), problem })
     }
-}
-
-fn shown(entry: &RuntimeEntry, look: Result<Look>) -> Value {
-    let unchecked =
-        (!cfg!(feature = "schema") && entry.config_schema.is_some()).then(|| schema_unsupported(&entry.name));
-    let unfit = look.as_ref().map_or_else(Some, |look| look.problem.as_ref());
-    let problem = unfit.or(unchecked.as_ref());
-    let problem = problem.map(|error| json!({"error": error.to_string(), "code": error.code()}));
-    let look = look.ok();
-    let surface = look.as_ref().and_then(|look| look.surface.as_ref());
-    json!({
-        "name": entry.name,
-        "category": entry.category,
-        "description": entry.description,
-        "path": entry.path(),
-        "args": entry.args,
-        "env": entry.env,
-        "config_schema": entry.config_schema(),
-        "pin": entry.sha256(),
-        "sha256": look.as_ref().map(|look| look.sha.to_string()),
-        "bytes": look.as_ref().map(|look| look.bytes),
-        "kind": surface.map(|surface| surface.kind.as_str()),
-        "imports": surface.map(|surface| &surface.imports),
-        "capabilities": surface.map(Surface::capabilities),
-        "problem": problem,
-    })
 }

@@ -28,6 +28,7 @@ use std::ffi::c_char;
 /// ```json
 /// "meta": {"runtime": "passthrough", "module_sha256": "…",
 ///          "cache": "memory",              or "disk" or "compiled": where the compiled module came from
+///          "script_sha256": "…",           of a script only: the SHA-256 of its file
 ///          "load_us": 0,                   microseconds until the module was ready
 ///          "queue_us": 0,                  microseconds that the call waited for a worker or a slot
 ///          "run_us": 5,                    microseconds from there to the guest's end
@@ -43,7 +44,7 @@ use std::ffi::c_char;
 /// `pool_slots`, or beyond the executor's `calls`, waits within its deadline. Executors whose calls wait take turns.
 ///
 /// Errors: `unknown_executor`, `unknown_runtime`, `runtime_unavailable`, `hash_mismatch`, `module_invalid`,
-/// `module_too_large`, `trap`, `exit`, `runtime_error`, `malformed_output`, `output_too_large`, `timeout`,
+/// `module_too_large`, `script_invalid`, `trap`, `exit`, `runtime_error`, `malformed_output`, `output_too_large`, `timeout`,
 /// `memory_exceeded`, `fuel_exhausted`, `cancelled`, `overloaded`, `no_resources`, `job_exists`, `unsupported`;
 /// `invalid_argument`, `invalid_json`, `invalid_request`.
 ///

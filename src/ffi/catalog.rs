@@ -4,7 +4,7 @@
 use super::boundary::{guard, text};
 use crate::executor::{self};
 use crate::protocol::{ExecutorRequest, RegisterRequest, RuntimeRequest, parse_request};
-use crate::reply::ok_reply;
+use crate::reply::{ok_reply, ok_reply_of};
 use crate::threads;
 use std::ffi::c_char;
 
@@ -45,7 +45,8 @@ pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut
 ///  "pin": "0a1b…",                the SHA-256 that the file must have; null: the catalog pins none
 ///  "sha256": "0a1b…",             the SHA-256 that the file has
 ///  "bytes": 101376,               the size of the file
-///  "kind": "module",              or "component"
+///  "kind": "module",              or "component" or "script"
+///  "language": null,              of a script, "javascript" or "lua"
 ///  "imports": ["wasi_snapshot_preview1.fd_write"],  of a component, interfaces such as "wasi:http/types@0.2.0"
 ///  "capabilities": ["dirs"],      the keys of the executor's "capabilities" that the imports can use: "dirs", "http",
 ///                                 "host_functions"
@@ -57,6 +58,8 @@ pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut
 ///   all of WASI. Without the import, a program cannot use the capability.
 /// - `problem` tells only what can be found out before the file is compiled. If something could not be found out, its
 ///   key is null.
+/// - A script is parsed, within the executor's `timeout_ms`. If it does not parse, and an earlier version of the file goes
+///   on being served, `problem` says so until the file is mended. `imports` is null: a script has none.
 ///
 /// Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.
 ///
@@ -70,22 +73,26 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
         let request: RuntimeRequest = parse_request(json)?;
         let executor = executor::find(&request.executor)?;
         // The schema that is shown may be nested deeply.
-        threads::with_large_stack(|| Ok(ok_reply(&executor.inspect(&request.name)?.to_string())))
+        threads::with_large_stack(|| ok_reply_of(&executor.inspect(&request.name)?))
     })
 }
 
-/// Adds a runtime to the catalog in the executor's `runtimes_dir`. The module is checked and compiled first. It is
+/// Adds a runtime to the catalog in the executor's `runtimes_dir`: a module, a component, or a script in JavaScript or
+/// Lua. A module is checked and compiled first, a script is parsed. The file is
 /// then copied to `custom/` in the directory, and `catalog.toml` gets an entry that pins the SHA-256 of the copy.
 /// Every call after the reply sees the runtime, in any process. A registration that fails leaves nothing behind.
 ///
-/// `request_json`; `executor`, `name` and one of `path`, `wasm_base64` and `module_of` are required:
+/// `request_json`; `executor`, `name` and one of `path`, `wasm_base64`, `module_of` and `script` are required:
 ///
 /// ```json
 /// {"executor": "main",
 ///  "name": "csv",                 [a-z0-9][a-z0-9._-]{0,63}
 ///  "path": "build/csv.wasm",      a file of the host, relative to its working directory; or
 ///  "wasm_base64": "AGFzbQ…",      the module itself, in one line or in several; or
-///  "module_of": "python",         the module of another runtime of this catalog; both then have the same file
+///  "module_of": "python",         the module of another runtime of this catalog; both then have the same file; or
+///  "script": "export default …",  the text of a script, of at most 8 MiB
+///  "language": "javascript",      of `script` or of a script at `path`: "javascript" or "lua"; may be left out for a
+///                                 `path` that ends in .js, .mjs or .lua
 ///  "description": "",             for people
 ///  "config_schema": {"type": "object", "required": ["delimiter"]},  a config must fit it; may be left out
 ///  "args": ["-c", "…"],           argv after the name
@@ -96,6 +103,8 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
 ///
 /// - `module_of`: with `args`, an interpreter and a script become a runtime of their own. The interpreter is compiled
 ///   once for all such runtimes.
+/// - `script`: in messages the script has the runtime's name as its file's name, such as `csv.js`. What a script looks
+///   like, and what it can call: docs/scripts.md.
 /// - `replace`: calls under way end with the code that they began with. The old file is removed, unless another entry
 ///   has it or it is not in `custom/`.
 /// - `timeout_ms`: the executor's own `timeout_ms` does not count for a registration. Once the compiler has begun with
@@ -109,8 +118,8 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
 /// has come, see `arawn_host_function_set`. Any number of processes may register in one directory at once.
 ///
 /// Errors: `runtime_exists`, `builtin_runtime`, `runtime_unavailable` (the file at `path` cannot be read),
-/// `unknown_runtime` (the runtime of `module_of`), `module_invalid`, `module_too_large`, `hash_mismatch`,
-/// `catalog_invalid`, `catalog_unwritable`, `timeout`, `no_resources`, `unsupported` (the executor has no
+/// `unknown_runtime` (the runtime of `module_of`), `module_invalid`, `module_too_large`, `script_invalid`,
+/// `hash_mismatch`, `catalog_invalid`, `catalog_unwritable`, `timeout`, `no_resources`, `unsupported` (the executor has no
 /// `runtimes_dir`, or this build of the library lacks something that the runtime needs), `unknown_executor`;
 /// `invalid_argument`, `invalid_json`, `invalid_request`.
 ///

@@ -1,7 +1,7 @@
 //! The module cache: a module is looked up in memory, then on disk, and is compiled if it is in neither.
 
 use super::failures::Failures;
-use super::hashes::{Hashed, Hashes, Records, check_size, unavailable};
+use super::hashes::{Hashed, Hashes, Records};
 use super::keeping::keep;
 use super::key::{Key, Tier};
 use super::loads::{CompileLane, LOOKUPS, Load, LoadKey, LoadedFrom, Loads};
@@ -10,7 +10,7 @@ use super::outcome::{Compiling, Outcome};
 use super::prepared::Prepared;
 use super::request::{LoadRequest, Supply, Wanted};
 use super::step::Step;
-use crate::catalog::Source;
+use crate::catalog::{EntryModule, check_pin, check_size, unavailable};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -47,13 +47,14 @@ impl ModuleCache {
     /// Returns the compiled module, from memory, from disk or from the compiler. Waits until the deadline at most.
     pub async fn prepared(&'static self, engine: &'static Engine, wanted: &Wanted<'_>) -> Result<Prepared> {
         let &Wanted { tenant, entry, metering, stacks, module_bytes, disk, deadline, shard } = wanted;
-        let (known, identity, bytes) = match &entry.source {
-            Source::Embedded(builtin) => {
+        let module = entry.module()?;
+        let (known, identity, bytes) = match module {
+            EntryModule::Embedded(builtin, sha) => {
                 let bytes = builtin.wasm.len() as u64;
                 check_size(&entry.name, bytes, module_bytes)?;
-                (entry.sha256, None, bytes)
+                (Some(sha), None, bytes)
             }
-            Source::File(path) => {
+            EntryModule::File(path) => {
                 let identity = path.identity().map_err(|error| unavailable(&entry.name, path, &error))?;
                 check_size(&entry.name, identity.size, module_bytes)?;
                 let known = self.hashes.known(path.full(), &identity);
@@ -66,12 +67,12 @@ impl ModuleCache {
         {
             return Ok(Prepared { compiled, tier: Tier::Memory });
         }
-        let supply = match (&entry.source, identity) {
-            (Source::File(path), Some(identity)) => Supply::File(path.clone(), identity),
-            (Source::File(_), None) => return Err(Error::internal("a file that was not looked at")),
-            (Source::Embedded(builtin), _) => Supply::Builtin(builtin.sha256()?, builtin.wasm),
+        let supply = match (module, identity) {
+            (EntryModule::File(path), Some(identity)) => Supply::File(path.clone(), identity),
+            (EntryModule::File(_), None) => return Err(Error::internal("a file that was not looked at")),
+            (EntryModule::Embedded(builtin, sha), _) => Supply::Builtin(sha, builtin.wasm),
         };
-        let (name, pin) = (entry.name.clone(), entry.sha256);
+        let (name, pin) = (entry.name.clone(), entry.module_pin());
         let disk = disk.cloned();
         let request = LoadRequest { tenant, name, supply, pin, metering, stacks, module_bytes, disk };
         let outcome = self.begin(engine, request)?;
@@ -179,13 +180,4 @@ fn take_up(load: Load) {
 /// on this one.
 pub(super) fn take_up_later(load: Load) {
     LOOKUPS.submit(load.tenant(), move || take_up(load)).unwrap_or_else(|(_, take_up)| take_up());
-}
-
-pub(crate) fn check_pin(name: &str, pin: Option<Sha256>, sha: Sha256) -> Result<()> {
-    match pin {
-        Some(pin) if pin != sha => {
-            Err(Error::HashMismatch { runtime: name.to_owned(), expected: pin.to_string(), actual: sha.to_string() })
-        }
-        _ => Ok(()),
-    }
 }

@@ -1,8 +1,8 @@
 //! Finding a module: in memory, on disk, or by compiling its bytes.
 
-use super::cache::{ModuleCache, check_pin, take_up_later};
+use super::cache::{ModuleCache, take_up_later};
 use super::compiled::{CompiledRuntime, ready};
-use super::hashes::{Hashed, unavailable};
+use super::hashes::Hashed;
 use super::key::{Key, Tier};
 use super::loads::{CompileLane, Load};
 use super::outcome::Outcome;
@@ -11,6 +11,7 @@ use super::prepared::Prepared;
 use super::provided::shape;
 use super::request::{LoadRequest, Supply};
 use super::step::{Obtained, Step};
+use crate::catalog::{check_pin, unavailable};
 use crate::compiler;
 use crate::disk_cache::{self};
 use crate::engine::{Demands, Engine, Profile, Stacks};

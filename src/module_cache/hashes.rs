@@ -1,7 +1,8 @@
 //! The hashes of files, computed once for each version of a file.
 
+use crate::catalog::{check_size, unavailable};
 use crate::disk_cache::DiskCache;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files::{ConfinedPath, Identity, RegularFile};
 use crate::locks::ReadLocked;
 use crate::sha256::Sha256;
@@ -9,7 +10,6 @@ use crossbeam_utils::sync::ShardedLock;
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -83,19 +83,4 @@ impl Hashes {
         }
         Ok(Hashed { file, sha, bytes: Some(bytes), is_new: is_settled })
     }
-}
-
-pub(crate) fn check_size(name: &str, bytes: u64, module_bytes: u64) -> Result<()> {
-    match bytes > module_bytes {
-        true => Err(Error::ModuleTooLarge { runtime: name.to_owned(), bytes, module_bytes }),
-        false => Ok(()),
-    }
-}
-
-pub(crate) fn unavailable(name: &str, path: &ConfinedPath, error: &io::Error) -> Error {
-    Error::exhausted("to read a runtime's file", error).unwrap_or_else(|| Error::RuntimeUnavailable {
-        runtime: name.to_owned(),
-        path: path.to_string(),
-        reason: error.to_string(),
-    })
 }

@@ -27,8 +27,11 @@ pub struct Meta {
     /// The runtime that ran.
     #[serde(serialize_with = "name_of")]
     pub runtime: Arc<RuntimeEntry>,
-    /// SHA-256 of its `.wasm`.
+    /// SHA-256 of its `.wasm`, which is the interpreter's if the runtime is a script.
     pub module_sha256: Sha256,
+    /// SHA-256 of the script's file; left out of the reply if the runtime is no script.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script_sha256: Option<Sha256>,
     /// Where the compiled module came from: `memory`, `disk` or `compiled`.
     pub cache: &'static str,
     /// Microseconds from when the call was taken up to a module that is ready to instantiate.
@@ -113,6 +116,14 @@ impl RuntimeOutput {
 
     pub(crate) fn with_meta(self, meta: Meta) -> Self {
         RuntimeOutput { meta: Some(meta), ..self }
+    }
+
+    /// The same output, of a script with this hash.
+    pub(crate) fn with_script(mut self, script: Option<Sha256>) -> Self {
+        if let (Some(meta), Some(_)) = (&mut self.meta, script) {
+            meta.script_sha256 = script;
+        }
+        self
     }
 
     /// The figures of the call, if they were recorded.

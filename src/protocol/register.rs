@@ -3,7 +3,7 @@
 use super::base64;
 use super::parse::{ensure_memory, mistake};
 use super::request::ExecuteRequest;
-use crate::catalog::{ModuleSource, Registration, registration_timeout};
+use crate::catalog::{Language, ModuleSource, Registration, registration_timeout};
 use crate::error::{Error, Result};
 use crate::json::{self, RawJson, object, object_from_str, unique, words};
 use serde::Deserialize;
@@ -27,6 +27,10 @@ macro_rules! registration_request {
             wasm_base64: Option<Cow<'a, str>>,
             #[serde(default)]
             module_of: Option<String>,
+            #[serde(borrow, default)]
+            script: Option<Cow<'a, str>>,
+            #[serde(default)]
+            language: Option<Language>,
             #[serde(default)]
             description: String,
             #[serde(borrow, default)]
@@ -48,12 +52,22 @@ macro_rules! registration_request {
                 let invalid = |path: &str, message| Error::InvalidRequest { path: words::join(at, path), message };
                 let timeout_ms =
                     registration_timeout(self.timeout_ms).map_err(|message| invalid("timeout_ms", message))?;
-                let module = match (self.path, self.wasm_base64, self.module_of) {
-                    (Some(path), None, None) => DraftModule::Path(path),
-                    (None, Some(text), None) => DraftModule::Base64(text),
-                    (None, None, Some(name)) => DraftModule::Of(name),
+                let module = match (self.path, self.wasm_base64, self.module_of, self.script, self.language) {
+                    (Some(path), None, None, None, language) => DraftModule::Path(path, language),
+                    (None, Some(text), None, None, None) => DraftModule::Base64(text),
+                    (None, None, Some(name), None, None) => DraftModule::Of(name),
+                    (None, None, None, Some(text), Some(language)) => DraftModule::Script(text, language),
+                    (None, None, None, Some(_), None) => {
+                        let message = "must be \"javascript\" or \"lua\": the language of `script`";
+                        return Err(invalid("language", message.to_owned()));
+                    }
+                    (None, Some(_), None, None, Some(_)) | (None, None, Some(_), None, Some(_)) => {
+                        let message = "must stand beside `script` or `path`: a module has no language";
+                        return Err(invalid("language", message.to_owned()));
+                    }
                     _ => {
-                        let message = "must have one of `path`, `wasm_base64` and `module_of`: what is registered";
+                        let message =
+                            "must have one of `path`, `wasm_base64`, `module_of` and `script`: what is registered";
                         let path = if at.is_empty() { "." } else { at };
                         return Err(Error::InvalidRequest { path: path.to_owned(), message: message.to_owned() });
                     }
@@ -114,9 +128,10 @@ pub struct Draft<'a> {
 
 #[derive(Debug)]
 enum DraftModule<'a> {
-    Path(PathBuf),
+    Path(PathBuf, Option<Language>),
     Base64(Cow<'a, str>),
     Of(String),
+    Script(Cow<'a, str>, Language),
 }
 
 impl<'a> RegisterRequest<'a> {
@@ -155,7 +170,8 @@ impl Draft<'_> {
     pub fn into_owned(self) -> Draft<'static> {
         let Draft { name, timeout_ms, module, description, config_schema, args, env, replace } = self;
         let module = match module {
-            DraftModule::Path(path) => DraftModule::Path(path),
+            DraftModule::Path(path, language) => DraftModule::Path(path, language),
+            DraftModule::Script(text, language) => DraftModule::Script(Cow::Owned(text.into_owned()), language),
             DraftModule::Base64(text) => DraftModule::Base64(Cow::Owned(text.into_owned())),
             DraftModule::Of(name) => DraftModule::Of(name),
         };
@@ -167,8 +183,13 @@ impl Draft<'_> {
     pub fn registration(self) -> Result<Registration> {
         let invalid = |path: String, message| Error::InvalidRequest { path, message };
         let Draft { name, timeout_ms, module, description, config_schema, args, env, replace } = self;
+        let mut language = None;
         let module = match module {
-            DraftModule::Path(path) => ModuleSource::Path(path),
+            DraftModule::Path(path, of_path) => {
+                language = of_path;
+                ModuleSource::Path(path)
+            }
+            DraftModule::Script(text, language) => ModuleSource::Script(text.into_owned(), language),
             DraftModule::Of(name) => ModuleSource::Of(name),
             DraftModule::Base64(text) => {
                 let bytes = base64::decoded(&text);
@@ -184,7 +205,7 @@ impl Draft<'_> {
         };
         let config_schema = config_schema.as_deref().map(read).transpose()?;
         let timeout_ms = Some(timeout_ms);
-        Ok(Registration { name, module, description, config_schema, args, env, replace, timeout_ms })
+        Ok(Registration { name, module, language, description, config_schema, args, env, replace, timeout_ms })
     }
 }
 

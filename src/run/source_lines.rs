@@ -1,7 +1,7 @@
 //! Finds the source places of a backtrace. This reads a file and computes, so it runs on threads of its own and not on
 //! threads that other calls wait for.
 
-use crate::catalog::{RuntimeEntry, Source};
+use crate::catalog::{EntryModule, RuntimeEntry};
 use crate::deadline::Deadline;
 use crate::debug_info::{self, DebugInfo, Known, MOST_BYTES, ModuleSections, SourceLocation, Work};
 use crate::fair::Tenant;
@@ -122,12 +122,9 @@ impl Search {
     /// Reads the sections of the module's file, unless the file has changed since the module was compiled.
     fn read(&self) -> Option<io::Result<Vec<ModuleSections>>> {
         let of_bytes = |bytes: &[u8]| debug_info::read(bytes, bytes.len() as u64);
-        let path = match &self.entry.source {
-            Source::Embedded(builtin) if builtin.sha256().is_ok_and(|sum| sum == self.sha) => {
-                return Some(of_bytes(builtin.wasm));
-            }
-            Source::Embedded(_) => return None,
-            Source::File(path) => path,
+        let path = match self.entry.module().ok()? {
+            EntryModule::Embedded(builtin, sha) => return (sha == self.sha).then(|| of_bytes(builtin.wasm)),
+            EntryModule::File(path) => path,
         };
         let hashed = cache().unchanged(&self.entry.name, path, &self.sha, MOST_HASHED)?;
         if let Some(bytes) = hashed.bytes {

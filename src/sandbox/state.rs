@@ -7,13 +7,14 @@ use super::files::Files;
 use super::limiter::Limiter;
 use super::stdio::Stdio;
 use super::tap::Tap;
-use crate::catalog::RuntimeEntry;
+use crate::catalog::{RuntimeEntry, ScriptArgs};
 use crate::config::Limits;
 use crate::deadline::{Deadline, Stop};
 use crate::error::{Error, Phase, Stopped};
 use crate::host_functions::Question;
 use crate::policy::Policy;
 use crate::shared::Share;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wasmtime::Memory;
@@ -39,6 +40,8 @@ pub(crate) struct Sandbox {
     #[cfg(feature = "components")]
     world: Option<Box<World>>,
     pub entry: Arc<RuntimeEntry>,
+    /// The script that the guest, an interpreter, runs.
+    script: Option<ScriptArgs>,
     pub policy: Share<Policy>,
     pub fuel: Option<u64>,
     /// The cost of the guest's host calls since the deadline was last checked, see [`Sandbox::spend`].
@@ -64,6 +67,7 @@ impl Sandbox {
             // Two deterministic runs that differ show it in their fuel, so fuel is counted even if it is not limited.
             fuel: limits.fuel.or(policy.deterministic.map(|_| u64::MAX)),
             entry,
+            script: None,
             question: None,
             host_reply: None,
             host_request_bytes: usize::try_from(limits.output_bytes).unwrap_or(usize::MAX),
@@ -73,6 +77,12 @@ impl Sandbox {
             policy,
             spent: 0,
         }
+    }
+
+    /// The same sandbox, for an interpreter with this script.
+    pub fn with_script(mut self, script: Option<ScriptArgs>) -> Self {
+        self.script = script;
+        self
     }
 
     /// Counts the cost of a host call in bytes, and checks the deadline now and then. Compiled code checks it in loops
@@ -137,13 +147,15 @@ impl Sandbox {
         self.files.is_some()
     }
 
-    /// The arguments, each with its NUL: the runtime's name, and those of its entry.
-    pub fn args(&self) -> Vec<Vec<u8>> {
-        std::iter::once(&self.entry.name).chain(&self.entry.args).map(|arg| c_string(arg)).collect()
+    /// The arguments, each with its NUL: the runtime's name, its script if it is one, and those of its entry.
+    pub fn args(&self) -> Vec<Bytes> {
+        let script = self.script.iter().flat_map(ScriptArgs::as_strings);
+        let entry = self.entry.args.iter().map(|arg| c_string(arg));
+        std::iter::once(c_string(&self.entry.name)).chain(script).chain(entry).collect()
     }
 
     /// The environment as `name=value`, each with its NUL.
-    pub fn env(&self) -> Vec<Vec<u8>> {
+    pub fn env(&self) -> Vec<Bytes> {
         self.variables().into_iter().map(|(name, value)| c_string(&format!("{name}={value}"))).collect()
     }
 
@@ -155,6 +167,6 @@ impl Sandbox {
     }
 }
 
-fn c_string(text: &str) -> Vec<u8> {
-    [text.as_bytes(), b"\0"].concat()
+fn c_string(text: &str) -> Bytes {
+    Bytes::from([text.as_bytes(), b"\0"].concat())
 }

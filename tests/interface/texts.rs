@@ -320,7 +320,7 @@ fn the_texts_of_requests() {
     assert_eq!(reply["details"], json!({"runtime": "x", "path": missing, "reason": "no such file"}));
     assert_eq!(
         text(&register(json!({}))),
-        "the request must have one of `path`, `wasm_base64` and `module_of`: what is registered"
+        "the request must have one of `path`, `wasm_base64`, `module_of` and `script`: what is registered"
     );
     let symbol = register(json!({"wasm_base64": "AGFz\r\nb*Q="}));
     assert_eq!(
@@ -371,7 +371,7 @@ fn the_texts_of_requests() {
     );
     fs::write(catalog.file(), "[runtimes.nothing]\npaht = \"a.wasm\"\n").unwrap();
     let broken = format!(
-        "{directory}/catalog.toml:1: runtime `nothing`: `paht` is no key that is known here; known are `path`, `category`, `description`, `sha256`, `args`, `env`, `config_schema`"
+        "{directory}/catalog.toml:1: runtime `nothing`: `paht` is no key that is known here; known are `path`, `script`, `language`, `category`, `description`, `sha256`, `args`, `env`, `config_schema`"
     );
     assert_eq!(
         unknown(&id),

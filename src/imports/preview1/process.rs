@@ -2,6 +2,7 @@
 
 use super::errno::ErrnoResult;
 use crate::sandbox::{Guest, Sandbox};
+use bytes::Bytes;
 use std::fmt;
 use wasmtime::{Linker, Result};
 use wasmtime_wasi::p1::types::Errno;
@@ -49,13 +50,13 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
     Ok(())
 }
 
-fn sizes(guest: &mut Guest<'_>, strings: &[Vec<u8>], count: u32, size: u32) -> ErrnoResult {
-    let total: usize = strings.iter().map(Vec::len).sum();
+fn sizes(guest: &mut Guest<'_>, strings: &[Bytes], count: u32, size: u32) -> ErrnoResult {
+    let total: usize = strings.iter().map(Bytes::len).sum();
     guest.write(count, &(strings.len() as u32).to_le_bytes())?;
     guest.write(size, &(total as u32).to_le_bytes())
 }
 
-fn strings(guest: &mut Guest<'_>, strings: &[Vec<u8>], mut pointers: u32, mut buffer: u32) -> ErrnoResult {
+fn strings(guest: &mut Guest<'_>, strings: &[Bytes], mut pointers: u32, mut buffer: u32) -> ErrnoResult {
     for string in strings {
         guest.write(pointers, &buffer.to_le_bytes())?;
         guest.write(buffer, string)?;

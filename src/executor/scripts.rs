@@ -1,0 +1,98 @@
+//! Scripts: the version of its file that a call runs, after the interpreter has parsed it in a sandbox of its own.
+
+use super::call_slots::CallSlots;
+use super::judge::{Times, judge};
+use super::script_executor::ScriptExecutor;
+use crate::catalog::{Language, RuntimeCatalog, RuntimeEntry, ScriptArgs, ScriptFile, ScriptMode, ScriptText, Version};
+use crate::config::Limits;
+use crate::deadline::Deadline;
+use crate::engine::Stacks;
+use crate::error::{Error, Result};
+use crate::module_cache::{self, Wanted};
+use crate::run::{self, Ended, Run};
+use crate::sandbox::Sandbox;
+use crate::shared::Shard;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// What a parse takes: the limits, the deadline and the stacks of the call or of the registration that needs it.
+#[derive(Clone, Copy)]
+pub(super) struct ParseFor<'a> {
+    pub limits: &'a Limits,
+    pub deadline: &'a Deadline,
+    pub stacks: Stacks,
+    pub shard: Shard,
+}
+
+/// What an interpreter answers that was asked to parse a script which does not parse.
+#[derive(Deserialize)]
+struct Mistake {
+    message: String,
+    line: Option<u32>,
+    column: Option<u32>,
+}
+
+impl ScriptExecutor {
+    /// The version of the script to run now. A version that nobody has parsed yet is parsed first.
+    pub(super) async fn script(
+        &self,
+        entry: &RuntimeEntry,
+        script: &ScriptFile,
+        parse_for: ParseFor<'_>,
+    ) -> Result<Arc<ScriptText>> {
+        // A build without scripts says so before it looks at the file.
+        script.module()?;
+        match script.version(&entry.name, entry.sha256, parse_for.limits.module_bytes)? {
+            Version::Served(text) => Ok(text),
+            Version::New(version) => {
+                // Boxed, so that the future of the call stays small: most calls find a version that was parsed.
+                match Box::pin(self.parse(&entry.name, script.language, &version.text, parse_for)).await {
+                    Ok(()) => Ok(script.serve(version)),
+                    // The script was not found to be at fault, so the next call tries again.
+                    Err(error) if !matches!(error, Error::ScriptInvalid { .. }) => Err(error),
+                    Err(error) => script.refuse(&entry.name, entry.sha256, version, error),
+                }
+            }
+        }
+    }
+
+    /// Parses a script in a fresh sandbox. Nothing of the script runs, so the sandbox has no fuel limit of its own and no
+    /// input. `script_invalid` says that it does not parse; any other error says why that is not known.
+    pub(super) async fn parse(
+        &self,
+        runtime: &str,
+        language: Language,
+        text: &Arc<ScriptText>,
+        parse_for: ParseFor<'_>,
+    ) -> Result<()> {
+        let ParseFor { limits, deadline, stacks, shard } = parse_for;
+        let interpreter = RuntimeCatalog::interpreter(language)?;
+        let (tenant, metering, disk) = (self.policy.tenant, self.metering(limits), self.disk.as_ref());
+        let module_bytes = limits.module_bytes;
+        let entry = &interpreter;
+        let wanted = Wanted { tenant, entry, metering, stacks, module_bytes, disk, deadline, shard };
+        let prepared = module_cache::cache().prepared(self.engine, &wanted).await?;
+        let slots: CallSlots<'_> = self.slots(deadline).await?;
+        let limits = Limits { fuel: limits.fuel.map(|_| u64::MAX), ..*limits };
+        let args = ScriptArgs { mode: ScriptMode::Check, text: text.clone() };
+        let (policy, deadline) = (self.policy.share(shard), deadline.clone());
+        let sandbox = || Sandbox::new(interpreter, policy, Vec::new(), &limits, deadline).with_script(Some(args));
+        let ended = match run::run(&prepared.compiled, stacks, sandbox, slots)? {
+            Run::Ended(ended) => ended,
+            Run::Waits(run) => run.await?,
+        };
+        let Ended { captured, .. } = ended;
+        let output = judge(captured?, &prepared, &Times::default())?;
+        let mistake: Option<Mistake> = serde_json::from_str(output.output()).map_err(Error::internal)?;
+        match mistake {
+            None => Ok(()),
+            Some(Mistake { message, line, column }) => Err(Error::ScriptInvalid {
+                runtime: runtime.to_owned(),
+                file: text.file_name().to_owned(),
+                line,
+                column,
+                message,
+            }),
+        }
+    }
+}
