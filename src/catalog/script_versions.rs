@@ -52,9 +52,10 @@ struct Broken {
 /// The versions of a file by its path.
 type Files = ShardedLock<HashMap<OsString, Versions>>;
 
-/// The most files whose versions are remembered. Forgetting them costs one check of each script that is called again,
-/// and the version before a broken one.
-const MOST: usize = 10_000;
+/// The most files whose versions are remembered, and the most bytes of their texts. Forgetting them costs one check of
+/// each script that is called again, and the version before a broken one.
+const MOST_FILES: usize = 10_000;
+const MOST_BYTES: usize = 256 << 20;
 
 /// One map for each language, since two entries may give one file to two interpreters.
 fn files(language: Language) -> &'static Files {
@@ -166,7 +167,8 @@ impl ScriptFile {
 
     fn change<T>(&self, change: impl FnOnce(&mut Versions) -> T) -> T {
         let mut files = files(self.language).write_locked();
-        if files.len() >= MOST && !files.contains_key(self.path.full().as_os_str()) {
+        let is_new = !files.contains_key(self.path.full().as_os_str());
+        if is_new && (files.len() >= MOST_FILES || files.values().map(Versions::bytes).sum::<usize>() >= MOST_BYTES) {
             files.clear();
         }
         change(files.entry(self.path.full().as_os_str().to_owned()).or_default())
@@ -174,6 +176,10 @@ impl ScriptFile {
 }
 
 impl Versions {
+    fn bytes(&self) -> usize {
+        self.served.as_ref().map_or(0, |(_, text)| text.text.len())
+    }
+
     /// The version before the broken one, unless the entry pins another; otherwise why the broken one is not served.
     fn before_broken(&self, runtime: &str, pin: Option<Sha256>) -> Result<Arc<ScriptText>> {
         let served = self.served.as_ref().map(|(_, text)| text).filter(|text| pin.is_none_or(|pin| pin == text.sha));
