@@ -602,7 +602,8 @@ public:
     }
 
     // Begins a registration and returns at once: the job's name. The registration has the keys of
-    // arawn_catalog_register, as in R"({"name": "csv", "path": "csv.wasm", "timeout_ms": 60000})". Throws Error.
+    // arawn_catalog_register, as in R"({"name": "csv", "path": "csv.wasm", "timeout_ms": 60000})", or for a script
+    // R"({"name": "twice", "script": "return …", "language": "lua"})". Throws Error.
     std::string submit_registration(const Json &registration, std::string_view job = {}) const
     {
         detail::Request request(id());

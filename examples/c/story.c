@@ -1,6 +1,7 @@
 /*
- * A shop and an order: an executor, `transform` on a document, a runtime that asks a function of the host, a call that
- * does not block, one that is cancelled, an error, and the end of it all.
+ * A shop and an order: an executor, `transform` on a document, a runtime that asks a function of the host, a script that
+ * asks it too, an edit of the script that does not parse, a call that does not block, one that is cancelled, an error,
+ * and the end of it all.
  *
  *     make example-c
  *
@@ -8,6 +9,8 @@
  *
  *     transform: {"to":"Zoë Ångström","city":"Malmö","total":108.25,"tracking":9007199254740993}
  *     stock: {"order":"2026-004711","missing":[{"sku":"CUP-0113","pieces":1}]}
+ *     levels: [7,1,3]
+ *     edit: script_invalid, line 2, column 10
  *     later: {"order":"2026-004711","missing":[]}
  *     never: cancelled
  *     runtime_error: expression: context.customer has no key \"adress\" (it has: address, email, name)
@@ -18,6 +21,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The registration of a script, which asks for the pieces of each article. The first word of its line 2 is left open. */
+static const char levels_script[] =
+    "{\"executor\":\"shop\",\"name\":\"levels\",\"language\":\"javascript\",\"replace\":true,\"script\":\""
+    "export default ({ context }) => {\\n"
+    "  %s context.items.map(({ sku }) => arawn.call('stock.level', { sku }));\\n"
+    "}\\n\"}";
 
 /* What the host has in stock, and how often it was asked. */
 struct stock {
@@ -167,6 +177,27 @@ int main(void)
     request = format("{\"executor\":\"shop\",\"runtime\":\"stock\",\"input\":{\"context\":%s}}", order);
     show("stock", arawn_execute_runtime(request), "\"output\":", "}");
     free(request);
+
+    /* A script is registered as its text: there is nothing to build. */
+    request = format(levels_script, "return");
+    must(arawn_catalog_register(request));
+    free(request);
+    request = format("{\"executor\":\"shop\",\"runtime\":\"levels\",\"input\":{\"context\":%s}}", order);
+    show("levels", arawn_execute_runtime(request), "\"output\":", "}");
+    free(request);
+
+    /* An edit that does not parse is refused with its place, and the version before it stays. */
+    request = format(levels_script, "retrun");
+    reply = arawn_catalog_register(request);
+    free(request);
+    printf("edit: ");
+    print_part(reply, "\"code\":\"", "\",\"details\"");
+    printf(", line ");
+    print_part(reply, "\"line\":", ",\"column\"");
+    printf(", column ");
+    print_part(reply, "\"column\":", "}}");
+    putchar('\n');
+    arawn_free(reply);
 
     /* Without blocking: from now on it asks within arawn_poll, on this thread, so that the stock needs no lock. */
     must(arawn_host_function_set("{\"executor\":\"shop\",\"name\":\"stock.level\",\"on\":\"poll\"}",

@@ -1,5 +1,6 @@
-// A shop and an order: an executor, `transform` on a document, a runtime that asks a function of the host, a call that
-// does not block, one that is cancelled, an error, and the end of it all.
+// A shop and an order: an executor, `transform` on a document, a runtime that asks a function of the host, a script that
+// asks it too, an edit of the script that does not parse, a call that does not block, one that is cancelled, an error,
+// and the end of it all.
 //
 //     make example-cpp
 //
@@ -7,6 +8,8 @@
 //
 //     transform: {"to":"Zoë Ångström","city":"Malmö","total":108.25,"tracking":9007199254740993}
 //     stock: {"order":"2026-004711","missing":[{"sku":"CUP-0113","pieces":1}]}
+//     levels: [7,1,3]
+//     edit: script_invalid, line 2, column 10
 //     later: {"order":"2026-004711","missing":[]}
 //     never: cancelled
 //     runtime_error: expression: context.customer has no key "adress" (it has: address, email, name)
@@ -29,6 +32,14 @@ std::string file_text(const std::string &path)
     if (!file)
         throw std::runtime_error(path + " cannot be read");
     return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// The registration of a script, which asks for the pieces of each article. `verb` is the first word of its line 2.
+std::string levels_script(const std::string &verb)
+{
+    const std::string script = "export default ({ context }) => {\n  " + verb +
+                               " context.items.map(({ sku }) => arawn.call('stock.level', { sku }));\n}\n";
+    return R"({"name": "levels", "language": "javascript", "replace": true, "script": )" + arawn::quote(script) + "}";
 }
 
 // What the host has in stock, and how often it was asked.
@@ -78,6 +89,17 @@ void story()
     shop.host_function("stock.level", level);
     const arawn::Reply missing = shop.execute("stock", input("{}"));
     std::cout << "stock: " << missing.output() << '\n';
+
+    // A script is registered as its text: there is nothing to build.
+    if (const arawn::Reply registered = shop.call(arawn_catalog_register, levels_script("return")); !registered)
+        throw arawn::Error(registered);
+    const arawn::Reply levels = shop.execute("levels", input("{}"));
+    std::cout << "levels: " << levels.output() << '\n';
+
+    // An edit that does not parse is refused with its place, and the version before it stays.
+    const arawn::Reply edit = shop.call(arawn_catalog_register, levels_script("retrun"));
+    std::cout << "edit: " << edit.code() << ", line " << arawn::member(edit.details(), "line").value_or("?")
+              << ", column " << arawn::member(edit.details(), "column").value_or("?") << '\n';
 
     // Without blocking, until nothing is missing: from now on it asks within poll and wait, on this thread, so that the
     // stock needs no lock.

@@ -1,6 +1,6 @@
-// A shop and an order: an executor, transform on a document, a runtime that asks a function of the host, a call that
-// does not block, one that is cancelled, an error, and the end of it all. The package arawn beside it is the binding,
-// for any program to take along.
+// A shop and an order: an executor, transform on a document, a runtime that asks a function of the host, a script that
+// asks it too, an edit of the script that does not parse, a call that does not block, one that is cancelled, an error,
+// and the end of it all. The package arawn beside it is the binding, for any program to take along.
 //
 //	make example-go
 //
@@ -8,6 +8,8 @@
 //
 //	transform: {"to":"Zoë Ångström","city":"Malmö","total":108.25,"tracking":9007199254740993}
 //	stock: {"order":"2026-004711","missing":[{"sku":"CUP-0113","pieces":1}]}
+//	levels: [7,1,3]
+//	edit: script_invalid, line 2, column 10
 //	later: {"order":"2026-004711","missing":[]}
 //	never: cancelled
 //	runtime_error: expression: context.customer has no key "adress" (it has: address, email, name)
@@ -20,11 +22,18 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"example/arawn"
 )
+
+// levels is a script in JavaScript, which asks for the pieces of each article.
+const levels = `export default ({ context }) => {
+  return context.items.map(({ sku }) => arawn.call("stock.level", { sku }));
+}
+`
 
 // stock is what the shop has. The library's threads ask for it, several at once, so that it takes a lock.
 type stock struct {
@@ -121,6 +130,28 @@ func run(ctx context.Context) error {
 	}
 	fmt.Println("stock:", string(output))
 
+	// A script is registered as its text: there is nothing to build.
+	script := arawn.Registration{Name: "levels", Script: levels, Language: arawn.JavaScript, Replace: true}
+	if err = shop.Register(script); err != nil {
+		return err
+	}
+	if output, err = shop.Execute(ctx, arawn.Call{Runtime: "levels", Context: json.RawMessage(order)}); err != nil {
+		return err
+	}
+	fmt.Println("levels:", string(output))
+
+	// An edit that does not parse is refused with its place, and the version before it stays.
+	script.Script = strings.Replace(levels, "return", "retrun", 1)
+	var failure *arawn.Error
+	if err = shop.Register(script); !errors.As(err, &failure) {
+		return fmt.Errorf("not the error of a script: %w", err)
+	}
+	var place struct{ Line, Column int }
+	if err = json.Unmarshal(failure.Details, &place); err != nil {
+		return err
+	}
+	fmt.Printf("edit: %s, line %d, column %d\n", failure.Code, place.Line, place.Column)
+
 	// Without blocking: it asks again until nothing is missing.
 	call.Config = map[string]bool{"wait": true}
 	stock.set("CUP-0113", 3)
@@ -160,7 +191,6 @@ func run(ctx context.Context) error {
 		Config:  map[string]string{"expression": "customer.adress"},
 		Context: json.RawMessage(order),
 	})
-	var failure *arawn.Error
 	if !errors.As(err, &failure) || failure.Code != "runtime_error" {
 		return fmt.Errorf("not the error of a runtime: %w", err)
 	}

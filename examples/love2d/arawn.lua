@@ -331,8 +331,8 @@ function Executor:host_function(name, run)
 end
 
 -- Adds a runtime to the catalog; `entry` has the keys of arawn_catalog_register, such as `path`, `replace` and
--- `timeout_ms`. It waits for the compiler, longer than a frame: while a game runs, use `submit_registration`, or have
--- another thread do it.
+-- `timeout_ms`, or for a script its text as `script` and a `language`, "lua" or "javascript". It waits for the compiler,
+-- longer than a frame: while a game runs, use `submit_registration`, or have another thread do it.
 function Executor:register(name, entry)
     return ask(self, "catalog_register", registration_of(name, entry))
 end

@@ -1,25 +1,76 @@
--- Plays by itself for a number of frames, and replaces the brain three times: for the test, and to look on.
+-- Plays by itself for a number of frames, replaces the brain six times and edits one: for the test, and to look on.
+local Scripts = require "scripts"
+
 local Demo = {}
 Demo.__index = Demo
 
-local PLAN = { "flock", "stuck", "chaser" }
+-- A name with a dot is a file that is dropped on the window.
+local PLAN = { "flock", "stuck", "guard", "moth", "moth.js", "chaser" }
+
+-- What is saved as the guard's script, one after the other, and whether the game has noticed.
+local EDITS = {
+    {
+        name = "edited",
+        change = function(text) return (text:gsub("REACH = %d+", "REACH = 2000")) end,
+        is_noticed = function(minds, version) return minds.version ~= version end,
+    },
+    {
+        name = "broken",
+        change = function(text) return (text:gsub("return function", "retrun function")) end,
+        is_noticed = function(minds) return minds.broken end,
+    },
+    {
+        name = "mended",
+        change = function(text) return (text:gsub("retrun function", "return function")) end,
+        is_noticed = function(minds) return not minds.broken end,
+    },
+}
 
 -- `learn(name)` asks for a brain; for the first one somebody else has.
 function Demo.new(frames, learn)
-    return setmetatable({ frames = frames, learn = learn, count = 0, asked = 0 }, Demo)
+    return setmetatable({ frames = frames, learn = learn, count = 0, asked = 0, edits = 0 }, Demo)
 end
 
--- Each brain has a fifth of the frames from when it was learnt, and the last one what is left.
-function Demo:frame(learned)
+function Demo:say(...)
+    print(("frame %d: "):format(self.count) .. string.format(...))
+end
+
+-- Edits the guard's script as players do, while it decides; true once that is done.
+function Demo:edit(minds)
+    local edit = EDITS[self.edits]
+    if edit and not edit.is_noticed(minds, self.version) then
+        return false
+    elseif edit then
+        self:say("guard %s%s", edit.name, (minds.broken or ""):match(" guard%.lua:%d+:%d+") or "")
+    end
+    self.edits = self.edits + 1
+    edit = EDITS[self.edits]
+    if edit then
+        local path = "runtimes/brains/" .. Scripts.files.guard
+        self.version = minds.version
+        assert(love.filesystem.write(path, edit.change(assert(love.filesystem.read(path)))))
+    end
+    return not edit
+end
+
+-- Each brain has a part of the frames from when it was learnt, and the last one what is left.
+function Demo:frame(learned, minds)
     self.count = self.count + 1
     if learned then
-        print(("frame %d: %s"):format(self.count, learned))
+        self:say("%s", learned)
         self.learned_at = self.count
     end
     local next_brain = PLAN[self.asked + 1]
-    if next_brain and self.learned_at and self.count - self.learned_at >= self.frames / (#PLAN + 2) then
+    if next_brain and self.learned_at and self.count - self.learned_at >= self.frames / (#PLAN + 6) then
+        if minds.name == "guard" and self.edits <= #EDITS and not self:edit(minds) then
+            return
+        end
         self.asked, self.learned_at = self.asked + 1, nil
-        self.learn(next_brain)
+        if next_brain:find(".", 1, true) then
+            love.event.push("filedropped", love.filesystem.newFile("brains/" .. next_brain))
+        else
+            self.learn(next_brain)
+        end
     end
 end
 

@@ -1,36 +1,49 @@
--- Hunt, a small game for LÖVE 11: collect the gems while enemies hunt you. What they think with is a sandboxed runtime,
--- brains/*.wasm, that you replace while the game runs: by the keys 1 to 3, or by dropping a .wasm file on the window.
+-- Hunt, a small game for LÖVE 11: collect the gems while enemies hunt you. What they think with is a sandboxed runtime
+-- that you replace while the game runs: by the keys 1 to 3 with a module, brains/*.wasm, by 4 and 5 with a script,
+-- brains/guard.lua and brains/moth.js, or by dropping a file of one of these kinds on the window.
+--
+-- The scripts are there to be edited, in the game's save directory, whose path the game shows. What you save decides
+-- from the next call on. While it does not parse, the version before it decides, and the game shows file, line and
+-- column.
 --
 --     make example-love2d
 --
 -- At its end it prints how long its frames took, and what of that libarawn took, together with the binding and with the
 -- host functions:
 --
---     600 frames in 10.0 s
+--     900 frames in 15.0 s
 --     frames: the slowest took 9.41 ms
---         under  4.00 ms     571  ################################################
---         under  8.00 ms      27  ###
+--         under  4.00 ms     871  #################################################
+--         under  8.00 ms      27  ##
 --         under 16.60 ms       2  #
 --     over 16.6 ms: 0, because of libarawn: 0, by libarawn alone: 0
 --     libarawn: the slowest took 1.42 ms
---         under  0.50 ms     588  #################################################
+--         under  0.50 ms     888  ##################################################
 --         under  1.00 ms      11  #
 --         under  2.00 ms       1  #
---     decisions: chaser 282, flock 147; stale 0; timeout 18
+--     decisions: chaser 282, flock 97, guard 251, moth 98, moth.js 96; stale 0; timeout 18
 --
--- With ARAWN_FRAMES=600 it plays by itself for so many frames, replaces the brain three times, and leaves a picture of
--- the last frame in screenshot.tga in its save directory.
+-- With ARAWN_FRAMES=900 it plays by itself for so many frames, replaces the brain six times, edits one, and leaves a
+-- picture of the last frame in screenshot.tga in its save directory.
 --
--- world.lua is the game without LÖVE and brains, minds.lua the enemies' minds, learn.lua the thread that registers a
--- brain, demo.lua the player of ARAWN_FRAMES, frames.lua the measuring, and arawn.lua the binding.
+-- world.lua is the game without LÖVE and brains, minds.lua the enemies' minds, scripts.lua those that are scripts,
+-- catalog.lua the thread that registers brains, demo.lua the player of ARAWN_FRAMES, frames.lua the measuring, and
+-- arawn.lua the binding.
 local Demo = require "demo"
 local Frames = require "frames"
 local Minds = require "minds"
+local Scripts = require "scripts"
 local World = require "world"
+local utf8 = require "utf8"
 
 local FRAME_S = 1 / 60
-local BRAINS = { "chaser", "flock", "stuck" }
-local COLOURS = { chaser = { 0.95, 0.35, 0.3 }, flock = { 0.95, 0.7, 0.2 }, stuck = { 0.55, 0.6, 0.7 } }
+local BRAINS = { "chaser", "flock", "stuck", "guard", "moth" }
+local COLOURS = {
+    chaser = { 0.95, 0.35, 0.3 }, flock = { 0.95, 0.7, 0.2 }, stuck = { 0.55, 0.6, 0.7 }, guard = { 0.6, 0.5, 0.95 },
+    moth = { 0.9, 0.9, 0.75 },
+}
+
+local MOST_SHOWN = 400 -- Characters of what is wrong.
 
 local TOO_SLOW_MS = 16.6
 
@@ -42,7 +55,8 @@ local world, minds, demo
 local began_at
 
 local function learn(name)
-    minds:learn(name, assert(love.filesystem.read("brains/" .. name .. ".wasm")))
+    local is_module = not Scripts.files[name]
+    minds:learn(name, is_module and assert(love.filesystem.read("brains/" .. name .. ".wasm")) or nil)
 end
 
 local function begin()
@@ -54,15 +68,20 @@ end
 
 function love.load()
     local frames_asked = tonumber(os.getenv("ARAWN_FRAMES"))
+    assert(love.filesystem.createDirectory("runtimes"))
+    Scripts.install("runtimes")
     if frames_asked then
         demo = Demo.new(frames_asked, learn)
         love.errorhandler = Demo.fail
     end
     love.math.setRandomSeed(demo and 7 or os.time())
     begin()
-    assert(love.filesystem.createDirectory("runtimes"))
     minds = Minds.new(world, love.filesystem.getSaveDirectory() .. "/runtimes")
     learn(BRAINS[1])
+    -- A look at each script has its interpreter compiled before somebody wants it.
+    for name in pairs(Scripts.files) do
+        minds:ask_thread { name = name }
+    end
 end
 
 function love.keypressed(key)
@@ -76,8 +95,8 @@ function love.keypressed(key)
 end
 
 function love.filedropped(file)
-    local wasm = file:open("r") and file:read()
-    minds:learn(file:getFilename():match("([^/\\]*)$"), wasm or "")
+    local bytes = file:open("r") and file:read()
+    minds:learn(file:getFilename():match("([^/\\]*)$"), bytes or "")
 end
 
 function love.threaderror(_, text)
@@ -95,7 +114,7 @@ function love.update(dt)
     local before, waited = love.timer.getTime(), Frames.waited_ms()
     local learned = minds:learned()
     if demo then
-        demo:frame(learned)
+        demo:frame(learned, minds)
     end
     minds:think()
     -- Without the time in which other threads had the processor that this one wanted.
@@ -109,10 +128,18 @@ local function draw_hud()
     love.graphics.setColor(1, 1, 1)
     local state = ("gems %d   lives %d   brain %s"):format(world.score, world.lives, minds.name or "none yet")
     love.graphics.print(state, 12, 8)
-    love.graphics.print("arrows: go   1 2 3: chaser, flock, stuck   or drop a .wasm file here", 12, world.height - 22)
-    if minds.problem then
+    local keys = "arrows: go   1 to 5: chaser, flock, stuck, guard, moth   or drop a .wasm, .lua or .js file here"
+    love.graphics.print(keys, 12, world.height - 22)
+    local file = Scripts.files[minds.name]
+    if file then
+        local place = "edit " .. love.filesystem.getSaveDirectory() .. "/runtimes/brains/" .. file
+        love.graphics.print(place, 12, world.height - 40)
+    end
+    local trouble = minds:trouble()
+    if trouble then
         love.graphics.setColor(1, 0.5, 0.5)
-        love.graphics.print(minds.problem:sub(1, 110), 12, 26)
+        local beyond = utf8.offset(trouble, MOST_SHOWN + 1) or #trouble + 1
+        love.graphics.printf(trouble:sub(1, beyond - 1), 12, 26, world.width - 24)
     end
     if world.lives == 0 then
         love.graphics.setColor(1, 1, 1)

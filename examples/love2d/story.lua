@@ -1,5 +1,6 @@
 -- A shop and an order, in plain LuaJIT: an executor, `transform` on a document, a runtime that asks a function of the
--- host, a call that does not block, one that is cancelled, an error, and the end of it all.
+-- host, a script that asks it too, an edit of the script that does not parse, a call that does not block, one that is
+-- cancelled, an error, and the end of it all.
 --
 --     make example-lua
 --
@@ -7,6 +8,8 @@
 --
 --     transform: {"city":"Malmö","to":"Zoë Ångström","total":108.25,"tracking":9007199254740993}
 --     stock: {"missing":[{"pieces":1,"sku":"CUP-0113"}],"order":"2026-004711"}
+--     levels: [7,1,3]
+--     edit: script_invalid, line 6, column 12
 --     later: {"missing":[],"order":"2026-004711"}
 --     never: cancelled
 --     runtime_error: expression: context.customer has no key "adress" (it has: address, email, name)
@@ -17,6 +20,17 @@ local json = arawn.json
 local file = assert(io.open("examples/c/document.json", "rb"))
 local order = json.decode(file:read("*a"))
 file:close()
+
+-- A script, which asks for the pieces of each article.
+local levels = [[
+return function(input)
+    local levels = {}
+    for index, item in ipairs(input.context.items) do
+        levels[index] = arawn.call("stock.level", { sku = item.sku })
+    end
+    return levels
+end
+]]
 
 -- An executor is a policy: where its runtimes are, what a call may take, and which functions guests may call.
 local shop = assert(arawn.executor {
@@ -45,6 +59,15 @@ assert(shop:host_function("stock.level", function(request)
     return pieces[request.sku] or error("nobody sells that here", 0)
 end))
 print("stock: " .. json.encode(assert(shop:execute("stock", { context = order }))))
+
+-- A script is registered as its text: there is nothing to build.
+assert(shop:register("levels", { script = levels, language = "lua", replace = true }))
+print("levels: " .. json.encode(assert(shop:execute("levels", { context = order }))))
+
+-- An edit that does not parse is refused with its place, and the version before it stays.
+local typo = levels:gsub("return levels", "retrun levels")
+local _, refused = shop:register("levels", { script = typo, language = "lua", replace = true })
+print(("edit: %s, line %d, column %d"):format(refused.code, refused.details.line, refused.details.column))
 
 -- Draws frames, as a game would, until the guest has asked some times: it runs meanwhile.
 local function draw_frames(job)

@@ -84,10 +84,19 @@ export interface Call {
   signal?: AbortSignal;
 }
 
+/** A language of scripts. */
+export type Language = 'javascript' | 'lua';
+
+/** What is registered: a file, which is a module or a script, or the text of a script. */
+export type Source =
+  /** `language` is of a script, and may be left out where the file's name ends with .js, .mjs or .lua. */
+  | { path: string; language?: Language; script?: undefined }
+  /** One that does not parse is `script_invalid`, with `line` and `column` in the details. */
+  | { script: string; language: Language; path?: undefined };
+
 /** A runtime for the catalog in `runtimes_dir`: the argument of arawn_catalog_register without the executor. */
-export interface Registration {
+export type Registration = Source & {
   name: string;
-  path: string;
   description?: string;
   config_schema?: JsonValue;
   args?: string[];
@@ -95,7 +104,7 @@ export interface Registration {
   replace?: boolean;
   /** The deadline, by default ten minutes. */
   timeout_ms?: number;
-}
+};
 
 /**
  * Runs runtimes. It belongs to the thread that opened it: worker threads open their own, which cost little and share

@@ -1,6 +1,6 @@
-// A shop and an order: an executor, `transform` on a document, a runtime that asks a function of the host, a call that
-// does not block, one that is cancelled, an error, and the end of it all. arawn.js beside it is the binding, for any
-// program to take along.
+// A shop and an order: an executor, `transform` on a document, a runtime that asks a function of the host, a script that
+// asks it too, an edit of the script that does not parse, a call that does not block, one that is cancelled, an error,
+// and the end of it all. arawn.js beside it is the binding, for any program to take along.
 //
 //     make example-node
 //
@@ -8,6 +8,8 @@
 //
 //     transform: Zoë Ångström, Malmö: 108.25, parcel 9007199254740993
 //     stock: {"order":"2026-004711","missing":[{"sku":"CUP-0113","pieces":1}]}
+//     levels: [7,1,3]
+//     edit: script_invalid, line 2, column 10
 //     later: {"order":"2026-004711","missing":[]}
 //     never: cancelled
 //     runtime_error: expression: context.customer has no key "adress" (it has: address, email, name)
@@ -17,6 +19,11 @@ import { ArawnError, Executor, Json } from './arawn.js';
 
 // As a text: the tracking number has more digits than a number of JavaScript's.
 const order = new Json(await readFile('examples/c/document.json', 'utf8'));
+// A script, which asks for the pieces of each article.
+const levels = `export default ({ context }) => {
+  return context.items.map(({ sku }) => arawn.call('stock.level', { sku }));
+}
+`;
 const pieces = new Map([['TEA-0042', 7], ['POT-0007', 1], ['CUP-0113', 3]]);
 let asked = 0;
 
@@ -49,6 +56,18 @@ try {
   // `stock` is put into the catalog. It asks this program.
   await shop.register({ name: 'stock', path: 'runtimes/prebuilt/stock.wasm', replace: true });
   console.log('stock:', JSON.stringify(await shop.execute('stock', { context: order })));
+
+  // A script is registered as its text: there is nothing to build.
+  /** @param {string} script */
+  const save = (script) => shop.register({ name: 'levels', script, language: 'javascript', replace: true });
+  await save(levels);
+  console.log('levels:', JSON.stringify(await shop.execute('levels', { context: order })));
+
+  // An edit that does not parse is refused with its place, and the version before it stays.
+  await save(levels.replace('return', 'retrun')).catch((error) => {
+    if (!(error instanceof ArawnError)) throw error;
+    console.log(`edit: ${error.code}, line ${error.details.line}, column ${error.details.column}`);
+  });
 
   // No call blocks the event loop. This one asks again until nothing is missing.
   const later = shop.execute('stock', { config: { wait: true }, context: order });

@@ -475,7 +475,8 @@ class Executor:
 
     def submit_registration(self, *, job: Optional[str] = None, **registration: Any) -> Job:
         """Begins a registration and returns at once. Its arguments are the keys of `arawn_catalog_register`:
-        `executor.submit_registration(name="csv", path="csv.wasm", timeout_ms=60_000)`. `Job.result` is what
+        `executor.submit_registration(name="csv", path="csv.wasm", timeout_ms=60_000)`, or for a script
+        `executor.submit_registration(name="twice", script="return …", language="lua")`. `Job.result` is what
         `call("catalog_inspect", …)` gives, and raises what is wrong with the registration."""
         request = {"executor": self._id, "register": registration}
         name: str = self._ask("submit", request if job is None else {**request, "job": job})["job"]

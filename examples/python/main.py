@@ -1,5 +1,6 @@
-"""A shop and an order: an executor, `transform` on a document, a runtime that asks a function of the host, a call that
-does not block, one that is cancelled, an error, and the end of it all.
+"""A shop and an order: an executor, `transform` on a document, a runtime that asks a function of the host, a script that
+asks it too, an edit of the script that does not parse, a call that does not block, one that is cancelled, an error, and
+the end of it all.
 
     make example-python
 
@@ -7,6 +8,8 @@ It prints:
 
     transform: {'to': 'Zoë Ångström', 'city': 'Malmö', 'total': 108.25, 'tracking': 9007199254740993}
     stock: {'order': '2026-004711', 'missing': [{'sku': 'CUP-0113', 'pieces': 1}]}
+    levels: [7, 1, 3]
+    edit: script_invalid, line 2, column 10
     later: {'order': '2026-004711', 'missing': []}
     never: cancelled
     runtime_error: expression: context.customer has no key "adress" (it has: address, email, name)
@@ -18,6 +21,11 @@ from pathlib import Path
 import arawn
 
 ROOT = Path(__file__).resolve().parents[2]
+# A script, which asks for the pieces of each article.
+LEVELS = """export default ({ context }) => {
+  return context.items.map(({ sku }) => arawn.call("stock.level", { sku }));
+}
+"""
 
 order = json.loads((ROOT / "examples/c/document.json").read_bytes())
 pieces = {"TEA-0042": 7, "POT-0007": 1, "CUP-0113": 3}
@@ -53,6 +61,17 @@ with arawn.Executor(
     shop.call("catalog_register", name="stock", path=ROOT / "runtimes/prebuilt/stock.wasm", replace=True)
     shop.host_function("stock.level")(stock_level)
     print("stock:", shop.execute("stock", context=order))
+
+    # A script is registered as its text: there is nothing to build.
+    script = {"name": "levels", "language": "javascript", "replace": True}
+    shop.call("catalog_register", **script, script=LEVELS)
+    print("levels:", shop.execute("levels", context=order))
+
+    # An edit that does not parse is refused with its place, and the version before it stays.
+    try:
+        shop.call("catalog_register", **script, script=LEVELS.replace("return", "retrun"))
+    except arawn.Error as error:
+        print(f"edit: {error.code}, line {error.details['line']}, column {error.details['column']}")
 
     # Without blocking, until nothing is missing: from now on it asks within done and result, on this thread.
     shop.host_function("stock.level", on="poll")(stock_level)

@@ -97,6 +97,25 @@ static void catalog(const std::string &directory)
     CHECK(executor.call(arawn_catalog_remove, R"({"name": "copy"})"));
 }
 
+static void scripts(const std::string &directory)
+{
+    const arawn::Executor executor(config(directory));
+    const auto entry = [](const std::string &script) {
+        return R"({"name": "twice", "language": "lua", "replace": true, "script": )" + arawn::quote(script) + "}";
+    };
+    CHECK(executor.call(arawn_catalog_register, entry("return function(i) return i.context.n * 2 end\n")));
+    const arawn::Reply doubled = executor.execute("twice", R"({"context": {"n": 21}})");
+    CHECK(doubled.raw() == R"({"status":"ok","output":42})");
+    const arawn::Reply broken = executor.call(arawn_catalog_register, entry("return\n  function("));
+    CHECK(broken.code() == "script_invalid" && arawn::member(broken.details(), "line") == "2");
+    const std::string job = executor.submit_registration(entry("return function() return 'new' end"));
+    const arawn::Reply registered = executor.wait(job);
+    CHECK(registered && arawn::member(registered.output(), "language") == R"("lua")");
+    const arawn::Reply replaced = executor.execute("twice");
+    CHECK(replaced.raw() == R"({"status":"ok","output":"new"})");
+    CHECK(executor.call(arawn_catalog_remove, R"({"name": "twice"})"));
+}
+
 static void executors(const std::string &directory)
 {
     CHECK(thrown([] { arawn::Executor wrong(R"({"limits": {"timeout": 1}})"); }) == "invalid_config");
@@ -219,6 +238,7 @@ int main(int argc, char **argv)
         replies(executor);
     }
     catalog(argv[1]);
+    scripts(argv[1]);
     executors(argv[1]);
     jobs(argv[1]);
     closed_meanwhile(argv[1]);

@@ -5,6 +5,7 @@
 mod common;
 
 use common::{ANSWER, Catalog, asker, root, run, target_directory, writer};
+use std::fs;
 use std::process::Command;
 
 /// Runs a test file, in which so many tests must pass as it has; in the environment given.
@@ -15,7 +16,7 @@ fn passes(file: &str, environment: &[(&str, &std::path::Path)]) {
         return;
     }
     let path = root().join("tests/lua").join(file);
-    let tests = std::fs::read_to_string(&path).unwrap().matches("\nfunction tests.test_").count();
+    let tests = fs::read_to_string(&path).unwrap().matches("\nfunction tests.test_").count();
     let places = format!("{0}/examples/love2d/?.lua;{0}/tests/lua/?.lua", root().display());
     let mut command = Command::new("luajit");
     command.arg(path).env("LUA_PATH", places).env("ARAWN_LIBRARY", target_directory().join("libarawn.so"));
@@ -49,6 +50,17 @@ fn brains_that_nobody_should_write() {
         .with("rays", &asker(b"world.ray", br#"{"rays":[[1,2,0,1],[1,2,1,1]]}"#, ANSWER))
         .with("many_rays", &asker(b"world.ray", many.as_bytes(), ANSWER));
     passes("test_minds.lua", &[("ARAWN_RUNTIMES", catalog.path())]);
+}
+
+#[test]
+fn brains_that_are_edited() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (root().join("examples/love2d/brains"), directory.path().join("brains"));
+    fs::create_dir(&theirs).unwrap();
+    for file in ["guard.lua", "moth.js"] {
+        fs::copy(ours.join(file), theirs.join(file)).unwrap();
+    }
+    passes("test_scripts.lua", &[("ARAWN_RUNTIMES", directory.path())]);
 }
 
 #[test]

@@ -406,6 +406,23 @@ function tests.test_a_registration_is_submitted()
     assert(main:close())
 end
 
+function tests.test_a_script_is_registered()
+    local main = executor()
+    local entry = { script = "return function(i) return i.context.n * 2 end", language = "lua", replace = true }
+    check.equal(assert(main:register("twice", entry)).kind, "script")
+    check.equal(assert(main:execute("twice", { context = { n = 21 } })), 42)
+    entry.script = "return\n  function("
+    local _, err = main:register("twice", entry)
+    check.equal(err.code, "script_invalid")
+    check.equal(err.details.file .. ":" .. err.details.line, "twice.lua:2")
+    check.equal(assert(main:execute("twice", { context = { n = 4 } })), 8)
+    entry.script, entry.language = "export default () => 'new'", "javascript"
+    check.equal(assert(assert(main:submit_registration("twice", entry)):wait()).language, "javascript")
+    check.equal(assert(main:execute("twice")), "new")
+    assert(main:remove("twice"))
+    assert(main:close())
+end
+
 function tests.test_the_rest_of_the_interface()
     local _, err = arawn.configure { workers = 1 }
     check.equal(err.code, "invalid_config")

@@ -10,10 +10,10 @@ local tests = {}
 -- What has become of one decision of a brain.
 local function decided_by(brain)
     local minds = Minds.new(World.new(math.random), RUNTIMES)
-    -- As Minds:learned does it, of which only LÖVE has the thread.
+    -- What the thread does, which only LÖVE has.
     local shown = assert(minds.executor:register("brain", { module_of = brain, replace = true }))
-    minds.name, minds.generation = brain, 1
-    minds.brains[shown.sha256] = { name = brain, generation = 1 }
+    minds.learning = brain
+    check.equal(minds:told { name = brain, runtime = "brain", sha256 = shown.sha256 }, brain)
     minds:think()
     while minds.under_way > 0 do
         minds.executor:update(1)

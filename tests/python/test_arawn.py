@@ -178,6 +178,21 @@ class Calls(Case):
             self.assertEqual(error.details, {"path": "register.timeout_ms"})
             one.call("catalog_remove", name="copy")
 
+    def test_a_script_is_registered(self):
+        with executor() as one:
+            lua = {"name": "twice", "language": "lua", "replace": True}
+            shown = one.call("catalog_register", **lua, script="return function(i) return i.context.n * 2 end")
+            self.assertEqual((shown["kind"], shown["language"]), ("script", "lua"))
+            self.assertEqual(one.execute("twice", context={"n": 21}), 42)
+            error = self.assert_code("script_invalid", one.call, "catalog_register", **lua, script="return\n  function(")
+            self.assertEqual((error.details["file"], error.details["line"]), ("twice.lua", 2))
+            self.assertEqual(one.execute("twice", context={"n": 4}), 8)
+            js = {"name": "twice", "language": "javascript", "replace": True}
+            job = one.submit_registration(**js, script="export default ({ context }) => context.n + context.n")
+            self.assertEqual(job.result()["language"], "javascript")
+            self.assertEqual(one.execute("twice", context={"n": 1}), 2)
+            one.call("catalog_remove", name="twice")
+
     def test_an_executor_closes_itself(self):
         with executor(id="named") as one:
             self.assertEqual((one.id, one.policy["limits"]["timeout_ms"]), ("named", 30000))

@@ -165,6 +165,47 @@ func TestARuntimeIsRegisteredAndRemoved(t *testing.T) {
 	wants(t, err, "unknown_runtime")
 }
 
+func TestAScriptIsRegistered(t *testing.T) {
+	ctx := context.Background()
+	e, err := New(Config{RuntimesDir: t.TempDir(), NoDiskCache: true, Limits: Limits{TimeoutMS: 300_000}})
+	must(t, err)
+	defer e.Close()
+	script := Registration{Name: "twice", Language: Lua, Replace: true}
+	script.Script = "return function(input) return input.context.n * 2 end"
+	must(t, e.Register(script))
+	output, err := e.Execute(ctx, Call{Runtime: "twice", Context: map[string]int{"n": 21}})
+	if must(t, err); string(output) != "42" {
+		t.Errorf("the output is %s", output)
+	}
+	script.Script = "return\n  function("
+	failure := wants(t, e.Register(script), "script_invalid")
+	var place struct {
+		File string
+		Line int
+	}
+	if must(t, json.Unmarshal(failure.Details, &place)); place.File != "twice.lua" || place.Line != 2 {
+		t.Errorf("%s", failure.Details)
+	}
+	script.Script, script.Language = "export default () => 'new'", JavaScript
+	job, err := e.SubmitRegistration(ctx, script)
+	must(t, err)
+	_, err = job.Result()
+	must(t, err)
+	output, err = e.Execute(ctx, Call{Runtime: "twice"})
+	if must(t, err); string(output) != `"new"` {
+		t.Errorf("the output is %s", output)
+	}
+	// The name of a file tells its language.
+	path := t.TempDir() + "/file.mjs"
+	must(t, os.WriteFile(path, []byte("export default () => 7"), 0o600))
+	must(t, e.Register(Registration{Name: "file", Path: path}))
+	output, err = e.Execute(ctx, Call{Runtime: "file"})
+	if must(t, err); string(output) != "7" {
+		t.Errorf("the output is %s", output)
+	}
+	wants(t, e.Register(Registration{Name: "none"}), "invalid_request")
+}
+
 func TestCloseEndsWhatWasSubmitted(t *testing.T) {
 	e := executor(t, Config{ID: "again"})
 	var jobs []*Job

@@ -5,12 +5,25 @@ import (
 	"runtime"
 )
 
-// Registration is a runtime for [Executor.Register] and [Executor.SubmitRegistration].
+// Language is the language of a script.
+type Language string
+
+// The languages of scripts.
+const (
+	JavaScript Language = "javascript"
+	Lua        Language = "lua"
+)
+
+// Registration is a runtime for [Executor.Register] and [Executor.SubmitRegistration]. It has a Path or a Script.
 type Registration struct {
 	Name string `json:"name"`
-	// Path of the .wasm file, which is copied into the catalog.
-	Path        string `json:"path"`
-	Description string `json:"description,omitempty"`
+	// Path of the .wasm file or of the script's file, which is copied into the catalog.
+	Path string `json:"path,omitempty"`
+	// Script is the text of a script. One that does not parse is "script_invalid", with line and column in the details.
+	Script string `json:"script,omitempty"`
+	// Language of Script, or of the script at Path; "" where the name of that file ends in .js, .mjs or .lua.
+	Language    Language `json:"language,omitempty"`
+	Description string   `json:"description,omitempty"`
 	// ConfigSchema is a JSON Schema that the config of each call must fit.
 	ConfigSchema any               `json:"config_schema,omitempty"`
 	Args         []string          `json:"args,omitempty"`

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -164,6 +164,27 @@ test('a runtime is registered', async (t) => {
   const stopped = executor.register({ name: 'r', path }, { signal: AbortSignal.abort(reason) });
   await assert.rejects(stopped, reason);
   await rejection(executor.execute('r'), 'runtime_error');
+});
+
+test('a script is registered', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'arawn-node-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const executor = await open(t, { runtimes_dir: directory });
+  const script = 'export default ({ context }) => context.n * 2';
+  await executor.register({ name: 'twice', script, language: 'javascript' });
+  assert.equal(await executor.execute('twice', { context: { n: 21 } }), 42);
+  const broken = { name: 'twice', script: 'return\n  function(', language: /** @type {const} */ ('lua'), replace: true };
+  const { details } = await rejection(executor.register(broken), 'script_invalid');
+  assert.deepEqual([details.runtime, details.file, details.line], ['twice', 'twice.lua', 2]);
+  assert.equal(await executor.execute('twice', { context: { n: 4 } }), 8);
+  const path = join(directory, 'file.lua');
+  await writeFile(path, 'return function() return 7 end');
+  await executor.register({ name: 'file', path });
+  assert.equal(await executor.execute('file'), 7);
+  // @ts-expect-error
+  await rejection(executor.register({ name: 'twice', script, replace: true }), 'invalid_request');
+  // @ts-expect-error
+  await rejection(executor.register({ name: 'twice', script, path, language: 'lua' }), 'invalid_request');
 });
 
 test('a signal stops a call, at any time', async (t) => {
