@@ -36,7 +36,7 @@ PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/
 
 EXAMPLES := example-hello example-c example-cpp example-go example-love2d example-lua example-node example-python
 
-.PHONY: all slim run $(EXAMPLES) node-modules check test lint header book counts profile bench bench-quick bench-tenants \
+.PHONY: all slim run $(EXAMPLES) node-modules check test lint header layers book counts profile bench bench-quick bench-tenants \
 	bench-peers fuzz verify guests builtins clean tools
 
 all: $(LIB)/libarawn.so.0
@@ -139,6 +139,9 @@ lint: | tools
 
 header: | tools
 	ARAWN_ACCEPT=1 $(CARGO) test --locked --test header
+
+layers: | tools
+	ARAWN_ACCEPT=1 $(CARGO) test --locked --test layers
 
 # From target/book, links that lead out of docs/ go one directory further up, to Markdown. Of its own pages, mdBook names
 # README.md index.html.

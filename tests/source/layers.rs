@@ -4,13 +4,18 @@
 //! `catalog/entry.rs`. `use` lines, re-exports and inline paths count alike; unit tests and comments do not count.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+#[path = "../layers/picture.rs"]
+mod picture;
 #[path = "../layers/source.rs"]
 mod source;
 
+use picture::Module;
 use source::{Source, path_of};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 
-/// The layers, the lowest first, each with its modules. docs/architecture.md draws them.
+/// The layers, the lowest first, each with its modules. docs/architecture.md shows them, as a picture and as text.
 const LAYERS: &[&[&str]] = &[
     &[
         "error", "sha256", "files", "shared", "buffers", "panics", "memory", "fair", "json", "locks", "signals",
@@ -34,6 +39,28 @@ const LAYERS: &[&[&str]] = &[
 
 fn layer(module: &[String]) -> Option<usize> {
     LAYERS.iter().position(|modules| modules.contains(&module[0].as_str()))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The first sentence of a module's file, without marks.
+fn role(module: &str) -> String {
+    let source = read(&format!("src/{module}.rs"));
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!")).take_while(|line| !line.is_empty());
+    let text: String = lines.collect();
+    let sentence = text.split_once(". ").map_or(text.trim().trim_end_matches('.'), |(sentence, _)| sentence);
+    let (before, after) = sentence.split_once(" (see ").unwrap_or((sentence, ")"));
+    format!("{before}{}", after.split_once(')').unwrap().1).replace(['`', '[', ']'], "").trim().to_owned()
+}
+
+/// The modules that the steps of "One call" in docs/architecture.md are in.
+fn steps(architecture: &str) -> Vec<String> {
+    let rows =
+        architecture.split_once("\n## One call\n").unwrap().1.lines().skip_while(|line| !line.starts_with("| 1 "));
+    let files = rows.take_while(|line| line.starts_with('|')).map(|line| line.split('`').nth(1).unwrap());
+    files.map(|file| file.split(['/', '.']).next().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -79,6 +106,40 @@ fn no_files_import_each_other_in_a_circle() {
         format!("{}:{line}: `{name}`, of {}", path_of(module), path_of(next))
     });
     panic!("files import each other in a circle:\n{}", circle.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn the_picture_shows_the_layers() {
+    let module = |name: &&str| Module { name: (*name).to_owned(), role: role(name) };
+    let layers: Vec<Vec<_>> = LAYERS.iter().rev().map(|modules| modules.iter().map(module).collect()).collect();
+    let drawn = picture::draw(&layers, &steps(&read("docs/architecture.md")));
+    let path = "docs/layers.svg";
+    if std::env::var_os("ARAWN_ACCEPT").is_some() {
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(path), &drawn).unwrap();
+    }
+    assert!(
+        read(path) == drawn,
+        "{path} is not what the layers, the first sentences of their files and the steps of a call in docs/architecture.md \
+         make; accept the change with\nmake layers"
+    );
+}
+
+#[test]
+fn the_text_shows_the_layers() {
+    let architecture = read("docs/architecture.md");
+    let text = architecture.split("```").nth(1).unwrap().strip_prefix("text\n").unwrap();
+    let told: Vec<BTreeSet<_>> = text
+        .lines()
+        .zip(LAYERS.iter().rev())
+        .map(|(line, layer)| {
+            // Behind a module that is a layer by itself stands what it is.
+            let count = if layer.len() == 1 { 1 } else { usize::MAX };
+            line.split_whitespace().take(count).map(|name| name.trim_end_matches('/')).collect()
+        })
+        .collect();
+    let layers: Vec<BTreeSet<_>> = LAYERS.iter().rev().map(|modules| modules.iter().copied().collect()).collect();
+    assert_eq!(told, layers, "the text in docs/architecture.md, from its first line on");
+    assert_eq!(text.lines().count(), LAYERS.len());
 }
 
 #[test]
