@@ -25,7 +25,7 @@ fn they_are_there_without_a_directory() {
     let list = ok(arawn_catalog_list, &json!({"executor": executor(json!({}))}));
     let list = list["runtimes"].as_array().unwrap();
     let names: Vec<_> = list.iter().map(|entry| entry["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["file_read", "file_write", "http", "passthrough", "transform"]);
+    assert_eq!(names, ["file_read", "file_write", "http", "javascript", "lua", "passthrough", "transform"]);
     assert!(list.iter().all(|entry| entry["category"] == "builtin" && entry["description"] != ""), "{list:?}");
 }
 

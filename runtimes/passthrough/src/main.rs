@@ -5,6 +5,10 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+#[cfg(target_os = "wasi")]
+#[global_allocator]
+static ALLOCATOR: arawn_sdk::Arena = arawn_sdk::Arena::new();
+
 #[derive(Serialize)]
 struct Output {
     config: &'static RawValue,

@@ -23,6 +23,7 @@
 //! `{"status":"ok","output":…}` or `{"status":"error","error":"text"}`. stdout belongs to [`run`]; diagnostics go to
 //! stderr.
 
+mod arena;
 mod context;
 mod host;
 #[cfg(target_os = "wasi")]
@@ -36,6 +37,7 @@ use std::panic::{PanicHookInfo, set_hook};
 
 use serde::{Deserialize, Serialize};
 
+pub use arena::Arena;
 pub use context::{Context, NotFound, Path, PathError, text};
 pub use host::host_call;
 pub use respond::respond;
