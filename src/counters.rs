@@ -5,8 +5,8 @@ mod histogram;
 use crate::error::{Code, Error};
 use crate::shared::{SHARDS, Shard, Sharded};
 use crossbeam_utils::CachePadded;
-use histogram::Histogram;
-use serde_json::{Value, json};
+pub(crate) use histogram::Percentiles;
+use histogram::{Histogram, percentiles};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// How many submitted calls all executors have in each stage.
@@ -45,6 +45,13 @@ struct CallCounters {
     queue: Histogram,
     /// How long guests ran, for all calls.
     run: Histogram,
+}
+
+/// How long the steps of calls took, in microseconds.
+pub(crate) struct StepTimes {
+    pub load: Percentiles,
+    pub queue: Percentiles,
+    pub run: Percentiles,
 }
 
 /// Counters of the HTTP requests of guests.
@@ -89,12 +96,11 @@ impl Calls {
     }
 
     /// The percentiles of each step, over all calls whose guest has begun.
-    pub fn times(&self) -> Value {
-        let of = |step: fn(&CallCounters) -> &Histogram| histogram::report(self.calls.iter().map(step), 0);
-        let run = of(|shard| &shard.run);
-        let calls = run["count"].as_u64().unwrap_or_default();
-        let of = |step: fn(&CallCounters) -> &Histogram| histogram::report(self.calls.iter().map(step), calls);
-        json!({"load": of(|shard| &shard.load), "queue": of(|shard| &shard.queue), "run": run})
+    pub fn times(&self) -> StepTimes {
+        let of = |step: fn(&CallCounters) -> &Histogram, calls| percentiles(self.calls.iter().map(step), calls);
+        let run = of(|shard| &shard.run, 0);
+        let calls = run.count;
+        StepTimes { load: of(|shard| &shard.load, calls), queue: of(|shard| &shard.queue, calls), run }
     }
 
     pub fn memory_hits(&self) -> u64 {

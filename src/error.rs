@@ -1,7 +1,6 @@
 //! Every failure that a caller can meet, with the code, the text and the details that it is reported with.
 
 mod code;
-mod details;
 mod failure;
 mod printable;
 mod resource;

@@ -12,7 +12,5 @@ mod runtimes;
 mod script_executor;
 mod scripts;
 
-pub use inspection::{Inspection, Problem};
-pub use policy_view::PolicyView;
 pub(crate) use registry::{close, count, find, open, set_host_function};
 pub use script_executor::{CallOptions, ScriptExecutor};

@@ -3,6 +3,7 @@
 //! While a callback runs, no lock is held, and the callback is not on a guest's stack. It may therefore use the library
 //! as any other code of the host does.
 
+mod answer;
 mod function;
 mod functions;
 mod messages;

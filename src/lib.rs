@@ -23,7 +23,7 @@
 //! 6. `run` runs a fresh instance.
 //! 7. `sandbox` holds the state of the guest, and `imports` has the functions that the guest calls.
 //! 8. `executor/judge` turns the guest's end into a result.
-//! 9. `protocol/output` reads the guest's stdout and writes the reply.
+//! 9. `protocol/output` reads the guest's stdout, and `reply` writes what of the reply is not there yet.
 //! 10. `ffi` returns the reply to C.
 
 mod buffers;
@@ -79,11 +79,12 @@ pub use catalog::{CatalogEntry, Category, Language, ModuleSource, Registration, 
 pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, RequestLimits};
 pub use engine::configure;
 pub use error::{Code, Error, Failure, Phase, Resource, Result, Stopped};
-pub use executor::{CallOptions, Inspection, PolicyView, Problem, ScriptExecutor};
+pub use executor::{CallOptions, ScriptExecutor};
 pub use host_functions::{HostCallback, On};
 pub use json::RawJson;
 pub use origins::{HttpGrant, Origin};
-pub use protocol::{Meta, RuntimeInput, RuntimeOutput};
+pub use protocol::{RuntimeInput, RuntimeOutput};
+pub use reply::{Inspection, Meta, PolicyView, Problem};
 pub use sha256::Sha256;
 
 /// Entry points for `fuzz/`. They are not part of the interface.

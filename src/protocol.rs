@@ -3,13 +3,11 @@
 mod base64;
 mod output;
 mod parse;
-mod polled;
 mod register;
 mod request;
 
-pub use output::{Meta, RuntimeOutput};
+pub use output::RuntimeOutput;
 pub use parse::{parse_config, parse_request};
-pub(crate) use polled::polled_output;
 pub use register::{Draft, RegisterRequest, SubmitRequest, parse_submit};
 pub use request::{
     ExecuteRequest, ExecutorRequest, HostFunctionRequest, JobRequest, PollRequest, RuntimeInput, RuntimeRequest,

@@ -41,6 +41,15 @@ impl About {
     }
 }
 
+/// How many warnings there were of each kind, and the last one.
+pub(crate) struct WarningCounts {
+    pub catalog: u64,
+    pub disk_cache: u64,
+    pub engine: u64,
+    pub files: u64,
+    pub last: Option<Value>,
+}
+
 #[derive(Default)]
 struct Warnings {
     counts: BTreeMap<About, u64>,
@@ -101,14 +110,14 @@ fn is(known: &Weak<dyn Listener>, listener: &Arc<dyn Listener>) -> bool {
 }
 
 /// The counts and the last warning, for `arawn_stats`.
-pub(crate) fn report() -> Value {
+pub(crate) fn counts() -> WarningCounts {
     let warnings = lock();
     let count = |about| warnings.counts.get(&about).copied().unwrap_or(0);
-    json!({
-        "catalog": count(About::Catalog),
-        "disk_cache": count(About::DiskCache),
-        "engine": count(About::Engine),
-        "files": count(About::Files),
-        "last": warnings.last,
-    })
+    WarningCounts {
+        catalog: count(About::Catalog),
+        disk_cache: count(About::DiskCache),
+        engine: count(About::Engine),
+        files: count(About::Files),
+        last: warnings.last.clone(),
+    }
 }

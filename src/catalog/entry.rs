@@ -235,16 +235,6 @@ impl RuntimeEntry {
             None => Ok(()),
         }
     }
-
-    /// What a list of runtimes shows of the entry.
-    pub(crate) fn summary(&self) -> Value {
-        json!({
-            "name": self.name,
-            "category": self.category,
-            "description": self.description,
-            "has_config_schema": self.config_schema.is_some(),
-        })
-    }
 }
 
 /// A value of TOML as JSON. No key of an entry takes a date or a float, so 0 stands for both: JSON has no date, and no

@@ -3,7 +3,6 @@
 //! The buckets are log-linear, as in HdrHistogram: each power of two is divided into the same number of buckets, so
 //! that the relative error is bounded.
 
-use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The buckets of each power of two. A percentile is too high by an eighth at most.
@@ -35,9 +34,20 @@ impl Histogram {
     }
 }
 
-/// The percentiles over all the histograms, as JSON. If they have recorded fewer than `of` durations, the missing ones
+/// The percentiles of durations, in microseconds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Percentiles {
+    /// How many durations there are.
+    pub count: u64,
+    pub p50: u64,
+    pub p90: u64,
+    pub p99: u64,
+    pub max: u64,
+}
+
+/// The percentiles over all the histograms. If they have recorded fewer than `of` durations, the missing ones
 /// count as 0 µs.
-pub fn report<'a>(histograms: impl Iterator<Item = &'a Histogram>, of: u64) -> Value {
+pub fn percentiles<'a>(histograms: impl Iterator<Item = &'a Histogram>, of: u64) -> Percentiles {
     let (mut counts, mut most) = ([0; BUCKETS], 0);
     for histogram in histograms {
         counts.iter_mut().zip(&histogram.counts).for_each(|(sum, count)| *sum += count.load(Ordering::Relaxed));
@@ -53,7 +63,7 @@ pub fn report<'a>(histograms: impl Iterator<Item = &'a Histogram>, of: u64) -> V
         });
         found.map_or(0, |index| longest(index).min(most))
     };
-    json!({"count": count, "p50": percentile(50), "p90": percentile(90), "p99": percentile(99), "max": most})
+    Percentiles { count, p50: percentile(50), p90: percentile(90), p99: percentile(99), max: most }
 }
 
 /// The bucket of a duration: one for each microsecond below `PARTS`, and then `PARTS` for each power of two.
@@ -94,14 +104,14 @@ mod tests {
     #[test]
     fn percentiles_are_those_of_what_was_recorded() {
         let histograms = [Histogram::new(), Histogram::new()];
-        assert_eq!(report(histograms.iter(), 0), json!({"count": 0, "p50": 0, "p90": 0, "p99": 0, "max": 0}));
+        let none = Percentiles { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
+        assert_eq!(percentiles(histograms.iter(), 0), none);
         (1..=1000).for_each(|us| histograms[us as usize % 2].record(us));
-        assert_eq!(report(histograms.iter(), 2001)["p50"], 0);
-        let report = report(histograms.iter(), 1000);
-        assert_eq!((&report["count"], &report["max"]), (&json!(1000), &json!(1000)));
-        for (name, exact) in [("p50", 500), ("p90", 900), ("p99", 990)] {
-            let us = report[name].as_u64().unwrap_or(0);
-            assert!((exact..=exact + exact / 8).contains(&us), "{name}: {us}");
+        assert_eq!(percentiles(histograms.iter(), 2001).p50, 0);
+        let all = percentiles(histograms.iter(), 1000);
+        assert_eq!((all.count, all.max), (1000, 1000));
+        for (us, exact) in [(all.p50, 500), (all.p90, 900), (all.p99, 990)] {
+            assert!((exact..=exact + exact / 8).contains(&us), "{exact}: {us}");
         }
     }
 }

@@ -6,7 +6,6 @@ use super::quota::Quota;
 use crate::config::GrantedDir;
 use crate::error::{Error, Result};
 use cap_std::fs::Dir;
-use serde::{Serialize, Serializer};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,6 +21,11 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
+    /// The grant as the host has configured it, with the directory's own path.
+    pub fn config(&self) -> &GrantedDir {
+        &self.config
+    }
+
     pub fn dir(&self) -> &Arc<Dir> {
         &self.directory.dir
     }
@@ -39,12 +43,6 @@ impl Grant {
     /// Bounds how much the executor's guests may add to the directory; `None` where the host has set no bound.
     pub fn quota(&self) -> Option<&Arc<Quota>> {
         self.quota.as_ref()
-    }
-}
-
-impl Serialize for Grant {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.config.serialize(serializer)
     }
 }
 

@@ -1,6 +1,5 @@
 //! What errors tell about a guest that was stopped, and how a guest explains its own end.
 
-use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -19,16 +18,6 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    pub(super) fn add_to(&self, details: &mut Map<String, Value>) {
-        details.insert("stderr".to_owned(), json!(self.stderr));
-        if !self.backtrace.is_empty() {
-            details.insert("backtrace".to_owned(), json!(self.backtrace));
-        }
-        if let Some(name) = &self.host_function {
-            details.insert("host_function".to_owned(), json!(name));
-        }
-    }
-
     /// What the guest was waiting for: the continuation of "the runtime was".
     pub(super) fn waiting(&self) -> Option<impl fmt::Display> {
         let name = self.host_function.as_ref()?;

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result, Stopped};
 use crate::module_cache::Prepared;
-use crate::protocol::{Meta, RuntimeOutput};
+use crate::protocol::RuntimeOutput;
+use crate::reply::Meta;
 use crate::run::{Captured, Ending};
 use crate::sandbox::Refused;
 

@@ -7,10 +7,10 @@ use crate::error::{Error, Result};
 use crate::host_functions::HostCallback;
 use crate::locks::ReadLocked;
 use crate::protocol::HostFunctionRequest;
+use crate::reply::HostFunctionSet;
 use crate::shared::{Shard, Share, Shared};
 use crossbeam_utils::sync::ShardedLock;
 use foldhash::fast::RandomState;
-use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -33,12 +33,15 @@ pub(crate) fn open(config: ExecutorConfig) -> Result<Share<ScriptExecutor>> {
     Ok(share)
 }
 
-/// Sets or unsets a host function of the executor that the request names, and returns the fields of the reply.
-pub(crate) fn set_host_function(request: &HostFunctionRequest, callback: Option<HostCallback>) -> Result<Value> {
+/// Sets or unsets a host function of the executor that the request names, and returns what the reply tells.
+pub(crate) fn set_host_function(
+    request: &HostFunctionRequest,
+    callback: Option<HostCallback>,
+) -> Result<HostFunctionSet<'_>> {
     let HostFunctionRequest { executor, name, on } = request;
     let is_set = callback.is_some();
     let running = find(executor)?.set_host_function(name, *on, callback)?;
-    Ok(json!({"executor": executor, "name": name, "on": is_set.then_some(on), "running": running}))
+    Ok(HostFunctionSet { executor, name, on: is_set.then_some(*on), running })
 }
 
 /// Finds the executor of this name.

@@ -1,12 +1,13 @@
 //! The runtimes of an executor's catalog: removing and inspecting them.
 
-use super::inspection::{Contents, Inspection};
+use super::inspection::Contents;
 use super::script_executor::ScriptExecutor;
 use super::scripts::ParseFor;
 use crate::catalog::{EntryModule, RuntimeEntry, ScriptFile, check_pin, check_size, unavailable};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::module_cache::{self, Records};
+use crate::reply::Inspection;
 use crate::sha256::Sha256;
 use crate::shared::Shard;
 use crate::waiting::block_on;

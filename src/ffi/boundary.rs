@@ -33,10 +33,6 @@ fn reply(json: String) -> *mut c_char {
     unsafe { CString::from_vec_unchecked(json.into_bytes()) }.into_raw()
 }
 
-pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(Error::internal)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

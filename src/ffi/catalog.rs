@@ -4,7 +4,7 @@
 use super::boundary::{guard, text};
 use crate::executor::{self};
 use crate::protocol::{ExecutorRequest, RegisterRequest, RuntimeRequest, parse_request};
-use crate::reply::{ok_reply, ok_reply_of};
+use crate::reply::{Listed, Removed, Runtimes, ok_reply_of};
 use crate::threads;
 use std::ffi::c_char;
 
@@ -26,8 +26,7 @@ pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut
     guard(text, |json| {
         let request: ExecutorRequest = parse_request(json)?;
         let runtimes = executor::find(&request.executor)?.catalog().list();
-        let runtimes: Vec<_> = runtimes.iter().map(|entry| entry.summary()).collect();
-        Ok(ok_reply(&serde_json::json!({"runtimes": runtimes}).to_string()))
+        ok_reply_of(&Runtimes { runtimes: runtimes.iter().map(|entry| Listed::new(entry)).collect() })
     })
 }
 
@@ -161,6 +160,6 @@ pub unsafe extern "C" fn arawn_catalog_remove(request_json: *const c_char) -> *m
     guard(text, |json| {
         let request: RuntimeRequest = parse_request(json)?;
         executor::find(&request.executor)?.remove(&request.name)?;
-        Ok(ok_reply(&serde_json::json!({"name": request.name}).to_string()))
+        ok_reply_of(&Removed { name: &request.name })
     })
 }

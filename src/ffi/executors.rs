@@ -1,11 +1,11 @@
 //! Making and closing executors.
 #![allow(unsafe_code, reason = "the boundary to C")]
 
-use super::boundary::{guard, text, to_json};
+use super::boundary::{guard, text};
 use crate::config::ExecutorConfig;
 use crate::executor::{self};
 use crate::protocol::{ExecutorRequest, parse_config, parse_request};
-use crate::reply::ok_reply;
+use crate::reply::{Closed, ok_reply_of};
 use std::ffi::c_char;
 
 /// Makes an executor: a catalog of runtimes, limits and capabilities under one name. Compiled code is shared by all
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn arawn_executor_new(config_json: *const c_char) -> *mut 
     let text = unsafe { text("config_json", config_json) };
     guard(text, |json| {
         let config: ExecutorConfig = parse_config(json)?;
-        Ok(ok_reply(&to_json(&executor::open(config)?.policy())?))
+        ok_reply_of(&executor::open(config)?.policy())
     })
 }
 
@@ -135,6 +135,6 @@ pub unsafe extern "C" fn arawn_executor_close(request_json: *const c_char) -> *m
     guard(text, |json| {
         let request: ExecutorRequest = parse_request(json)?;
         executor::close(&request.executor)?;
-        Ok(ok_reply(&serde_json::json!({"executor": request.executor}).to_string()))
+        ok_reply_of(&Closed { executor: &request.executor })
     })
 }

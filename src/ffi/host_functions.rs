@@ -5,7 +5,7 @@ use super::boundary::{guard, text};
 use super::callback;
 use crate::executor::{self};
 use crate::protocol::{HostFunctionRequest, parse_request};
-use crate::reply::ok_reply;
+use crate::reply::ok_reply_of;
 use std::ffi::{CStr, c_char, c_void};
 
 /// A function of the host that guests call by name, see `arawn_host_function_set`.
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn arawn_host_function_set(
     let text = unsafe { text("request_json", request_json) };
     guard(text, |json| {
         let request: HostFunctionRequest = parse_request(json)?;
-        Ok(ok_reply(&executor::set_host_function(&request, callback::of(callback, user_data))?.to_string()))
+        ok_reply_of(&executor::set_host_function(&request, callback::of(callback, user_data))?)
     })
 }
 

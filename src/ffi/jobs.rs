@@ -3,8 +3,8 @@
 
 use super::boundary::{guard, text};
 use crate::executor::{self, ScriptExecutor};
-use crate::protocol::{JobRequest, PollRequest, SubmitRequest, parse_request, parse_submit, polled_output};
-use crate::reply::ok_reply;
+use crate::protocol::{JobRequest, PollRequest, SubmitRequest, parse_request, parse_submit};
+use crate::reply::{Job, ok_reply, ok_reply_of, polled_output};
 use std::ffi::c_char;
 
 /// Begins a call and returns at once. A worker runs the call, and `arawn_poll` returns its reply. This is for a frame
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn arawn_submit(request_json: *const c_char) -> *mut c_cha
                 ScriptExecutor::submit_registration(executor, request.draft()?, job.as_deref())?
             }
         };
-        Ok(ok_reply(&serde_json::json!({"job": &*job}).to_string()))
+        ok_reply_of(&Job { job: &job })
     })
 }
 
@@ -133,6 +133,6 @@ pub unsafe extern "C" fn arawn_cancel(request_json: *const c_char) -> *mut c_cha
     guard(text, |json| {
         let request: JobRequest = parse_request(json)?;
         executor::find(&request.executor)?.cancel(&request.job)?;
-        Ok(ok_reply(&serde_json::json!({"job": request.job}).to_string()))
+        ok_reply_of(&Job { job: &request.job })
     })
 }

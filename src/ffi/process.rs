@@ -1,11 +1,11 @@
 //! The options of the whole process, and the version of the header.
 #![allow(unsafe_code, reason = "the boundary to C")]
 
-use super::boundary::{guard, text, to_json};
+use super::boundary::{guard, text};
 use crate::config::Options;
 use crate::engine;
 use crate::protocol::parse_config;
-use crate::reply::ok_reply;
+use crate::reply::ok_reply_of;
 use std::ffi::c_char;
 
 /// The major version of this header. `arawn_version` returns the version of the library, which may be another one.
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn arawn_configure(options_json: *const c_char) -> *mut c_
     let text = unsafe { text("options_json", options_json) };
     guard(text, |json| {
         let options: Options = parse_config(json)?;
-        Ok(ok_reply(&to_json(&engine::configure(options)?)?))
+        ok_reply_of(&engine::configure(options)?)
     })
 }
 

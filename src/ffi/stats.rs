@@ -3,7 +3,7 @@
 
 use super::boundary::{guard, text};
 use crate::protocol::{StatsRequest, parse_request};
-use crate::reply::ok_reply;
+use crate::reply::ok_reply_of;
 use crate::stats;
 use std::ffi::{CStr, c_char};
 
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn arawn_stats(request_json: *const c_char) -> *mut c_char
     let text = unsafe { text("request_json", request_json) };
     guard(text, |json| {
         let request: StatsRequest = parse_request(json)?;
-        Ok(ok_reply(&stats::report(&request)?.to_string()))
+        ok_reply_of(&stats::report(&request)?)
     })
 }
 

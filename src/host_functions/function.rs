@@ -1,8 +1,8 @@
 //! One host function, and the threads that are inside it.
 
+use super::answer::check_reply;
 use crate::error::{Error, Result};
 use crate::locks::{Locked, unpoisoned};
-use crate::reply::check_reply;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};

@@ -1,5 +1,6 @@
 //! The host functions of one executor.
 
+use super::answer::check_request;
 use super::function::{Function, HostCallback, On, failed};
 use super::messages::{LOG_LANE, Messages, STDERR_LANE};
 use super::pollers::Pollers;
@@ -8,7 +9,7 @@ use crate::deadline::{Deadline, Stop};
 use crate::error::{Error, Result, printable};
 use crate::fair::Tenant;
 use crate::locks::Locked;
-use crate::reply::{check_request, error_reply};
+use crate::reply::error_reply;
 use crate::waiting::{self, Event, Notifier};
 use crate::warnings::{self, LOG, Listener};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

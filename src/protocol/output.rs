@@ -1,16 +1,14 @@
 //! The output of a runtime: its stdout, checked and made into the reply.
 
-use crate::catalog::RuntimeEntry;
 use crate::error::{Error, Result, printable};
 use crate::json::words::{self, offset_of};
 use crate::json::{self, RawJson, object_from_str};
-use crate::reply::{OK, ok_reply};
+use crate::reply::{Meta, OK, call_reply};
 use crate::sha256::Sha256;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// A runtime's stdout that was found to be an `ok` reply: `{"status":"ok","output":…}`. The text is kept whole and
 /// becomes the reply to the host, so that a large output is not copied.
@@ -19,39 +17,6 @@ pub struct RuntimeOutput {
     json: String,
     output: Option<Range<usize>>,
     meta: Option<Meta>,
-}
-
-/// Figures of one call, as `"meta": true` reports them.
-#[derive(Clone, Debug, Serialize)]
-pub struct Meta {
-    /// The runtime that ran.
-    #[serde(serialize_with = "name_of")]
-    pub runtime: Arc<RuntimeEntry>,
-    /// SHA-256 of its `.wasm`, which is the interpreter's if the runtime is a script.
-    pub module_sha256: Sha256,
-    /// SHA-256 of the script's file; left out of the reply if the runtime is no script.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub script_sha256: Option<Sha256>,
-    /// Where the compiled module came from: `memory`, `disk` or `compiled`.
-    pub cache: &'static str,
-    /// Microseconds from when the call was taken up to a module that is ready to instantiate.
-    pub load_us: u64,
-    /// Microseconds spent waiting: a submitted call for a worker, and every call for a slot.
-    pub queue_us: u64,
-    /// Microseconds from making the instance to its end.
-    pub run_us: u64,
-    /// Microseconds of the whole call: the sum of the three times above.
-    pub total_us: u64,
-    /// The most linear memory that the guest had, in bytes.
-    pub memory_bytes: u64,
-    /// Fuel used; `null` where it was not counted.
-    pub fuel: Option<u64>,
-    /// The end of stderr.
-    pub stderr: String,
-}
-
-fn name_of<S: Serializer>(entry: &RuntimeEntry, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&entry.name)
 }
 
 #[derive(Deserialize)]
@@ -138,15 +103,12 @@ impl RuntimeOutput {
 
     /// The reply to the host.
     pub(crate) fn into_reply(self, meta: bool) -> String {
-        let output = self.output();
-        if !meta {
-            // The text that the SDK writes is the reply already. Other guests may use other spaces or another order of
-            // keys, so their reply is written anew.
-            let check_reply = self.json.starts_with(OK) && self.json.len() == OK.len() + output.len() + 1;
-            return if check_reply { self.json } else { ok_reply(output) };
+        // The text that the SDK writes is the reply already. Other guests may use other spaces or another order of keys,
+        // so their reply is written anew.
+        if !meta && self.json.starts_with(OK) && self.json.len() == OK.len() + self.output().len() + 1 {
+            return self.json;
         }
-        let meta = serde_json::to_string(&self.meta).unwrap_or_else(|_| "null".to_owned());
-        [OK, output, ",\"meta\":", &meta, "}"].concat()
+        call_reply(self.output(), self.meta.as_ref().filter(|_| meta))
     }
 }
 

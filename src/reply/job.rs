@@ -1,8 +1,15 @@
-//! The output of a poll.
+//! The replies of `arawn_submit`, `arawn_poll` and `arawn_cancel`.
 
 use crate::jobs::Polled;
+use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
+
+/// The output of `arawn_submit` and of `arawn_cancel`.
+#[derive(Serialize)]
+pub(crate) struct Job<'a> {
+    pub job: &'a str,
+}
 
 /// The output of `arawn_poll`, for one job or for all jobs that have ended. The replies of the jobs are JSON already.
 pub(crate) fn polled_output(job: Option<&str>, polled: &Polled) -> String {

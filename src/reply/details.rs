@@ -1,7 +1,6 @@
 //! The `details` of an error in a reply.
 
-use super::failure::{Error, Failure};
-use super::stopped::Stopped;
+use crate::error::{Error, Failure, Stopped};
 use serde_json::{Map, Value, json};
 
 impl Error {
@@ -63,7 +62,7 @@ impl Error {
             _ => Map::new(),
         };
         if let Some(guest) = self.guest() {
-            guest.add_to(&mut details);
+            add_stopped(guest, &mut details);
         }
         details
     }
@@ -75,5 +74,15 @@ impl Error {
             Error::MemoryExceeded { guest, .. } | Error::FuelExhausted { guest, .. } => Some(guest),
             _ => None,
         }
+    }
+}
+
+fn add_stopped(guest: &Stopped, details: &mut Map<String, Value>) {
+    details.insert("stderr".to_owned(), json!(guest.stderr));
+    if !guest.backtrace.is_empty() {
+        details.insert("backtrace".to_owned(), json!(guest.backtrace));
+    }
+    if let Some(name) = &guest.host_function {
+        details.insert("host_function".to_owned(), json!(name));
     }
 }
