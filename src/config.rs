@@ -151,8 +151,10 @@ impl Limits {
         if self.cpu_ms_per_s.is_some_and(|ms| ms > MAX_CPU_MS_PER_S) {
             return Some(("limits.cpu_ms_per_s", format!("must be at most {MAX_CPU_MS_PER_S}")));
         }
-        (self.timeout_ms > MAX_TIMEOUT_MS)
-            .then(|| ("limits.timeout_ms", format!("{} is more than a day ({MAX_TIMEOUT_MS})", self.timeout_ms)))
+        (self.timeout_ms > MAX_TIMEOUT_MS).then(|| {
+            let message = format!("is {}, but must be at most {MAX_TIMEOUT_MS} (a day)", self.timeout_ms);
+            ("limits.timeout_ms", message)
+        })
     }
 
     /// These limits, with the tighter ones of a request in their place.
@@ -163,7 +165,7 @@ impl Limits {
         let tighten = |path: &str, wanted: Option<u64>, limit: u64| match wanted {
             Some(value) if value > limit => Err(Error::InvalidRequest {
                 path: path.to_owned(),
-                message: format!("{value} is above the executor's limit of {limit}"),
+                message: format!("is {value}, but the executor's limit is {limit}"),
             }),
             wanted => Ok(wanted.unwrap_or(limit)),
         };
@@ -249,7 +251,7 @@ impl ExecutorConfig {
         if self.runtimes_dir.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
             return invalid(
                 "runtimes_dir",
-                "must be a path; without one, the built-in runtimes alone are served".to_owned(),
+                "must be a path; leave it out to serve only the built-in runtimes".to_owned(),
             );
         }
         if self.cache_dir == CacheDir::At(PathBuf::new()) {
@@ -269,7 +271,7 @@ impl ExecutorConfig {
                 return invalid(&path, "must have 1 to 128 bytes and no control characters".to_owned());
             }
             if name.starts_with("arawn.") {
-                return invalid(&path, "names that begin with `arawn.` are the library's".to_owned());
+                return invalid(&path, "must not begin with `arawn.`, which is reserved".to_owned());
             }
         }
         if let Some(name) = &self.stderr_to
@@ -287,7 +289,7 @@ impl ExecutorConfig {
 pub(crate) fn validate_env(env: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in env {
         if name.is_empty() || name.contains(['=', '\0']) {
-            return Err(format!("{name:?} is not a variable's name"));
+            return Err(format!("{name:?} is not a valid name of a variable"));
         }
         if value.contains('\0') {
             return Err(format!("the value of {name:?} contains a NUL"));

@@ -3,7 +3,7 @@
 mod histogram;
 
 use crate::error::{Code, Error};
-use crate::shared::{SHARDS, Shard, Sharded};
+use crate::shards::{SHARDS, Shard, Sharded};
 use crossbeam_utils::CachePadded;
 pub(crate) use histogram::Percentiles;
 use histogram::{Histogram, percentiles};

@@ -16,7 +16,7 @@ use crate::error::{Error, Phase, Result};
 use crate::fair::Tenant;
 use crate::locks::Locked;
 use crate::sandbox::host_io;
-use crate::shared::Shard;
+use crate::shards::Shard;
 use crate::signals;
 use crate::slots::{Slot, Slots};
 use crate::stack;
@@ -53,7 +53,7 @@ pub fn configure(options: Options) -> Result<Options> {
     if ENGINE.get().is_some() {
         return Err(Error::InvalidConfig {
             path: ".".to_owned(),
-            message: "the engine is running; arawn_configure comes before the first executor".to_owned(),
+            message: "cannot change any more: call arawn_configure before the first executor is made".to_owned(),
         });
     }
     *slot = Some(options.clone());

@@ -26,15 +26,15 @@ impl Tenant {
 pub(crate) struct FairQueue<T> {
     /// The items of each tenant that has any. No deque is empty.
     queues: BTreeMap<Tenant, VecDeque<T>>,
-    /// The keys of `queues`, in the order of their order.
-    order: VecDeque<Tenant>,
+    /// The keys of `queues`, in the order of their turns.
+    turns: VecDeque<Tenant>,
     /// How many items all tenants have together.
     len: usize,
 }
 
 impl<T> FairQueue<T> {
     pub const fn new() -> Self {
-        FairQueue { queues: BTreeMap::new(), order: VecDeque::new(), len: 0 }
+        FairQueue { queues: BTreeMap::new(), turns: VecDeque::new(), len: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -51,9 +51,9 @@ impl<T> FairQueue<T> {
     }
 
     pub fn push(&mut self, tenant: Tenant, item: T) {
-        let order = &mut self.order;
+        let turns = &mut self.turns;
         let line = self.queues.entry(tenant).or_insert_with(|| {
-            order.push_back(tenant);
+            turns.push_back(tenant);
             VecDeque::new()
         });
         line.push_back(item);
@@ -65,16 +65,16 @@ impl<T> FairQueue<T> {
         self.pop_where(|_| true)
     }
 
-    /// Takes the next item of the first tenant for which `may_have` holds. The tenants before it keep their order.
+    /// Takes the next item of the first tenant for which `may_have` holds. The tenants before it keep their turns.
     pub fn pop_where(&mut self, may_have: impl Fn(Tenant) -> bool) -> Option<(Tenant, T)> {
-        let place = self.order.iter().position(|tenant| may_have(*tenant))?;
-        let tenant = self.order.remove(place)?;
+        let place = self.turns.iter().position(|tenant| may_have(*tenant))?;
+        let tenant = self.turns.remove(place)?;
         let line = self.queues.get_mut(&tenant)?;
         let item = line.pop_front()?;
         if line.is_empty() {
             self.queues.remove(&tenant);
         } else {
-            self.order.push_back(tenant);
+            self.turns.push_back(tenant);
         }
         self.len -= 1;
         Some((tenant, item))
@@ -86,7 +86,7 @@ impl<T> FairQueue<T> {
         let item = line.remove(line.iter().position(is_wanted)?)?;
         if line.is_empty() {
             self.queues.remove(&tenant);
-            self.order.retain(|other| *other != tenant);
+            self.turns.retain(|other| *other != tenant);
         }
         self.len -= 1;
         Some(item)
@@ -109,12 +109,12 @@ mod tests {
         (0..4).for_each(|item| queue.push(a, item));
         queue.push(b, 0);
         assert_eq!(queue.pop(), Some((a, 0)));
-        // `c` comes later, and has its turn between two order of `a`.
+        // `c` comes later, and has its turn between two turns of `a`.
         queue.push(c, 0);
         queue.push(c, 1);
         let rest: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(rest, [(b, 0), (a, 1), (c, 0), (a, 2), (c, 1), (a, 3)]);
-        assert!(queue.is_empty() && queue.queues.is_empty() && queue.order.is_empty());
+        assert!(queue.is_empty() && queue.queues.is_empty() && queue.turns.is_empty());
     }
 
     #[test]
@@ -136,6 +136,6 @@ mod tests {
         assert_eq!(queue.remove(a, |item| *item == 1), Some(1));
         assert_eq!((queue.remove(a, |item| *item == 1), queue.remove(b, |_| true)), (None, None));
         assert_eq!((queue.remove(a, |_| true), queue.remove(a, |_| true)), (Some(0), Some(2)));
-        assert!(queue.is_empty() && queue.queues.is_empty() && queue.order.is_empty());
+        assert!(queue.is_empty() && queue.queues.is_empty() && queue.turns.is_empty());
     }
 }

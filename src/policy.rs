@@ -5,7 +5,7 @@ use crate::directories::Grant;
 use crate::fair::Tenant;
 use crate::host_functions::HostFunctions;
 use crate::origins::HttpGrant;
-use crate::totals::{CpuTime, TotalMemory};
+use crate::shared_limits::{CpuTime, TotalMemory};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ mod component;
 #[cfg(feature = "compiler")]
 mod source_lines;
 
-pub(crate) use backtrace::Traced;
+pub(crate) use backtrace::GuestBacktrace;
 #[cfg(feature = "compiler")]
 pub(crate) use backtrace::lines_with_places;
 #[cfg(feature = "compiler")]
@@ -19,7 +19,7 @@ use crate::error::{Error, Phase, Result, printable};
 use crate::imports::preview1::Exit;
 use crate::module_cache::{CompiledRuntime, Runnable, RunnableModule};
 use crate::sandbox::{OutputTooLarge, Refused, Sandbox};
-use crate::totals::CpuTime;
+use crate::shared_limits::CpuTime;
 use crate::waiting::until;
 use crate::workers;
 use backtrace::Frame;
@@ -53,7 +53,7 @@ pub(crate) enum Ending {
 pub(crate) struct Ended {
     pub captured: Result<Captured>,
     #[cfg_attr(not(feature = "compiler"), allow(dead_code, reason = "lines are found where there is a compiler"))]
-    pub traced: Option<Box<Traced>>,
+    pub backtrace: Option<Box<GuestBacktrace>>,
 }
 
 /// A guest's run: it is over, or it is a future that may wait.
@@ -144,7 +144,7 @@ fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) ->
     sandbox.leave_world();
     sandbox.stdio.end_stderr();
     let exit = match ended {
-        Err(stop) => return Ended { captured: Err(sandbox.stopped(stop, Vec::new())), traced: None },
+        Err(stop) => return Ended { captured: Err(sandbox.stopped(stop, Vec::new())), backtrace: None },
         Ok(Ok(())) => Ok(0),
         Ok(Err(error)) => exit_code(&error).ok_or(error),
     };
@@ -155,9 +155,9 @@ fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) ->
             (failed(&error, &mut sandbox, fuel, &frames), frames)
         }
     };
-    let traced = (!frames.is_empty()).then(|| {
+    let backtrace = (!frames.is_empty()).then(|| {
         let (entry, deadline) = (sandbox.entry.clone(), sandbox.deadline.clone());
-        Box::new(Traced { frames, entry, deadline })
+        Box::new(GuestBacktrace { frames, entry, deadline })
     });
     let is_out_of_memory = sandbox.limiter.is_out_of_memory;
     let captured = ending.and_then(|ending| {
@@ -169,7 +169,7 @@ fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) ->
         let fuel = fuel.zip(left).map(|(given, left)| given - left);
         Ok(Captured { stdout, stderr, ending, memory_bytes, refused, fuel, entry: sandbox.entry })
     });
-    Ended { captured, traced }
+    Ended { captured, backtrace }
 }
 
 fn exit_code(error: &wasmtime::Error) -> Option<i32> {

@@ -9,8 +9,8 @@ mod guest;
 pub(crate) mod host_io;
 mod limiter;
 mod state;
+mod stderr_lines;
 mod stdio;
-mod tap;
 
 pub(crate) use guest::Guest;
 pub(crate) use limiter::{FIRST_HEAP_BYTES, INSTANCES, MEMORIES, Refused, TABLE_ELEMENTS, TABLES};

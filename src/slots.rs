@@ -12,7 +12,7 @@
 use crate::deadline::{Deadline, Stop};
 use crate::fair::{FairQueue, Tenant};
 use crate::locks::Locked;
-use crate::shared::{SHARDS, Shard, Sharded};
+use crate::shards::{SHARDS, Shard, Sharded};
 use crate::waiting::until;
 use crossbeam_utils::CachePadded;
 use std::array::from_fn;
@@ -95,11 +95,11 @@ impl Slots {
         tenant: Tenant,
         deadline: &Deadline,
     ) -> Result<Slot<S>, Stop> {
-        until(deadline, Self::turn(slots, tenant)).await
+        until(deadline, Self::acquire(slots, tenant)).await
     }
 
     /// Takes a slot, waiting for it until the future is dropped.
-    pub async fn turn<S: Deref<Target = Slots>>(slots: S, tenant: Tenant) -> Slot<S> {
+    pub async fn acquire<S: Deref<Target = Slots>>(slots: S, tenant: Tenant) -> Slot<S> {
         Acquire { slots: &slots, tenant, ticket: None }.await;
         Slot(slots, Shard::current())
     }
@@ -218,7 +218,7 @@ mod tests {
         // The first tenant came first, and has ten calls that wait.
         let mut turns: Vec<(usize, Turn)> = Vec::new();
         for tenant in [0; 10].into_iter().chain([1, 2]) {
-            let mut turn: Turn = Box::pin(Slots::turn(slots.clone(), tenants[tenant]));
+            let mut turn: Turn = Box::pin(Slots::acquire(slots.clone(), tenants[tenant]));
             assert!(is_ready(&mut turn).is_none());
             turns.push((tenant, turn));
         }
@@ -241,7 +241,7 @@ mod tests {
         let slots = Arc::new(Slots::new(1));
         let tenant = Tenant::new();
         let held = Slots::take_free(slots.clone(), Shard::current());
-        let mut turns: Vec<Turn> = (0..3).map(|_| Box::pin(Slots::turn(slots.clone(), tenant)) as Turn).collect();
+        let mut turns: Vec<Turn> = (0..3).map(|_| Box::pin(Slots::acquire(slots.clone(), tenant)) as Turn).collect();
         assert!(turns.iter_mut().all(|turn| is_ready(turn).is_none()));
         drop(turns.remove(1));
         // The slot is given to the first, whose future is dropped before it takes the slot.

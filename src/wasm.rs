@@ -1,6 +1,6 @@
 //! What the bytes of a WebAssembly file tell before anything is compiled.
 //!
-//! - [`Surface`] is what a file declares: its kind and its imports.
+//! - [`Declarations`] is what a file declares: its kind and its imports.
 //! - [`Shape`] is what the pass before the compiler has found. The pass walks once over the whole file, counts what the
 //!   compiler's time, memory and stack depend on, and finds what would keep a guest from being run.
 //!
@@ -15,6 +15,7 @@
 //!    bytes for each block, branch and access to a local.
 //! 4. It refuses a file that it cannot read, with wasmparser's message. So nothing reaches the compiler uncounted.
 
+mod declarations;
 mod demangle;
 mod kind;
 #[cfg(feature = "compiler")]
@@ -22,8 +23,8 @@ mod line_section;
 mod loaded;
 #[cfg(feature = "compiler")]
 mod shape;
-mod surface;
 
+pub(crate) use declarations::Declarations;
 pub(crate) use demangle::demangled;
 pub(crate) use kind::{COMPILE_STACK, Kind, module_invalid};
 #[cfg(feature = "compiler")]
@@ -31,4 +32,3 @@ pub(crate) use line_section::is_line_section;
 pub(crate) use loaded::LoadedCode;
 #[cfg(feature = "compiler")]
 pub(crate) use shape::{COUNTED_BY_STORES, Provided, Shape, Signature};
-pub(crate) use surface::Surface;

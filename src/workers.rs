@@ -106,7 +106,7 @@ pub(crate) fn start(count: u32) -> Result<()> {
                 Ok(_) => started += 1,
                 // The workers that were started are enough to run calls.
                 Err(error) if started > 0 => {
-                    warn(About::Engine, format!("{started} workers instead of {count}: {error}"));
+                    warn(About::Engine, format!("only {started} of {count} workers could be started: {error}"));
                     break;
                 }
                 Err(error) => return Err(Error::system("to start a worker", &error)),

@@ -194,7 +194,7 @@ export class Executor {
   static async open(config = {}, hostFunctions = {}) {
     const names = Object.keys(hostFunctions);
     const none = names.find((name) => typeof hostFunctions[name] !== 'function');
-    if (none !== undefined) throw new TypeError(`the host function \`${none}\` is no function`);
+    if (none !== undefined) throw new TypeError(`the host function \`${none}\` is not a function`);
     const capabilities = { ...config.capabilities };
     capabilities.host_functions ??= names;
     const executor = new Executor();

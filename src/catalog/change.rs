@@ -116,7 +116,7 @@ impl RuntimeCatalog {
 
     fn writable(&self) -> Result<&CatalogSource> {
         self.directory.as_ref().ok_or_else(|| Error::Unsupported {
-            message: "the executor has no `runtimes_dir`, so that its catalog cannot be changed".to_owned(),
+            message: "the executor has no `runtimes_dir`, so its catalog cannot be changed".to_owned(),
         })
     }
 }

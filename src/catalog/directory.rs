@@ -229,7 +229,7 @@ impl CatalogSource {
             Err(error) => {
                 let (text, before) = (error.to_string(), state.problem.replace(error));
                 if before.is_none_or(|before| before.to_string() != text) {
-                    warn(About::Catalog, format!("{text}; the catalog stays as it was"));
+                    warn(About::Catalog, format!("{text}; the last valid catalog is served"));
                 }
             }
         }

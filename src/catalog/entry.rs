@@ -131,24 +131,24 @@ impl CatalogEntry {
     fn source(&self, directory: &Path) -> Result<Source, String> {
         let (key, file) = match (&*self.path, &*self.script) {
             ("", "") => {
-                return Err("the entry needs `path`, a `.wasm` file, or `script`, the file of a script".to_owned());
+                return Err("the entry needs `path` (a `.wasm` file) or `script` (the file of a script)".to_owned());
             }
             (path, "") => ("path", path),
             ("", script) => ("script", script),
-            _ => return Err("the entry has `path` and `script`, and can have only one of them".to_owned()),
+            _ => return Err("the entry has both `path` and `script`, but can have only one of them".to_owned()),
         };
         let path = Path::new(file);
         if !path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir)) {
-            return Err(format!("the {key} `{file}` is not relative to the catalog's directory and inside it"));
+            return Err(format!("the {key} `{file}` must be relative to the catalog's directory, and inside it"));
         }
         if path.file_name().is_none() || file.contains('\0') {
-            return Err(format!("the {key} names no file"));
+            return Err(format!("the {key} does not name a file"));
         }
         let confined = ConfinedPath::new(directory, path);
         if key == "path" {
             return match self.language {
                 None => Ok(Source::File(confined)),
-                Some(_) => Err("`language` is for a `script`, and the entry has `path`".to_owned()),
+                Some(_) => Err("`language` is for a `script`, but the entry has `path`".to_owned()),
             };
         }
         let language = self.language.or_else(|| Language::of_path(path)).ok_or_else(|| {
@@ -253,7 +253,7 @@ fn as_json(value: &toml::Value) -> Value {
 /// Rewords the reader's message about the whole of `catalog.toml`.
 pub(super) fn document_words(message: &str) -> String {
     match message.strip_prefix("unknown field ") {
-        Some(rest) => rest.replacen(", expected", " is no key that is known here; known are", 1),
+        Some(rest) => rest.replacen(", expected", " is an unknown key; known keys:", 1),
         None if message.starts_with("invalid type") => "`runtimes` must be a table of tables".to_owned(),
         None => message.to_owned(),
     }

@@ -68,7 +68,7 @@ const DEFAULT_TIMEOUT_MS: u64 = 10 * 60 * 1000;
 pub(crate) fn registration_timeout(timeout_ms: Option<u64>) -> Result<u64, String> {
     match timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS) {
         0 => Err("must be at least 1".to_owned()),
-        ms if ms > MAX_TIMEOUT_MS => Err(format!("must be at most a day ({MAX_TIMEOUT_MS}), and is {ms}")),
+        ms if ms > MAX_TIMEOUT_MS => Err(format!("is {ms}, but must be at most {MAX_TIMEOUT_MS} (a day)")),
         ms => Ok(ms),
     }
 }

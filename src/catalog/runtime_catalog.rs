@@ -7,7 +7,7 @@ use crate::builtins::BUILTINS;
 use crate::directories::Refusal;
 use crate::error::{Error, Result};
 use crate::locks::Locked;
-use crate::shared::{SHARDS, Shard, Sharded};
+use crate::shards::{SHARDS, Shard, Sharded};
 use crossbeam_utils::CachePadded;
 
 use std::collections::HashMap;
@@ -168,10 +168,10 @@ impl RuntimeCatalog {
     /// The error that no runtime is named `name`, with similar names and a possible cause.
     pub(super) fn unknown(&self, name: &str) -> Error {
         let problem = self.directory.as_ref().and_then(|directory| match directory.problem() {
-            Some(error) => Some(format!("an older catalog is served, since the present one is broken: {error}")),
+            Some(error) => Some(format!("the catalog is not valid, so its last valid version is served: {error}")),
             None if fs::exists(&directory.file).is_ok_and(|exists| !exists) => {
                 let path = directory.name.display();
-                Some(format!("{path} has no catalog.toml; is it the `runtimes_dir` that is meant?"))
+                Some(format!("{path} has no catalog.toml; is this `runtimes_dir` right?"))
             }
             None => None,
         });

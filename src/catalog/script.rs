@@ -104,11 +104,12 @@ impl ScriptText {
             Error::ScriptInvalid { runtime: runtime.to_owned(), file: file.to_owned(), line, column, message }
         };
         if content.len() > MOST_BYTES {
-            let message = format!("it has {} bytes, and a script may have {MOST_BYTES}", content.len());
+            let message = format!("it has {} bytes, more than the {MOST_BYTES} that a script may have", content.len());
             return Err(invalid(None, message));
         }
-        let text = simdutf8::compat::from_utf8(content)
-            .map_err(|error| invalid(Some(error.valid_up_to()), "it is not UTF-8 from here on".to_owned()))?;
+        let text = simdutf8::compat::from_utf8(content).map_err(|error| {
+            invalid(Some(error.valid_up_to()), "it is not UTF-8: no valid character begins here".to_owned())
+        })?;
         if let Some(offset) = text.find('\0') {
             return Err(invalid(Some(offset), "it has a NUL (U+0000) here: write it as an escape".to_owned()));
         }

@@ -153,7 +153,7 @@ impl ScriptFile {
             (before.is_none_or(|before| before.sha != sha), versions.before_broken(runtime, pin))
         });
         if is_news && served.is_ok() {
-            warn(About::Catalog, format!("{error}; the version before it goes on being served"));
+            warn(About::Catalog, format!("{error}; the last valid version is served"));
         }
         served
     }

@@ -118,7 +118,7 @@ impl<'a> Writer<'a> {
             Item::Table(table)
         });
         let runtimes =
-            runtimes.as_table_like_mut().ok_or_else(|| failed(&io::Error::other("`runtimes` is no table")))?;
+            runtimes.as_table_like_mut().ok_or_else(|| failed(&io::Error::other("`runtimes` is not a table")))?;
         for (name, entry) in changes {
             let Some(entry) = entry else {
                 runtimes.remove(name);

@@ -1,7 +1,7 @@
 //! Reads the entries of a unit, their address ranges and their strings. The cost is counted before it arises.
 
+use super::budget::{SearchBudget, SearchError};
 use super::place::Slice;
-use super::work::{Fault, Work};
 use gimli::{
     Abbreviation, Attribute, AttributeValue, DebugAbbrevOffset, Dwarf, EntriesRaw, RawRngListEntry, Reader, Section,
     constants as dw,
@@ -26,12 +26,12 @@ impl Abbreviations {
         &mut self,
         dwarf: &Dwarf<Slice<'_>>,
         offset: DebugAbbrevOffset,
-        work: &mut Work,
-    ) -> Result<Arc<gimli::Abbreviations>, Fault> {
+        budget: &mut SearchBudget,
+    ) -> Result<Arc<gimli::Abbreviations>, SearchError> {
         if let Some((_, abbreviations)) = self.0.as_ref().filter(|(last, _)| *last == offset) {
             return Ok(abbreviations.clone());
         }
-        check_abbreviations(dwarf, offset, work)?;
+        check_abbreviations(dwarf, offset, budget)?;
         let read = Arc::new(dwarf.debug_abbrev.abbreviations(offset)?);
         self.0 = Some((offset, read.clone()));
         Ok(read)
@@ -39,18 +39,22 @@ impl Abbreviations {
 }
 
 /// Walks the abbreviations as gimli does and checks their number, because gimli would keep any number of them.
-fn check_abbreviations(dwarf: &Dwarf<Slice<'_>>, offset: DebugAbbrevOffset, work: &mut Work) -> Result<(), Fault> {
+fn check_abbreviations(
+    dwarf: &Dwarf<Slice<'_>>,
+    offset: DebugAbbrevOffset,
+    budget: &mut SearchBudget,
+) -> Result<(), SearchError> {
     let mut rest = *dwarf.debug_abbrev.reader();
     rest.skip(offset.0)?;
     let mut count = 0;
     while !rest.is_empty() && rest.read_uleb128()? != 0 {
-        work.spend(8)?;
+        budget.spend(8)?;
         count += 1;
         rest.read_uleb128()?;
         rest.read_u8()?;
         let mut attributes = 0;
         loop {
-            work.spend(2)?;
+            budget.spend(2)?;
             let (name, form) = (rest.read_uleb128()?, rest.read_uleb128()?);
             if form == u64::from(dw::DW_FORM_implicit_const.0) {
                 rest.read_sleb128()?;
@@ -61,7 +65,7 @@ fn check_abbreviations(dwarf: &Dwarf<Slice<'_>>, offset: DebugAbbrevOffset, work
             attributes += 1;
         }
         if count > MOST_ABBREVIATIONS || attributes > MOST_ATTRIBUTES {
-            return Err(Fault::Malformed);
+            return Err(SearchError::Malformed);
         }
     }
     Ok(())
@@ -77,12 +81,12 @@ impl<'a> Attributes<'a> {
         &mut self,
         entries: &mut EntriesRaw<'_, Slice<'a>>,
         abbreviation: &Abbreviation,
-        work: &mut Work,
-    ) -> Result<(), Fault> {
+        budget: &mut SearchBudget,
+    ) -> Result<(), SearchError> {
         let (specs, begin) = (abbreviation.attributes(), entries.next_offset());
-        work.spend(specs.len() as u64)?;
+        budget.spend(specs.len() as u64)?;
         entries.read_attributes(specs, &mut self.0)?;
-        work.spend_bytes(entries.next_offset().0 - begin.0)
+        budget.spend_bytes(entries.next_offset().0 - begin.0)
     }
 
     pub fn get(&self, name: gimli::DwAt) -> Option<AttributeValue<Slice<'a>>> {
@@ -95,21 +99,21 @@ impl<'a> Attributes<'a> {
 }
 
 /// Counts the steps that finding a malformed entry took: gimli searches a string without an end to the end of its unit.
-pub(super) fn refused<T>(unit_bytes: usize, fault: Fault, work: &mut Work) -> Result<T, Fault> {
-    work.spend_bytes(unit_bytes)?;
-    Err(fault)
+pub(super) fn refused<T>(unit_bytes: usize, error: SearchError, budget: &mut SearchBudget) -> Result<T, SearchError> {
+    budget.spend_bytes(unit_bytes)?;
+    Err(error)
 }
 
 /// Skips the attributes of an entry, which follow its abbreviation code.
 pub(super) fn skip(
     entries: &mut EntriesRaw<'_, Slice<'_>>,
     abbreviation: &Abbreviation,
-    work: &mut Work,
-) -> Result<(), Fault> {
+    budget: &mut SearchBudget,
+) -> Result<(), SearchError> {
     let (specs, begin) = (abbreviation.attributes(), entries.next_offset());
-    work.spend(specs.len() as u64)?;
+    budget.spend(specs.len() as u64)?;
     entries.skip_attributes(specs)?;
-    work.spend_bytes(entries.next_offset().0 - begin.0)
+    budget.spend_bytes(entries.next_offset().0 - begin.0)
 }
 
 /// Calls `tell` with each address range of an entry. A range that begins at 0 belongs to code that the linker has
@@ -118,9 +122,9 @@ pub(super) fn ranges<'a>(
     dwarf: &Dwarf<Slice<'a>>,
     unit: &Unit<'a>,
     attributes: &Attributes<'a>,
-    work: &mut Work,
+    budget: &mut SearchBudget,
     mut tell: impl FnMut(u64, u64),
-) -> Result<(), Fault> {
+) -> Result<(), SearchError> {
     let mut tell = |begin: u64, end: u64| {
         if begin != 0 && begin < end {
             tell(begin, end);
@@ -131,7 +135,7 @@ pub(super) fn ranges<'a>(
         let (mut list, mut base) = (dwarf.raw_ranges(unit, list)?, unit.low_pc);
         let address = |index| dwarf.address(unit, index);
         while let Some(range) = list.next()? {
-            work.spend(1)?;
+            budget.spend(1)?;
             match range {
                 RawRngListEntry::BaseAddress { addr } => base = addr,
                 RawRngListEntry::BaseAddressx { addr } => base = address(addr)?,

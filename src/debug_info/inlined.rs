@@ -14,11 +14,11 @@
 //!
 //! The places of the address are then, innermost first: its own row, in h; the call of h, in g; the call of g, in f.
 
+use super::budget::{SearchBudget, SearchError};
 use super::entries::{Abbreviations, Attributes, Unit, ranges, refused, skip, string};
 use super::line_program::{Header, Row};
 use super::place::{MOST_INLINED, Slice, SourceLocation};
 use super::unit::unit_at;
-use super::work::{Fault, Work};
 use crate::wasm::demangled;
 use gimli::{AttributeValue, Dwarf, constants as dw};
 
@@ -47,11 +47,11 @@ pub(super) fn chains<'a>(
     dwarf: &Dwarf<Slice<'a>>,
     unit: &Unit<'a>,
     addresses: &[u64],
-    work: &mut Work,
-) -> (Vec<Vec<Inlined<'a>>>, Result<(), Fault>) {
+    budget: &mut SearchBudget,
+) -> (Vec<Vec<Inlined<'a>>>, Result<(), SearchError>) {
     let mut chains: Vec<Vec<Inlined<'a>>> = addresses.iter().map(|_| Vec::new()).collect();
-    let ended = walk(dwarf, unit, addresses, &mut chains, work);
-    let ended = if ended == Err(Fault::Malformed) { Ok(()) } else { ended };
+    let ended = walk(dwarf, unit, addresses, &mut chains, budget);
+    let ended = if ended == Err(SearchError::Malformed) { Ok(()) } else { ended };
     (chains, ended)
 }
 
@@ -60,18 +60,18 @@ fn walk<'a>(
     unit: &Unit<'a>,
     addresses: &[u64],
     chains: &mut [Vec<Inlined<'a>>],
-    work: &mut Work,
-) -> Result<(), Fault> {
+    budget: &mut SearchBudget,
+) -> Result<(), SearchError> {
     let mut states: Vec<State> = addresses.iter().map(|_| State::Before).collect();
     let mut attributes = Attributes::default();
     let mut entries = unit.header.entries_raw(&unit.abbreviations, None)?;
     while !entries.is_empty() {
-        work.spend(2)?;
+        budget.spend(2)?;
         let depth = entries.next_depth();
         let Some(abbreviation) = entries.read_abbreviation()? else { continue };
         let is_inlined = abbreviation.tag() == dw::DW_TAG_inlined_subroutine;
         if !is_inlined && abbreviation.tag() != dw::DW_TAG_subprogram {
-            skip(&mut entries, abbreviation, work)?;
+            skip(&mut entries, abbreviation, budget)?;
             continue;
         }
         for state in &mut states {
@@ -82,9 +82,9 @@ fn walk<'a>(
         if states.iter().all(|state| matches!(state, State::After)) {
             break;
         }
-        attributes.read(&mut entries, abbreviation, work)?;
+        attributes.read(&mut entries, abbreviation, budget)?;
         let mut covers = vec![false; addresses.len()];
-        ranges(dwarf, unit, &attributes, work, |begin, end| {
+        ranges(dwarf, unit, &attributes, budget, |begin, end| {
             for (covers, address) in covers.iter_mut().zip(addresses) {
                 *covers |= (begin..end).contains(address);
             }
@@ -125,14 +125,14 @@ pub(super) fn places<'a>(
     row: Row,
     chain: &[Inlined<'a>],
     abbreviations: &mut Abbreviations,
-    work: &mut Work,
+    budget: &mut SearchBudget,
 ) -> Vec<SourceLocation> {
     let mut places = Vec::new();
     let calls = chain.iter().rev();
     let rows = std::iter::once(row).chain(calls.clone().map(|inlined| inlined.call));
     let functions = calls.map(Some).chain([None]);
     for (Row { file, line, column }, function) in rows.zip(functions) {
-        let inlined = function.map(|inlined| name(dwarf, unit, inlined, abbreviations, work));
+        let inlined = function.map(|inlined| name(dwarf, unit, inlined, abbreviations, budget));
         // Line 0 marks code that belongs to no line of the source.
         let file = if line == 0 { None } else { header.file(dwarf, unit, file) };
         // A place without a file is left out; the places around it are still valid.
@@ -146,9 +146,9 @@ fn name<'a>(
     unit: &Unit<'a>,
     inlined: &Inlined<'a>,
     abbreviations: &mut Abbreviations,
-    work: &mut Work,
+    budget: &mut SearchBudget,
 ) -> String {
-    let name = inlined.function.map(|function| find_name(dwarf, unit, function, abbreviations, work));
+    let name = inlined.function.map(|function| find_name(dwarf, unit, function, abbreviations, budget));
     name.and_then(Result::ok).flatten().unwrap_or_else(|| "<unknown>".to_owned())
 }
 
@@ -158,14 +158,14 @@ fn find_name<'a>(
     unit: &Unit<'a>,
     mut function: AttributeValue<Slice<'a>>,
     abbreviations: &mut Abbreviations,
-    work: &mut Work,
-) -> Result<Option<String>, Fault> {
+    budget: &mut SearchBudget,
+) -> Result<Option<String>, SearchError> {
     let (mut other, mut attributes, mut linkage) = (None, Attributes::default(), None);
     for _ in 0..MOST_REFERENCES {
         let offset = match function {
             AttributeValue::UnitRef(offset) => offset,
             AttributeValue::DebugInfoRef(offset) => {
-                let (unit, offset) = unit_at(dwarf, offset, abbreviations, work)?;
+                let (unit, offset) = unit_at(dwarf, offset, abbreviations, budget)?;
                 other = Some(unit);
                 offset
             }
@@ -175,7 +175,7 @@ fn find_name<'a>(
         let mut entries = unit.header.entries_raw(&unit.abbreviations, Some(offset))?;
         let Some(abbreviation) = entries.read_abbreviation()? else { break };
         let length = unit.header.length_including_self();
-        attributes.read(&mut entries, abbreviation, work).or_else(|fault| refused(length, fault, work))?;
+        attributes.read(&mut entries, abbreviation, budget).or_else(|error| refused(length, error, budget))?;
         let text = |name| attributes.get(name).and_then(|value| string(dwarf, unit, value));
         linkage = linkage.or_else(|| text(dw::DW_AT_linkage_name));
         // In Rust, only the mangled (linkage) name of a function contains its module path, so it is preferred if it is

@@ -1,8 +1,8 @@
 //! Line programs. A unit's line program is bytecode; running it yields rows, each with an address and its line.
 
+use super::budget::{SearchBudget, SearchError};
 use super::entries::{Unit, string};
 use super::place::Slice;
-use super::work::{Fault, Work};
 use gimli::{ColumnType, DebugLineOffset, Dwarf, IncompleteLineProgram, LineInstruction, LineRow, Reader, Section};
 
 /// The most bytes of a header, which holds the names of a unit's directories and files. Compilers write some dozen
@@ -25,8 +25,8 @@ impl<'a> Header<'a> {
         dwarf: &Dwarf<Slice<'a>>,
         unit: &Unit<'a>,
         offset: DebugLineOffset,
-        work: &mut Work,
-    ) -> Result<Self, Fault> {
+        budget: &mut SearchBudget,
+    ) -> Result<Self, SearchError> {
         let mut rest = *dwarf.debug_line.reader();
         rest.skip(offset.0)?;
         let (_, format) = rest.read_initial_length()?;
@@ -35,9 +35,9 @@ impl<'a> Header<'a> {
         rest.skip(if version >= 5 { 2 } else { 0 })?;
         let length = rest.read_length(format)? as u64;
         if length > MOST_HEADER {
-            return Err(Fault::Malformed);
+            return Err(SearchError::Malformed);
         }
-        work.spend(length / 2)?;
+        budget.spend(length / 2)?;
         Ok(Header(dwarf.debug_line.program(offset, unit.encoding().address_size, None, None)?))
     }
 
@@ -61,24 +61,33 @@ impl<'a> Header<'a> {
 
 /// Finds the row of each address, and whether the program was run to its end. The row of an address is the last one at
 /// or before it, in the sequence of rows that contains the address.
-pub(super) fn rows(header: &Header<'_>, addresses: &[u64], work: &mut Work) -> (Vec<Option<Row>>, Result<(), Fault>) {
+pub(super) fn rows(
+    header: &Header<'_>,
+    addresses: &[u64],
+    budget: &mut SearchBudget,
+) -> (Vec<Option<Row>>, Result<(), SearchError>) {
     let mut rows = vec![None; addresses.len()];
-    let ended = run(header, addresses, &mut rows, work);
+    let ended = run(header, addresses, &mut rows, budget);
     // The rows before a malformed instruction are valid; those after it are lost.
-    let ended = if ended == Err(Fault::Malformed) { Ok(()) } else { ended };
+    let ended = if ended == Err(SearchError::Malformed) { Ok(()) } else { ended };
     (rows, ended)
 }
 
-fn run(header: &Header<'_>, addresses: &[u64], rows: &mut [Option<Row>], work: &mut Work) -> Result<(), Fault> {
+fn run(
+    header: &Header<'_>,
+    addresses: &[u64],
+    rows: &mut [Option<Row>],
+    budget: &mut SearchBudget,
+) -> Result<(), SearchError> {
     let mut program = header.0.clone();
-    work.spend_bytes(program.header().raw_program_buf().len())?;
+    budget.spend_bytes(program.header().raw_program_buf().len())?;
     let mut instructions = program.header().instructions();
     let mut row = LineRow::new(program.header());
     // The previous row of the current sequence, and whether the sequence is of code: the linker gives code that it has
     // removed the address 0.
     let (mut before, mut is_code) = (None::<(u64, Row)>, None);
     while let Some(instruction) = instructions.next_instruction(program.header())? {
-        work.spend(1)?;
+        budget.spend(1)?;
         // Compilers do not write this instruction any more, and gimli would keep any number of files from it.
         if matches!(instruction, LineInstruction::DefineFile(_)) || !row.execute(instruction, &mut program)? {
             continue;
@@ -87,9 +96,9 @@ fn run(header: &Header<'_>, addresses: &[u64], rows: &mut [Option<Row>], work: &
         if let Some((begin, place)) = before
             && begin < address
         {
-            work.spend(1 + addresses.len() as u64 / 4)?;
-            for (sought, found) in addresses.iter().zip(rows.iter_mut()) {
-                if found.is_none() && (begin..address).contains(sought) {
+            budget.spend(1 + addresses.len() as u64 / 4)?;
+            for (wanted, found) in addresses.iter().zip(rows.iter_mut()) {
+                if found.is_none() && (begin..address).contains(wanted) {
                     *found = Some(place);
                 }
             }

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+use super::budget::SearchBudget;
 use super::sections::{self, ModuleSections};
-use super::work::Work;
 use super::{DebugInfo, SourceLocation};
 use gimli::SectionId;
 use std::time::{Duration, Instant};
@@ -13,16 +13,16 @@ fn info() -> DebugInfo {
     DebugInfo { modules: sections::read(TRAPS, TRAPS.len() as u64).unwrap() }
 }
 
-fn full() -> Work {
-    Work::full(Instant::now() + Duration::from_secs(3600))
+fn full() -> SearchBudget {
+    SearchBudget::full(Instant::now() + Duration::from_secs(3600))
 }
 
 /// The places of all offsets of the code, and the steps that finding them took.
 fn all_places(info: &DebugInfo) -> (Vec<Vec<SourceLocation>>, u64) {
     let code = info.modules[0].code.clone();
-    let (mut work, offsets) = (full(), code.map(Some).collect::<Vec<_>>());
-    let before = work.left();
-    (info.places(&offsets, &mut work), before - work.left())
+    let (mut budget, offsets) = (full(), code.map(Some).collect::<Vec<_>>());
+    let before = budget.left();
+    (info.places(&offsets, &mut budget), before - budget.left())
 }
 
 /// The line number of the line in `source` that has the comment `line: name`.
@@ -92,14 +92,14 @@ fn a_search_ends_with_its_steps_and_its_time_and_keeps_what_it_has_found() {
     let known = |places: &[Vec<SourceLocation>]| places.iter().filter(|places| !places.is_empty()).count();
     let mut before = 0;
     for steps in (0..=steps).step_by(50) {
-        let mut work = full();
-        work.spend(work.left() - steps).unwrap();
-        let places = info.places(&offsets, &mut work);
+        let mut budget = full();
+        budget.spend(budget.left() - steps).unwrap();
+        let places = info.places(&offsets, &mut budget);
         assert!(known(&places) >= before, "with more steps no less is found");
         before = known(&places);
     }
     assert!(before > 0);
-    let too_late = info.places(&offsets, &mut Work::full(Instant::now()));
+    let too_late = info.places(&offsets, &mut SearchBudget::full(Instant::now()));
     assert_eq!(known(&too_late), 0);
     assert!(known(&all) > 50);
 }
@@ -267,10 +267,10 @@ fn dwarf_that_is_made_to_cost_much_ends_soon() {
         }),
     ];
     for (name, info) in cases {
-        let (mut work, begun) = (full(), Instant::now());
+        let (mut budget, begun) = (full(), Instant::now());
         // A sixth of the steps is enough to show that they bound the search.
-        work.spend(work.left() / 6 * 5).unwrap();
-        let places = info.places(&[Some(1), Some(2), Some(1000), None], &mut work);
+        budget.spend(budget.left() / 6 * 5).unwrap();
+        let places = info.places(&[Some(1), Some(2), Some(1000), None], &mut budget);
         assert_eq!(places.len(), 4, "{name}");
         // Many times what the search takes.
         assert!(begun.elapsed() < Duration::from_secs(60), "{name}: {:?}", begun.elapsed());

@@ -1,8 +1,8 @@
 //! One unit of a module's DWARF.
 
+use super::budget::{SearchBudget, SearchError};
 use super::entries::{Abbreviations, Attributes, Unit, refused};
 use super::place::Slice;
-use super::work::{Fault, Work};
 use gimli::{
     AttributeValue, DebugAddrBase, DebugInfoOffset, DebugLineOffset, DebugLocListsBase, DebugRngListsBase,
     DebugStrOffsetsBase, Dwarf, DwarfFileType, UnitHeader, UnitOffset, constants as dw,
@@ -21,14 +21,14 @@ pub(super) fn open<'a>(
     dwarf: &Dwarf<Slice<'a>>,
     header: UnitHeader<Slice<'a>>,
     abbreviations: &mut Abbreviations,
-    work: &mut Work,
-) -> Result<Opened<'a>, Fault> {
-    let abbreviations = abbreviations.at(dwarf, header.debug_abbrev_offset(), work)?;
+    budget: &mut SearchBudget,
+) -> Result<Opened<'a>, SearchError> {
+    let abbreviations = abbreviations.at(dwarf, header.debug_abbrev_offset(), budget)?;
     let encoding = header.encoding();
     let mut root = Attributes::default();
     let mut entries = header.entries_raw(&abbreviations, None)?;
-    let abbreviation = entries.read_abbreviation()?.ok_or(Fault::Malformed)?;
-    root.read(&mut entries, abbreviation, work)?;
+    let abbreviation = entries.read_abbreviation()?.ok_or(SearchError::Malformed)?;
+    root.read(&mut entries, abbreviation, budget)?;
     let mut unit = Unit {
         str_offsets_base: DebugStrOffsetsBase::default_for_encoding_and_file(encoding, DwarfFileType::Main),
         addr_base: DebugAddrBase(0),
@@ -66,16 +66,16 @@ pub(super) fn unit_at<'a>(
     dwarf: &Dwarf<Slice<'a>>,
     offset: DebugInfoOffset,
     abbreviations: &mut Abbreviations,
-    work: &mut Work,
-) -> Result<(Unit<'a>, UnitOffset), Fault> {
+    budget: &mut SearchBudget,
+) -> Result<(Unit<'a>, UnitOffset), SearchError> {
     let mut units = dwarf.units();
     while let Some(header) = units.next()? {
-        work.spend(8)?;
+        budget.spend(8)?;
         if let Some(within) = offset.to_unit_offset(&header) {
             let length = header.length_including_self();
-            let opened = open(dwarf, header, abbreviations, work).or_else(|fault| refused(length, fault, work))?;
+            let opened = open(dwarf, header, abbreviations, budget).or_else(|error| refused(length, error, budget))?;
             return Ok((opened.unit, within));
         }
     }
-    Err(Fault::Malformed)
+    Err(SearchError::Malformed)
 }

@@ -1,37 +1,41 @@
 //! The units of a module's DWARF. Each unit describes the lines and functions of some address ranges.
 
+use super::budget::{SearchBudget, SearchError};
 use super::entries::{Abbreviations, ranges};
 use super::inlined;
 use super::line_program::{self, Header};
 use super::place::{Slice, SourceLocation};
 use super::unit::{Opened, open};
-use super::work::{Fault, Work};
 use gimli::{Dwarf, UnitHeader};
 
 /// An address in a module's code section, and its places.
-pub(super) struct Sought {
+pub(super) struct AddressQuery {
     pub address: u64,
     /// The places found, innermost first; empty until the address's unit was found.
     pub places: Vec<SourceLocation>,
 }
 
-impl Sought {
+impl AddressQuery {
     pub fn at(address: u64) -> Self {
-        Sought { address, places: Vec::new() }
+        AddressQuery { address, places: Vec::new() }
     }
 }
 
-/// Searches the units one by one for the places of all addresses. The places found before the work is exhausted are
+/// Searches the units one by one for the places of all addresses. The places found before the budget is exhausted are
 /// kept.
-pub(super) fn search<'a>(dwarf: &Dwarf<Slice<'a>>, sought: &mut [Sought], work: &mut Work) -> Result<(), Fault> {
+pub(super) fn search<'a>(
+    dwarf: &Dwarf<Slice<'a>>,
+    queries: &mut [AddressQuery],
+    budget: &mut SearchBudget,
+) -> Result<(), SearchError> {
     let (mut units, mut abbreviations) = (dwarf.units(), Abbreviations::default());
-    while sought.iter().any(|sought| sought.places.is_empty()) {
-        work.spend(32)?;
+    while queries.iter().any(|query| query.places.is_empty()) {
+        budget.spend(32)?;
         let Ok(Some(header)) = units.next() else { break };
-        match search_unit(dwarf, header, &mut abbreviations, sought, work) {
-            Err(Fault::Exhausted) => return Err(Fault::Exhausted),
+        match search_unit(dwarf, header, &mut abbreviations, queries, budget) {
+            Err(SearchError::Exhausted) => return Err(SearchError::Exhausted),
             // A malformed unit is skipped, because other units may be valid.
-            Ok(()) | Err(Fault::Malformed) => {}
+            Ok(()) | Err(SearchError::Malformed) => {}
         }
     }
     Ok(())
@@ -41,34 +45,34 @@ fn search_unit<'a>(
     dwarf: &Dwarf<Slice<'a>>,
     header: UnitHeader<Slice<'a>>,
     abbreviations: &mut Abbreviations,
-    sought: &mut [Sought],
-    work: &mut Work,
-) -> Result<(), Fault> {
-    let Opened { unit, lines, root } = open(dwarf, header, abbreviations, work)?;
+    queries: &mut [AddressQuery],
+    budget: &mut SearchBudget,
+) -> Result<(), SearchError> {
+    let Opened { unit, lines, root } = open(dwarf, header, abbreviations, budget)?;
     let Some(lines) = lines else { return Ok(()) };
-    let mut within = vec![false; sought.len()];
-    ranges(dwarf, &unit, &root, work, |begin, end| {
-        for (within, sought) in within.iter_mut().zip(sought.iter()) {
-            *within |= sought.places.is_empty() && (begin..end).contains(&sought.address);
+    let mut within = vec![false; queries.len()];
+    ranges(dwarf, &unit, &root, budget, |begin, end| {
+        for (within, query) in within.iter_mut().zip(queries.iter()) {
+            *within |= query.places.is_empty() && (begin..end).contains(&query.address);
         }
     })?;
-    let mut within: Vec<&mut Sought> =
-        sought.iter_mut().zip(within).filter_map(|(sought, within)| within.then_some(sought)).collect();
+    let mut within: Vec<&mut AddressQuery> =
+        queries.iter_mut().zip(within).filter_map(|(query, within)| within.then_some(query)).collect();
     if within.is_empty() {
         return Ok(());
     }
-    let addresses: Vec<u64> = within.iter().map(|sought| sought.address).collect();
-    let header = Header::read(dwarf, &unit, lines, work)?;
-    let rows = line_program::rows(&header, &addresses, work);
+    let addresses: Vec<u64> = within.iter().map(|query| query.address).collect();
+    let header = Header::read(dwarf, &unit, lines, budget)?;
+    let rows = line_program::rows(&header, &addresses, budget);
     // Without its inlined functions, a place is still valid: the row is that of the innermost function.
     let (chains, ended) = match &rows {
-        (_, Err(fault)) => (Vec::new(), Err(*fault)),
-        (_, Ok(())) => inlined::chains(dwarf, &unit, &addresses, work),
+        (_, Err(error)) => (Vec::new(), Err(*error)),
+        (_, Ok(())) => inlined::chains(dwarf, &unit, &addresses, budget),
     };
-    for (index, (sought, row)) in within.iter_mut().zip(rows.0).enumerate() {
+    for (index, (query, row)) in within.iter_mut().zip(rows.0).enumerate() {
         let Some(row) = row else { continue };
         let chain = chains.get(index).map_or(&[][..], Vec::as_slice);
-        sought.places = inlined::places(dwarf, &unit, &header, row, chain, abbreviations, work);
+        query.places = inlined::places(dwarf, &unit, &header, row, chain, abbreviations, budget);
     }
     ended
 }

@@ -23,15 +23,16 @@ const MOST_LINKS: usize = 40;
 /// - the user is root, and another user decides what is there.
 fn directory() -> Result<PathBuf, String> {
     if is_secure() {
-        return Err("the process has rights that its caller has not, and the environment is the caller's".to_owned());
+        let reason = "the process has more rights than its caller, so the caller's environment is not trusted";
+        return Err(reason.to_owned());
     }
     // A relative path would depend on the working directory of the process.
     let directory = dirs::cache_dir().filter(|directory| directory.is_absolute());
-    let directory =
-        directory.ok_or("this user has no home directory, by the environment or by the system; set `cache_dir`")?;
+    let directory = directory
+        .ok_or("neither the environment nor the system names a home directory of this user; set `cache_dir`")?;
     let directory = directory.join("arawn");
     match rustix::process::geteuid().is_root().then(|| foreign(&directory)).flatten() {
-        Some(foreign) => Err(format!("{} is not root's alone", foreign.display())),
+        Some(foreign) => Err(format!("{} can be changed by users other than root", foreign.display())),
         None => Ok(directory),
     }
 }

@@ -63,7 +63,7 @@ impl Registry {
         self.check(Role::Code, &ancestry)?;
         if let Some(written) = written_at(&ancestry) {
             let path = ancestry.path.display();
-            let message = format!("{path} is where guests of this process may write, or could: {written}");
+            let message = format!("{path} is where guests of this process can write, or could write before: {written}");
             return Err(Refusal::Overlap(message));
         }
         if !resolved.missing.is_empty() {
@@ -85,7 +85,10 @@ impl Registry {
     fn grant(&mut self, index: usize, config: &GrantedDir, changes: &Arc<Mutex<()>>) -> Result<Grant> {
         if config.bytes.is_some() && !config.write {
             let path = format!("capabilities.dirs[{index}].bytes");
-            return Err(Error::InvalidConfig { path, message: "bounds what is written: needs `write`".to_owned() });
+            return Err(Error::InvalidConfig {
+                path,
+                message: "needs `write`: it bounds what guests write".to_owned(),
+            });
         }
         let refused = |message| Error::InvalidConfig { path: format!("capabilities.dirs[{index}].host"), message };
         let failed = |error: io::Error| refused(format!("{}: {error}", config.host.display()));
@@ -101,7 +104,7 @@ impl Registry {
         })?;
         let ancestry = directory.ancestry();
         if ancestry.is_root() {
-            return Err(refused("the root directory is not granted".to_owned()));
+            return Err(refused("`/` cannot be granted".to_owned()));
         }
         if config.write {
             if let Ok(platform) = PLATFORM_CACHE.as_deref() {
@@ -123,13 +126,14 @@ impl Registry {
             && let Some(granted) = self.granted(&resolved.traversed)
         {
             let granted = granted.path().display();
-            let message = format!("{path} leads by way of a directory that guests are granted: {granted}");
+            let message = format!("{path} passes through a granted directory: {granted}");
             return Err(Refusal::Overlap(message));
         }
         for (dir, at) in &resolved.redirections {
             if let Some(written) = written_at(&Ancestry::of_open(dir, at)?) {
-                let message =
-                    format!("{path} leads through a link, or up, where guests may write, or could: {written}");
+                let message = format!(
+                    "{path} passes through a link or `..` where guests can write, or could write before: {written}"
+                );
                 return Err(Refusal::Overlap(message));
             }
         }
@@ -232,7 +236,7 @@ fn check_platform(ancestry: &Ancestry, platform: &Path) -> Result<(), String> {
         is_on_the_way |= matches!(ancestry.relation(&turn), Some(Relation::Is | Relation::Holds));
     }
     match is_on_the_way {
-        true => Err(format!("the way to the platform's cache, {}, leads by way of it", platform.display())),
+        true => Err(format!("the path of the platform's cache passes through it: {}", platform.display())),
         false => Ok(()),
     }
 }

@@ -59,7 +59,7 @@ impl Artifact {
             #[cfg(feature = "components")]
             Kind::Component => self.map_component(engine),
             #[cfg(not(feature = "components"))]
-            Kind::Component => Err(wasmtime::Error::msg("this build runs modules alone")),
+            Kind::Component => Err(wasmtime::Error::msg("this build runs only modules, not components")),
         }
     }
 
@@ -127,7 +127,7 @@ pub(crate) fn deserialize(engine: &Engine, kind: Kind, artifact: &[u8]) -> wasmt
             #[cfg(feature = "components")]
             Kind::Component => wasmtime::component::Component::deserialize(engine, artifact).map(LoadedCode::Component),
             #[cfg(not(feature = "components"))]
-            Kind::Component => Err(wasmtime::Error::msg("this build runs modules alone")),
+            Kind::Component => Err(wasmtime::Error::msg("this build runs only modules, not components")),
         }
     }
 }

@@ -213,7 +213,7 @@ impl DiskCache {
 fn platform_cache() -> Option<&'static Path> {
     static TOLD: Once = Once::new();
     let refused = |reason: &String| {
-        let message = format!("compiled code is kept between processes with a `cache_dir` alone: {reason}");
+        let message = format!("no disk cache without `cache_dir`: {reason}");
         TOLD.call_once(|| warn(About::DiskCache, message));
     };
     PLATFORM_CACHE.as_deref().inspect_err(|reason| refused(reason)).ok()

@@ -55,7 +55,7 @@ impl TrustedDirectory {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.0, name, flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&file)?;
-        require(FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile, "the artifact is no regular file")?;
+        require(FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile, "the artifact is not a regular file")?;
         require(is_ours(&stat), "the artifact belongs to another user")?;
         require(stat.st_mode & 0o022 == 0, "the artifact is writable by others")?;
         let file = File::from(file);

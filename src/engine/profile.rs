@@ -92,7 +92,7 @@ impl Profile {
         let mut config = base_config(metering, options);
         let pool_slots = options.pool_slots;
         let small = Pool::new(&config, Size::Small, pool_slots, stacks).or_else(|error| {
-            warn(About::Engine, format!("no pool of {pool_slots} slots, and calls take longer for it: {error:#}"));
+            warn(About::Engine, format!("no pool of {pool_slots} slots could be made; calls take longer: {error:#}"));
             // With little address space (`ulimit -v`, a small container) memories begin small, and move if they grow.
             config.memory_reservation(0).memory_reservation_for_growth(1 << 20).memory_guard_size(0);
             Pool::without_slots(&config, Size::Small)
@@ -134,7 +134,7 @@ impl Profile {
             return Pool::without_slots(config, size).map(Box::new);
         }
         let made = Pool::new(config, size, self.pool_slots, Stacks::Own).or_else(|error| {
-            warn(About::Engine, format!("no pool for {what}, and their calls take longer for it: {error:#}"));
+            warn(About::Engine, format!("no pool for {what} could be made; their calls take longer: {error:#}"));
             Pool::without_slots(config, size)
         });
         made.map(Box::new)

@@ -74,7 +74,7 @@ pub enum Error {
     FuelExhausted { fuel: u64, guest: Box<Stopped> },
     /// Somebody cancelled the call in `phase`. `guest` is there if the guest had begun.
     Cancelled { job: String, phase: Phase, guest: Option<Box<Stopped>> },
-    /// With `timeout_ms`: nothing could run the call within its deadline. Without: the executor has used up what
+    /// With `timeout_ms`: the call did not begin within its deadline. Without: the executor has used up what
     /// `limit` allows.
     Overloaded { limit: &'static str, value: u64, timeout_ms: Option<u64> },
     /// The system refused something that the library itself needs.
@@ -135,10 +135,10 @@ impl Phase {
 
     pub(super) fn during(self) -> &'static str {
         match self {
-            Phase::Queue => "while it waited for a slot",
-            Phase::Lock => "while another writer had the catalog",
+            Phase::Queue => "while the call waited for a slot",
+            Phase::Lock => "while another writer was changing the catalog",
             Phase::Config => "while the config was checked against its schema",
-            Phase::Load => "while its module was loading",
+            Phase::Load => "while the module was loading",
             Phase::Start => "while the instance was starting",
             Phase::Run => "while the runtime was running",
         }

@@ -17,7 +17,7 @@ impl Error {
         });
         match resource {
             Some(resource) => Self::refused(resource, what, error),
-            None => Error::internal(format!("the system failed {what}: {error}")),
+            None => Error::internal(format!("the system could not {}: {error}", what.trim_start_matches("to "))),
         }
     }
 
@@ -52,10 +52,12 @@ impl Error {
     fn refused(resource: Resource, what: &str, error: &io::Error) -> Self {
         let lacks = match resource {
             Resource::Memory => "the system has no memory left",
-            Resource::AddressSpace => "this process may have no more memory (RLIMIT_AS)",
-            Resource::Descriptor => "there are as many open files as there may be (RLIMIT_NOFILE)",
-            Resource::Thread => "there are as many threads as there may be, or no room for the stack of another one",
-            Resource::Permission => "this process is not permitted it",
+            Resource::AddressSpace => "the process has reached its limit of address space (RLIMIT_AS)",
+            Resource::Descriptor => "the limit of open files is reached (RLIMIT_NOFILE)",
+            Resource::Thread => {
+                "the limit of threads is reached, or there is no memory for the stack of another thread"
+            }
+            Resource::Permission => "this process lacks the permission",
         };
         Error::NoResources { resource, message: format!("the system refused {what}: {lacks} ({error})") }
     }

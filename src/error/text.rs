@@ -17,7 +17,7 @@ impl Error {
         match self {
             Error::InvalidArgument { argument, byte: None } => write!(f, "`{argument}` is NULL"),
             Error::InvalidArgument { argument, byte: Some(byte) } => {
-                write!(f, "`{argument}` is not UTF-8: the bytes from offset {byte} on are no character")
+                write!(f, "`{argument}` is not UTF-8: byte {byte} does not begin a valid character")
             }
             Error::InvalidJson { line, column, message } => {
                 write!(f, "not JSON: {message} (line {line}, column {column})")
@@ -38,17 +38,21 @@ impl Error {
             Error::UnknownExecutor { executor } => {
                 write!(f, "there is no executor `{}`; make it with arawn_executor_new", executor)
             }
-            Error::ExecutorExists { executor } => write!(f, "there is an executor `{}` already", executor),
+            Error::ExecutorExists { executor } => {
+                write!(f, "an executor `{executor}` exists already: choose another `id`, or close that one")
+            }
             Error::UnknownRuntime { runtime, near, directory, problem } => {
                 write!(f, "there is no runtime `{runtime}`")?;
                 match (directory, problem) {
                     (_, Some(problem)) => write!(f, ": {problem}")?,
                     (Some(directory), None) => write!(f, " in {directory}/catalog.toml")?,
-                    (None, None) => f.write_str(" among the built-in ones, and the executor has no `runtimes_dir`")?,
+                    (None, None) => {
+                        f.write_str(": the executor has no `runtimes_dir`, so it serves only the built-in runtimes")?;
+                    }
                 }
                 match near.as_slice() {
                     [] => Ok(()),
-                    near => write!(f, "; near names: {}", near.join(", ")),
+                    near => write!(f, "; similar names: {}", near.join(", ")),
                 }
             }
             Error::RuntimeUnavailable { runtime, path, reason } => {
@@ -69,10 +73,10 @@ impl Error {
             }
             Error::CatalogUnwritable { path, reason } => write!(f, "{path} cannot be written: {reason}"),
             Error::RuntimeExists { runtime } => {
-                write!(f, "there is a runtime `{runtime}` already; `replace` puts the new one in its place")
+                write!(f, "a runtime `{runtime}` exists already: set `replace` to replace it")
             }
             Error::BuiltinRuntime { runtime } => {
-                write!(f, "the runtime `{runtime}` came with the library or an installation, and stays as it is")
+                write!(f, "the runtime `{runtime}` is built in: it cannot be replaced or removed")
             }
             Error::HashMismatch { runtime, expected, actual } => {
                 write!(f, "the file of runtime `{runtime}` has SHA-256 {actual}, but the catalog pins {expected}")
@@ -114,7 +118,8 @@ impl Error {
                 match (phase, guest.as_deref().and_then(Stopped::waiting)) {
                     (_, Some(waiting)) => write!(f, "while the runtime was {waiting}"),
                     (Phase::Load, None) if cfg!(feature = "compiler") => f.write_str(
-                        "and the module is still compiling: call again, register it first, or raise `timeout_ms`",
+                        "before the module was compiled; the compilation goes on: call again later, register the \
+                         module first, or raise `timeout_ms`",
                     ),
                     (phase, None) => f.write_str(phase.during()),
                 }
@@ -123,12 +128,12 @@ impl Error {
                 write!(f, "the deadline of {timeout_ms} ms for registering `{runtime}` passed ")?;
                 match phase {
                     Phase::Load if cfg!(feature = "compiler") => f.write_str(
-                        "before its module was compiled: register it again, which finds what the compiler has begun, or \
-                         raise the registration's `timeout_ms`",
+                        "before the module was compiled; the compilation goes on: register it again later, or raise \
+                         the registration's `timeout_ms`",
                     ),
                     Phase::Queue => f.write_str(
-                        "while the executor's other registrations were under way: register it again later, or raise the \
-                         registration's `timeout_ms`",
+                        "while other registrations of the executor were running: register it again later, or raise \
+                         the registration's `timeout_ms`",
                     ),
                     phase => {
                         write!(f, "{}: register it again, or raise the registration's `timeout_ms`", phase.during())
@@ -136,12 +141,12 @@ impl Error {
                 }
             }
             Error::MemoryExceeded { limit, value, .. } => {
-                write!(f, "the runtime needed more memory than `{limit}` ({value}) allows, and failed")
+                write!(f, "the runtime was refused memory beyond `{limit}` ({value}), and failed")
             }
             Error::FuelExhausted { fuel, .. } => write!(f, "the runtime used up its fuel ({fuel}): raise `fuel`"),
             Error::Overloaded { limit, value, timeout_ms } => {
                 if let Some(timeout_ms) = timeout_ms {
-                    write!(f, "nothing could run the call within its deadline of {timeout_ms} ms: ")?;
+                    write!(f, "the call did not begin within its deadline of {timeout_ms} ms, because ")?;
                 }
                 match *limit {
                     "calls" => write!(
@@ -156,18 +161,19 @@ impl Error {
                     }
                     "queue" => write!(
                         f,
-                        "the executor has {value} submitted calls that run, wait or were not polled: poll, or configure a \
-                         larger `queue`"
+                        "the executor has {value} jobs that are queued, running or not yet polled: call arawn_poll, or \
+                         configure a larger `queue`"
                     ),
                     "reply_bytes" => {
                         write!(
                             f,
-                            "the executor's replies have more than its `reply_bytes` ({value}): poll, or raise it"
+                            "the executor's replies that are not yet polled have more bytes than its `reply_bytes` \
+                             ({value}): call arawn_poll, or raise it"
                         )
                     }
                     _ => write!(
                         f,
-                        "all {value} slots were busy, or all workers: call later, or raise `timeout_ms` or `pool_slots`"
+                        "all {value} slots or all workers were busy: call later, or raise `timeout_ms` or `pool_slots`"
                     ),
                 }
             }
@@ -179,14 +185,16 @@ impl Error {
                 }
             }
             Error::NoResources { message, .. } => f.write_str(message),
-            Error::UnknownJob { job } => write!(f, "there is no call named `{}`, or it has ended", job),
-            Error::JobExists { job } => write!(f, "a call named `{}` is under way already", job),
+            Error::UnknownJob { job } => write!(f, "there is no job named `{job}`, or it has ended"),
+            Error::JobExists { job } => {
+                write!(f, "a job named `{job}` exists already: choose another name, or wait for that job")
+            }
             Error::HostFunctionFailed { name, message } => {
                 write!(f, "the host function `{}` failed: {message}", name)
             }
             Error::Forked => f.write_str(
-                "this process is a fork of the one that made the first executor, and libarawn works in that one alone: \
-                     start a program of its own instead (spawn), or fork before the first executor is made",
+                "this process is a fork, and libarawn works only in the process that made the first executor: start a \
+                 new program instead (spawn), or fork before the first executor is made",
             ),
             Error::Unsupported { message } => f.write_str(message),
             Error::Internal { message } => write!(f, "a defect in libarawn: {message}"),
@@ -200,6 +208,7 @@ fn at_path(f: &mut impl fmt::Write, whole: &str, path: &str, message: &str) -> f
         "." | "" => f.write_str(whole)?,
         path => write!(f, "`{path}`")?,
     }
-    let goes_on = ["must ", "is ", "has ", "cannot ", "needs "].iter().any(|verb| message.starts_with(verb));
+    let goes_on =
+        ["must ", "is ", "has ", "cannot ", "needs ", "appears "].iter().any(|verb| message.starts_with(verb));
     write!(f, "{} {message}", if goes_on { "" } else { ":" })
 }

@@ -14,9 +14,9 @@ use crate::module_cache::{self, Prepared, Tier, Wanted};
 use crate::protocol::{RuntimeInput, RuntimeOutput};
 use crate::run::{self, Ended, Run};
 #[cfg(feature = "compiler")]
-use crate::run::{Captured, Ending, Search, Traced};
+use crate::run::{Captured, Ending, GuestBacktrace, Search};
 use crate::sandbox::Sandbox;
-use crate::shared::Shard;
+use crate::shards::Shard;
 use crate::stack;
 use std::sync::Arc;
 use std::time::Instant;
@@ -77,9 +77,9 @@ impl ScriptExecutor {
         };
         let captured = match ended {
             #[cfg(feature = "compiler")]
-            Ok(Ended { mut captured, traced: Some(traced) }) => {
+            Ok(Ended { mut captured, backtrace: Some(backtrace) }) => {
                 // Boxed, so that the future of the call stays small: most calls have no backtrace.
-                Box::pin(self.add_places(&prepared, *traced, &mut captured)).await;
+                Box::pin(self.add_places(&prepared, *backtrace, &mut captured)).await;
                 captured
             }
             Ok(Ended { captured, .. }) => captured,
@@ -99,20 +99,20 @@ impl ScriptExecutor {
     /// Adds the source lines to the backtrace, if there is one and the module has debug information. The guest has
     /// ended and its slots are free by now.
     #[cfg(feature = "compiler")]
-    async fn add_places(&self, prepared: &Prepared, traced: Traced, captured: &mut Result<Captured>) {
-        let backtrace = match captured {
+    async fn add_places(&self, prepared: &Prepared, backtrace: GuestBacktrace, captured: &mut Result<Captured>) {
+        let lines = match captured {
             Ok(Captured { ending: Ending::Trap { backtrace, .. }, .. }) => Some(backtrace),
             Ok(_) => None,
             Err(error) => error.backtrace_mut(),
         };
-        let Some(backtrace) = backtrace else { return };
-        let Traced { frames, entry, deadline } = traced;
-        let (known, sha) = (prepared.compiled.debug_info.clone(), prepared.compiled.sha);
+        let Some(lines) = lines else { return };
+        let GuestBacktrace { frames, entry, deadline } = backtrace;
+        let (cached, sha) = (prepared.compiled.debug_info.clone(), prepared.compiled.sha);
         let offsets = frames.iter().map(|frame| frame.offset).collect();
         let (tenant, cpu) = (self.policy.tenant, self.policy.cpu.clone());
-        let places = run::places(Search { known, sha, entry, offsets, tenant, cpu }, &deadline).await;
+        let places = run::places(Search { cached, sha, entry, offsets, tenant, cpu }, &deadline).await;
         if !places.is_empty() {
-            *backtrace = run::lines_with_places(&frames, &places);
+            *lines = run::lines_with_places(&frames, &places);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::script_executor::ScriptExecutor;
 use crate::deadline::{Deadline, Stop};
 use crate::error::{Error, Phase, Result};
-use crate::shared::Shard;
+use crate::shards::Shard;
 use crate::slots::{Slot, Slots};
 use crate::waiting::{sleep_until, until};
 use std::time::{Duration, Instant};

@@ -4,14 +4,14 @@ use crate::catalog::{RuntimeEntry, schema_unsupported};
 use crate::error::Error;
 use crate::reply::{Inspection, Problem};
 use crate::sha256::Sha256;
-use crate::wasm::Surface;
+use crate::wasm::Declarations;
 
 /// What a look into a runtime's file has found.
 pub(super) struct Contents {
     pub sha: Sha256,
     pub bytes: u64,
     /// `None` for a script, and for a module that cannot be parsed.
-    pub surface: Option<Surface>,
+    pub declarations: Option<Declarations>,
     /// The first reason for which a call would refuse the file.
     pub problem: Option<Error>,
 }
@@ -25,7 +25,7 @@ impl Inspection {
         let problem = unfit.or(unchecked.as_ref());
         let problem = problem.map(|error| Problem { error: error.to_string(), code: error.as_code() });
         let contents = contents.ok();
-        let surface = contents.as_ref().and_then(|contents| contents.surface.as_ref());
+        let declarations = contents.as_ref().and_then(|contents| contents.declarations.as_ref());
         let language = entry.language();
         Inspection {
             name: entry.name.clone(),
@@ -38,11 +38,13 @@ impl Inspection {
             pin: entry.sha256(),
             sha256: contents.as_ref().map(|contents| contents.sha),
             bytes: contents.as_ref().map(|contents| contents.bytes),
-            kind: language.map(|_| "script").or_else(|| surface.map(|surface| surface.kind.as_str())),
+            kind: language.map(|_| "script").or_else(|| declarations.map(|declarations| declarations.kind.as_str())),
             language,
-            imports: surface.map(|surface| surface.imports.clone()),
+            imports: declarations.map(|declarations| declarations.imports.clone()),
             // A script reads no files and makes no requests; it can call host functions.
-            capabilities: language.map(|_| vec!["host_functions"]).or_else(|| surface.map(Surface::capabilities)),
+            capabilities: language
+                .map(|_| vec!["host_functions"])
+                .or_else(|| declarations.map(Declarations::capabilities)),
             problem,
         }
     }

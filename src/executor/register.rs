@@ -18,7 +18,7 @@ use crate::module_cache::{self, Compiling, LoadRequest, Supply};
 use crate::protocol::Draft;
 use crate::reply::ok_reply_of;
 use crate::sha256::Sha256;
-use crate::shared::Shard;
+use crate::shards::Shard;
 use crate::waiting::block_on;
 use std::pin::pin;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl ScriptExecutor {
         }
         // The compiled schema is held until the entry holds it as well, so that it is compiled only once.
         let _schema = config_schema.clone().map(compile_schema).transpose().map_err(|Failure { path, message }| {
-            invalid(&format!("config_schema{path}"), format!("is no JSON Schema: {message}"))
+            invalid(&format!("config_schema{path}"), format!("is not a JSON Schema: {message}"))
         })?;
         if is_reserved(&name) {
             return Err(Error::BuiltinRuntime { runtime: name });

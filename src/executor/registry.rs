@@ -8,22 +8,22 @@ use crate::host_functions::HostCallback;
 use crate::locks::ReadLocked;
 use crate::protocol::HostFunctionRequest;
 use crate::reply::HostFunctionSet;
-use crate::shared::{Shard, Share, Shared};
+use crate::shards::{Shard, ShardRef, ShardedArc};
 use crossbeam_utils::sync::ShardedLock;
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-static EXECUTORS: LazyLock<ShardedLock<HashMap<String, Shared<ScriptExecutor>, RandomState>>> =
+static EXECUTORS: LazyLock<ShardedLock<HashMap<String, ShardedArc<ScriptExecutor>, RandomState>>> =
     LazyLock::new(ShardedLock::default);
 
 /// How long closing an executor waits for compiled modules that are being written to disk.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 /// Creates an executor and adds it to the registry.
-pub(crate) fn open(config: ExecutorConfig) -> Result<Share<ScriptExecutor>> {
-    let executor = Shared::new(ScriptExecutor::new(config)?);
+pub(crate) fn open(config: ExecutorConfig) -> Result<ShardRef<ScriptExecutor>> {
+    let executor = ShardedArc::new(ScriptExecutor::new(config)?);
     let mut executors = EXECUTORS.write_locked();
     if executors.contains_key(executor.id()) {
         return Err(Error::ExecutorExists { executor: executor.id().to_owned() });
@@ -45,7 +45,7 @@ pub(crate) fn set_host_function(
 }
 
 /// Finds the executor of this name.
-pub(crate) fn find(id: &str) -> Result<Share<ScriptExecutor>> {
+pub(crate) fn find(id: &str) -> Result<ShardRef<ScriptExecutor>> {
     let executors = EXECUTORS.read_locked();
     executors
         .get(id)

@@ -9,9 +9,9 @@ use crate::error::Result;
 use crate::module_cache::{self, Records};
 use crate::reply::Inspection;
 use crate::sha256::Sha256;
-use crate::shared::Shard;
+use crate::shards::Shard;
 use crate::waiting::block_on;
-use crate::wasm::Surface;
+use crate::wasm::Declarations;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -77,19 +77,19 @@ impl ScriptExecutor {
             Ok(_) => script.problem(&entry.name),
             Err(error) => Some(error),
         };
-        Ok(Contents { sha, bytes, surface: None, problem })
+        Ok(Contents { sha, bytes, declarations: None, problem })
     }
 
     /// Inspects the bytes of a module, and finds the first reason for which a call would refuse them.
     fn look_at(&self, entry: &RuntimeEntry, sha: Sha256, wasm: &[u8]) -> Result<Contents> {
-        let surface = Surface::of(&entry.name, wasm);
+        let declarations = Declarations::of(&entry.name, wasm);
         let problem = check_pin(&entry.name, entry.sha256, sha).err();
         #[cfg(feature = "compiler")]
         let problem = match problem {
             None => module_cache::shape(&entry.name, self.engine.profile(self.metering(&self.limits))?, wasm).err(),
             mismatch => mismatch,
         };
-        let problem = problem.or_else(|| surface.as_ref().err().cloned());
-        Ok(Contents { sha, bytes: wasm.len() as u64, surface: surface.ok(), problem })
+        let problem = problem.or_else(|| declarations.as_ref().err().cloned());
+        Ok(Contents { sha, bytes: wasm.len() as u64, declarations: declarations.ok(), problem })
     }
 }

@@ -15,9 +15,9 @@ use crate::json::RawJson;
 use crate::policy::Policy;
 use crate::protocol::{ExecuteRequest, RuntimeInput, RuntimeOutput};
 use crate::reply::error_reply;
-use crate::shared::{Shard, Share, Shared};
+use crate::shards::{Shard, ShardRef, ShardedArc};
+use crate::shared_limits::{CpuTime, TotalMemory};
 use crate::slots::Slots;
-use crate::totals::{CpuTime, TotalMemory};
 use crate::waiting::{Notifier, block_on};
 use crate::workers::{self, Task};
 use std::fmt;
@@ -38,7 +38,7 @@ pub struct ScriptExecutor {
     pub(super) limits: Limits,
     /// Slots for the calls of this executor that run at the same time.
     pub(super) calls: Slots,
-    pub(super) policy: Shared<Policy>,
+    pub(super) policy: ShardedArc<Policy>,
     pub(super) jobs: Arc<Jobs>,
     /// Wakes the threads that poll this executor.
     pub(super) notifier: Arc<Notifier>,
@@ -99,7 +99,7 @@ impl ScriptExecutor {
         let engine = engine::engine(if policy.lets_wait() { Stacks::Own } else { Stacks::None })?;
         let pool_slots = u64::from(engine.options.pool_slots);
         let calls = *limits.calls.get_or_insert(pool_slots.div_ceil(2));
-        let policy = Shared::new(policy);
+        let policy = ShardedArc::new(policy);
         let jobs = Arc::new(Jobs::new(&id, notifier.clone()));
         Ok(ScriptExecutor {
             id,
@@ -166,7 +166,7 @@ impl ScriptExecutor {
     }
 
     /// Submits a call, for which nobody waits. Returns the name by which the call can be polled.
-    pub(crate) fn submit(executor: Share<Self>, request: &ExecuteRequest<'_>) -> Result<Arc<str>> {
+    pub(crate) fn submit(executor: ShardRef<Self>, request: &ExecuteRequest<'_>) -> Result<Arc<str>> {
         let begun = Instant::now();
         let limits = executor.limits.tightened(&request.limits);
         let reserved = limits.and_then(|limits| Ok((executor.reserve(request.job.as_deref())?, limits)));

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::module_cache::{self, Wanted};
 use crate::run::{self, Ended, Run};
 use crate::sandbox::Sandbox;
-use crate::shared::Shard;
+use crate::shards::Shard;
 use serde::Deserialize;
 use std::sync::Arc;
 

@@ -33,11 +33,11 @@ pub(super) fn check_reply(json: &str) -> Result<(), String> {
             Ok(_) => words::find_mistake::<Envelope<'_>>(json)
                 .map_or_else(|| error.to_string(), |mistake| mistake.to_string()),
         };
-        format!("its reply is none: {why}")
+        format!("its reply is invalid: {why}")
     })?;
     match (&*envelope.status, envelope.error) {
         (_, Some(error)) if words::text_of(error.get()).is_none() => {
-            Err("its reply is none: `error` must be a string".to_owned())
+            Err("its reply is invalid: `error` must be a string".to_owned())
         }
         ("ok", None) | ("error", Some(_)) => Ok(()),
         ("ok", Some(_)) => Err("its reply has `status` \"ok\" and an `error`".to_owned()),

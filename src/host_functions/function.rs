@@ -72,7 +72,8 @@ impl Function {
             }
         }
         if INSIDE.get() >= DEEPEST {
-            return Some(Err(failed(&self.name, format!("{DEEPEST} callbacks are inside each other on this thread"))));
+            let message = format!("host functions are nested {DEEPEST} deep on this thread, the most allowed");
+            return Some(Err(failed(&self.name, message)));
         }
         let mut state = self.state();
         if state.is_retired {

@@ -17,7 +17,7 @@ macro_rules! define {
                 let act = |$guest: &mut $crate::sandbox::Guest<'_>| -> $crate::imports::preview1::errno::ErrnoResult {
                     $body
                 };
-                $crate::imports::preview1::errno::seen(act(&mut $crate::sandbox::Guest::of(&mut caller)?))
+                $crate::imports::preview1::errno::into_errno(act(&mut $crate::sandbox::Guest::of(&mut caller)?))
             },
         )?;
     )*};
@@ -34,7 +34,7 @@ macro_rules! define_async {
                 Box::new(async move {
                     let $guest = &mut $crate::sandbox::Guest::of(&mut caller)?;
                     let result: $crate::imports::preview1::errno::ErrnoResult = async { $body }.await;
-                    $crate::imports::preview1::errno::seen(result)
+                    $crate::imports::preview1::errno::into_errno(result)
                 })
             },
         )?;

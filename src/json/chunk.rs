@@ -3,7 +3,8 @@
 //!
 //! Every pass is a loop that does the same few operations on each word of the chunk, so that the compiler turns it into
 //! vector instructions. What goes from one word to the next has a loop of its own, which is not vectorized. Bytes that
-//! are too rare to be worth an operation on all words are marked in `odd`, and [`super::scan`] reads them one by one.
+//! are too rare to be worth an operation on all words are marked in `unchecked`, and [`super::scan`] reads them one by
+//! one.
 
 use super::bits::{BLOCKS, CHUNK, ChunkBits};
 use super::cpu::Cpu;
@@ -40,9 +41,9 @@ pub(super) struct Chunk {
     /// The last key or value has ended, and only white space follows in the chunk.
     is_ended: bool,
     /// Bytes for which the text is declined.
-    pub wrong: ChunkBits,
-    /// Bytes that are to be read one by one.
-    pub odd: ChunkBits,
+    pub declined: ChunkBits,
+    /// Bytes that the passes leave to be read one by one.
+    pub unchecked: ChunkBits,
 }
 
 /// The backslashes that escape, and the bytes that are escaped. `first` is 1 if the block's first byte is escaped by
@@ -80,8 +81,8 @@ impl Chunk {
             ends: empty,
             ended: empty,
             is_ended: false,
-            wrong: empty,
-            odd: empty,
+            declined: empty,
+            unchecked: empty,
         }
     }
 
@@ -184,8 +185,8 @@ impl Chunk {
         }
     }
 
-    /// Sets the classes of bytes outside strings, `ends` and `ended`, and the control characters of strings in `wrong`.
-    /// Tells whether scalars may have letters.
+    /// Sets the classes of bytes outside strings, `ends` and `ended`, and the control characters of strings in
+    /// `declined`. Tells whether scalars may have letters.
     #[inline(always)]
     fn tokens(&mut self) -> bool {
         let mut letters = 0;
@@ -210,7 +211,7 @@ impl Chunk {
             self.fraction.set(i, dot | (digit & !(dot << 1).wrapping_add(digit)));
             self.ends.set(i, (quotes & !inside) | (structural & b6 & !b1));
             // A string has no control characters.
-            self.wrong.set(i, inside & !(b7 | b6 | b5));
+            self.declined.set(i, inside & !(b7 | b6 | b5));
             letters |= scalar & b6;
         }
         for i in 0..BLOCKS {
@@ -229,10 +230,10 @@ impl Chunk {
         letters != 0
     }
 
-    /// Sets `odd`, and adds to `wrong`: two dots in a number, and a string or a scalar right after a value.
+    /// Sets `unchecked`, and adds to `declined`: two dots in a number, and a string or a scalar right after a value.
     #[inline(always)]
     fn values(&mut self) {
-        // The byte after the chunk is not known. A sign or a dot at the end of the chunk becomes odd.
+        // The byte after the chunk is not known. A sign or a dot at the end of the chunk becomes unchecked.
         self.digit.set(BLOCKS, 0);
         for i in 0..BLOCKS {
             let [b0, b1, b2, b3, b4, b5, b6, b7] = self.bits(i);
@@ -244,24 +245,24 @@ impl Chunk {
             let zero = digit & !(b3 | b2 | b1 | b0);
             let (after_digit, before_digit) = (self.digit.moved_up(i), self.digit.moved_down(i));
             let is_number = digit | (dot & after_digit & before_digit) | (minus & starts & before_digit);
-            // At the edges of a word, a zero may be odd that is not a leading zero.
+            // At the edges of a word, a zero may become unchecked although it is not a leading zero.
             let leading_zero = zero & !(after_digit | (dot << 1)) & (before_digit | (1 << 63));
             // ScanThru: adding moves the bit after a dot over the digits of the fraction, to the byte after them. A
             // second dot must not be there. A word of digits alone is declined, since no carry goes on to the word
             // after it.
             let fraction = ((dot << 1) | (self.fraction.before(i) >> 63)).wrapping_add(digit) & !digit;
             let only_digits = if digit == !0 { !0 } else { 0 };
-            let wrong = ((starts | opening) & self.ended.at(i)) | (fraction & dot) | only_digits;
-            self.wrong.set(i, self.wrong.at(i) | wrong);
+            let declined = ((starts | opening) & self.ended.at(i)) | (fraction & dot) | only_digits;
+            self.declined.set(i, self.declined.at(i) | declined);
             let escaped = self.escaped.at(i) & self.inside.at(i);
-            // Odd is a colon that does not directly follow the last byte of a string, an array or an object of the same
-            // block: for instance one after white space.
+            // A colon becomes unchecked if it does not directly follow the last byte of a string, an array or an object
+            // of the same block: for instance one after white space.
             let key = colon & !(self.ends.at(i) << 1);
-            self.odd.set(i, escaped | key | (scalar & !is_number) | leading_zero);
+            self.unchecked.set(i, escaped | key | (scalar & !is_number) | leading_zero);
         }
     }
 
-    /// Checks `true`, `false` and `null`, and takes them out of `odd`. They must begin in the first 59 bytes of a
+    /// Checks `true`, `false` and `null`, and takes them out of `unchecked`. They must begin in the first 59 bytes of a
     /// block, so that the block has the byte after them too.
     #[inline(always)]
     fn literals(&mut self) {
@@ -278,9 +279,9 @@ impl Chunk {
             let follows = r | u | e | a | l | s;
             let is_other = (b4 ^ (r | u | s)) | (b3 ^ l) | (b2 ^ (u | e | l)) | (b1 ^ (r | s)) | (b0 ^ (u | e | a | s));
             let after = ((t | n) << 4) | (f << 5);
-            let wrong = (follows & (is_other | b7 | !b6 | !b5)) | (after & scalar);
-            self.wrong.set(i, self.wrong.at(i) | wrong);
-            self.odd.set(i, self.odd.at(i) & !(first & (t | f | n)) & !follows);
+            let declined = (follows & (is_other | b7 | !b6 | !b5)) | (after & scalar);
+            self.declined.set(i, self.declined.at(i) | declined);
+            self.unchecked.set(i, self.unchecked.at(i) & !(first & (t | f | n)) & !follows);
         }
     }
 }

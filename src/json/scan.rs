@@ -35,8 +35,8 @@
 //! scalar      ......11111..1111...................
 //! ends        ..1..............1....1...........11   last bytes of strings, arrays and objects
 //! ended       ...1.......1.....11.....1..........1   what follows a key or a value, after white space
-//! odd         ........................1....1......   to be checked byte by byte: a colon after a space, an escape
-//! wrong       ....................................
+//! unchecked   ........................1....1......   to be checked byte by byte: a colon after a space, an escape
+//! declined    ....................................
 //! ```
 //!
 //! [`Structure`] keeps the bits of the structural characters alone (`-` stands for a bit that is not used):
@@ -53,24 +53,25 @@
 //!
 //! # Passes, and what holds after each
 //!
-//! 1. `Cpu::split`: bit i of block b of plane k is bit k of byte 64b + i of the chunk. Bytes after the text are spaces.
+//! 1. `Cpu::transpose`: bit i of block b of plane k is bit k of byte 64b + i of the chunk. Bytes after the text are
+//!    spaces.
 //! 2. `Chunk::strings`: `quotes` has the quotation marks that are not escaped. `inside` has each string from its first
 //!    quotation mark to the byte before its last one.
 //! 3. `Chunk::tokens`: each byte is in exactly one of five classes: `inside`, the last quotation mark of a string,
 //!    `structural`, `white` or `scalar`. `ended` has, for each key and each value that has ended, the first byte after
 //!    it that is not white space.
-//! 4. `Chunk::values`: a byte in `wrong` cannot be accepted. A byte of a string or a scalar that is neither in `wrong`
-//!    nor in `odd` is right where it stands.
+//! 4. `Chunk::values`: a byte in `declined` cannot be accepted. A byte of a string or a scalar that is neither in
+//!    `declined` nor in `unchecked` is right where it stands.
 //! 5. `Chunk::literals`: a scalar that begins with `t`, `f` or `n` in the first 59 bytes of a block is `true`, `false`
-//!    or `null` and no longer in `odd`, or it has a byte in `wrong`. Other letters stay in `odd`.
+//!    or `null` and no longer in `unchecked`, or it has a byte in `declined`. Other letters stay in `unchecked`.
 //! 6. `Structure::pack`: bit n of the packed words belongs to the structural character n of the chunk.
 //! 7. `Structure::check`: brackets match, commas and colons stand where they may, and each member of an object has a
 //!    key. The first character at which no bracket is open any more is the value's end.
-//! 8. [`check`]: no byte up to the value's end is in `wrong`, and each one in `odd` has been read by the functions of
-//!    [`super::plain`] or belongs to what they have read.
+//! 8. [`check`]: no byte up to the value's end is in `declined`, and each one in `unchecked` has been read by the
+//!    functions of [`super::plain`] or belongs to what they have read.
 //!
-//! From chunk to chunk go the last words of some vectors (`ChunkBits::turn`), `Chunk::is_ended`, the open brackets and the
-//! last structural character of `Structure`, and the offset up to which [`check`] has read.
+//! From chunk to chunk go the last words of some vectors (`ChunkBits::next_chunk`), `Chunk::is_ended`, the open
+//! brackets and the last structural character of `Structure`, and the offset up to which [`check`] has read.
 
 use super::bits::{BLOCKS, CHUNK};
 use super::chunk::Chunk;
@@ -118,19 +119,19 @@ fn end(cpu: impl Cpu, text: &[u8], start: usize) -> Option<usize> {
 
 /// Checks the first `length` bytes of the chunk that begins at `at`.
 ///
-/// The odd bytes before `checked` have been read already. Returns the same for the next chunk: the offset before which
-/// all odd bytes have been read.
+/// The unchecked bytes before `checked` have been read already. Returns the same for the next chunk: the offset before
+/// which all unchecked bytes have been read.
 #[inline(always)]
 fn check(chunk: &Chunk, text: &[u8], at: usize, length: usize, mut checked: usize) -> Option<usize> {
     for i in 0..length.div_ceil(64) {
         let live = !0 >> (64 - (length - 64 * i).min(64));
-        if chunk.wrong.at(i) & live != 0 {
+        if chunk.declined.at(i) & live != 0 {
             return None;
         }
-        let mut odd = chunk.odd.at(i) & live;
-        while odd != 0 {
-            let bit = odd.trailing_zeros();
-            odd &= odd - 1;
+        let mut unchecked = chunk.unchecked.at(i) & live;
+        while unchecked != 0 {
+            let bit = unchecked.trailing_zeros();
+            unchecked &= unchecked - 1;
             let here = at + 64 * i + bit as usize;
             if here >= checked {
                 let is_inside = (chunk.inside.at(i) >> bit) & 1 == 1;
@@ -160,8 +161,8 @@ fn position_of(cpu: impl Cpu, chunk: &Chunk, mut number: usize) -> Option<usize>
     None
 }
 
-/// Reads what the odd byte at `at`, check_token strings, belongs to: a number, a literal, or a colon after a string.
-/// Returns its end. The odd bytes before `at` have been read already.
+/// Reads what the unchecked byte at `at`, outside strings, belongs to: a number, a literal, or a colon after a string.
+/// Returns its end. The unchecked bytes before `at` have been read already.
 fn check_token(text: &[u8], at: usize) -> Option<usize> {
     let (before, rest) = text.split_at_checked(at)?;
     match rest {

@@ -101,7 +101,7 @@ impl<'de> Visitor<'de> for Unique<'_> {
             (self.0)(key.len() + ENTRY);
             let value = entries.next_value_seed(self)?;
             if all.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key {key:?} is there twice")));
+                return Err(A::Error::custom(format!("the key {key:?} appears twice")));
             }
             all.insert(key, value);
         }

@@ -27,7 +27,7 @@ pub(crate) struct CompiledRuntime {
     pub heap: bool,
     /// The debug information of the module, as far as it is known.
     #[cfg(feature = "compiler")]
-    pub debug_info: Arc<crate::debug_info::Known>,
+    pub debug_info: Arc<crate::debug_info::CachedDebugInfo>,
     /// The disk cache's directory, if the code is mapped from a file in it. Dropped last.
     _mapped_from: Option<Arc<HostDirectory>>,
 }
@@ -146,13 +146,13 @@ pub(super) fn ready(
 fn runnable_module(name: &str, target: &'static Target, module: Module) -> Result<RunnableModule> {
     let start = match module.get_export_index("_start").zip(module.get_export("_start")) {
         Some((start, ExternType::Func(ty))) if ty.params().len() == 0 && ty.results().len() == 0 => start,
-        Some(_) => return Err(module_invalid(name, "`_start` is not a function without parameters and results")),
-        None => return Err(module_invalid(name, "there is no `_start`: it is no WASI command")),
+        Some(_) => return Err(module_invalid(name, "`_start` must be a function without parameters and results")),
+        None => return Err(module_invalid(name, "it has no `_start`, so it is not a WASI command")),
     };
     let needs = module.resources_required();
     for (count, most, what) in [(needs.num_memories, MEMORIES, "memories"), (needs.num_tables, TABLES, "tables")] {
         if count as usize > most {
-            return Err(module_invalid(name, format!("it has {count} {what}, and may have {most}")));
+            return Err(module_invalid(name, format!("it has {count} {what}; the limit `{what}` allows {most}")));
         }
     }
     let memory = module.get_export_index("memory");
@@ -188,7 +188,7 @@ fn runnable_component(
     let instance =
         linker.instantiate_pre(component).map_err(|error| unmet_interface(name, target, component, &error))?;
     CommandPre::new(instance)
-        .map_err(|_| module_invalid(name, "it does not export `wasi:cli/run`: it is no WASI command"))
+        .map_err(|_| module_invalid(name, "it does not export `wasi:cli/run`, so it is not a WASI command"))
 }
 
 /// Finds the import of a component that the linker does not have. wasmtime's error has the name in its text only, so

@@ -18,7 +18,7 @@ use crate::engine::{Demands, Engine, Profile, Stacks};
 use crate::error::{Error, Result};
 use crate::files::{ConfinedPath, Identity, RegularFile};
 use crate::sha256::Sha256;
-use crate::shared::{Shard, Share, Shared};
+use crate::shards::{Shard, ShardRef, ShardedArc};
 use crate::wasm::Kind;
 #[cfg(feature = "compiler")]
 use crate::wasm::Shape;
@@ -197,8 +197,8 @@ impl ModuleCache {
         Ok((compiled, artifact))
     }
 
-    fn keep(&self, engine: &Engine, key: Key, compiled: CompiledRuntime) -> Share<CompiledRuntime> {
-        let compiled = Shared::new(compiled);
+    fn keep(&self, engine: &Engine, key: Key, compiled: CompiledRuntime) -> ShardRef<CompiledRuntime> {
+        let compiled = ShardedArc::new(compiled);
         let share = compiled.share(Shard::current());
         let dropped = self.memory.keep(key, compiled, engine.options.module_cache_bytes);
         self.counters.evictions.fetch_add(dropped, Ordering::Relaxed);

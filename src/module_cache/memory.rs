@@ -8,7 +8,7 @@ use super::compiled::CompiledRuntime;
 use super::key::Key;
 use crate::engine::Stacks;
 use crate::locks::ReadLocked;
-use crate::shared::{Shard, Share, Shared};
+use crate::shards::{Shard, ShardRef, ShardedArc};
 use crossbeam_utils::sync::ShardedLock;
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ pub(super) struct Memory {
 #[derive(Default)]
 struct Cached {
     /// The same code, loaded into a pool without stacks and into a pool with stacks, as far as calls have asked for it.
-    compiled: [Option<Shared<CompiledRuntime>>; Stacks::COUNT],
+    compiled: [Option<ShardedArc<CompiledRuntime>>; Stacks::COUNT],
     /// The clock's time at the last use.
     used: AtomicU64,
 }
@@ -53,7 +53,7 @@ fn most_modules() -> usize {
 
 impl Memory {
     /// The module, loaded into a pool that has at least such stacks.
-    pub fn get(&self, shard: Shard, key: &Key, stacks: Stacks) -> Option<Share<CompiledRuntime>> {
+    pub fn get(&self, shard: Shard, key: &Key, stacks: Stacks) -> Option<ShardRef<CompiledRuntime>> {
         let modules = self.modules.read_locked();
         let cached = modules.get(key)?;
         let compiled = cached.compiled[stacks as usize..].iter().flatten().next()?;
@@ -71,7 +71,7 @@ impl Memory {
 
     /// Adds a module, and drops the least recently used ones of the others until all are within the bounds, or no other
     /// is left. Returns how many were dropped.
-    pub fn keep(&self, key: Key, compiled: Shared<CompiledRuntime>, most_bytes: u64) -> u64 {
+    pub fn keep(&self, key: Key, compiled: ShardedArc<CompiledRuntime>, most_bytes: u64) -> u64 {
         let mut modules = self.modules.write_locked();
         let cached = modules.entry(key).or_default();
         cached.used = AtomicU64::new(self.tick());

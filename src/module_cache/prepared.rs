@@ -2,11 +2,11 @@
 
 use super::compiled::CompiledRuntime;
 use super::key::Tier;
-use crate::shared::Share;
+use crate::shards::ShardRef;
 
 /// A module that is ready to instantiate.
 #[derive(Clone)]
 pub(crate) struct Prepared {
-    pub compiled: Share<CompiledRuntime>,
+    pub compiled: ShardRef<CompiledRuntime>,
     pub tier: Tier,
 }

@@ -11,7 +11,7 @@ use crate::host_functions::HostFunctions;
 use crate::origins::HttpGrant;
 use crate::policy::Policy;
 use crate::sandbox::{INSTANCES, MEMORIES, Sandbox, TABLES};
-use crate::shared::{Shard, Shared};
+use crate::shards::{Shard, ShardedArc};
 use crate::wasm::{COUNTED_BY_STORES, Kind, Provided, Shape, Signature};
 use once_cell::sync::OnceCell;
 use std::collections::BTreeMap;
@@ -94,7 +94,7 @@ fn nobody() -> Result<Sandbox> {
     let functions = Arc::new(HostFunctions::new(tenant, "", &[], None, Arc::default()));
     let (dirs, env, http) = (Vec::new(), BTreeMap::new(), HttpGrant::default());
     let policy =
-        Shared::new(Policy { tenant, dirs, env, http, deterministic: None, functions, cpu: None, memory: None });
+        ShardedArc::new(Policy { tenant, dirs, env, http, deterministic: None, functions, cpu: None, memory: None });
     let limits = Limits::default();
     let deadline = Deadline::after(Instant::now(), limits.timeout_ms);
     Ok(Sandbox::new(entry, policy.share(Shard::current()), Vec::new(), &limits, deadline))

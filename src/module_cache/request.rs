@@ -7,7 +7,7 @@ use crate::engine::{Metering, Stacks};
 use crate::fair::Tenant;
 use crate::files::{ConfinedPath, Identity};
 use crate::sha256::Sha256;
-use crate::shared::Shard;
+use crate::shards::Shard;
 use bytes::Bytes;
 use std::sync::{Arc, Weak};
 

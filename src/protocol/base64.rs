@@ -19,22 +19,22 @@ pub(super) fn decoded(text: &str) -> Result<Vec<u8>, String> {
     };
     BASE64_STANDARD.decode(&symbols).map_err(|error| match error {
         DecodeError::InvalidByte(number, b'=') => {
-            format!("is not base64: a `=` stands before its end, at byte {}", place(number))
+            format!("is not base64: it has a `=` before its end, at byte {}", place(number))
         }
         DecodeError::InvalidByte(number, _) => {
             let at = place(number);
             let character = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
             let hint = match character {
-                '-' | '_' => "; the URL-safe alphabet is not taken: write + for - and / for _",
-                _ => ", which is none of A-Z, a-z, 0-9, + and /",
+                '-' | '_' => "; the URL-safe alphabet is not accepted: write + for - and / for _",
+                _ => ", which is not one of A-Z, a-z, 0-9, + and /",
             };
             format!("is not base64: it has {character:?} at byte {at}{hint}")
         }
         DecodeError::InvalidLength(_) => "is not base64: its end is missing".to_owned(),
         DecodeError::InvalidLastSymbol(number, _) => {
-            format!("is not base64: its last character, at byte {}, has bits that no byte takes", place(number))
+            format!("is not base64: its last character, at byte {}, has unused bits that are not 0", place(number))
         }
-        DecodeError::InvalidPadding => "is not base64: at its end are too few `=`, or too many".to_owned(),
+        DecodeError::InvalidPadding => "is not base64: it ends with too few or too many `=`".to_owned(),
     })
 }
 
@@ -48,13 +48,13 @@ mod tests {
             assert_eq!(decoded(text), Ok(b"abcde".to_vec()), "{text:?}");
         }
         for (text, message) in [
-            ("YWJj\r\nZ*U=", "it has '*' at byte 7, which is none of A-Z, a-z, 0-9, + and /"),
-            ("YW-_", "it has '-' at byte 2; the URL-safe alphabet is not taken: write + for - and / for _"),
-            ("YW\u{e9}j", "it has '\u{e9}' at byte 2, which is none of A-Z, a-z, 0-9, + and /"),
+            ("YWJj\r\nZ*U=", "it has '*' at byte 7, which is not one of A-Z, a-z, 0-9, + and /"),
+            ("YW-_", "it has '-' at byte 2; the URL-safe alphabet is not accepted: write + for - and / for _"),
+            ("YW\u{e9}j", "it has '\u{e9}' at byte 2, which is not one of A-Z, a-z, 0-9, + and /"),
             ("YWJj\nY", "its end is missing"),
-            ("YWJj\nZZ==", "its last character, at byte 6, has bits that no byte takes"),
-            ("YWJj\nYQ", "at its end are too few `=`, or too many"),
-            ("YQ==YWJj", "a `=` stands before its end, at byte 2"),
+            ("YWJj\nZZ==", "its last character, at byte 6, has unused bits that are not 0"),
+            ("YWJj\nYQ", "it ends with too few or too many `=`"),
+            ("YQ==YWJj", "it has a `=` before its end, at byte 2"),
         ] {
             assert_eq!(decoded(text), Err(format!("is not base64: {message}")), "{text:?}");
         }

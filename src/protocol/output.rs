@@ -58,7 +58,7 @@ impl RuntimeOutput {
             }
         };
         let wrong = |offset: usize, what: &str| {
-            Err(malformed(json.as_bytes(), offset, format!("stdout must hold one reply, and {what}")))
+            Err(malformed(json.as_bytes(), offset, format!("the reply on stdout is invalid: {what}")))
         };
         let error = match reply.error {
             None => None,
@@ -135,9 +135,9 @@ const REPLY: &str = r#"{"status":"ok","output":…} or {"status":"error","error"
 fn not_utf8(bytes: &[u8], offset: usize) -> String {
     match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-            "stdout must be UTF-8, and begins with the byte order mark of UTF-16".to_owned()
+            "stdout must be UTF-8, but begins with the byte order mark of UTF-16".to_owned()
         }
-        _ => format!("stdout must be UTF-8, and is not from byte {offset} on"),
+        _ => format!("stdout must be UTF-8, but byte {offset} does not begin a valid character"),
     }
 }
 
@@ -147,12 +147,12 @@ fn no_reply(json: &str, error: &serde_json::Error) -> (usize, String) {
     let text = json.trim_ascii_start();
     let begins = json.len() - text.len();
     if text.is_empty() {
-        return (0, format!("stdout must hold the reply, and nothing was written to it; write {REPLY}"));
+        return (0, format!("stdout is empty, but must hold the reply: write {REPLY}"));
     }
     if text.starts_with('\u{feff}') {
         return (
             begins,
-            "stdout must hold only the reply, and begins with a byte order mark (U+FEFF); write UTF-8 without one"
+            "stdout begins with a byte order mark (U+FEFF), but must hold only the reply: write UTF-8 without one"
                 .to_owned(),
         );
     }
@@ -162,29 +162,31 @@ fn no_reply(json: &str, error: &serde_json::Error) -> (usize, String) {
     let is_value = matches!(first, Some(Ok(_)));
     if !text.starts_with('{') && (!is_value || !rest.is_empty()) {
         let begin = line(text);
-        return (begins, format!("stdout must hold only the reply, and begins with \"{begin}\"; print to stderr"));
+        let message =
+            format!("stdout begins with \"{begin}\", but must hold only the reply: print other text to stderr");
+        return (begins, message);
     }
     if is_value && !rest.is_empty() {
         let more = line(rest);
-        let message = format!("stdout must hold only the reply, and goes on after it with \"{more}\"; print to stderr");
+        let message =
+            format!("stdout has \"{more}\" after the reply, but must hold only the reply: print other text to stderr");
         return (json.len() - rest.len(), message);
     }
     let offset = offset_of(json, error.line(), error.column());
     if !is_value {
-        return (
-            offset,
-            format!("stdout must hold one reply, and is not JSON at byte {offset}: {}", words::syntax(error)),
-        );
+        return (offset, format!("the reply on stdout is not JSON at byte {offset}: {}", words::syntax(error)));
     }
-    let what = match text.as_bytes().first() {
+    let holds = |what: &str| format!("stdout holds {what}, but must hold the reply: write {REPLY}");
+    let message = match text.as_bytes().first() {
         Some(b'{') => {
-            words::find_mistake::<GuestReply<'_>>(json).map_or_else(|| error.to_string(), |mistake| mistake.to_string())
+            let mistake = words::find_mistake::<GuestReply<'_>>(json).map(|mistake| mistake.to_string());
+            format!("the reply on stdout is invalid: {}", mistake.unwrap_or_else(|| error.to_string()))
         }
-        Some(b'[') => format!("holds a list; write {REPLY}"),
-        Some(b'"') => format!("holds a string; write {REPLY}"),
-        _ => format!("holds {}; write {REPLY}", line(text)),
+        Some(b'[') => holds("a list"),
+        Some(b'"') => holds("a string"),
+        _ => holds(&line(text)),
     };
-    (offset, format!("stdout must hold one reply, and {what}"))
+    (offset, message)
 }
 
 /// The first line of a text, made printable, and cut if it is long.

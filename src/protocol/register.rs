@@ -62,12 +62,12 @@ macro_rules! registration_request {
                         return Err(invalid("language", message.to_owned()));
                     }
                     (None, Some(_), None, None, Some(_)) | (None, None, Some(_), None, Some(_)) => {
-                        let message = "must stand beside `script` or `path`: a module has no language";
+                        let message = "must be left out without `script` or `path`: a module has no language";
                         return Err(invalid("language", message.to_owned()));
                     }
                     _ => {
                         let message =
-                            "must have one of `path`, `wasm_base64`, `module_of` and `script`: what is registered";
+                            "must have exactly one of `path`, `wasm_base64`, `module_of` and `script`";
                         let path = if at.is_empty() { "." } else { at };
                         return Err(Error::InvalidRequest { path: path.to_owned(), message: message.to_owned() });
                     }

@@ -109,7 +109,7 @@ impl PollRequest {
     /// How long the poll waits.
     pub(crate) fn wait(&self) -> Result<Duration> {
         if self.wait_ms > MAX_TIMEOUT_MS {
-            let message = format!("must be at most a day ({MAX_TIMEOUT_MS}), and is {}", self.wait_ms);
+            let message = format!("is {}, but must be at most {MAX_TIMEOUT_MS} (a day)", self.wait_ms);
             return Err(Error::InvalidRequest { path: "wait_ms".to_owned(), message });
         }
         Ok(Duration::from_millis(self.wait_ms))

@@ -11,7 +11,7 @@ use wasmtime::{FrameInfo, WasmBacktrace};
 
 /// A backtrace and the guest it is of, for finding the source lines.
 #[cfg_attr(not(feature = "compiler"), allow(dead_code, reason = "lines are found where there is a compiler"))]
-pub(crate) struct Traced {
+pub(crate) struct GuestBacktrace {
     pub frames: Vec<Frame>,
     pub entry: Arc<RuntimeEntry>,
     pub deadline: Deadline,

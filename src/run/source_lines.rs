@@ -3,14 +3,14 @@
 
 use crate::catalog::{EntryModule, RuntimeEntry};
 use crate::deadline::Deadline;
-use crate::debug_info::{self, DebugInfo, Known, MOST_BYTES, ModuleSections, SourceLocation, Work};
+use crate::debug_info::{self, CachedDebugInfo, DebugInfo, MOST_BYTES, ModuleSections, SearchBudget, SourceLocation};
 use crate::fair::Tenant;
 use crate::files::Identity;
 use crate::lanes::Lane;
 use crate::memory;
 use crate::module_cache::cache;
 use crate::sha256::Sha256;
-use crate::totals::CpuTime;
+use crate::shared_limits::CpuTime;
 use crate::waiting::until;
 use std::io;
 use std::sync::{Arc, LazyLock};
@@ -39,7 +39,7 @@ const MEMORY: usize = MOST_BYTES as usize + (64 << 20);
 
 /// A search for source places.
 pub(crate) struct Search {
-    pub known: Arc<Known>,
+    pub cached: Arc<CachedDebugInfo>,
     /// The hash of the module that was compiled.
     pub sha: Sha256,
     pub entry: Arc<RuntimeEntry>,
@@ -54,7 +54,7 @@ pub(crate) struct Search {
 /// After the deadline, debug information that is in memory is searched briefly. If it is not in memory, the call waits
 /// some milliseconds, and the file is read for the next call.
 pub(crate) async fn places(search: Search, deadline: &Deadline) -> Vec<Vec<SourceLocation>> {
-    if search.known.is_absent() || search.offsets.iter().all(Option::is_none) {
+    if search.cached.is_absent() || search.offsets.iter().all(Option::is_none) {
         return Vec::new();
     }
     let (now, left) = (Instant::now(), deadline.remaining());
@@ -63,9 +63,9 @@ pub(crate) async fn places(search: Search, deadline: &Deadline) -> Vec<Vec<Sourc
         Err(_) => AFTER_DEADLINE,
     };
     if left.is_err()
-        && let Some(info) = search.known.get()
+        && let Some(info) = search.cached.get()
     {
-        return search.metered(|| info.places(&search.offsets, &mut Work::brief(now + time)));
+        return search.metered(|| info.places(&search.offsets, &mut SearchBudget::brief(now + time)));
     }
     if SEARCHES.waiting(search.tenant) >= MOST_WAITING {
         return Vec::new();
@@ -89,7 +89,7 @@ pub(crate) async fn places(search: Search, deadline: &Deadline) -> Vec<Vec<Sourc
 impl Search {
     fn run(&self, until: Instant) -> Vec<Vec<SourceLocation>> {
         match self.debug_info() {
-            Some(info) => info.places(&self.offsets, &mut Work::full(until)),
+            Some(info) => info.places(&self.offsets, &mut SearchBudget::full(until)),
             None => Vec::new(),
         }
     }
@@ -103,20 +103,20 @@ impl Search {
     }
 
     fn debug_info(&self) -> Option<Arc<DebugInfo>> {
-        if let Some(info) = self.known.get() {
+        if let Some(info) = self.cached.get() {
             return Some(info);
         }
         // Another search has found meanwhile that there is none.
-        if self.known.is_absent() || memory::ensure("lines of a module", MEMORY).is_err() {
+        if self.cached.is_absent() || memory::ensure("lines of a module", MEMORY).is_err() {
             return None;
         }
         // A read that fails now may succeed the next time, so the failure is not remembered.
         let modules = self.read()?.ok()?;
         if modules.is_empty() {
-            self.known.set_absent();
+            self.cached.set_absent();
             return None;
         }
-        Some(self.known.keep(DebugInfo { modules }))
+        Some(self.cached.keep(DebugInfo { modules }))
     }
 
     /// Reads the sections of the module's file, unless the file has changed since the module was compiled.

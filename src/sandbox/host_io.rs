@@ -17,7 +17,7 @@ use crate::config::Options;
 use crate::fair::{FairQueue, Tenant};
 use crate::locks::Locked;
 use crate::policy::Policy;
-use crate::shared::Share;
+use crate::shards::ShardRef;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
@@ -28,7 +28,7 @@ use wasmtime_wasi::runtime::spawn_blocking;
 /// Makes system calls on a thread of the library, once there is a permit for them. System calls that are given up keep
 /// their permit, and what the executor was granted, until they end.
 pub(crate) async fn blocking<T: Send + 'static>(
-    policy: Share<Policy>,
+    policy: ShardRef<Policy>,
     calls: impl FnOnce() -> T + Send + 'static,
 ) -> T {
     let permit = enter(&policy).await;
@@ -38,7 +38,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// Calls `piece` until it returns that this piece was the last one. Each piece takes a permit of its own, so other
 /// executors have their turns between two pieces, and no piece begins after the call was given up.
 pub(crate) async fn in_pieces<T: Send + 'static>(
-    policy: &Share<Policy>,
+    policy: &ShardRef<Policy>,
     mut work: T,
     piece: impl Fn(&mut T) -> io::Result<bool> + Copy + Send + 'static,
 ) -> io::Result<T> {
@@ -65,29 +65,29 @@ async fn keeping<T: Send + 'static>(kept: impl Send + 'static, calls: impl FnOnc
     .await
 }
 
-static GATE: OnceLock<Arc<Gate>> = OnceLock::new();
+static PERMITS: OnceLock<Arc<Permits>> = OnceLock::new();
 
 /// Sets the number of permits. The engine does so when it makes the threads for system calls, of which there are as
 /// many.
 pub(crate) fn set_permits(count: usize) {
-    let _ = GATE.set(Arc::new(Gate::new(count)));
+    let _ = PERMITS.set(Arc::new(Permits::new(count)));
 }
 
 /// Takes a permit for system calls of an executor.
 async fn enter(policy: &Policy) -> Permit {
-    let gate = GATE.get_or_init(|| Arc::new(Gate::new(Options::default().pool_slots as usize)));
-    gate.enter(policy.tenant).await
+    let permits = PERMITS.get_or_init(|| Arc::new(Permits::new(Options::default().pool_slots as usize)));
+    permits.enter(policy.tenant).await
 }
 
 /// All permits of the process.
-struct Gate {
-    permits: usize,
+struct Permits {
+    total: usize,
     /// How many permits one tenant may hold.
     share: usize,
-    state: Mutex<GateState>,
+    state: Mutex<PermitState>,
 }
 
-struct GateState {
+struct PermitState {
     taken: usize,
     /// How many permits each tenant holds. A tenant that holds none has no entry.
     held: BTreeMap<Tenant, usize>,
@@ -102,21 +102,21 @@ struct Waiter {
 
 /// The right to make one system call at a time. It is given back on drop.
 struct Permit {
-    gate: Arc<Gate>,
+    permits: Arc<Permits>,
     tenant: Tenant,
 }
 
 /// A waiter's place in the queue. It is left on drop.
 struct QueuedCall<'a> {
-    gate: &'a Gate,
+    permits: &'a Permits,
     tenant: Tenant,
     ticket: u64,
 }
 
-impl Gate {
-    fn new(permits: usize) -> Self {
-        let state = GateState { taken: 0, held: BTreeMap::new(), waiting: FairQueue::new(), next_ticket: 0 };
-        Gate { permits, share: (permits / 2).max(1), state: Mutex::new(state) }
+impl Permits {
+    fn new(total: usize) -> Self {
+        let state = PermitState { taken: 0, held: BTreeMap::new(), waiting: FairQueue::new(), next_ticket: 0 };
+        Permits { total, share: (total / 2).max(1), state: Mutex::new(state) }
     }
 
     async fn enter(self: &Arc<Self>, tenant: Tenant) -> Permit {
@@ -131,9 +131,9 @@ impl Gate {
             }
         };
         let Some((ticket, permit)) = queued else {
-            return Permit { gate: self.clone(), tenant };
+            return Permit { permits: self.clone(), tenant };
         };
-        let _waiting = QueuedCall { gate: self, tenant, ticket };
+        let _waiting = QueuedCall { permits: self, tenant, ticket };
         match permit.await {
             Ok(permit) => permit,
             // Does not happen: as long as this waiter is in the queue, the queue has its sender.
@@ -148,19 +148,19 @@ impl Gate {
             let Some((tenant, waiter)) = next else { return };
             // If the waiter was given up, the permit is dropped, and goes to the next waiter. Dropping a permit takes
             // the lock, so the lock is not held here.
-            let _ = waiter.permit.send(Permit { gate: self.clone(), tenant });
+            let _ = waiter.permit.send(Permit { permits: self.clone(), tenant });
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, GateState> {
+    fn lock(&self) -> MutexGuard<'_, PermitState> {
         self.state.locked()
     }
 }
 
-impl GateState {
+impl PermitState {
     /// Whether a permit is free, and the tenant does not hold its share.
-    fn may_have(&self, tenant: Tenant, gate: &Gate) -> bool {
-        self.taken < gate.permits && self.held.get(&tenant).is_none_or(|held| *held < gate.share)
+    fn may_have(&self, tenant: Tenant, permits: &Permits) -> bool {
+        self.taken < permits.total && self.held.get(&tenant).is_none_or(|held| *held < permits.share)
     }
 
     fn take(&mut self, tenant: Tenant) {
@@ -187,11 +187,11 @@ impl GateState {
     }
 
     /// Takes a free permit for the waiter whose turn it is.
-    fn next(&mut self, gate: &Gate) -> Option<(Tenant, Waiter)> {
+    fn next(&mut self, permits: &Permits) -> Option<(Tenant, Waiter)> {
         let (taken, held) = (self.taken, &self.held);
         let next = self
             .waiting
-            .pop_where(|tenant| taken < gate.permits && held.get(&tenant).is_none_or(|held| *held < gate.share))?;
+            .pop_where(|tenant| taken < permits.total && held.get(&tenant).is_none_or(|held| *held < permits.share))?;
         self.take(next.0);
         Some(next)
     }
@@ -200,19 +200,19 @@ impl GateState {
 impl Drop for Permit {
     fn drop(&mut self) {
         {
-            let mut state = self.gate.lock();
+            let mut state = self.permits.lock();
             state.give_back(self.tenant);
             if state.waiting.is_empty() {
                 return;
             }
         }
-        self.gate.serve();
+        self.permits.serve();
     }
 }
 
 impl Drop for QueuedCall<'_> {
     fn drop(&mut self) {
-        let left = self.gate.lock().waiting.remove(self.tenant, |waiter| waiter.ticket == self.ticket);
+        let left = self.permits.lock().waiting.remove(self.tenant, |waiter| waiter.ticket == self.ticket);
         // Dropped after the lock was released.
         drop(left);
     }

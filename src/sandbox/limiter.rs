@@ -1,7 +1,7 @@
 //! Bounds of a guest's memory: its memories, its tables and its garbage-collected heap.
 
 use crate::error::Error;
-use crate::totals::TotalMemory;
+use crate::shared_limits::TotalMemory;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 

@@ -5,15 +5,15 @@ use super::clock::Clock;
 use super::component::World;
 use super::files::Files;
 use super::limiter::Limiter;
+use super::stderr_lines::StderrLines;
 use super::stdio::Stdio;
-use super::tap::Tap;
 use crate::catalog::{RuntimeEntry, ScriptArgs};
 use crate::config::Limits;
 use crate::deadline::{Deadline, Stop};
 use crate::error::{Error, Phase, Stopped};
 use crate::host_functions::Question;
 use crate::policy::Policy;
-use crate::shared::Share;
+use crate::shards::ShardRef;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(crate) struct Sandbox {
     pub entry: Arc<RuntimeEntry>,
     /// The script that the guest, an interpreter, runs.
     script: Option<ScriptArgs>,
-    pub policy: Share<Policy>,
+    pub policy: ShardRef<Policy>,
     pub fuel: Option<u64>,
     /// The cost of the guest's host calls since the deadline was last checked, see [`Sandbox::spend`].
     spent: usize,
@@ -51,12 +51,12 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     pub fn new(
         entry: Arc<RuntimeEntry>,
-        policy: Share<Policy>,
+        policy: ShardRef<Policy>,
         stdin: Vec<u8>,
         limits: &Limits,
         deadline: Deadline,
     ) -> Self {
-        let stdio = Stdio::new(stdin, limits, Tap::of(&policy, &entry, &deadline, limits));
+        let stdio = Stdio::new(stdin, limits, StderrLines::of(&policy, &entry, &deadline, limits));
         Sandbox {
             deadline,
             phase: Phase::Start,

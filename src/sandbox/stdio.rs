@@ -1,6 +1,6 @@
 //! Standard streams: stdin is read from a buffer, stdout and stderr are written to buffers.
 
-use super::tap::Tap;
+use super::stderr_lines::StderrLines;
 use crate::buffers;
 use crate::config::Limits;
 use std::fmt;
@@ -17,7 +17,7 @@ pub(crate) struct Stdio {
     stderr: Vec<u8>,
     stderr_bytes: usize,
     stderr_cut: bool,
-    tap: Option<Box<Tap>>,
+    stderr_lines: Option<Box<StderrLines>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ fn no_memory(bytes: usize) -> wasmtime::Error {
 }
 
 impl Stdio {
-    pub fn new(stdin: Vec<u8>, limits: &Limits, tap: Option<Box<Tap>>) -> Self {
+    pub fn new(stdin: Vec<u8>, limits: &Limits, stderr_lines: Option<Box<StderrLines>>) -> Self {
         Stdio {
             descriptors: [Some(0), Some(1), Some(2)],
             stdin,
@@ -55,7 +55,7 @@ impl Stdio {
             stderr: Vec::new(),
             stderr_bytes: usize::try_from(limits.stderr_bytes).unwrap_or(usize::MAX),
             stderr_cut: false,
-            tap,
+            stderr_lines,
         }
     }
 
@@ -121,8 +121,8 @@ impl Stdio {
     /// Keeps the end of what was written, in at most twice the limit, and passes the lines to the host if it has asked
     /// for them.
     pub fn write_stderr(&mut self, bytes: &[u8]) {
-        if let Some(tap) = &mut self.tap {
-            tap.write(bytes);
+        if let Some(stderr_lines) = &mut self.stderr_lines {
+            stderr_lines.write(bytes);
         }
         let tail = &bytes[bytes.len().saturating_sub(self.stderr_bytes)..];
         self.stderr_cut |= tail.len() < bytes.len();
@@ -134,8 +134,8 @@ impl Stdio {
 
     /// Passes the last line to the host.
     pub fn end_stderr(&mut self) {
-        if let Some(tap) = self.tap.take() {
-            tap.end();
+        if let Some(stderr_lines) = self.stderr_lines.take() {
+            stderr_lines.end();
         }
     }
 

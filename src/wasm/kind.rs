@@ -34,7 +34,7 @@ impl Kind {
             [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(Kind::Module),
             [0, b'a', b's', b'm', _, 0, 1, 0, ..] if cfg!(feature = "components") => Ok(Kind::Component),
             [0, b'a', b's', b'm', _, 0, 1, 0, ..] => Err(Error::Unsupported {
-                message: format!("the runtime `{name}` is a component; this build runs modules alone"),
+                message: format!("the runtime `{name}` is a component, and this build runs only modules"),
             }),
             _ => Err(module_invalid(name, "it is not WebAssembly: the first bytes are not `\\0asm` and version 1")),
         }

@@ -49,7 +49,7 @@ static void bad_arguments(void)
         CHECK(says(call(functions[i], "nul"), "\"code\":\"invalid_json\""));
         CHECK(says(call(functions[i], deep), "\"code\":\"invalid_"));
         CHECK(says(call(functions[i], "[\"a\",\"b\"]"), "must be an object"));
-        CHECK(says(call(functions[i], "{\"timeoutms\":1}"), "`timeoutms` is no key that is known here; known are `"));
+        CHECK(says(call(functions[i], "{\"timeoutms\":1}"), "`timeoutms` is an unknown key; known keys: `"));
     }
 }
 

@@ -207,8 +207,8 @@ fn modules_that_cannot_run_are_refused_with_the_reason() {
     let id = catalog.executor();
     for (name, word) in [
         ("no-start", "_start"),
-        ("odd-start", "`_start` is not a function without parameters and results"),
-        ("start-has-result", "`_start` is not a function without parameters and results"),
+        ("odd-start", "`_start` must be a function without parameters and results"),
+        ("start-has-result", "`_start` must be a function without parameters and results"),
         ("start-is-memory", "_start"),
         ("import-type", "fd_close"),
         ("text", "not WebAssembly"),

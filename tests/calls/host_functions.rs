@@ -216,10 +216,10 @@ fn whatever_a_callback_returns_reaches_the_guest_as_a_reply() {
     let id = granting(&catalog, &["f"]);
     let ask = || execute(&json!({"executor": id, "runtime": "ask"}));
     for (bytes, text) in [
-        (b"".as_slice(), "its reply is none: it is not JSON: the text ends before a value"),
-        (b"{\"status\":\"ok\"", "its reply is none: it is not JSON: the text ends inside an object"),
-        (b"42", "its reply is none: it must be an object"),
-        (b"{\"output\":1}", "its reply is none: `status` is missing"),
+        (b"".as_slice(), "its reply is invalid: it is not JSON: the text ends before a value"),
+        (b"{\"status\":\"ok\"", "its reply is invalid: it is not JSON: the text ends inside an object"),
+        (b"42", "its reply is invalid: it must be an object"),
+        (b"{\"output\":1}", "its reply is invalid: `status` is missing"),
         (b"{\"status\":\"fine\"}", "neither \"ok\" nor \"error\""),
         (b"{\"status\":\"error\"}", "no `error`"),
         (b"{\"status\":\"ok\",\"error\":\"no\"}", "and an `error`"),
@@ -340,7 +340,7 @@ fn callbacks_within_callbacks_end_at_a_depth() {
     let reply = execute(&json!({"executor": id, "runtime": "ask"}));
     // Every callback but the innermost got an answer from the one within, and that one got an error.
     let text = reply.to_string();
-    assert!(text.contains("16 callbacks are inside each other on this thread"), "{text}");
+    assert!(text.contains("host functions are nested 16 deep on this thread, the most allowed"), "{text}");
     assert!(text.contains("host_function_failed"), "{text}");
 }
 

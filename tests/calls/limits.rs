@@ -108,9 +108,10 @@ fn tables_are_limited_as_memory_is() {
     assert_error(&reply, "memory_exceeded");
     assert!(reply["details"]["table_elements"].is_u64(), "{reply}");
     assert_eq!(execute(&json!({"executor": id, "runtime": "copes"}))["output"], "grew");
-    for (name, text) in
-        [("tables", "it has 65 tables, and may have 64"), ("memories", "it has 65 memories, and may have 16")]
-    {
+    for (name, text) in [
+        ("tables", "it has 65 tables; the limit `tables` allows 64"),
+        ("memories", "it has 65 memories; the limit `memories` allows 16"),
+    ] {
         let reply = execute(&json!({"executor": id, "runtime": name}));
         assert_error(&reply, "module_invalid");
         assert!(reply["error"].as_str().unwrap().contains(text), "{reply}");

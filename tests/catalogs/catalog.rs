@@ -32,7 +32,7 @@ fn the_list_has_the_embedded_runtimes_and_those_of_the_directory() {
     let id = catalog.executor();
     let mut list = ok(arawn_catalog_list, &json!({"executor": id}));
     // One of the embedded ones stands for all.
-    let others = ["file_read", "file_write", "http", "transform"].map(Value::from);
+    let others = ["file_read", "file_write", "http", "javascript", "lua", "transform"].map(Value::from);
     list["runtimes"].as_array_mut().unwrap().retain(|entry| !others.contains(&entry["name"]));
     assert_eq!(
         list["runtimes"],
@@ -68,10 +68,11 @@ fn an_entry_that_is_refused_names_its_file_line_and_entry() {
         (&format!("{}x", "x".repeat(64)), "path = \"a.wasm\"", "does not match"),
         ("passthrough", "path = \"a.wasm\"", "embedded"),
         ("absolute", "path = \"/bin/sh\"", "relative"),
+        ("no-file", "path = \".\"", "does not name a file"),
         ("up", "path = \"custom/../../a.wasm\"", "relative"),
-        ("nowhere", "path = \"\"", "no file"),
-        ("pathless", "description = \"x\"", "`path` is missing"),
-        ("typo", "path = \"a.wasm\"\npaht = \"b\"", "`paht` is no key that is known here; known are `path`, "),
+        ("nowhere", "path = \"\"", "needs `path` (a `.wasm` file) or `script`"),
+        ("pathless", "description = \"x\"", "needs `path` (a `.wasm` file) or `script`"),
+        ("typo", "path = \"a.wasm\"\npaht = \"b\"", "`paht` is an unknown key; known keys: `path`, "),
         ("number", "path = 7", "`path` must be a string"),
         ("pin", "path = \"a.wasm\"\nsha256 = \"abc\"", "64 hexadecimal"),
         ("pin", &format!("path = \"a.wasm\"\nsha256 = \"{sha}\""), "64 hexadecimal"),
@@ -326,7 +327,7 @@ fn a_runtime_is_shown_with_all_that_its_file_tells() {
         "name": "zeta", "category": "custom", "description": "",
         "path": catalog.path().canonicalize().unwrap().join("custom/zeta.wasm"), "args": [], "env": {}, "config_schema": null,
         "pin": null, "sha256": sha256(&module), "bytes": module.len(), "kind": "module",
-        "imports": ["wasi_snapshot_preview1.fd_write", "wasi_snapshot_preview1.proc_exit"], "capabilities": [],
+        "language": null, "imports": ["wasi_snapshot_preview1.fd_write", "wasi_snapshot_preview1.proc_exit"], "capabilities": [],
         "problem": null,
     });
     assert_eq!(inspect("zeta"), expected);

@@ -335,12 +335,12 @@ fn a_script_may_come_with_the_call() {
 #[test]
 fn a_catalog_says_what_is_wrong_with_a_script_entry() {
     for (lines, text) in [
-        ("description = \"\"", "the entry needs `path`, a `.wasm` file, or `script`"),
+        ("description = \"\"", "the entry needs `path` (a `.wasm` file) or `script`"),
         ("path = \"a.wasm\"\nscript = \"a.js\"", "can have only one of them"),
         ("script = \"a.txt\"", "does not tell its language"),
         ("script = \"a.txt\"\nlanguage = \"ruby\"", "language"),
         ("path = \"a.wasm\"\nlanguage = \"lua\"", "`language` is for a `script`"),
-        ("script = \"../a.js\"", "is not relative to the catalog's directory and inside it"),
+        ("script = \"../a.js\"", "must be relative to the catalog's directory, and inside it"),
     ] {
         let catalog = Catalog::new().entry("bad", lines);
         let reply = call(arawn::ffi::arawn_executor_new, &json!({"runtimes_dir": catalog.path()}));

@@ -161,8 +161,8 @@ fn a_registration_has_a_deadline_of_its_own_and_what_it_had_compiled_is_kept() {
     }
     assert_eq!(
         reply["error"],
-        "the deadline of 1 ms for registering `hasty` passed before its module was compiled: register it again, which \
-         finds what the compiler has begun, or raise the registration's `timeout_ms`"
+        "the deadline of 1 ms for registering `hasty` passed before the module was compiled; the compilation \
+         goes on: register it again later, or raise the registration's `timeout_ms`"
     );
     assert_eq!(held(&catalog).0, ["patient"]);
     let modules = || stats()["memory_cache"]["modules"].as_u64().unwrap();
@@ -175,7 +175,7 @@ fn a_registration_has_a_deadline_of_its_own_and_what_it_had_compiled_is_kept() {
     assert_eq!(held(&catalog), (vec!["hasty".into(), "patient".into()], vec!["hasty".into(), "patient".into()]));
     for (timeout_ms, text) in [
         (json!(0), "`timeout_ms` must be at least 1"),
-        (json!(86_400_001), "`timeout_ms` must be at most a day (86400000), and is 86400001"),
+        (json!(86_400_001), "`timeout_ms` is 86400001, but must be at most 86400000 (a day)"),
         (json!("1 s"), "`timeout_ms` must be a whole number of milliseconds or null"),
         (json!(-1), "`timeout_ms` must be a whole number of milliseconds or null, and not negative"),
     ] {
@@ -297,7 +297,7 @@ fn what_can_be_told_without_work_is_told_at_the_submit() {
         (
             request(json!({"jobs": "a"})),
             "jobs",
-            "`jobs` is no key that is known here; known are `executor`, `register`, `job`".to_owned(),
+            "`jobs` is an unknown key; known keys: `executor`, `register`, `job`".to_owned(),
         ),
         (request(json!({"register": []})), "register", "`register` must be an object".to_owned()),
         (request(json!({"register": null})), "register", "`register` must be an object".to_owned()),
@@ -310,7 +310,7 @@ fn what_can_be_told_without_work_is_told_at_the_submit() {
         (
             request(json!({"register": {"name": "a"}})),
             "register",
-            "`register` must have one of `path`, `wasm_base64` and `module_of`: what is registered".to_owned(),
+            "`register` must have exactly one of `path`, `wasm_base64`, `module_of` and `script`".to_owned(),
         ),
         (
             request(json!({"register": {"name": "a", "path": "a", "timeout_ms": 0}})),
@@ -416,7 +416,7 @@ fn the_deadline_of_a_submitted_registration_counts_from_the_submit() {
     assert_eq!(reply["details"], json!({"phase": "queue", "timeout_ms": 100}));
     assert_eq!(
         reply["error"],
-        "the deadline of 100 ms for registering `queued` passed while the executor's other registrations were under way: \
+        "the deadline of 100 ms for registering `queued` passed while other registrations of the executor were running: \
          register it again later, or raise the registration's `timeout_ms`"
     );
     for n in 0..RUNNING {
@@ -426,8 +426,8 @@ fn the_deadline_of_a_submitted_registration_counts_from_the_submit() {
         assert_eq!(
             reply["error"],
             format!(
-                "the deadline of 2000 ms for registering `r{n}` passed while another writer had the catalog: register it \
-                 again, or raise the registration's `timeout_ms`"
+                "the deadline of 2000 ms for registering `r{n}` passed while another writer was changing the \
+                 catalog: register it again, or raise the registration's `timeout_ms`"
             )
         );
     }

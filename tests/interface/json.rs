@@ -74,14 +74,14 @@ fn a_key_that_is_there_twice_is_named() {
     ] {
         let reply = call(more);
         assert_error(&reply, "invalid_request");
-        assert!(reply["error"].as_str().unwrap().ends_with(&format!("{key}` is there twice")), "{more}: {reply}");
+        assert!(reply["error"].as_str().unwrap().ends_with(&format!("{key}` appears twice")), "{more}: {reply}");
     }
     for text in
         [r#"{"id":"a","id":"b"}"#, r#"{"limits":{"fuel":1,"fuel":2}}"#, r#"{"cache_dir":null,"cache_dir":null}"#]
     {
         let reply = call_text(arawn_executor_new, text);
         assert_error(&reply, "invalid_config");
-        assert!(reply["error"].as_str().unwrap().ends_with("is there twice"), "{text}: {reply}");
+        assert!(reply["error"].as_str().unwrap().ends_with("appears twice"), "{text}: {reply}");
     }
     // What is the runtime's own is not looked into.
     assert_echoed(&id, r#"{"a":1,"a":2}"#);

@@ -40,65 +40,66 @@ fn the_texts_of_guests() {
     let table = [
         (
             out(b"hello debug\n{\"status\":\"ok\",\"output\":1}"),
-            text("stdout must hold only the reply, and begins with \"hello debug\"; print to stderr"),
+            text("stdout begins with \"hello debug\", but must hold only the reply: print other text to stderr"),
         ),
         (
             out(b"42 items\n{\"status\":\"ok\",\"output\":1}"),
-            text("stdout must hold only the reply, and begins with \"42 items\"; print to stderr"),
+            text("stdout begins with \"42 items\", but must hold only the reply: print other text to stderr"),
         ),
         (
             out(b"{\"status\":\"ok\",\"output\":1}\nbye \x1b[0m\n"),
-            text("stdout must hold only the reply, and goes on after it with \"bye \\u{1b}[0m\"; print to stderr"),
+            text(
+                "stdout has \"bye \\u{1b}[0m\" after the reply, but must hold only the reply: print other text to stderr",
+            ),
         ),
         (
             out(b"\xef\xbb\xbf{\"status\":\"ok\",\"output\":1}"),
             text(
-                "stdout must hold only the reply, and begins with a byte order mark (U+FEFF); write UTF-8 without one",
+                "stdout begins with a byte order mark (U+FEFF), but must hold only the reply: write UTF-8 without one",
             ),
         ),
-        (out(b"\xff\xfe{\0\"\0"), text("stdout must be UTF-8, and begins with the byte order mark of UTF-16")),
-        (out(b"{\"status\":\"ok\",\"output\":\"\xff\"}"), text("stdout must be UTF-8, and is not from byte 25 on")),
-        (out(b" \n"), format!("stdout must hold the reply, and nothing was written to it; write {reply}")),
-        (out(b"[1]"), format!("stdout must hold one reply, and holds a list; write {reply}")),
-        (out(b"\"done\""), format!("stdout must hold one reply, and holds a string; write {reply}")),
-        (out(b"42"), format!("stdout must hold one reply, and holds 42; write {reply}")),
+        (out(b"\xff\xfe{\0\"\0"), text("stdout must be UTF-8, but begins with the byte order mark of UTF-16")),
+        (
+            out(b"{\"status\":\"ok\",\"output\":\"\xff\"}"),
+            text("stdout must be UTF-8, but byte 25 does not begin a valid character"),
+        ),
+        (out(b" \n"), format!("stdout is empty, but must hold the reply: write {reply}")),
+        (out(b"[1]"), format!("stdout holds a list, but must hold the reply: write {reply}")),
+        (out(b"\"done\""), format!("stdout holds a string, but must hold the reply: write {reply}")),
+        (out(b"42"), format!("stdout holds 42, but must hold the reply: write {reply}")),
         (
             out(b"{\"status\":\"ok\",\"output\":nul}"),
-            text(
-                "stdout must hold one reply, and is not JSON at byte 27: a word is neither `true`, `false` nor `null`",
-            ),
+            text("the reply on stdout is not JSON at byte 27: a word is neither `true`, `false` nor `null`"),
         ),
         (
             out(b"{\"status\":\"ok\",\"output\":[1,2"),
-            text("stdout must hold one reply, and is not JSON at byte 27: the text ends inside a list"),
+            text("the reply on stdout is not JSON at byte 27: the text ends inside a list"),
         ),
-        (out(b"{\"output\":1}"), text("stdout must hold one reply, and `status` is missing")),
-        (out(b"{\"status\":7}"), text("stdout must hold one reply, and `status` must be a string")),
+        (out(b"{\"output\":1}"), text("the reply on stdout is invalid: `status` is missing")),
+        (out(b"{\"status\":7}"), text("the reply on stdout is invalid: `status` must be a string")),
         (
             out(b"{\"status\":\"ok\",\"outptu\":1}"),
-            text(
-                "stdout must hold one reply, and `outptu` is no key that is known here; known are `status`, `output`, `error`",
-            ),
+            text("the reply on stdout is invalid: `outptu` is an unknown key; known keys: `status`, `output`, `error`"),
         ),
         (
             out(b"{\"status\":\"ok\",\"output\":1,\"output\":2}"),
-            text("stdout must hold one reply, and `output` is there twice"),
+            text("the reply on stdout is invalid: `output` appears twice"),
         ),
         (
             out(b"{\"status\":\"fine\"}"),
-            text("stdout must hold one reply, and its `status` must be \"ok\" or \"error\""),
+            text("the reply on stdout is invalid: its `status` must be \"ok\" or \"error\""),
         ),
         (
             out(b"{\"status\":\"error\"}"),
-            text("stdout must hold one reply, and its `status` is \"error\" without an `error` beside it"),
+            text("the reply on stdout is invalid: its `status` is \"error\" without an `error` beside it"),
         ),
         (
             out(b"{\"status\":\"error\",\"error\":7}"),
-            text("stdout must hold one reply, and its `error` must be a string"),
+            text("the reply on stdout is invalid: its `error` must be a string"),
         ),
         (
             out(b"{\"status\":\"ok\",\"error\":\"x\"}"),
-            text("stdout must hold one reply, and its `status` is \"ok\" with an `error` beside it"),
+            text("the reply on stdout is invalid: its `status` is \"ok\" with an `error` beside it"),
         ),
         (
             out(br#"{"status":"error","error":"cut \ud83e, \udd80 and \ud83e\udd80"}"#),
@@ -228,21 +229,18 @@ fn the_texts_of_requests() {
         ),
         (
             json!({"limits": {"timeout_ms": 1.5}}),
-            "`limits.timeout_ms` must be a whole number of milliseconds or null, written in digits alone",
+            "`limits.timeout_ms` must be a whole number of milliseconds or null, written in digits only",
         ),
         (
             json!({"limits": {"memory_bytes": -1}}),
             "`limits.memory_bytes` must be a whole number of bytes or null, and not negative",
         ),
         (json!({"limits": {"fuel": []}}), "`limits.fuel` must be a whole number or null"),
-        (
-            json!({"limits": {"timeout_ms": 60_000}}),
-            "`limits.timeout_ms`: 60000 is above the executor's limit of 30000",
-        ),
+        (json!({"limits": {"timeout_ms": 60_000}}), "`limits.timeout_ms` is 60000, but the executor's limit is 30000"),
         (json!({"limits": 7}), "`limits` must be an object"),
         (
             json!({"limits": {"timeoutms": 7}}),
-            "`limits.timeoutms` is no key that is known here; known are `timeout_ms`, `memory_bytes`, `output_bytes`, `stderr_bytes`, `module_bytes`, `fuel`",
+            "`limits.timeoutms` is an unknown key; known keys: `timeout_ms`, `memory_bytes`, `output_bytes`, `stderr_bytes`, `module_bytes`, `fuel`",
         ),
         (json!({"meta": "yes"}), "`meta` must be true or false"),
         (json!({"runtime": null}), "`runtime` must be a string"),
@@ -267,11 +265,11 @@ fn the_texts_of_requests() {
         (arawn_executor_new, r#"{"capabilities":{"dirs":["data"]}}"#, "`capabilities.dirs[0]` must be an object"),
         (arawn_executor_new, r#"{"capabilities":{"dirs":{}}}"#, "`capabilities.dirs` must be a list"),
         (arawn_executor_new, r#"{"capabilities":{"dirs":[{"guest":"/a"}]}}"#, "`capabilities.dirs[0].host` is missing"),
-        (arawn_executor_new, r#"{"id":"a","id":"b"}"#, "`id` is there twice"),
+        (arawn_executor_new, r#"{"id":"a","id":"b"}"#, "`id` appears twice"),
         (
             arawn_executor_new,
             r#"{"id":"cut \ud83e"}"#,
-            "`id` cannot be read: an escape is half of a surrogate pair, which is no character: text was cut between the halves",
+            "`id` cannot be read: an escape is only half of a surrogate pair: the text was cut between the halves",
         ),
         (
             arawn_executor_new,
@@ -298,7 +296,7 @@ fn the_texts_of_requests() {
         assert_eq!(raw(function, json), wanted, "{json}");
     }
     let wait = raw(arawn_poll, &json!({"executor": id, "wait_ms": 90_000_000}).to_string());
-    assert_eq!(wait, "`wait_ms` must be at most a day (86400000), and is 90000000");
+    assert_eq!(wait, "`wait_ms` is 90000000, but must be at most 86400000 (a day)");
     let on = json!({"executor": id, "name": "f", "on": "frame"}).to_string();
     assert_eq!(host_function_text(&on), "`on` must be `call` or `poll`");
     let of = |name: &str| json!({"executor": id, "name": name});
@@ -320,12 +318,12 @@ fn the_texts_of_requests() {
     assert_eq!(reply["details"], json!({"runtime": "x", "path": missing, "reason": "no such file"}));
     assert_eq!(
         text(&register(json!({}))),
-        "the request must have one of `path`, `wasm_base64`, `module_of` and `script`: what is registered"
+        "the request must have exactly one of `path`, `wasm_base64`, `module_of` and `script`"
     );
     let symbol = register(json!({"wasm_base64": "AGFz\r\nb*Q="}));
     assert_eq!(
         text(&symbol),
-        "`wasm_base64` is not base64: it has '*' at byte 7, which is none of A-Z, a-z, 0-9, + and /"
+        "`wasm_base64` is not base64: it has '*' at byte 7, which is not one of A-Z, a-z, 0-9, + and /"
     );
     let wasm = wat::parse_str(common::answering("ran")).unwrap();
     let encoded = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, wasm);
@@ -333,14 +331,14 @@ fn the_texts_of_requests() {
     assert_eq!(register(json!({"wasm_base64": lines.join("\r\n ") + "\r\n"}))["status"], "ok");
     assert_eq!(
         text(&register(json!({"wasm_base64": encoded, "replace": true, "config_schema": "{\"a\":[1,}"}))),
-        "`config_schema.a[1]`: is no JSON Schema: it cannot be read: a value is missing".replace("`: is", "` is")
+        "`config_schema.a[1]`: is not a JSON Schema: it cannot be read: a value is missing".replace("`: is", "` is")
     );
 
     // A module that is still being compiled.
     let slow = execute(&json!({"executor": id, "runtime": "slow", "limits": {"timeout_ms": 20}}));
     assert_eq!(
         text(&slow),
-        "the deadline of 20 ms passed and the module is still compiling: call again, register it first, or raise `timeout_ms`"
+        "the deadline of 20 ms passed before the module was compiled; the compilation goes on: call again later, register the module first, or raise `timeout_ms`"
     );
 
     // The queue has two places.
@@ -351,7 +349,7 @@ fn the_texts_of_requests() {
     assert_error(&full, "overloaded");
     assert_eq!(
         text(&full),
-        "the executor has 2 submitted calls that run, wait or were not polled: poll, or configure a larger `queue`"
+        "the executor has 2 jobs that are queued, running or not yet polled: call arawn_poll, or configure a larger `queue`"
     );
 
     // A catalog that is not the one that is meant, and one that is broken.
@@ -359,23 +357,25 @@ fn the_texts_of_requests() {
     assert_eq!(unknown(&id), format!("there is no runtime `nothing` in {directory}/catalog.toml"));
     assert_eq!(
         unknown(&common::executor(json!({}))),
-        "there is no runtime `nothing` among the built-in ones, and the executor has no `runtimes_dir`"
+        "there is no runtime `nothing`: the executor has no `runtimes_dir`, so it serves only the built-in runtimes"
     );
     let mistyped = catalog.path().join("runtims");
     let other = common::executor(json!({"runtimes_dir": mistyped}));
     assert_eq!(
         unknown(&other),
         format!(
-            "there is no runtime `nothing`: {directory}/runtims has no catalog.toml; is it the `runtimes_dir` that is meant?"
+            "there is no runtime `nothing`: {directory}/runtims has no catalog.toml; is this `runtimes_dir` right?"
         )
     );
     fs::write(catalog.file(), "[runtimes.nothing]\npaht = \"a.wasm\"\n").unwrap();
     let broken = format!(
-        "{directory}/catalog.toml:1: runtime `nothing`: `paht` is no key that is known here; known are `path`, `script`, `language`, `category`, `description`, `sha256`, `args`, `env`, `config_schema`"
+        "{directory}/catalog.toml:1: runtime `nothing`: `paht` is an unknown key; known keys: `path`, `script`, `language`, `category`, `description`, `sha256`, `args`, `env`, `config_schema`"
     );
     assert_eq!(
         unknown(&id),
-        format!("there is no runtime `nothing`: an older catalog is served, since the present one is broken: {broken}")
+        format!(
+            "there is no runtime `nothing`: the catalog is not valid, so its last valid version is served: {broken}"
+        )
     );
 }
 

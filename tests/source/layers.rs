@@ -18,11 +18,20 @@ use std::path::Path;
 /// The layers, the lowest first, each with its modules. docs/architecture.md shows them, as a picture and as text.
 const LAYERS: &[&[&str]] = &[
     &[
-        "error", "sha256", "files", "shared", "buffers", "panics", "memory", "fair", "json", "locks", "signals",
+        "error", "sha256", "files", "shards", "buffers", "panics", "memory", "fair", "json", "locks", "signals",
         "stack", "threads",
     ],
     &[
-        "config", "origins", "counters", "deadline", "waiting", "lanes", "workers", "slots", "totals", "warnings",
+        "config",
+        "origins",
+        "counters",
+        "deadline",
+        "waiting",
+        "lanes",
+        "workers",
+        "slots",
+        "shared_limits",
+        "warnings",
         "wasm",
     ],
     &[

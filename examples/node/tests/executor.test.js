@@ -123,7 +123,7 @@ test('host functions are granted as the config says', async (t) => {
   // @ts-expect-error
   await rejection(arawn.Executor.open({ capabilities: { host_functions: 'f' } }), 'invalid_config');
   // @ts-expect-error
-  await assert.rejects(arawn.Executor.open({}, { f: 'g' }), { name: 'TypeError', message: /`f` is no function/ });
+  await assert.rejects(arawn.Executor.open({}, { f: 'g' }), { name: 'TypeError', message: /`f` is not a function/ });
   await assert.rejects(arawn.Executor.open({ limits: { fuel: NaN } }), { message: /^request.limits.fuel is NaN/ });
 });
 

@@ -139,7 +139,7 @@ fn change_bytes(bytes: &mut Vec<u8>, kind: u8, choices: &mut Unstructured<'_>) -
     Ok(())
 }
 
-/// Changes sections so that their sizes are right again: one is damaged within, is gone, is there twice, changes its place or
+/// Changes sections so that their sizes are right again: one is damaged within, is gone, appears twice, changes its place or
 /// becomes another file's.
 fn change_sections(wasm: &mut Vec<u8>, choices: &mut Unstructured<'_>) -> Result<()> {
     let mut sections = Sections::of(wasm);

@@ -180,7 +180,7 @@ impl ConfigSchema {
     fn failures(&self, config: &str, deadline: &Deadline, stack_bytes: usize, steps: u64) -> Result<Checked> {
         let values = values_of(config);
         if values > MOST_VALUES {
-            return Ok(Ok(Found::Unread(whole(format!("has more than {MOST_VALUES} values, which are not checked")))));
+            return Ok(Ok(Found::Unread(whole(format!("has more values than the {MOST_VALUES} that can be checked")))));
         }
         let most_held = values * VALUE + config.len();
         memory::ensure("the config", most_held)?;
@@ -255,7 +255,9 @@ impl Unfinished {
     fn of_a_config(self) -> String {
         match self {
             Unfinished::TooDeep => "is nested too deeply for this schema".to_owned(),
-            Unfinished::TooMuchMemory => format!("takes more than {HELD_MIB} MiB to check: so much of it does not fit"),
+            Unfinished::TooMuchMemory => {
+                format!("takes more than {HELD_MIB} MiB to check, because too much of it does not fit")
+            }
             Unfinished::TooLong => "has a string that is too long for a pattern or a format of this schema".to_owned(),
             Unfinished::TooManySteps | Unfinished::Stopped(_) | Unfinished::Refused => {
                 "takes too long to check".to_owned()
@@ -284,7 +286,7 @@ struct Nothing;
 
 impl UrlLoader for Nothing {
     fn load(&self, _url: &str) -> Result<Value, Box<dyn std::error::Error>> {
-        Err("schemas are not fetched; what is referred to stands under `$defs`".into())
+        Err("schemas are not fetched: put what `$ref` refers to under `$defs`".into())
     }
 }
 

@@ -7,8 +7,8 @@ use std::fmt;
 pub(crate) fn unsupported(runtime: &str) -> Error {
     Error::Unsupported {
         message: format!(
-            "this build of libarawn checks no config against a JSON Schema, and the runtime `{runtime}` has a \
-             `config_schema`; take a full build, or leave the schema out"
+            "the runtime `{runtime}` has a `config_schema`, and this build of libarawn cannot check configs: use a \
+             full build, or leave the schema out"
         ),
     }
 }

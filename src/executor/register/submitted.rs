@@ -11,7 +11,7 @@ use crate::locks::Locked;
 use crate::panics::catch;
 use crate::protocol::Draft;
 use crate::reply::error_reply;
-use crate::shared::Share;
+use crate::shards::ShardRef;
 use crate::waiting::until;
 use crate::workers::Task;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
@@ -29,13 +29,17 @@ struct Registering {
     deadline: Deadline,
     progress: Progress,
     /// What the registration needs, which may be large. Taken when the registration begins or is stopped.
-    work: Mutex<Option<(Share<ScriptExecutor>, Draft<'static>)>>,
+    work: Mutex<Option<(ShardRef<ScriptExecutor>, Draft<'static>)>>,
     thread: OnceLock<Thread>,
 }
 
 impl ScriptExecutor {
     /// Submits a registration, for which nobody waits. Returns the name by which it can be polled.
-    pub(crate) fn submit_registration(executor: Share<Self>, draft: Draft<'_>, job: Option<&str>) -> Result<Arc<str>> {
+    pub(crate) fn submit_registration(
+        executor: ShardRef<Self>,
+        draft: Draft<'_>,
+        job: Option<&str>,
+    ) -> Result<Arc<str>> {
         let begun = Instant::now();
         let ticket = executor.reserve(job)?;
         let (job, jobs, tenant) = (ticket.name().clone(), executor.jobs.clone(), executor.policy.tenant);
@@ -94,7 +98,7 @@ impl Registering {
         }
     }
 
-    fn take_work(&self) -> Option<(Share<ScriptExecutor>, Draft<'static>)> {
+    fn take_work(&self) -> Option<(ShardRef<ScriptExecutor>, Draft<'static>)> {
         self.work.locked().take()
     }
 }

@@ -60,20 +60,21 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
         "get-random-u64" |sandbox: &mut Sandbox| sandbox.random().get_random_u64();
     }
     linker.instance("wasi:random/random@0.2.12")?.func_wrap("get-random-bytes", |mut store, (len,): (u64,)| {
-        Ok((chance(store.data_mut(), len, WasiRandomCtx::get_random_bytes)?,))
+        Ok((random_bytes(store.data_mut(), len, WasiRandomCtx::get_random_bytes)?,))
     })?;
     define! { linker, "wasi:random/insecure":
         "get-insecure-random-u64" |sandbox: &mut Sandbox| sandbox.random().get_insecure_random_u64();
     }
-    linker
-        .instance("wasi:random/insecure@0.2.12")?
-        .func_wrap("get-insecure-random-bytes", |mut store, (len,): (u64,)| {
-            Ok((chance(store.data_mut(), len, WasiRandomCtx::get_insecure_random_bytes)?,))
-        })?;
+    linker.instance("wasi:random/insecure@0.2.12")?.func_wrap(
+        "get-insecure-random-bytes",
+        |mut store, (len,): (u64,)| {
+            Ok((random_bytes(store.data_mut(), len, WasiRandomCtx::get_insecure_random_bytes)?,))
+        },
+    )?;
     refuse_sockets(linker)
 }
 
-fn chance(
+fn random_bytes(
     sandbox: &mut Sandbox,
     len: u64,
     made: impl Fn(&mut WasiRandomCtx, u64) -> wasmtime::Result<Vec<u8>>,

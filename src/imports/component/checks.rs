@@ -24,7 +24,7 @@ impl Sandbox {
     }
 
     /// Begins a host call of a function that this method cannot refuse, and returns the world.
-    pub(super) fn begun_world(&mut self) -> &mut World {
+    pub(super) fn world_for_host_call(&mut self) -> &mut World {
         // If the call is over, the function fails because of the closed table. `run::component` then begins a host call
         // once more, to learn the reason.
         let _ = self.begin_host_call();
@@ -46,7 +46,7 @@ impl Sandbox {
 
 impl WasiView for Sandbox {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let world = self.begun_world();
+        let world = self.world_for_host_call();
         let table = if world.is_closed { &mut world.closed } else { &mut world.table };
         WasiCtxView { ctx: &mut world.context, table }
     }
@@ -55,7 +55,7 @@ impl WasiView for Sandbox {
 #[cfg(feature = "http")]
 impl WasiHttpView for Sandbox {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let world = self.begun_world();
+        let world = self.world_for_host_call();
         let table = if world.is_closed { &mut world.closed } else { &mut world.table };
         let HttpState { context, hooks, .. } = &mut world.http;
         WasiHttpCtxView { hooks, table, ctx: context }

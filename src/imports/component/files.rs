@@ -16,7 +16,7 @@ use crate::sandbox::Sandbox;
 use crate::sandbox::files::GuestDescriptor;
 use convert::code;
 use std::io;
-use view::{FilesView, Filesystem, OpenHandle, there};
+use view::{FilesView, Filesystem, OpenHandle, guest_handle};
 use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::filesystem;
 use wasmtime_wasi::p2::FsError;
@@ -34,7 +34,7 @@ impl preopens::Host for FilesView<'_> {
         let FilesView { policy, table, .. } = self;
         let handle = |grant: &Grant| {
             let opened = OpenHandle { descriptor: GuestDescriptor::granted(grant), host: None };
-            Ok((there(table.push(opened)?), grant.guest().to_string()))
+            Ok((guest_handle(table.push(opened)?), grant.guest().to_string()))
         };
         policy.dirs.iter().map(handle).collect()
     }

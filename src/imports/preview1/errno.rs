@@ -42,7 +42,7 @@ impl From<std::io::Error> for TrappableErrno {
 }
 
 /// The error number that the guest sees, or the error that ends the guest.
-pub(super) fn seen(result: ErrnoResult) -> Result<i32> {
+pub(super) fn into_errno(result: ErrnoResult) -> Result<i32> {
     match result {
         Ok(()) => Ok(Errno::Success as i32),
         Err(TrappableErrno::Errno(errno)) => Ok(errno as i32),

@@ -59,7 +59,7 @@ impl de::Error for Mistake {
 
     fn unknown_field(_: &str, known: &'static [&'static str]) -> Self {
         let known: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
-        Mistake::about(None, format!("is no key that is known here; known are {}", known.join(", ")))
+        Mistake::about(None, format!("is an unknown key; known keys: {}", known.join(", ")))
     }
 
     fn missing_field(key: &'static str) -> Self {
@@ -67,7 +67,7 @@ impl de::Error for Mistake {
     }
 
     fn duplicate_field(key: &'static str) -> Self {
-        Mistake::about(Some(key), "is there twice".to_owned())
+        Mistake::about(Some(key), "appears twice".to_owned())
     }
 }
 

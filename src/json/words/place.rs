@@ -66,7 +66,7 @@ impl<'de> ValueAt<'de> {
         match text.parse() {
             Ok(number) if !text.starts_with('-') => Ok(number),
             _ if !text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => must_be(String::new()),
-            _ if text.contains(['.', 'e', 'E']) => must_be(", written in digits alone".to_owned()),
+            _ if text.contains(['.', 'e', 'E']) => must_be(", written in digits only".to_owned()),
             _ if text.starts_with('-') => must_be(", and not negative".to_owned()),
             _ => must_be(format!(", at most {largest}")),
         }

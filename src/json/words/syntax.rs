@@ -24,17 +24,17 @@ pub(crate) fn syntax(error: &serde_json::Error) -> String {
         ("expected `:`", "a `:` is missing"),
         ("expected ident", "a word is neither `true`, `false` nor `null`"),
         ("expected value", "a value is missing"),
-        ("invalid escape", "a `\\` begins no escape; a backslash itself is written `\\\\`"),
+        ("invalid escape", "a `\\` does not begin a valid escape; a backslash itself is written `\\\\`"),
         ("invalid number", "a number is incomplete, or begins with a 0"),
-        ("invalid unicode code point", "an escape stands for no character"),
+        ("invalid unicode code point", "an escape is not a valid character"),
         ("key must be a string", "a key must be a string in double quotes"),
         ("lone leading surrogate in hex escape", LONE),
         ("number out of range", "a number is out of range: the largest is about 1.8e308"),
         ("recursion limit exceeded", "it is nested more than 127 levels deep"),
         ("trailing characters", "more text follows the value"),
-        ("trailing comma", "a comma has nothing after it"),
+        ("trailing comma", "a comma follows the last value"),
     ];
-    const LONE: &str = "an escape is half of a surrogate pair, which is no character: text was cut between the halves";
+    const LONE: &str = "an escape is only half of a surrogate pair: the text was cut between the halves";
     let text = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
     let text = text.strip_suffix(&position).unwrap_or(&text);

@@ -18,25 +18,16 @@ fn what_is_no_json_is_told_in_plain_words() {
         ("{\"a\" 1}", "a `:` is missing"),
         ("nul!", "a word is neither `true`, `false` nor `null`"),
         ("hello", "a value is missing"),
-        ("\"\\x\"", "a `\\` begins no escape; a backslash itself is written `\\\\`"),
+        ("\"\\x\"", "a `\\` does not begin a valid escape; a backslash itself is written `\\\\`"),
         ("01", "a number is incomplete, or begins with a 0"),
         ("{1:2}", "a key must be a string in double quotes"),
         ("1e400", "a number is out of range: the largest is about 1.8e308"),
         (&deep, "it is nested more than 127 levels deep"),
         ("{} {}", "more text follows the value"),
-        ("[1,]", "a comma has nothing after it"),
-        (
-            "\"\\ud800\"",
-            "an escape is half of a surrogate pair, which is no character: text was cut between the halves",
-        ),
-        (
-            "\"\\ud800\\n\"",
-            "an escape is half of a surrogate pair, which is no character: text was cut between the halves",
-        ),
-        (
-            "\"\\udc00\"",
-            "an escape is half of a surrogate pair, which is no character: text was cut between the halves",
-        ),
+        ("[1,]", "a comma follows the last value"),
+        ("\"\\ud800\"", "an escape is only half of a surrogate pair: the text was cut between the halves"),
+        ("\"\\ud800\\n\"", "an escape is only half of a surrogate pair: the text was cut between the halves"),
+        ("\"\\udc00\"", "an escape is only half of a surrogate pair: the text was cut between the halves"),
     ] {
         assert_eq!(syntax(&serde_json::from_str::<Value>(json).unwrap_err()), words, "{json}");
     }

@@ -2,7 +2,7 @@
 
 use super::budget::{Charge, HostBudget};
 use crate::policy::Policy;
-use crate::shared::Share;
+use crate::shards::ShardRef;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -32,17 +32,17 @@ pub(crate) struct HttpState {
 /// What sends the requests. Each request has a clone, because it goes on beside the guest.
 #[derive(Clone)]
 pub(crate) struct HttpHooks {
-    pub policy: Option<Share<Policy>>,
+    pub policy: Option<ShardRef<Policy>>,
     pub budget: HostBudget,
     pub connections: Arc<Semaphore>,
 }
 
 impl HttpState {
-    pub fn new(policy: Share<Policy>, budget: HostBudget) -> Self {
+    pub fn new(policy: ShardRef<Policy>, budget: HostBudget) -> Self {
         Self::of(Some(policy), budget)
     }
 
-    fn of(policy: Option<Share<Policy>>, budget: HostBudget) -> Self {
+    fn of(policy: Option<ShardRef<Policy>>, budget: HostBudget) -> Self {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(MOST_FIELD_BYTES);
         let hooks = HttpHooks { policy, budget, connections: Arc::new(Semaphore::new(CONNECTIONS)) };

@@ -10,7 +10,7 @@ use crate::catalog::RuntimeEntry;
 use crate::policy::Policy;
 use crate::sandbox::clock::Clock;
 use crate::sandbox::stdio::{Stdio, Stream};
-use crate::shared::Share;
+use crate::shards::ShardRef;
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::SeedableRng;
 use std::collections::BTreeMap;
@@ -59,7 +59,7 @@ impl World {
         clock: Clock,
         entry: &RuntimeEntry,
         variables: BTreeMap<&String, &String>,
-        policy: Share<Policy>,
+        policy: ShardRef<Policy>,
     ) -> Self {
         let stdio = Arc::new(Mutex::new(stdio));
         let clock = SharedClock::new(clock);

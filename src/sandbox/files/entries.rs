@@ -4,7 +4,7 @@
 use crate::locks::Locked;
 use crate::policy::Policy;
 use crate::sandbox::host_io;
-use crate::shared::Share;
+use crate::shards::ShardRef;
 use crate::warnings::{About, warn};
 use cap_std::fs::{Dir, DirEntry, FileType, ReadDir};
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ pub(crate) fn kind_of(entry: &DirEntry) -> io::Result<FileType> {
 
 /// All entries, sorted by name. Fails with `ENOMEM` if they take more than `most` bytes.
 pub(crate) async fn sorted(
-    policy: &Share<Policy>,
+    policy: &ShardRef<Policy>,
     dir: Arc<Dir>,
     most: usize,
 ) -> io::Result<BTreeMap<String, FileType>> {

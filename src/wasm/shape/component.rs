@@ -212,7 +212,7 @@ impl Component {
             return Err(Problem::Unmet(quoted(&import).into_owned()));
         }
         if !self.runs {
-            let message = "it does not export `wasi:cli/run`: it is no WASI command";
+            let message = "it does not export `wasi:cli/run`, so it is not a WASI command";
             return Err(Problem::Other(message.to_owned()));
         }
         Ok(())

@@ -102,7 +102,7 @@ limits! {
     DataSegments "data_segments" "data segments" 100_000
     /// Bytes that wasmtime's images of memories have in addition to the data of the file: zeros between segments, and
     /// 64 KiB for each memory. PHP has 7.7 MB.
-    ImagePadding "image_padding" "bytes between its data" 16_777_216 + 4_096
+    ImagePadding "image_padding" "bytes of zeros between its data" 16_777_216 + 4_096
     /// The largest real number is 4.
     ExpressionSize "expression_size" "instructions in one constant expression" 100_000
 
@@ -114,7 +114,7 @@ limits! {
     /// The web allows 50,000. DuckDB has 612; builds without optimization have more.
     Locals "locals" "parameters and locals" 10_000
     /// esbuild has 3,289: a block for each case of a large `switch`.
-    BlockDepth "block_depth" "blocks inside each other" 13_500
+    BlockDepth "block_depth" "levels of nested blocks" 13_500
     /// Basic blocks of the compiled code, see `expansion`. 36,000 in one function take 4 s and 90 MiB. PHP has 10,341.
     /// Languages with a garbage collector allocate their constants in one function; none of them was measured.
     Blocks "blocks" "blocks" 36_000
@@ -145,12 +145,12 @@ limits! {
     LiveValues "live_values" "pairs of a block and a value that is live in it" 2_000_000 + 6_000 @ 120
     /// A local that is set on one of the ways to a block and read afterwards becomes a parameter of the block, with an
     /// argument for each way. Each argument takes 2 µs and 150 bytes. Ruby has 246 for each KiB of code, esbuild 178.
-    JoinedValues "joined_values" "values that are handed over where ways meet" 200_000 + 750 @ 2_000
+    JoinedValues "joined_values" "values passed where control flow joins" 200_000 + 750 @ 2_000
     /// The register allocator may search all arguments of a function's blocks for each value that is live in each
     /// block: 2 to 4 ns for each pair. In real code it seldom does. Both factors grow with the function, and the
     /// largest function grows with the file. With the cube, a small file may have few pairs, and each real file two and
     /// a half times what it has. QuickJS has 350 million, jco 19 billion, Ruby 661 billion.
-    JoinPairs "join_pairs" "pairs of a value that is handed over and one that is live in the same function" 900_000_000 ^ 3
+    JoinPairs "join_pairs" "pairs of a value passed where control flow joins and a value live in the same function" 900_000_000 ^ 3
     /// Each loop checks the epoch. What the check reads is therefore live in all loops, nested or not: 0.25 µs for each
     /// pair. DuckDB has 1,805,086.
     LoopPairs "loop_pairs" "pairs of loops in the same function" 8_000_000 @ 250
@@ -164,16 +164,16 @@ limits! {
     /// The time of all rows of this table that have nanoseconds. It does not include the instructions themselves, which
     /// take about 1 µs for each byte: a file of that size takes that in any case. Ruby has the most for each KiB of
     /// code, 1.1 ms: 12.9 seconds of the 39 that it may have.
-    Work "work" "nanoseconds of estimated compilation" 5_000_000_000 + 3_000_000
+    Work "work" "nanoseconds of estimated compile time" 5_000_000_000 + 3_000_000
 
     // Limits of a component.
 
     /// CPython has 14, and about 50 with large libraries.
     Modules "modules" "core modules" 256
     /// The largest real number is 1.
-    Components "components" "components inside it" 256
+    Components "components" "nested components" 256
     /// The largest real number is 2.
-    ComponentDepth "component_depth" "components inside each other" 16
+    ComponentDepth "component_depth" "levels of nested components" 16
     /// An item is counted once for each instance of the component that has it. CPython has 4,155.
     ComponentItems "component_items" "items in its components and their types" 20_000
     /// `sandbox::INSTANCES`: a guest may have no more. CPython has 14, and about 50 with large libraries.
@@ -190,7 +190,7 @@ limits! {
     ComponentInstances "component_instances" "component instances" 256
     /// wasmparser allows 100 and panics beyond 127. The stack of a thread that compiles must suffice (`COMPILE_STACK`).
     /// Real components have 2.
-    TypeDepth "type_depth" "instance and component types inside each other" 50
+    TypeDepth "type_depth" "levels of nested instance and component types" 50
     /// wasmparser allows 1,000,000, for which wasmtime would take gigabytes. CPython has 1,382.
     TypeSize "type_size" "parts in one component type with all that it refers to" 10_000
     /// wasmtime takes up to 1.3 KiB and 6 µs for each. CPython has 24,437.

@@ -289,7 +289,7 @@ impl Module {
     /// What keeps the module from being run as a WASI command.
     pub fn check(&mut self) -> Result {
         match self.start {
-            None => return Err(Problem::Other("there is no `_start`: it is no WASI command".to_owned())),
+            None => return Err(Problem::Other("it has no `_start`, so it is not a WASI command".to_owned())),
             Some((ExternalKind::Func | ExternalKind::FuncExact, index)) => {
                 // The compiler refuses a function without a type.
                 if self.signatures.types.is_other(self.signatures.function(index), Signature::new(&[], &[])) {
@@ -303,7 +303,7 @@ impl Module {
 }
 
 fn wrong_start() -> Problem {
-    Problem::Other("`_start` is not a function without parameters and results".to_owned())
+    Problem::Other("`_start` must be a function without parameters and results".to_owned())
 }
 
 /// What is wrong with an import, if something is. `ty` is the type of an imported function.
@@ -317,7 +317,7 @@ fn unmet(import: &Import<'_>, ty: Option<Signature>, provided: &dyn Provided) ->
         (_, Some(ty)) if ty == known => None,
         (_, Some(ty)) => Some(Problem::Other(format!("its import `{}` is {ty}; what is provided is {known}", name()))),
         (_, None) => {
-            Some(Problem::Other(format!("its import `{}` is no function; what is provided is {known}", name())))
+            Some(Problem::Other(format!("its import `{}` is not a function; what is provided is {known}", name())))
         }
     }
 }

@@ -53,8 +53,8 @@ impl Problem {
             Problem::Malformed(error) => (format!("it is not valid WebAssembly: {error}"), None),
             Problem::Excess { limit, found, most, place } => {
                 let (name, what) = (limit.name(), limit.what());
-                let size = if limit.more() == (0, 0) { "" } else { " for its size" };
-                (format!("{place} has {found} {what}, and may have {most}{size}: that is the limit `{name}`"), None)
+                let size = if limit.more() == (0, 0) { "" } else { " in a file of its size" };
+                (format!("{place} has {found} {what}; the limit `{name}` allows {most}{size}"), None)
             }
             Problem::Unmet(import) => (format!("nobody provides its import `{import}`"), Some(import)),
             Problem::Other(message) => (message, None),

@@ -2,7 +2,7 @@
 
 use super::convert::{self, code, follows, hash, stat, times};
 use super::streams::{self, StreamFile};
-use super::view::{FilesView, OpenHandle, here, path, there};
+use super::view::{FilesView, OpenHandle, guest_handle, path, stored_handle};
 use crate::sandbox::files::{GuestDescriptor, MOST_BYTES, OpenRequest, id_of, set_times, unread};
 use cap_std::fs::Metadata;
 use std::io;
@@ -50,7 +50,7 @@ impl HostDescriptor for FilesView<'_> {
         let within = directory.clone();
         let found = self.blocking(move || within.open(&path, wanted)).await?.ok_or(ErrorCode::NotPermitted)?;
         let descriptor = GuestDescriptor::found(found, &directory, Fdflags::empty());
-        Ok(there(self.table.push(OpenHandle { descriptor, host: Some(Arc::new(host)) })?))
+        Ok(guest_handle(self.table.push(OpenHandle { descriptor, host: Some(Arc::new(host)) })?))
     }
 
     fn drop(&mut self, handle: Handle) -> wasmtime::Result<()> {
@@ -177,8 +177,8 @@ impl HostDescriptor for FilesView<'_> {
     }
 
     async fn is_same_object(&mut self, one: Handle, other: Handle) -> wasmtime::Result<bool> {
-        let one = self.table.get(&here::<_, OpenHandle>(&one))?.descriptor.clone();
-        let other = self.table.get(&here::<_, OpenHandle>(&other))?.descriptor.clone();
+        let one = self.table.get(&stored_handle::<_, OpenHandle>(&one))?.descriptor.clone();
+        let other = self.table.get(&stored_handle::<_, OpenHandle>(&other))?.descriptor.clone();
         let both = self.blocking(move || Ok((metadata(&one)?, metadata(&other)?))).await;
         Ok(both.is_ok_and(|(one, other)| id_of(&one) == id_of(&other)))
     }

@@ -2,7 +2,7 @@
 //! at once and sorted by name.
 
 use super::convert::{code, kind};
-use super::view::{FilesView, here, there};
+use super::view::{FilesView, guest_handle, stored_handle};
 use crate::sandbox::component::{Charge, OpenOnHost};
 use crate::sandbox::files::{DESCRIPTORS, DirectoryEntries, OpenDirectory, bytes_of, kind_of, sorted};
 use cap_std::fs::FileType;
@@ -40,7 +40,7 @@ impl FilesView<'_> {
             let rest = self.blocking(move || DirectoryEntries::of(&directory.dir)).await?;
             EntryStream { read: VecDeque::new(), rest: Some(rest), _charge: None, _host: host }
         };
-        Ok(there(self.table.push(listing)?))
+        Ok(guest_handle(self.table.push(listing)?))
     }
 }
 
@@ -62,13 +62,13 @@ fn piece(mut entries: DirectoryEntries) -> (VecDeque<ListedEntry>, Option<Direct
 
 impl HostDirectoryEntryStream for FilesView<'_> {
     async fn read_directory_entry(&mut self, stream: Resource<ReaddirIterator>) -> FsResult<Option<DirectoryEntry>> {
-        let mut listing = self.table.get_mut(&here::<_, EntryStream>(&stream))?;
+        let mut listing = self.table.get_mut(&stored_handle::<_, EntryStream>(&stream))?;
         // A piece is empty if guests can see none of its names.
         while listing.read.is_empty()
             && let Some(rest) = listing.rest.take()
         {
             let (read, rest) = self.blocking(move || Ok(piece(rest))).await?;
-            listing = self.table.get_mut(&here::<_, EntryStream>(&stream))?;
+            listing = self.table.get_mut(&stored_handle::<_, EntryStream>(&stream))?;
             (listing.read, listing.rest) = (read, rest);
         }
         let Some(entry) = listing.read.pop_front() else { return Ok(None) };

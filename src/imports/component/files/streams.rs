@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use crate::sandbox::component::{Charge, HostBytesExceeded, OVERHEAD, OpenOnHost};
 use crate::sandbox::files::HostFile;
 use crate::sandbox::host_io;
-use crate::shared::Share;
+use crate::shards::ShardRef;
 use bytes::Bytes;
 use std::future::Future;
 use std::io;
@@ -34,7 +34,7 @@ const UNASKED: usize = 4 << 10;
 /// is charged to the component that has opened the file.
 #[derive(Clone)]
 pub(super) struct StreamFile {
-    pub policy: Share<Policy>,
+    pub policy: ShardRef<Policy>,
     pub file: Arc<HostFile>,
     pub _open: Option<Arc<OpenOnHost>>,
 }

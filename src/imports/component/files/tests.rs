@@ -11,7 +11,7 @@ use crate::origins::HttpGrant;
 use crate::policy::Policy;
 use crate::sandbox::component::{HOST_BYTES, HostBytesExceeded, HostUse};
 use crate::sandbox::files::{DESCRIPTORS, MOST, MOST_BYTES, PATH_MAX, bytes_of};
-use crate::shared::{Shard, Share, Shared};
+use crate::shards::{Shard, ShardRef, ShardedArc};
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use wasmtime_wasi::p2::{FsResult, InputStream, OutputStream, Pollable, StreamErr
 /// The state of a component whose executor grants one directory.
 struct ComponentWithFiles {
     directory: tempfile::TempDir,
-    policy: Share<Policy>,
+    policy: ShardRef<Policy>,
     table: ResourceTable,
     host_use: HostUse,
     threads: tokio::runtime::Runtime,
@@ -42,7 +42,8 @@ impl ComponentWithFiles {
         let tenant = Tenant::new();
         let functions = Arc::new(HostFunctions::new(tenant, "", &[], None, Arc::default()));
         let (env, http) = (BTreeMap::new(), HttpGrant::default());
-        let policy = Shared::new(Policy { tenant, dirs, env, http, deterministic, functions, cpu: None, memory: None });
+        let policy =
+            ShardedArc::new(Policy { tenant, dirs, env, http, deterministic, functions, cpu: None, memory: None });
         ComponentWithFiles {
             directory,
             policy: policy.share(Shard::current()),

@@ -5,7 +5,7 @@ use crate::policy::Policy;
 use crate::sandbox::component::{HostUse, OpenOnHost};
 use crate::sandbox::files::{GuestDescriptor, MOST, OpenDirectory, OpenFile, PATH_MAX};
 use crate::sandbox::{Sandbox, host_io};
-use crate::shared::Share;
+use crate::shards::ShardRef;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct Filesystem;
 
 /// The part of a sandbox that the functions see.
 pub(super) struct FilesView<'a> {
-    pub policy: Share<Policy>,
+    pub policy: ShardRef<Policy>,
     pub table: &'a mut ResourceTable,
     pub host_use: &'a mut HostUse,
 }
@@ -38,24 +38,24 @@ impl HasData for Filesystem {
 
 pub(super) fn view(sandbox: &mut Sandbox) -> FilesView<'_> {
     let policy = sandbox.policy.clone();
-    let world = sandbox.begun_world();
+    let world = sandbox.world_for_host_call();
     let table = if world.is_closed { &mut world.closed } else { &mut world.table };
     FilesView { policy, table, host_use: &mut world.host_use }
 }
 
 /// The same handle, under the type of the value that the table really has under the handle's number.
-pub(super) fn here<There: 'static, Here: 'static>(handle: &Resource<There>) -> Resource<Here> {
+pub(super) fn stored_handle<Guest: 'static, Stored: 'static>(handle: &Resource<Guest>) -> Resource<Stored> {
     Resource::new_borrow(handle.rep())
 }
 
 /// The handle of a new value in the table, under the type that the bindings expect.
-pub(super) fn there<Here: 'static, There: 'static>(handle: Resource<Here>) -> Resource<There> {
+pub(super) fn guest_handle<Stored: 'static, Guest: 'static>(handle: Resource<Stored>) -> Resource<Guest> {
     Resource::new_own(handle.rep())
 }
 
 impl FilesView<'_> {
     pub fn opened(&self, handle: &Resource<filesystem::Descriptor>) -> FsResult<&OpenHandle> {
-        Ok(self.table.get(&here::<_, OpenHandle>(handle))?)
+        Ok(self.table.get(&stored_handle::<_, OpenHandle>(handle))?)
     }
 
     pub fn descriptor(&self, handle: &Resource<filesystem::Descriptor>) -> FsResult<&GuestDescriptor> {

@@ -81,7 +81,7 @@ fn config() -> Result<Arc<ClientConfig>, Error> {
 fn roots() -> Result<RootCertStore, String> {
     let (source, ignored) = source(&Process::this(), |path| std::fs::metadata(path).ok().map(|found| found.uid()));
     for variable in ignored {
-        warn(About::Engine, format!("what `{variable}` names is not trusted: it belongs to another user than root"));
+        warn(About::Engine, format!("what `{variable}` names is not trusted: it belongs to a user other than root"));
     }
     let found = source.load();
     let mut roots = RootCertStore::empty();

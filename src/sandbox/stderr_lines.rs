@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// A longer line is passed in pieces of this many bytes.
 const LINE_BYTES: usize = 8 << 10;
 
-pub(crate) struct Tap {
+pub(crate) struct StderrLines {
     functions: Arc<HostFunctions>,
     entry: Arc<RuntimeEntry>,
     deadline: Deadline,
@@ -37,11 +37,11 @@ struct Message<'a> {
     dropped: Option<u64>,
 }
 
-impl Tap {
-    /// A tap for a call, if its executor has `stderr_to`.
+impl StderrLines {
+    /// For a call whose executor has `stderr_to`; `None` for any other call.
     pub fn of(policy: &Policy, entry: &Arc<RuntimeEntry>, deadline: &Deadline, limits: &Limits) -> Option<Box<Self>> {
         policy.functions.stderr_to()?;
-        Some(Box::new(Tap {
+        Some(Box::new(StderrLines {
             functions: policy.functions.clone(),
             entry: entry.clone(),
             deadline: deadline.clone(),
@@ -183,7 +183,7 @@ mod tests {
             Err(String::new())
         };
         functions.set("f", On::Poll, Some(Box::new(callback))).unwrap();
-        let mut tap = Tap {
+        let mut lines = StderrLines {
             functions: functions.clone(),
             entry: RuntimeCatalog::embedded().resolve("passthrough").unwrap(),
             deadline: Deadline::after(Instant::now(), 0),
@@ -193,8 +193,8 @@ mod tests {
             lines: 0,
             dropped: 0,
         };
-        tap.write(&b"\n".repeat(5000));
-        tap.end();
+        lines.write(&b"\n".repeat(5000));
+        lines.end();
         functions.serve(Instant::now());
         let told = told.lock().unwrap();
         assert_eq!(told.len(), 256);

@@ -11,7 +11,7 @@ const MOST_KEPT: u64 = 32 << 20;
 
 /// The debug information of one compiled module, as far as it is known.
 #[derive(Default)]
-pub(crate) struct Known(Mutex<State>);
+pub(crate) struct CachedDebugInfo(Mutex<State>);
 
 #[derive(Default)]
 enum State {
@@ -27,7 +27,7 @@ static KEPT: Mutex<Kept> = Mutex::new(Kept(VecDeque::new()));
 /// The debug information that is kept, the most recently used first.
 struct Kept(VecDeque<Arc<DebugInfo>>);
 
-impl Known {
+impl CachedDebugInfo {
     /// Whether it is known that the module has no source lines.
     pub fn is_absent(&self) -> bool {
         matches!(*self.0.locked(), State::Absent)

@@ -12,7 +12,7 @@ const LISTED_BYTES: usize = 256 << 10;
 
 /// What a file declares. Nothing here has been validated.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Surface {
+pub(crate) struct Declarations {
     pub kind: Kind,
     /// The first [`MAX_IMPORTS`] imports at most: `module.name` for an import of a module, the name for one of a component.
     pub imports: Vec<String>,
@@ -24,16 +24,16 @@ pub(crate) struct Surface {
 const MODULE_IMPORTS: u8 = 2;
 const COMPONENT_IMPORTS: u8 = 10;
 
-impl Surface {
+impl Declarations {
     /// Reads the import sections and skips all others. If the file is cut off or malformed, the imports before the
     /// fault are listed; if there are none, that is an error.
     pub fn of(name: &str, wasm: &[u8]) -> Result<Self> {
         let kind = Kind::of(name, wasm)?;
-        let mut surface = Surface { kind, imports: Vec::new(), bytes: 0 };
-        let read = surface.read(BinaryReader::new(&wasm[8..], 8));
+        let mut declarations = Declarations { kind, imports: Vec::new(), bytes: 0 };
+        let read = declarations.read(BinaryReader::new(&wasm[8..], 8));
         match read {
-            Err(error) if surface.imports.is_empty() => Err(module_invalid(name, error.to_string())),
-            _ => Ok(surface),
+            Err(error) if declarations.imports.is_empty() => Err(module_invalid(name, error.to_string())),
+            _ => Ok(declarations),
         }
     }
 
@@ -106,27 +106,27 @@ impl Surface {
 mod tests {
     use super::*;
 
-    fn surface(wat: &str) -> Result<Surface> {
-        Surface::of("a", &wat::parse_str(wat).unwrap_or_default())
+    fn declarations(wat: &str) -> Result<Declarations> {
+        Declarations::of("a", &wat::parse_str(wat).unwrap_or_default())
     }
 
     #[test]
     fn imports_are_read_and_the_rest_is_not() -> Result<()> {
-        let module = surface(
+        let module = declarations(
             r#"(module (@custom "before" "xyz") (import "wasi_snapshot_preview1" "path_open" (func))
             (import "arawn" "host_call" (func)) (import "a.b" "" (memory 1)) (func) (data (i32.const 0) "abc"))"#,
         )?;
         assert_eq!(module.imports, ["wasi_snapshot_preview1.path_open", "arawn.host_call", "a.b."]);
         assert_eq!((module.kind, module.capabilities()), (Kind::Module, vec!["dirs", "host_functions"]));
         if cfg!(feature = "components") {
-            let component = surface(
+            let component = declarations(
                 r#"(component (import "wasi:http/outgoing-handler@0.2.0" (instance))
                 (core module (import "arawn" "host_call" (func))) (import "f" (func)))"#,
             )?;
             assert_eq!(component.imports, ["wasi:http/outgoing-handler@0.2.0", "f"]);
             assert_eq!((component.kind, component.capabilities()), (Kind::Component, vec!["http"]));
         }
-        assert_eq!(surface("(module)")?.imports, [""; 0]);
+        assert_eq!(declarations("(module)")?.imports, [""; 0]);
         Ok(())
     }
 
@@ -135,11 +135,11 @@ mod tests {
         let long = wat::parse_str("(module (import \"a\" \"b\" (func)))").unwrap_or_default();
         assert!(long.len() > 9);
         for length in 0..long.len() {
-            let cut = Surface::of("a", &long[..length]);
+            let cut = Declarations::of("a", &long[..length]);
             assert!(cut.is_err() || cut.is_ok_and(|cut| cut.imports.is_empty()), "{length}");
         }
-        assert!(Surface::of("a", &[0, b'a', b's', b'm', 1, 0, 0, 0, 2, 255, 255, 255, 255, 255]).is_err());
-        assert!(Surface::of("a", &[0, b'a', b's', b'm', 1, 0, 0, 0, 2, 255, 255, 255, 255, 15]).is_err());
+        assert!(Declarations::of("a", &[0, b'a', b's', b'm', 1, 0, 0, 0, 2, 255, 255, 255, 255, 255]).is_err());
+        assert!(Declarations::of("a", &[0, b'a', b's', b'm', 1, 0, 0, 0, 2, 255, 255, 255, 255, 15]).is_err());
     }
 
     /// 100,000 imports share a module name of 50,000 bytes, which a compact section writes once.
@@ -157,9 +157,9 @@ mod tests {
             leb(&mut wasm, section.len() as u32);
             [wasm, section].concat()
         };
-        let long = Surface::of("a", &section(&[b'm'; 50_000], 100_000))?;
+        let long = Declarations::of("a", &section(&[b'm'; 50_000], 100_000))?;
         assert_eq!(long.imports.len(), 5);
-        let short = Surface::of("a", &section(b"m", 100_000))?;
+        let short = Declarations::of("a", &section(b"m", 100_000))?;
         assert_eq!((short.imports.len(), short.imports[999].as_str()), (MAX_IMPORTS, "m."));
         Ok(())
     }

@@ -56,15 +56,15 @@ impl<T> Index<Shard> for Sharded<T> {
 
 /// A value that each call keeps alive while it runs: an `Arc` with a reference count for each shard.
 #[derive(Debug)]
-pub(crate) struct Shared<T> {
+pub(crate) struct ShardedArc<T> {
     value: Arc<T>,
     /// Each is made when it is first asked for. Where there are many executors, few threads use each of them.
-    shares: [OnceLock<Share<T>>; SHARDS],
+    shares: [OnceLock<ShardRef<T>>; SHARDS],
 }
 
 /// A reference to a shared value that keeps it alive. Clones of it are counted in the same shard.
 #[derive(Debug)]
-pub(crate) struct Share<T>(Arc<Counted<T>>);
+pub(crate) struct ShardRef<T>(Arc<Counted<T>>);
 
 #[derive(Debug)]
 struct Counted<T> {
@@ -73,25 +73,25 @@ struct Counted<T> {
     _apart: [u64; 5],
 }
 
-impl<T> Shared<T> {
+impl<T> ShardedArc<T> {
     pub fn new(value: T) -> Self {
-        Shared { value: Arc::new(value), shares: [const { OnceLock::new() }; SHARDS] }
+        ShardedArc { value: Arc::new(value), shares: [const { OnceLock::new() }; SHARDS] }
     }
 
     /// A reference that is counted in this shard.
-    pub fn share(&self, Shard(shard): Shard) -> Share<T> {
-        let made = || Share(Arc::new(Counted { value: self.value.clone(), _apart: [0; 5] }));
+    pub fn share(&self, Shard(shard): Shard) -> ShardRef<T> {
+        let made = || ShardRef(Arc::new(Counted { value: self.value.clone(), _apart: [0; 5] }));
         self.shares[shard % SHARDS].get_or_init(made).clone()
     }
 }
 
-impl<T> Clone for Share<T> {
+impl<T> Clone for ShardRef<T> {
     fn clone(&self) -> Self {
-        Share(self.0.clone())
+        ShardRef(self.0.clone())
     }
 }
 
-impl<T> Deref for Share<T> {
+impl<T> Deref for ShardRef<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -99,7 +99,7 @@ impl<T> Deref for Share<T> {
     }
 }
 
-impl<T> Deref for Shared<T> {
+impl<T> Deref for ShardedArc<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_share_outlives_what_it_was_taken_of() {
         let (value, watch) = (Arc::new(7), Arc::strong_count);
-        let shared = Shared::new(value.clone());
+        let shared = ShardedArc::new(value.clone());
         let (one, other) = (shared.share(Shard::current()), shared.share(Shard::current()).clone());
         drop(shared);
         assert_eq!((**one, **other), (7, 7));
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn threads_count_on_lines_of_their_own() {
-        let shared = Shared::new(7);
+        let shared = ShardedArc::new(7);
         let shards = Shard::current().and_others();
         let lines: std::collections::HashSet<usize> =
             shards.map(|shard| std::ptr::from_ref(&shared.share(shard).0.value).addr() / 64).collect();
