@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds every runtime here for wasm32-wasip1.
+# Builds every runtime here for wasm32-wasip1: those in Rust, and the interpreters by scripts/build.sh.
 #
 #   build.sh           writes prebuilt/*.wasm and prebuilt/SHA256SUMS
 #   build.sh --check   builds aside and says whether the result is what prebuilt/SHA256SUMS lists (exit code 1: it is not)
@@ -16,6 +16,9 @@ wasi_libc=/usr/lib/wasm32-wasi
 
 # Imports what only components have, and is wrapped as one.
 components="http"
+
+# In C, with a toolchain of their own.
+interpreters=(javascript lua)
 
 fail() {
     echo "build.sh: $*" >&2
@@ -111,7 +114,8 @@ build() {
             install -m 644 "$1/$target/release/$name.wasm" "$2/$name.wasm"
         fi
     done
-    (cd "$2" && sha256sum "${names[@]/%/.wasm}" >SHA256SUMS)
+    env -u CARGO_ENCODED_RUSTFLAGS -u RUSTC_BOOTSTRAP scripts/build.sh "$2" "${interpreters[@]}"
+    (cd "$2" && sha256sum "${names[@]/%/.wasm}" "${interpreters[@]/%/.wasm}" >SHA256SUMS)
 }
 
 case "${1-}" in
