@@ -324,6 +324,8 @@ char *arawn_configure(const char *options_json);
 //                                   null: not counted
 //    "memory_total_bytes": null,    the memories of all guests that run at once; null: only each guest is limited
 //    "reply_bytes": 268435456},     the replies of submitted calls that were not yet polled
+//  "reload": "always",              when calls learn that catalog.toml or a runtime's file has changed on disk: "always",
+//                                   "never" or {"within_ms": 20}, from 1 ms to a day
 //  "capabilities": {                what guests may reach; what is not listed here is not granted
 //    "dirs": [{"host": "data",      a directory that exists
 //              "guest": "/data",    its path for the guest
@@ -343,8 +345,18 @@ char *arawn_configure(const char *options_json);
 //                                   the guest runs, see arawn_host_function_set; null: no function is told
 //  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: the same request gives the same reply
 //
-// `runtimes_dir`: each call follows this path anew. If the path is a link and the link is replaced, the next call is
+// `runtimes_dir`: each call follows this path anew, unless `reload` says otherwise. If the path is a link and the link is replaced, the next call is
 // served from the directory to which the new link leads.
+//
+// `reload`:
+//
+// - `"always"`: each call looks at both files, by two system calls, and sees every change that was made before it
+//   began.
+// - `{"within_ms": 20}`: a call sees every change that was made 20 ms before it began, or earlier. A thread of the
+//   library looks at the files while there are calls.
+// - `"never"`: no call looks. The catalog is the one that the executor was made with, and the content of a runtime's
+//   file is the one that this executor has loaded first. Loaded modules stay in memory until the executor is closed.
+// - What this process registers or removes is seen at once.
 //
 // The limits:
 //
@@ -745,6 +757,8 @@ char *arawn_catalog_remove(const char *request_json);
 //  "disk_cache": {"hits": 0, "absent": 1, "rejected": 0, "writes": 1, "write_errors": 0, "evictions": 0,
 //                 "last_problem": null},     why an artifact was rejected or not written
 //  "compiles": 1,
+//  "looks": {"by_calls": 2,                  at files of catalogs, for executors whose "reload" is "within_ms"
+//            "by_thread": 40},               by the thread that looks for the calls
 //  "http": {"requests": 3,                   HTTP requests of guests
 //           "not_allowed": 1,                refused: the origin is not on the list
 //           "private_address": 0},           refused: all addresses of the host are private

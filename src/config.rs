@@ -1,5 +1,9 @@
 //! The configuration by the host: the policy of an executor, and the options of the whole process.
 
+mod reload;
+
+pub use reload::Reload;
+
 use crate::error::{Error, Result, printable};
 use crate::json::{object, objects};
 use crate::origins::HttpGrant;
@@ -21,6 +25,8 @@ pub struct ExecutorConfig {
     /// What one call may use, and what all calls together may use.
     #[serde(deserialize_with = "object")]
     pub limits: Limits,
+    /// When calls learn that the catalog or a runtime's file has changed on disk.
+    pub reload: Reload,
     /// What guests may reach beyond their own memory.
     #[serde(deserialize_with = "object")]
     pub capabilities: Capabilities,
@@ -240,6 +246,11 @@ impl ExecutorConfig {
         }
         if let Some((path, message)) = self.limits.out_of_range() {
             return invalid(path, message);
+        }
+        if let Reload::WithinMs(ms) = self.reload
+            && !(1..=MAX_TIMEOUT_MS).contains(&ms)
+        {
+            return invalid("reload.within_ms", format!("must be from 1 to {MAX_TIMEOUT_MS} (a day), and is {ms}"));
         }
         if self.deterministic.is_some_and(|fixed| fixed.unix_time > u64::MAX / 1_000_000_000) {
             return invalid("deterministic.unix_time", "is after the year 2554".to_owned());

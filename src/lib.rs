@@ -76,7 +76,9 @@ mod wasm;
 mod workers;
 
 pub use catalog::{CatalogEntry, Category, Language, ModuleSource, Registration, RuntimeCatalog, RuntimeEntry};
-pub use config::{CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, RequestLimits};
+pub use config::{
+    CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, Reload, RequestLimits,
+};
 pub use engine::configure;
 pub use error::{Code, Error, Failure, Phase, Resource, Result, Stopped};
 pub use executor::{CallOptions, ScriptExecutor};

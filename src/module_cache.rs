@@ -17,6 +17,7 @@ mod keeping;
 mod key;
 mod loads;
 mod memory;
+mod module_file;
 mod outcome;
 mod prepared;
 #[cfg(feature = "compiler")]

@@ -30,6 +30,6 @@ pub use executor::PolicyView;
 pub(crate) use executor::{CapabilitiesView, Closed, HostFunctionSet};
 pub(crate) use job::{Job, polled_output};
 pub(crate) use stats::{
-    CallStats, CatalogStats, DiskCacheStats, EngineStats, ExecutorStats, HttpStats, MemoryCacheStats, QueueStats,
-    ServingProblem, Stats,
+    CallStats, CatalogStats, DiskCacheStats, EngineStats, ExecutorStats, HttpStats, LookStats, MemoryCacheStats,
+    QueueStats, ServingProblem, Stats,
 };

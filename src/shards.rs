@@ -85,6 +85,13 @@ impl<T> ShardedArc<T> {
     }
 }
 
+impl<T> ShardRef<T> {
+    /// The value that this is a reference to, with reference counts of its own.
+    pub fn to_sharded(&self) -> ShardedArc<T> {
+        ShardedArc { value: self.0.value.clone(), shares: [const { OnceLock::new() }; SHARDS] }
+    }
+}
+
 impl<T> Clone for ShardRef<T> {
     fn clone(&self) -> Self {
         ShardRef(self.0.clone())

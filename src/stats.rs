@@ -1,5 +1,6 @@
 //! Figures of the process, for `arawn_stats`.
 
+use crate::catalog::LOOKS;
 use crate::counters::{CALLS, SUBMITTED};
 use crate::disk_cache;
 use crate::engine;
@@ -8,8 +9,8 @@ use crate::executor;
 use crate::module_cache;
 use crate::protocol::StatsRequest;
 use crate::reply::{
-    CallStats, CatalogStats, DiskCacheStats, EngineStats, ExecutorStats, HttpStats, MemoryCacheStats, QueueStats,
-    ServingProblem, Stats,
+    CallStats, CatalogStats, DiskCacheStats, EngineStats, ExecutorStats, HttpStats, LookStats, MemoryCacheStats,
+    QueueStats, ServingProblem, Stats,
 };
 use crate::warnings;
 use crate::workers;
@@ -50,6 +51,7 @@ pub(crate) fn report(request: &StatsRequest) -> Result<Stats> {
             last_problem: disk.last_problem(),
         },
         compiles: count(&cache.counters.compiles),
+        looks: LookStats { by_calls: count(&LOOKS.by_calls), by_thread: count(&LOOKS.by_thread) },
         http: HttpStats {
             requests: count(&CALLS.http.requests),
             not_allowed: count(&CALLS.http.not_allowed),

@@ -35,9 +35,38 @@ fn catalog(entries: usize, modules: usize, wasm: &[u8]) -> TempDir {
 }
 
 fn executor(id: &str, directory: &Path) {
+    reloading(id, directory, r#""always""#);
+}
+
+fn reloading(id: &str, directory: &Path, reload: &str) {
     let directory = directory.display();
-    let config = format!(r#"{{"id":"{id}","runtimes_dir":"{directory}","cache_dir":null}}"#);
+    let config = format!(r#"{{"id":"{id}","runtimes_dir":"{directory}","cache_dir":null,"reload":{reload}}}"#);
     ask("arawn_executor_new", &config);
+}
+
+/// A runtime of a directory against the built-in one of the same module, as `reload` has it.
+pub fn reload(table: &mut Table, rounds: usize) {
+    let directory = catalog(1, 1, PASSTHROUGH);
+    let ways = [
+        ("always", r#""always""#, Target::None),
+        ("never", r#""never""#, Target::AtMost(1.05)),
+        ("within_ms", r#"{"within_ms":20}"#, Target::AtMost(1.05)),
+    ];
+    let json = input(42);
+    let call_of = |(id, reload, _): &(&str, &str, Target)| {
+        reloading(id, directory.path(), reload);
+        Arawn::new(id, "r0", &json)
+    };
+    let (builtin, [always, never, within]) = (Arawn::new("bench", "passthrough", &json), ways.each_ref().map(call_of));
+    let [builtin, times @ ..] = interleaved(
+        rounds,
+        500,
+        [&mut || builtin.call(), &mut || always.call(), &mut || never.call(), &mut || within.call()],
+    );
+    for ((name, _, target), time) in ways.into_iter().zip(times) {
+        let what = format!("a directory's runtime against a built-in one, reload {name}");
+        table.row(&what, target, "", time / builtin, format!("{time:.2} µs, {builtin:.2} µs"));
+    }
 }
 
 pub fn large(table: &mut Table, rounds: usize) {

@@ -40,6 +40,7 @@ fn main() {
     calls::warm(&mut table, rounds);
     calls::threads(&mut table, rounds);
     calls::executors(&mut table);
+    catalogs::reload(&mut table, rounds);
     catalogs::large(&mut table, rounds);
     catalogs::compile(&mut table, if is_whole { 100 } else { 10 });
     if is_whole {

@@ -4,6 +4,8 @@ export interface Config {
   runtimes_dir?: string;
   cache_dir?: string | null;
   limits?: ExecutorLimits;
+  /** When calls learn that files of the catalog have changed on disk. */
+  reload?: 'always' | 'never' | { within_ms: number };
   capabilities?: {
     dirs?: { host: string; guest: string; write?: boolean; bytes?: number | null }[];
     env?: Record<string, string>;

@@ -107,6 +107,17 @@ impl<'a> Source<'a> {
                 ("runtimes_dir", &|source| source.place(&["catalog", "none", "read/file"])),
                 ("cache_dir", &|source| source.place(&["cache", "read/file"])),
                 ("limits", &|source| source.limits(true)),
+                ("reload", &|source| {
+                    let forms = [
+                        "\"always\"",
+                        "\"never\"",
+                        "{\"within_ms\":1}",
+                        "{\"within_ms\":50}",
+                        "{\"within_ms\":0}",
+                        "null",
+                    ];
+                    source.one(&forms)
+                }),
                 ("capabilities", &Self::capabilities),
                 ("deterministic", &|source| {
                     source.object(&[("seed", &|source| source.number()), ("unix_time", &|source| source.number())])

@@ -110,12 +110,12 @@ impl RuntimeCatalog {
     /// Whether an entry may be added now. This is checked again under the writers' lock.
     pub(crate) fn may_add(&self, name: &str, replace: bool) -> Result<()> {
         self.writable()?;
-        let old = self.get(name).filter(|entry| !yields(entry));
+        let old = self.get_now(name).filter(|entry| !yields(entry));
         may_be_replaced(name, old.as_deref(), replace)
     }
 
     fn writable(&self) -> Result<&CatalogSource> {
-        self.directory.as_ref().ok_or_else(|| Error::Unsupported {
+        self.directory.as_deref().ok_or_else(|| Error::Unsupported {
             message: "the executor has no `runtimes_dir`, so its catalog cannot be changed".to_owned(),
         })
     }

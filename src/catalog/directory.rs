@@ -18,6 +18,7 @@
 
 use super::entry::document_words;
 use super::entry::{CatalogEntry, RuntimeEntry};
+use super::looks::{Freshness, LOOKS, Looked, moment, now, watch};
 use super::schema::StepBudget;
 use crate::directories::{self, HostDirectory, Refusal};
 use crate::error::{Error, Result};
@@ -34,13 +35,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 use toml::Spanned;
 
 pub(super) const FILE: &str = "catalog.toml";
 
 /// The entries of a catalog by name.
-type Entries = HashMap<String, Arc<RuntimeEntry>>;
+pub(super) type Entries = HashMap<String, Arc<RuntimeEntry>>;
 
 /// A directory with a catalog, at a path without links. No guest is granted the directory while this value lives.
 #[derive(Debug)]
@@ -60,6 +61,7 @@ pub(super) struct CatalogSource {
     state: ShardedLock<State>,
     /// How many readings have begun. A reading takes its number from here when it begins.
     readings: AtomicU64,
+    freshness: Freshness,
 }
 
 /// What the readings have published.
@@ -71,7 +73,7 @@ struct State {
     directory: Arc<Directory>,
     /// The directory that was served before. Calls that found an entry there may still load its file.
     before: Option<Arc<Directory>>,
-    entries: Entries,
+    entries: Arc<Entries>,
     /// Why the catalog that the name leads to now is not served.
     problem: Option<Error>,
     /// The highest number of all readings that were published.
@@ -100,8 +102,9 @@ impl CatalogSource {
     pub fn open(name: PathBuf) -> Result<Self, Refusal> {
         let (file, directory) = (name.join(FILE), Arc::new(Directory::open(&name)?));
         let state =
-            State { version: None, directory, before: None, entries: HashMap::new(), problem: None, last: 0, good: 0 };
-        let named = CatalogSource { name, file, state: ShardedLock::new(state), readings: AtomicU64::new(0) };
+            State { version: None, directory, before: None, entries: Arc::default(), problem: None, last: 0, good: 0 };
+        let (state, readings) = (ShardedLock::new(state), AtomicU64::new(0));
+        let named = CatalogSource { name, file, state, readings, freshness: Freshness::default() };
         named.refresh();
         Ok(named)
     }
@@ -129,7 +132,7 @@ impl CatalogSource {
     /// Passes the entries of the file as it is now to `look`. If nothing has changed this costs one `stat`, or two if
     /// `catalog.toml` has several hard links.
     pub fn current<T>(&self, look: impl FnOnce(&Entries) -> T) -> T {
-        let seen = self.look();
+        let seen = self.version_now();
         let state = self.state();
         let is_served = seen.zip(state.version).is_some_and(|((file, directory), version)| {
             file == version.file && directory.is_none_or(|directory| directory == version.directory)
@@ -142,9 +145,31 @@ impl CatalogSource {
         look(&self.state().entries)
     }
 
+    /// Passes entries to `look` that are at most `within` nanoseconds older than the call, which began at `begun`. This
+    /// costs no system call if the last look is recent enough.
+    pub fn within<T>(self: &Arc<Self>, begun: Instant, within: u64, look: impl FnOnce(&Entries) -> T) -> T {
+        if !self.freshness.is_fresh(moment(begun), within) {
+            LOOKS.by_calls.fetch_add(1, Ordering::Relaxed);
+            Looked::look(&**self);
+            watch(self, within);
+        }
+        self.served(look)
+    }
+
+    /// Passes the entries that were read last to `look`, without a look at the file.
+    pub fn served<T>(&self, look: impl FnOnce(&Entries) -> T) -> T {
+        look(&self.state().entries)
+    }
+
+    /// The directory and the entries that were read last.
+    pub fn snapshot(&self) -> (Arc<Directory>, Arc<Entries>) {
+        let state = self.state();
+        (state.directory.clone(), state.entries.clone())
+    }
+
     /// The identity of the file that the name leads to. If the file has several hard links, another directory may have
     /// the same file, so the directory's device and inode are returned too.
-    fn look(&self) -> Option<(Identity, Option<(u64, u64)>)> {
+    fn version_now(&self) -> Option<(Identity, Option<(u64, u64)>)> {
         let file = fs::metadata(&self.file).ok()?;
         let directory = match file.nlink() {
             0 | 1 => None,
@@ -216,7 +241,7 @@ impl CatalogSource {
         match found {
             Ok((directory, entries)) => {
                 if number > state.good {
-                    (state.good, state.entries) = (number, entries);
+                    (state.good, state.entries) = (number, Arc::new(entries));
                     if !Arc::ptr_eq(&state.directory, &directory) {
                         state.before = Some(std::mem::replace(&mut state.directory, directory));
                     }
@@ -236,7 +261,25 @@ impl CatalogSource {
     }
 }
 
+impl Looked for CatalogSource {
+    fn freshness(&self) -> &Freshness {
+        &self.freshness
+    }
+
+    fn look(&self) {
+        let begun = now();
+        self.current(|_| ());
+        self.freshness.note_look(begun);
+    }
+}
+
 impl Directory {
+    /// Whether both are the same directory.
+    pub fn is(&self, other: &Directory) -> bool {
+        let inode = self.held.inode();
+        inode.is_some() && inode == other.held.inode()
+    }
+
     /// Opens the directory that a name leads to, unless guests are granted it.
     fn open(name: &Path) -> Result<Self, Refusal> {
         let held = directories::lock().catalog(name)?;

@@ -1,14 +1,16 @@
 //! An entry: what `catalog.toml` says about a runtime, and the checks that it passes before it is served.
 
 use super::entry_module::EntryModule;
+use super::looks::{Freshness, Looked, nanoseconds, watch};
 use super::schema::{self, ConfigSchema, StepBudget};
 use super::script::{Language, ScriptFile};
+use super::seen_file::{Content, SeenFile};
 use crate::builtins::{BUILTINS, Builtin};
-use crate::config::validate_env;
+use crate::config::{Reload, validate_env};
 use crate::deadline::Deadline;
 use crate::error::{Failure, Result};
 use crate::fair::Tenant;
-use crate::files::ConfinedPath;
+use crate::files::{ConfinedPath, Identity};
 use crate::json::{self, RawJson, words};
 use crate::sha256::Sha256;
 use serde::{Deserialize, Serialize};
@@ -16,9 +18,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A runtime as the catalog describes it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RuntimeEntry {
     /// Matches `[a-z0-9][a-z0-9._-]{0,63}`.
     pub name: String,
@@ -33,6 +36,7 @@ pub struct RuntimeEntry {
     /// The environment variables of its guests. A variable that the executor grants replaces one of the same name.
     pub env: BTreeMap<String, String>,
     pub(crate) config_schema: Option<Arc<ConfigSchema>>,
+    pub(crate) seen: SeenFile,
 }
 
 /// Where a runtime comes from.
@@ -46,7 +50,7 @@ pub enum Category {
     Custom,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Source {
     Embedded(&'static Builtin),
     File(ConfinedPath),
@@ -125,6 +129,7 @@ impl CatalogEntry {
             args: self.args,
             env: self.env,
             config_schema,
+            seen: SeenFile::default(),
         })
     }
 
@@ -171,6 +176,24 @@ impl RuntimeEntry {
             args: Vec::new(),
             env: BTreeMap::new(),
             config_schema: None,
+            seen: SeenFile::default(),
+        }
+    }
+
+    /// What is known of the file without a look at it, for a call that began at `begun`.
+    pub(crate) fn known(&self, reload: Reload, begun: Instant) -> Option<Content> {
+        match reload {
+            Reload::Always => None,
+            Reload::Never => self.seen.fixed(),
+            Reload::WithinMs(ms) => self.seen.within(begun, nanoseconds(ms)),
+        }
+    }
+
+    /// Notes what a call has found by a look at the file. `begun` is an instant before the look.
+    pub(crate) fn note_look(self: &Arc<Self>, reload: Reload, begun: Instant, identity: Identity, content: Content) {
+        if let Reload::WithinMs(ms) = reload {
+            self.seen.note(begun, identity, content);
+            watch(self, nanoseconds(ms));
         }
     }
 
@@ -234,6 +257,16 @@ impl RuntimeEntry {
             Some(schema) => schema.check(tenant, &self.name, config.get(), deadline).await,
             None => Ok(()),
         }
+    }
+}
+
+impl Looked for RuntimeEntry {
+    fn freshness(&self) -> &Freshness {
+        &self.seen.freshness
+    }
+
+    fn look(&self) {
+        self.seen.look(|| self.contained().and_then(|path| path.identity().ok()));
     }
 }
 

@@ -1,25 +1,41 @@
 //! The catalog of an executor: the embedded runtimes, and those of a directory.
 
-use super::directory::CatalogSource;
+use super::directory::{CatalogSource, Entries};
 use super::entry::{RuntimeEntry, Source};
+use super::fixed_entries::FixedEntries;
+use super::looks::nanoseconds;
 use super::script::Language;
 use crate::builtins::BUILTINS;
+use crate::config::Reload;
 use crate::directories::Refusal;
 use crate::error::{Error, Result};
 use crate::locks::Locked;
 use crate::shards::{SHARDS, Shard, Sharded};
 use crossbeam_utils::CachePadded;
-
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::time::Instant;
 
 /// The runtimes that an executor serves.
 #[derive(Debug)]
 pub struct RuntimeCatalog {
-    pub(super) directory: Option<CatalogSource>,
+    /// The directory, which all catalogs of its name share.
+    pub(super) directory: Option<Arc<CatalogSource>>,
+    served: Served,
+}
+
+/// Which entries of the directory are served.
+#[derive(Debug)]
+enum Served {
+    /// The present ones.
+    Now,
+    /// Entries that are at most so many nanoseconds older than the call.
+    Within(u64),
+    /// Those that the catalog was loaded with, and what this process has changed since.
+    Fixed(Arc<FixedEntries>),
 }
 
 /// The embedded runtimes, once for each shard of threads, so that threads do not count references in the same cache
@@ -39,13 +55,17 @@ pub(super) fn yields(entry: &RuntimeEntry) -> bool {
 impl RuntimeCatalog {
     /// A catalog of the embedded runtimes alone.
     pub fn embedded() -> Self {
-        RuntimeCatalog { directory: None }
+        RuntimeCatalog { directory: None, served: Served::Now }
     }
 
     /// A catalog of the embedded runtimes and those of `directory`. A missing directory is created, with its
     /// subdirectories `builtin` and `custom`. A directory that cannot be created or read is an error. A missing
     /// `catalog.toml` counts as an empty one.
     pub fn load(directory: &Path) -> Result<Self> {
+        Ok(RuntimeCatalog { directory: Some(Self::open(directory)?), served: Served::Now })
+    }
+
+    fn open(directory: &Path) -> Result<Arc<CatalogSource>> {
         let refused = |message| Error::InvalidConfig { path: "runtimes_dir".to_owned(), message };
         let unusable = |error: io::Error| {
             Error::exhausted(&format!("to open {}", directory.display()), &error)
@@ -62,76 +82,95 @@ impl RuntimeCatalog {
         })?;
         match directory.problem() {
             Some(error) => Err(error),
-            None => Ok(RuntimeCatalog { directory: Some(directory) }),
+            None => Ok(Arc::new(directory)),
         }
     }
 
-    /// Like [`load`](Self::load), but executors that give the directory the same absolute path share one catalog.
-    /// Catalogs are read and refreshed without a lock, so that no directory waits for another.
-    pub(crate) fn shared(directory: &Path) -> Result<Arc<Self>> {
-        static LOADED: LazyLock<Mutex<HashMap<PathBuf, Weak<RuntimeCatalog>>>> = LazyLock::new(Mutex::default);
+    /// Like [`load`](Self::load), for an executor with this `reload`. Executors that give the directory the same
+    /// absolute path share what is read of it. Directories are read without a lock, so that none waits for another.
+    pub(crate) fn shared(directory: &Path, reload: Reload) -> Result<Self> {
+        let directory = Self::open_shared(directory)?;
+        let served = match reload {
+            Reload::Always => Served::Now,
+            Reload::WithinMs(ms) => Served::Within(nanoseconds(ms)),
+            Reload::Never => Served::Fixed(FixedEntries::of(&directory)),
+        };
+        Ok(RuntimeCatalog { directory: Some(directory), served })
+    }
+
+    fn open_shared(directory: &Path) -> Result<Arc<CatalogSource>> {
+        static LOADED: LazyLock<Mutex<HashMap<PathBuf, Weak<CatalogSource>>>> = LazyLock::new(Mutex::default);
         let loaded = || LOADED.locked();
         let name = std::path::absolute(directory).ok();
         let known = name.and_then(|name| loaded().get(&name)?.upgrade());
-        if let Some(catalog) = known {
-            return catalog.refreshed();
+        if let Some(source) = known {
+            return refreshed(source);
         }
-        let catalog = Arc::new(Self::load(directory)?);
-        let Some(CatalogSource { name, .. }) = &catalog.directory else { return Ok(catalog) };
+        let source = Self::open(directory)?;
         let first = {
             let mut loaded = loaded();
-            loaded.retain(|_, catalog| catalog.strong_count() > 0);
-            let first = loaded.get(name).and_then(Weak::upgrade);
+            loaded.retain(|_, source| source.strong_count() > 0);
+            let first = loaded.get(&source.name).and_then(Weak::upgrade);
             if first.is_none() {
-                loaded.insert(name.clone(), Arc::downgrade(&catalog));
+                loaded.insert(source.name.clone(), Arc::downgrade(&source));
             }
             first
         };
         match first {
             // Another executor has loaded this catalog meanwhile, maybe before the latest change.
-            Some(first) => first.refreshed(),
-            None => Ok(catalog),
-        }
-    }
-
-    /// Reads the catalog again and, like a first load, fails if it may not be served: no executor starts on a broken
-    /// catalog.
-    fn refreshed(self: Arc<Self>) -> Result<Arc<Self>> {
-        if let Some(directory) = &self.directory {
-            directory.refresh();
-        }
-        match self.problem() {
-            Some(error) => Err(error),
-            None => Ok(self),
+            Some(first) => refreshed(first),
+            None => Ok(source),
         }
     }
 
     /// Finds a runtime by name in the catalog as it is now on disk.
     pub fn resolve(&self, name: &str) -> Result<Arc<RuntimeEntry>> {
-        self.resolve_on(Shard::current(), name)
+        self.resolve_on(Shard::current(), name, Instant::now())
     }
 
-    /// Like [`resolve`](Self::resolve), for a thread of `shard`.
-    pub(crate) fn resolve_on(&self, shard: Shard, name: &str) -> Result<Arc<RuntimeEntry>> {
-        self.get_on(shard, name).ok_or_else(|| self.unknown(name))
+    /// Like [`resolve`](Self::resolve), for a call that began at `begun`, on a thread of `shard`.
+    pub(crate) fn resolve_on(&self, shard: Shard, name: &str, begun: Instant) -> Result<Arc<RuntimeEntry>> {
+        find(shard, name, || self.in_directory(name, begun)).ok_or_else(|| self.unknown(name))
+    }
+
+    /// Like [`resolve`](Self::resolve), for a call that was served an entry whose file has changed since.
+    pub(crate) fn resolve_again(&self, name: &str) -> Result<Arc<RuntimeEntry>> {
+        let found = match &self.served {
+            Served::Fixed(_) => self.get(name),
+            Served::Now | Served::Within(_) => self.get_now(name),
+        };
+        found.ok_or_else(|| self.unknown(name))
     }
 
     /// The entry named `name`, if there is one.
     pub fn get(&self, name: &str) -> Option<Arc<RuntimeEntry>> {
-        self.get_on(Shard::current(), name)
+        find(Shard::current(), name, || self.in_directory(name, Instant::now()))
     }
 
-    fn get_on(&self, shard: Shard, name: &str) -> Option<Arc<RuntimeEntry>> {
-        let embedded = EMBEDDED[shard].iter().find(|entry| entry.name == name);
-        match embedded {
-            Some(entry) if !yields(entry) => Some(entry.clone()),
-            embedded => self.added(name).or_else(|| embedded.cloned()),
+    /// The entry named `name` as it is on disk, whichever entries are served.
+    pub(super) fn get_now(&self, name: &str) -> Option<Arc<RuntimeEntry>> {
+        find(Shard::current(), name, || self.directory.as_ref()?.current(|entries| entries.get(name).cloned()))
+    }
+
+    fn in_directory(&self, name: &str, begun: Instant) -> Option<Arc<RuntimeEntry>> {
+        let directory = self.directory.as_ref()?;
+        let find = |entries: &Entries| entries.get(name).cloned();
+        match &self.served {
+            Served::Now => directory.current(find),
+            Served::Within(within) => directory.within(begun, *within, find),
+            Served::Fixed(fixed) => fixed.get(name),
         }
     }
 
-    /// The directory's entry.
-    fn added(&self, name: &str) -> Option<Arc<RuntimeEntry>> {
-        self.directory.as_ref()?.current(|entries| entries.get(name).cloned())
+    /// All entries of the directory that are served.
+    fn all_in_directory(&self) -> Vec<Arc<RuntimeEntry>> {
+        let Some(directory) = &self.directory else { return Vec::new() };
+        let all = |entries: &Entries| entries.values().cloned().collect();
+        match &self.served {
+            Served::Now => directory.current(all),
+            Served::Within(within) => directory.within(Instant::now(), *within, all),
+            Served::Fixed(fixed) => fixed.list(),
+        }
     }
 
     /// The embedded entry of the interpreter of `language`, whatever the directory calls by the same name.
@@ -144,19 +183,19 @@ impl RuntimeCatalog {
     /// All entries, by name.
     pub fn list(&self) -> Vec<Arc<RuntimeEntry>> {
         let mut entries = EMBEDDED[Shard::current()].clone();
-        if let Some(directory) = &self.directory {
-            directory.current(|current| {
-                entries.retain(|entry| !current.contains_key(&entry.name));
-                entries.extend(current.values().cloned());
-            });
-        }
+        let added = self.all_in_directory();
+        entries.retain(|entry| !yields(entry) || !added.iter().any(|added| added.name == entry.name));
+        entries.extend(added);
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         entries
     }
 
-    /// Why the catalog on disk is not served; `None` if it is served.
+    /// Why the catalog on disk is not served; `None` if it is served, or is never read again.
     pub(crate) fn problem(&self) -> Option<Error> {
-        self.directory.as_ref()?.problem()
+        match &self.served {
+            Served::Fixed(_) => None,
+            Served::Now | Served::Within(_) => self.directory.as_ref()?.problem(),
+        }
     }
 
     /// The name of the directory, an absolute path; `None` for a catalog without one. The name may lead elsewhere
@@ -167,13 +206,16 @@ impl RuntimeCatalog {
 
     /// The error that no runtime is named `name`, with similar names and a possible cause.
     pub(super) fn unknown(&self, name: &str) -> Error {
-        let problem = self.directory.as_ref().and_then(|directory| match directory.problem() {
-            Some(error) => Some(format!("the catalog is not valid, so its last valid version is served: {error}")),
-            None if fs::exists(&directory.file).is_ok_and(|exists| !exists) => {
+        let problem = self.directory.as_ref().and_then(|directory| match (&self.served, directory.problem()) {
+            (Served::Fixed(_), _) => self.get_now(name).map(|_| {
+                "it was added after the executor was made, whose `reload` is `never`: make another executor".to_owned()
+            }),
+            (_, Some(error)) => Some(format!("the catalog is not valid, so its last valid version is served: {error}")),
+            (_, None) if fs::exists(&directory.file).is_ok_and(|exists| !exists) => {
                 let path = directory.name.display();
                 Some(format!("{path} has no catalog.toml; is this `runtimes_dir` right?"))
             }
-            None => None,
+            (_, None) => None,
         });
         let directory = self.directory().map(|path| path.display().to_string());
         Error::UnknownRuntime { runtime: name.to_owned(), near: self.near(name), directory, problem }
@@ -194,5 +236,27 @@ impl RuntimeCatalog {
         near.retain(|(likeness, candidate)| *likeness >= FAR || candidate.starts_with(name) && !name.is_empty());
         near.sort_by(|a, b| b.0.total_cmp(&a.0));
         near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+    }
+}
+
+/// The entry named `name`: the embedded one, unless it yields to that of the directory.
+fn find(
+    shard: Shard,
+    name: &str,
+    in_directory: impl FnOnce() -> Option<Arc<RuntimeEntry>>,
+) -> Option<Arc<RuntimeEntry>> {
+    match EMBEDDED[shard].iter().find(|entry| entry.name == name) {
+        Some(entry) if !yields(entry) => Some(entry.clone()),
+        embedded => in_directory().or_else(|| embedded.cloned()),
+    }
+}
+
+/// Reads a directory again and, like a first load, fails if its catalog may not be served: no executor starts on a
+/// broken catalog.
+fn refreshed(source: Arc<CatalogSource>) -> Result<Arc<CatalogSource>> {
+    source.refresh();
+    match source.problem() {
+        Some(error) => Err(error),
+        None => Ok(source),
     }
 }

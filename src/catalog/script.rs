@@ -58,7 +58,7 @@ impl Language {
 }
 
 /// The file of a catalog's script.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ScriptFile {
     pub path: ConfinedPath,
     pub language: Language,

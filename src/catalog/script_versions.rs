@@ -25,8 +25,8 @@ use std::time::SystemTime;
 
 /// What a look at the file of a script has found.
 pub(crate) enum Version {
-    /// The version to run.
-    Served(Arc<ScriptText>),
+    /// The version to run, and the file's identity, if no other content can have the same.
+    Served(Arc<ScriptText>, Option<Identity>),
     /// A version that nobody has parsed yet.
     New(NewVersion),
 }
@@ -34,7 +34,8 @@ pub(crate) enum Version {
 /// A version that nobody has parsed yet.
 pub(crate) struct NewVersion {
     pub text: Arc<ScriptText>,
-    identity: Option<Identity>,
+    /// The file's identity, if no other content can have the same.
+    pub identity: Option<Identity>,
 }
 
 #[derive(Default)]
@@ -70,7 +71,7 @@ impl ScriptFile {
         let failed = |error: io::Error| unavailable(runtime, &self.path, &error);
         let identity = self.path.identity().map_err(failed)?;
         if let Some(served) = self.known(runtime, pin, &identity) {
-            return served.map(Version::Served);
+            return served.map(|text| Version::Served(text, Some(identity)));
         }
         let begun = SystemTime::now();
         let mut file = self.path.open().map_err(failed)?;
@@ -79,11 +80,14 @@ impl ScriptFile {
         let (sha, identity) = (Sha256::of(&content), file.identity.is_settled(begun).then_some(file.identity));
         check_pin(runtime, pin, sha)?;
         if let Some(served) = self.read_again(runtime, pin, sha, identity) {
-            return served.map(Version::Served);
+            return served.map(|text| Version::Served(text, identity));
         }
         match ScriptText::new(runtime, &self.shown_name(runtime), &content) {
             Ok(text) => Ok(Version::New(NewVersion { text: Arc::new(text), identity })),
-            Err(error) => self.broken(runtime, pin, Broken { identity, sha, error }).map(Version::Served),
+            Err(error) => {
+                let served = self.broken(runtime, pin, Broken { identity, sha, error });
+                served.map(|text| Version::Served(text, identity))
+            }
         }
     }
 

@@ -11,6 +11,7 @@
 
 use super::directory::{CatalogSource, Directory, FILE, read};
 use super::entry::{CatalogEntry, RuntimeEntry};
+use super::fixed_entries;
 use crate::deadline::Deadline;
 use crate::error::{Error, Phase, Result};
 use crate::files::Identity;
@@ -138,6 +139,8 @@ impl<'a> Writer<'a> {
         put.map_err(|error| unwritable(&self.directory.file, &error))?;
         (self.text, self.entries) = (text, entries);
         self.named.refresh();
+        let changed: Vec<_> = changes.iter().map(|(name, _)| (*name, self.entries.get(*name).cloned())).collect();
+        fixed_entries::apply(self.named, &self.directory, &changed);
         Ok(())
     }
 

@@ -37,7 +37,7 @@ impl ScriptExecutor {
             taken_up = Instant::now();
         }
         let stacks = self.stacks(deadline.is_submitted());
-        let mut entry = self.catalog.resolve_on(shard, name)?;
+        let mut entry = self.catalog.resolve_on(shard, name, begun)?;
         let (prepared, script) = loop {
             match self.prepared(&entry, input, ParseFor { limits, deadline: &deadline, stacks, shard }).await {
                 Ok(prepared) => break prepared,
@@ -45,11 +45,10 @@ impl ScriptExecutor {
             }
         };
         // Reading the clock takes time. If the slots are free, one reading serves as `loaded` and `queued`. If moreover
-        // the module was in memory and has no file to check, `taken_up` serves as both, and the load counts as 0.
-        let is_at_hand = prepared.tier == Tier::Memory && entry.path().is_none();
+        // the module was in memory and no file was looked at, `taken_up` serves as both, and the load counts as 0.
         let (slots, loaded, queued) = match self.free_slots(shard, deadline.is_submitted())? {
             Some(slots) => {
-                let now = if is_at_hand { taken_up } else { Instant::now() };
+                let now = if prepared.is_at_hand { taken_up } else { Instant::now() };
                 (slots, now, now)
             }
             None => {
@@ -119,20 +118,22 @@ impl ScriptExecutor {
     /// Checks the config against the entry's schema, and prepares the script, if the entry is one, and the module.
     async fn prepared(
         &self,
-        entry: &RuntimeEntry,
+        entry: &Arc<RuntimeEntry>,
         input: &RuntimeInput<'_>,
         call: ParseFor<'_>,
     ) -> Result<(Prepared, Option<Arc<ScriptText>>)> {
-        let tenant = self.policy.tenant;
+        let (tenant, reload) = (self.policy.tenant, self.reload);
         let ParseFor { limits, deadline, stacks, shard } = call;
         entry.check_config(tenant, input.config, deadline).await?;
         let script = match entry.script() {
-            Some(script) => Some(self.script(entry, script, call).await?),
+            Some(script) => Some(self.script_of_call(entry, script, call).await?),
             None => None,
         };
         let (metering, module_bytes, disk) = (self.metering(limits), limits.module_bytes, self.disk.as_ref());
-        let wanted = Wanted { tenant, entry, metering, stacks, module_bytes, disk, deadline, shard };
-        Ok((module_cache::cache().prepared(self.engine, &wanted).await?, script))
+        let wanted = Wanted { tenant, entry, reload, metering, stacks, module_bytes, disk, deadline, shard };
+        let mut prepared = module_cache::cache().prepared(self.engine, &wanted).await?;
+        prepared.is_at_hand &= script.as_ref().is_none_or(|script| script.is_at_hand);
+        Ok((prepared, script.map(|script| script.text)))
     }
 
     /// Where the call's guest runs: on the caller's stack if the guest cannot wait and that stack is large enough,
@@ -163,11 +164,12 @@ impl ScriptExecutor {
         }
     }
 
-    /// The entry that has replaced `entry`, if `error` says that its file is unavailable; otherwise `error`.
+    /// The entry that has replaced `entry`, if `error` says that its file is unavailable or another one; otherwise
+    /// `error`.
     fn replacement(&self, entry: &RuntimeEntry, error: Error) -> Result<Arc<RuntimeEntry>> {
-        if let Error::RuntimeUnavailable { .. } = error {
-            let now = self.catalog.resolve(&entry.name)?;
-            if now.path() != entry.path() {
+        if let Error::RuntimeUnavailable { .. } | Error::HashMismatch { .. } = error {
+            let now = self.catalog.resolve_again(&entry.name)?;
+            if now.path() != entry.path() || now.sha256 != entry.sha256 {
                 return Ok(now);
             }
         }

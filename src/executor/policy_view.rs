@@ -15,6 +15,7 @@ impl ScriptExecutor {
             runtimes_dir: self.catalog.directory().map(Path::to_string_lossy),
             cache_dir: self.disk.as_ref().map(|disk| disk.directory().to_string_lossy()),
             limits: self.limits,
+            reload: self.reload,
             capabilities: CapabilitiesView {
                 dirs: dirs.iter().map(Grant::config).collect(),
                 env,

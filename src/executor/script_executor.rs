@@ -1,7 +1,7 @@
 //! An executor: a policy under which runtimes run. An executor is small, because compiled code belongs to the process.
 
 use crate::catalog::RuntimeCatalog;
-use crate::config::{CacheDir, Capabilities, ExecutorConfig, Limits, RequestLimits};
+use crate::config::{CacheDir, Capabilities, ExecutorConfig, Limits, Reload, RequestLimits};
 use crate::counters::CALLS;
 use crate::deadline::Deadline;
 use crate::directories::{self, Grant, HostDirectory, Refusal};
@@ -31,7 +31,8 @@ use std::time::{Duration, Instant};
 pub struct ScriptExecutor {
     pub(super) id: String,
     pub(super) engine: &'static Engine,
-    pub(super) catalog: Arc<RuntimeCatalog>,
+    pub(super) catalog: RuntimeCatalog,
+    pub(super) reload: Reload,
     /// The catalog's directory, held so that no executor can grant it to guests.
     pub(super) _runtimes_dir: Option<Arc<HostDirectory>>,
     pub(super) disk: Option<Arc<DiskCache>>,
@@ -73,9 +74,9 @@ impl ScriptExecutor {
         let catalog = match &config.runtimes_dir {
             Some(directory) => {
                 directories::lock().check_path(directory).map_err(|refusal| unusable(directory, refusal))?;
-                RuntimeCatalog::shared(directory)?
+                RuntimeCatalog::shared(directory, config.reload)?
             }
-            None => Arc::new(RuntimeCatalog::embedded()),
+            None => RuntimeCatalog::embedded(),
         };
         let made = || format!("executor-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let (runtimes_dir, disk, dirs) = Self::directories(&catalog, &config)?;
@@ -105,6 +106,7 @@ impl ScriptExecutor {
             id,
             engine,
             catalog,
+            reload: config.reload,
             _runtimes_dir: runtimes_dir,
             disk,
             limits,

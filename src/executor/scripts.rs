@@ -3,17 +3,21 @@
 use super::call_slots::CallSlots;
 use super::judge::{Times, judge};
 use super::script_executor::ScriptExecutor;
-use crate::catalog::{Language, RuntimeCatalog, RuntimeEntry, ScriptArgs, ScriptFile, ScriptMode, ScriptText, Version};
-use crate::config::Limits;
+use crate::catalog::{
+    Content, Language, RuntimeCatalog, RuntimeEntry, ScriptArgs, ScriptFile, ScriptMode, ScriptText, Version,
+};
+use crate::config::{Limits, Reload};
 use crate::deadline::Deadline;
 use crate::engine::Stacks;
 use crate::error::{Error, Result};
+use crate::files::Identity;
 use crate::module_cache::{self, Wanted};
 use crate::run::{self, Ended, Run};
 use crate::sandbox::Sandbox;
 use crate::shards::Shard;
 use serde::Deserialize;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What a parse takes: the limits, the deadline and the stacks of the call or of the registration that needs it.
 #[derive(Clone, Copy)]
@@ -32,28 +36,60 @@ struct Mistake {
     column: Option<u32>,
 }
 
+/// The script that a call runs.
+pub(super) struct CallScript {
+    pub text: Arc<ScriptText>,
+    /// Whether the file was not looked at.
+    pub is_at_hand: bool,
+}
+
 impl ScriptExecutor {
-    /// The version of the script to run now. A version that nobody has parsed yet is parsed first.
+    /// The version of the script that a call runs. The file is not looked at if the executor's `reload` spares the call
+    /// that.
+    pub(super) async fn script_of_call(
+        &self,
+        entry: &Arc<RuntimeEntry>,
+        script: &ScriptFile,
+        parse_for: ParseFor<'_>,
+    ) -> Result<CallScript> {
+        if let Some(Content { script: Some(text), .. }) = entry.known(self.reload, parse_for.deadline.begun) {
+            return Ok(CallScript { text, is_at_hand: true });
+        }
+        let begun = Instant::now();
+        let (mut text, identity) = self.script(entry, script, parse_for).await?;
+        if self.reload == Reload::Never {
+            // Another call may have fixed its version meanwhile, after the file has changed.
+            text = entry.seen.fix(Content::of_script(text.clone())).script.unwrap_or(text);
+        }
+        if let Some(identity) = identity {
+            entry.note_look(self.reload, begun, identity, Content::of_script(text.clone()));
+        }
+        Ok(CallScript { text, is_at_hand: false })
+    }
+
+    /// The version of the script to run now, and the file's identity, if no other content can have the same. A version
+    /// that nobody has parsed yet is parsed first.
     pub(super) async fn script(
         &self,
         entry: &RuntimeEntry,
         script: &ScriptFile,
         parse_for: ParseFor<'_>,
-    ) -> Result<Arc<ScriptText>> {
+    ) -> Result<(Arc<ScriptText>, Option<Identity>)> {
         // A build without scripts says so before it looks at the file.
         script.module()?;
-        match script.version(&entry.name, entry.sha256, parse_for.limits.module_bytes)? {
-            Version::Served(text) => Ok(text),
-            Version::New(version) => {
-                // Boxed, so that the future of the call stays small: most calls find a version that was parsed.
-                match Box::pin(self.parse(&entry.name, script.language, &version.text, parse_for)).await {
-                    Ok(()) => Ok(script.serve(version)),
-                    // The script was not found to be at fault, so the next call tries again.
-                    Err(error) if !matches!(error, Error::ScriptInvalid { .. }) => Err(error),
-                    Err(error) => script.refuse(&entry.name, entry.sha256, version, error),
-                }
-            }
-        }
+        let version = match script.version(&entry.name, entry.sha256, parse_for.limits.module_bytes)? {
+            Version::Served(text, identity) => return Ok((text, identity)),
+            Version::New(version) => version,
+        };
+        let identity = version.identity;
+        // Boxed, so that the future of the call stays small: most calls find a version that was parsed.
+        let text = match Box::pin(self.parse(&entry.name, script.language, &version.text, parse_for)).await {
+            Ok(()) => script.serve(version),
+            // The script was not found to be at fault, so the next call tries again.
+            Err(error) if !matches!(error, Error::ScriptInvalid { .. }) => return Err(error),
+            Err(error) => script.refuse(&entry.name, entry.sha256, version, error)?,
+        };
+        Ok((text, identity))
     }
 
     /// Parses a script in a fresh sandbox. Nothing of the script runs, so the sandbox has no fuel limit of its own and no
@@ -70,7 +106,8 @@ impl ScriptExecutor {
         let (tenant, metering, disk) = (self.policy.tenant, self.metering(limits), self.disk.as_ref());
         let module_bytes = limits.module_bytes;
         let entry = &interpreter;
-        let wanted = Wanted { tenant, entry, metering, stacks, module_bytes, disk, deadline, shard };
+        let reload = self.reload;
+        let wanted = Wanted { tenant, entry, reload, metering, stacks, module_bytes, disk, deadline, shard };
         let prepared = module_cache::cache().prepared(self.engine, &wanted).await?;
         let slots: CallSlots<'_> = self.slots(deadline).await?;
         let limits = Limits { fuel: limits.fuel.map(|_| u64::MAX), ..*limits };

@@ -32,6 +32,8 @@ use std::ffi::c_char;
 ///                                   null: not counted
 ///    "memory_total_bytes": null,    the memories of all guests that run at once; null: only each guest is limited
 ///    "reply_bytes": 268435456},     the replies of submitted calls that were not yet polled
+///  "reload": "always",              when calls learn that catalog.toml or a runtime's file has changed on disk: "always",
+///                                   "never" or {"within_ms": 20}, from 1 ms to a day
 ///  "capabilities": {                what guests may reach; what is not listed here is not granted
 ///    "dirs": [{"host": "data",      a directory that exists
 ///              "guest": "/data",    its path for the guest
@@ -52,8 +54,18 @@ use std::ffi::c_char;
 ///  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: the same request gives the same reply
 /// ```
 ///
-/// `runtimes_dir`: each call follows this path anew. If the path is a link and the link is replaced, the next call is
+/// `runtimes_dir`: each call follows this path anew, unless `reload` says otherwise. If the path is a link and the link is replaced, the next call is
 /// served from the directory to which the new link leads.
+///
+/// `reload`:
+///
+/// - `"always"`: each call looks at both files, by two system calls, and sees every change that was made before it
+///   began.
+/// - `{"within_ms": 20}`: a call sees every change that was made 20 ms before it began, or earlier. A thread of the
+///   library looks at the files while there are calls.
+/// - `"never"`: no call looks. The catalog is the one that the executor was made with, and the content of a runtime's
+///   file is the one that this executor has loaded first. Loaded modules stay in memory until the executor is closed.
+/// - What this process registers or removes is seen at once.
 ///
 /// The limits:
 ///

@@ -27,6 +27,8 @@ use std::ffi::{CStr, c_char};
 ///  "disk_cache": {"hits": 0, "absent": 1, "rejected": 0, "writes": 1, "write_errors": 0, "evictions": 0,
 ///                 "last_problem": null},     why an artifact was rejected or not written
 ///  "compiles": 1,
+///  "looks": {"by_calls": 2,                  at files of catalogs, for executors whose "reload" is "within_ms"
+///            "by_thread": 40},               by the thread that looks for the calls
 ///  "http": {"requests": 3,                   HTTP requests of guests
 ///           "not_allowed": 1,                refused: the origin is not on the list
 ///           "private_address": 0},           refused: all addresses of the host are private

@@ -6,11 +6,13 @@ use super::keeping::keep;
 use super::key::{Key, Tier};
 use super::loads::{CompileLane, LOOKUPS, Load, LoadKey, LoadedFrom, Loads};
 use super::memory::Memory;
+use super::module_file::{FileState, fix};
 use super::outcome::{Compiling, Outcome};
 use super::prepared::Prepared;
 use super::request::{LoadRequest, Supply, Wanted};
 use super::step::Step;
-use crate::catalog::{EntryModule, check_pin, check_size, unavailable};
+use crate::catalog::{EntryModule, check_size};
+use crate::config::Reload;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -46,7 +48,7 @@ pub(crate) fn cache() -> &'static ModuleCache {
 impl ModuleCache {
     /// Returns the compiled module, from memory, from disk or from the compiler. Waits until the deadline at most.
     pub async fn prepared(&'static self, engine: &'static Engine, wanted: &Wanted<'_>) -> Result<Prepared> {
-        let &Wanted { tenant, entry, metering, stacks, module_bytes, disk, deadline, shard } = wanted;
+        let &Wanted { tenant, entry, reload, metering, stacks, module_bytes, disk, deadline, shard } = wanted;
         let module = entry.module()?;
         let (known, identity, bytes) = match module {
             EntryModule::Embedded(builtin, sha) => {
@@ -54,22 +56,27 @@ impl ModuleCache {
                 check_size(&entry.name, bytes, module_bytes)?;
                 (Some(sha), None, bytes)
             }
-            EntryModule::File(path) => {
-                let identity = path.identity().map_err(|error| unavailable(&entry.name, path, &error))?;
-                check_size(&entry.name, identity.size, module_bytes)?;
-                let known = self.hashes.known(path.full(), &identity);
-                known.map_or(Ok(()), |sha| check_pin(&entry.name, entry.sha256, sha))?;
-                (known, Some(identity), identity.size)
-            }
+            EntryModule::File(path) => match FileState::find(&self.memory, &self.hashes, wanted, path)? {
+                FileState::AtHand(prepared) => return Ok(prepared),
+                FileState::Fixed(sha, bytes) => (Some(sha), None, bytes),
+                FileState::Found(known, identity) => (known, Some(identity), identity.size),
+            },
         };
         if let Some(sha) = known
             && let Some(compiled) = self.memory.get(shard, &Key { sha, metering }, stacks)
         {
-            return Ok(Prepared { compiled, tier: Tier::Memory });
+            let prepared = Prepared { compiled, tier: Tier::Memory, is_at_hand: identity.is_none() };
+            return match identity {
+                Some(identity) if reload == Reload::Never => Ok(fix(&self.memory, wanted, prepared, identity.size)),
+                _ => Ok(prepared),
+            };
         }
         let supply = match (module, identity) {
             (EntryModule::File(path), Some(identity)) => Supply::File(path.clone(), identity),
-            (EntryModule::File(_), None) => return Err(Error::internal("a file that was not looked at")),
+            (EntryModule::File(path), None) => {
+                let sha = known.ok_or_else(|| Error::internal("a file that was not looked at"))?;
+                Supply::Fixed(sha, bytes, path.clone())
+            }
             (EntryModule::Embedded(builtin, sha), _) => Supply::Builtin(sha, builtin.wasm),
         };
         let (name, pin) = (entry.name.clone(), entry.module_pin());
@@ -77,7 +84,11 @@ impl ModuleCache {
         let request = LoadRequest { tenant, name, supply, pin, metering, stacks, module_bytes, disk };
         let outcome = self.begin(engine, request)?;
         engine.prepare(metering, bytes, stacks);
-        outcome.wait(deadline).await.map_err(|error| error.with_runtime(&entry.name))
+        let prepared = outcome.wait(deadline).await.map_err(|error| error.with_runtime(&entry.name))?;
+        match module {
+            EntryModule::File(_) if reload == Reload::Never => Ok(fix(&self.memory, wanted, prepared, bytes)),
+            EntryModule::File(_) | EntryModule::Embedded(..) => Ok(prepared),
+        }
     }
 
     /// Loads the module into the cache, and reports the compiler's progress meanwhile. If the deadline passes first,
@@ -92,7 +103,7 @@ impl ModuleCache {
         let (tenant, name) = (request.tenant, request.name.clone());
         let lent = match &request.supply {
             Supply::Lent(sha, bytes) => bytes.upgrade().map(|bytes| (*sha, bytes)),
-            Supply::Builtin(..) | Supply::File(..) => None,
+            Supply::Builtin(..) | Supply::File(..) | Supply::Fixed(..) => None,
         };
         let outcome = self.begin(engine, request)?;
         let loaded = outcome.wait_telling(deadline, tell).await;
@@ -108,6 +119,7 @@ impl ModuleCache {
             // The load has its own bytes, so no other call shares it.
             Supply::Lent(..) => LoadedFrom::unshared(),
             Supply::File(path, identity) => LoadedFrom::file(path.full(), *identity),
+            Supply::Fixed(sha, _, path) => LoadedFrom::Fixed(*sha, path.full().to_owned()),
         };
         let LoadRequest { tenant, metering, stacks, module_bytes, pin, .. } = request;
         let key = LoadKey { tenant, module, metering, stacks, module_bytes, pin };

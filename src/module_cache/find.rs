@@ -11,7 +11,7 @@ use super::prepared::Prepared;
 use super::provided::shape;
 use super::request::{LoadRequest, Supply};
 use super::step::{Obtained, Step};
-use crate::catalog::{check_pin, unavailable};
+use crate::catalog::{check_pin, check_size, unavailable};
 use crate::compiler;
 use crate::disk_cache::{self};
 use crate::engine::{Demands, Engine, Profile, Stacks};
@@ -40,6 +40,8 @@ struct LoadWanted<'a> {
 enum Wasm<'a> {
     Read(Cow<'a, [u8]>),
     Unread(&'a ConfinedPath, RegularFile),
+    /// A file that is opened only if its bytes must be read, and how many it had when they were read before.
+    Unopened(&'a ConfinedPath, u64),
 }
 
 impl Wasm<'_> {
@@ -47,7 +49,32 @@ impl Wasm<'_> {
         match self {
             Wasm::Read(bytes) => bytes.len() as u64,
             Wasm::Unread(_, file) => file.identity.size,
+            Wasm::Unopened(_, bytes) => *bytes,
         }
+    }
+
+    /// The bytes; `None` if the file has others than those with this hash.
+    fn read(&mut self, request: &LoadRequest, sha: &Sha256) -> Result<Option<&[u8]>> {
+        let failed = |path: &ConfinedPath, error| unavailable(&request.name, path, &error);
+        let read = match self {
+            Wasm::Read(_) => None,
+            Wasm::Unread(path, file) => Some(file.read_all().map_err(|error| failed(path, error))?),
+            Wasm::Unopened(path, _) => {
+                let mut file = path.open().map_err(|error| failed(path, error))?;
+                check_size(&request.name, file.identity.size, request.module_bytes)?;
+                Some(file.read_all().map_err(|error| failed(path, error))?)
+            }
+        };
+        if let Some(read) = read {
+            if Sha256::of(&read) != *sha {
+                return Ok(None);
+            }
+            *self = Wasm::Read(Cow::Owned(read));
+        }
+        Ok(match self {
+            Wasm::Read(bytes) => Some(bytes),
+            Wasm::Unread(..) | Wasm::Unopened(..) => None,
+        })
     }
 }
 
@@ -62,6 +89,10 @@ impl ModuleCache {
                 (*sha, Bytes::clone(&bytes))
             }
             Supply::File(path, _) => return self.obtain_file(wanted, path, version, compiler),
+            Supply::Fixed(sha, bytes, path) => {
+                let found = self.find(wanted, *sha, &mut Wasm::Unopened(path, *bytes), compiler)?;
+                return found.ok_or_else(|| changed(&request.name, path));
+            }
         };
         let found = self.find(wanted, sha, &mut Wasm::Read(Cow::Borrowed(&bytes)), compiler)?;
         found.ok_or_else(|| Error::internal("bytes that are not what they are"))
@@ -110,7 +141,7 @@ impl ModuleCache {
         let (profile, key) = (engine.profile(request.metering)?, Key { sha, metering: request.metering });
         let Some(held) = self.loads.hold(key, take_up_later) else { return Ok(Some(Step::Busy(key))) };
         let obtained = |compiled, tier, artifact, unsynced| {
-            let prepared = Prepared { compiled, tier };
+            let prepared = Prepared { compiled, tier, is_at_hand: false };
             Ok(Some(Step::Obtained(Obtained { prepared, artifact, unsynced })))
         };
         if let Some(compiled) = self.memory.get(Shard::current(), &key, request.stacks) {
@@ -144,16 +175,7 @@ impl ModuleCache {
         if compiler.is_none() && wasm.len() > CompileLane::LARGEST_SMALL {
             return Ok(Some(Step::NotCompiled(CompileLane::Large)));
         }
-        let bytes = match wasm {
-            Wasm::Read(bytes) => bytes,
-            Wasm::Unread(path, file) => {
-                let bytes = file.read_all().map_err(|error| unavailable(&request.name, path, &error))?;
-                if Sha256::of(&bytes) != sha {
-                    return Ok(None);
-                }
-                &Cow::Owned(bytes)
-            }
-        };
+        let Some(bytes) = wasm.read(request, &sha)? else { return Ok(None) };
         let Some(compiler) = compiler else {
             return Ok(Some(Step::NotCompiled(size_of(&request.name, profile, bytes))));
         };
@@ -204,6 +226,12 @@ impl ModuleCache {
         self.counters.evictions.fetch_add(dropped, Ordering::Relaxed);
         share
     }
+}
+
+/// The error for a module that its executor has loaded and would have to compile again, when the file has other bytes.
+fn changed(name: &str, path: &ConfinedPath) -> Error {
+    let reason = "it has changed since the executor loaded it, and the executor's `reload` is `never`".to_owned();
+    Error::RuntimeUnavailable { runtime: name.to_owned(), path: path.to_string(), reason }
 }
 
 /// Which compiler a module is for, of at most [`CompileLane::LARGEST_SMALL`] bytes: a small module compiles within a second. A

@@ -93,6 +93,8 @@ pub(super) struct LoadKey {
 pub(super) enum LoadedFrom {
     Builtin(Sha256),
     File(PathBuf, Identity),
+    /// A content that was loaded from this file before.
+    Fixed(Sha256, PathBuf),
     /// A load that no other call waits for, under a number of its own.
     Unshared(u64),
 }

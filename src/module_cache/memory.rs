@@ -1,5 +1,6 @@
 //! The modules in memory: a cache that drops the least recently used ones, bounded by bytes and by file descriptors. A
-//! module that is dropped while calls use it stays alive until the last of these calls has ended.
+//! module that is dropped while calls use it stays alive until the last of these calls has ended. Executors that never
+//! reload keep their modules in the cache ([`Kept`]).
 //!
 //! Uses are ordered by a logical clock, which advances only when a use changes the order: a module that was used last
 //! and is used again has the clock's time already.
@@ -26,6 +27,14 @@ struct Cached {
     compiled: [Option<ShardedArc<CompiledRuntime>>; Stacks::COUNT],
     /// The clock's time at the last use.
     used: AtomicU64,
+    /// How many [`Kept`] there are of the module.
+    kept: usize,
+}
+
+/// Keeps a module in the process's memory cache until it is dropped.
+pub(super) struct Kept {
+    memory: &'static Memory,
+    key: Key,
 }
 
 impl Cached {
@@ -77,12 +86,13 @@ impl Memory {
         cached.used = AtomicU64::new(self.tick());
         let stacks = compiled.stacks;
         cached.compiled[stacks as usize] = Some(compiled);
-        let mut total: u64 = modules.values().map(Cached::bytes).sum();
+        // Modules that are kept are in use, like those of calls under way.
+        let mut total: u64 = modules.values().filter(|cached| cached.kept == 0).map(Cached::bytes).sum();
         let mut count: usize = modules.values().map(Cached::count).sum();
         let most = most_modules();
         let mut dropped = 0;
         while (total > most_bytes || count > most) && modules.len() > 1 {
-            let oldest = modules.iter().filter(|(other, _)| **other != key);
+            let oldest = modules.iter().filter(|(other, cached)| **other != key && cached.kept == 0);
             let Some(oldest) = oldest.min_by_key(|(_, c)| c.used.load(Ordering::Relaxed)).map(|(k, _)| *k) else {
                 break;
             };
@@ -95,9 +105,26 @@ impl Memory {
         dropped
     }
 
+    /// Keeps a module that was just loaded in the cache, as long as the result lives.
+    pub fn keep_loaded(&'static self, key: Key, compiled: &ShardRef<CompiledRuntime>) -> Kept {
+        let mut modules = self.modules.write_locked();
+        let cached = modules.entry(key).or_default();
+        cached.compiled[compiled.stacks as usize].get_or_insert_with(|| compiled.to_sharded());
+        cached.kept += 1;
+        Kept { memory: self, key }
+    }
+
     /// The number of modules, and the bytes of their artifacts.
     pub fn size(&self) -> (usize, u64) {
         let modules = self.modules.read_locked();
         (modules.len(), modules.values().map(Cached::bytes).sum())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(cached) = self.memory.modules.write_locked().get_mut(&self.key) {
+            cached.kept -= 1;
+        }
     }
 }

@@ -9,4 +9,6 @@ use crate::shards::ShardRef;
 pub(crate) struct Prepared {
     pub compiled: ShardRef<CompiledRuntime>,
     pub tier: Tier,
+    /// Whether the module was in memory, and no file was looked at.
+    pub is_at_hand: bool,
 }

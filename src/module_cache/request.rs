@@ -1,6 +1,7 @@
 //! Requests to the module cache.
 
 use crate::catalog::RuntimeEntry;
+use crate::config::Reload;
 use crate::deadline::Deadline;
 use crate::disk_cache::DiskCache;
 use crate::engine::{Metering, Stacks};
@@ -14,7 +15,8 @@ use std::sync::{Arc, Weak};
 /// A call's request to the cache.
 pub(crate) struct Wanted<'a> {
     pub tenant: Tenant,
-    pub entry: &'a RuntimeEntry,
+    pub entry: &'a Arc<RuntimeEntry>,
+    pub reload: Reload,
     pub metering: Metering,
     pub stacks: Stacks,
     pub module_bytes: u64,
@@ -46,4 +48,7 @@ pub(crate) enum Supply {
     Lent(Sha256, Weak<Bytes>),
     /// A file, and its identity when the call began.
     File(ConfinedPath, Identity),
+    /// The hash and the size of a content that an executor which never reloads has loaded from this file. The file is
+    /// read only if the module is neither in memory nor on disk.
+    Fixed(Sha256, u64, ConfinedPath),
 }

@@ -1,6 +1,6 @@
 //! The replies of `arawn_executor_new`, `arawn_executor_close` and `arawn_host_function_set`.
 
-use crate::config::{Deterministic, GrantedDir, Limits};
+use crate::config::{Deterministic, GrantedDir, Limits, Reload};
 use crate::host_functions::On;
 use crate::origins::HttpGrant;
 use serde::Serialize;
@@ -14,6 +14,7 @@ pub struct PolicyView<'a> {
     pub(crate) runtimes_dir: Option<Cow<'a, str>>,
     pub(crate) cache_dir: Option<Cow<'a, str>>,
     pub(crate) limits: Limits,
+    pub(crate) reload: Reload,
     pub(crate) capabilities: CapabilitiesView<'a>,
     pub(crate) stderr_to: Option<&'a str>,
     pub(crate) deterministic: Option<Deterministic>,

@@ -17,6 +17,7 @@ pub(crate) struct Stats {
     pub memory_cache: MemoryCacheStats,
     pub disk_cache: DiskCacheStats,
     pub compiles: u64,
+    pub looks: LookStats,
     pub http: HttpStats,
     #[serde(with = "StepTimesReply")]
     pub times_us: StepTimes,
@@ -67,6 +68,13 @@ pub(crate) struct DiskCacheStats {
     pub write_errors: u64,
     pub evictions: u64,
     pub last_problem: Option<String>,
+}
+
+/// How often files of catalogs were looked at, for executors whose `reload` is `within_ms`.
+#[derive(Debug, Serialize)]
+pub(crate) struct LookStats {
+    pub by_calls: u64,
+    pub by_thread: u64,
 }
 
 #[derive(Serialize)]

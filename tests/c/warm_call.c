@@ -1,7 +1,8 @@
 /* Makes warm calls, for those who count what one takes.
  *
- *     warm_call CACHE_DIR BYTES COUNT
+ *     warm_call CACHE_DIR BYTES COUNT [RUNTIMES_DIR RELOAD]
  *
+ * The runtime is `passthrough`, or `own` of the catalog in RUNTIMES_DIR, whose executor has the JSON RELOAD for `reload`.
  * The input has BYTES bytes. COUNT calls are made after a hundred that are not counted, between two `getppid`, which nothing
  * else calls; it prints how often they asked for memory. */
 #define _GNU_SOURCE
@@ -18,20 +19,25 @@ static void call(const char *request)
 
 int main(int argc, char **argv)
 {
-    static const char before[] = "{\"executor\":\"e\",\"runtime\":\"passthrough\",\"input\":{\"context\":{\"text\":\"";
-    char config[4200], *request;
+    char before[100], config[8400], *request;
     size_t bytes;
     int i, count;
-    CHECK(argc == 4);
+    CHECK(argc == 4 || argc == 6);
     bytes = (size_t)atol(argv[2]);
     count = atoi(argv[3]);
-    request = malloc(sizeof before + bytes + 10);
+    sprintf(before, "{\"executor\":\"e\",\"runtime\":\"%s\",\"input\":{\"context\":{\"text\":\"",
+            argc == 4 ? "passthrough" : "own");
+    request = malloc(strlen(before) + bytes + 10);
     /* Around it is `{"config":{},"context":{"text":""}}`. */
     CHECK(request && bytes >= 35);
     strcpy(request, before);
-    memset(request + sizeof before - 1, 'x', bytes - 35);
-    strcpy(request + sizeof before - 1 + bytes - 35, "\"}}}");
-    sprintf(config, "{\"id\":\"e\",\"cache_dir\":\"%.4000s\"}", argv[1]);
+    memset(request + strlen(before), 'x', bytes - 35);
+    strcpy(request + strlen(before) + bytes - 35, "\"}}}");
+    if (argc == 4)
+        sprintf(config, "{\"id\":\"e\",\"cache_dir\":\"%.4000s\"}", argv[1]);
+    else
+        sprintf(config, "{\"id\":\"e\",\"cache_dir\":\"%.4000s\",\"runtimes_dir\":\"%.4000s\",\"reload\":%.100s}", argv[1],
+                argv[4], argv[5]);
     CHECK(says(arawn_configure("{\"pool_slots\":1}"), "\"status\":\"ok\""));
     CHECK(says(arawn_executor_new(config), "\"status\":\"ok\""));
     for (i = 0; i < 100; i++)

@@ -8,6 +8,7 @@
 )]
 #![allow(unsafe_code, reason = "the tests call the C interface")]
 
+pub mod reloading;
 #[cfg(unix)]
 pub mod watched;
 

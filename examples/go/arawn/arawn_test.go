@@ -52,6 +52,24 @@ func wants(t *testing.T, err error, code string) *Error {
 	return failure
 }
 
+func TestReload(t *testing.T) {
+	for _, reload := range []struct {
+		reload Reload
+		json   string
+	}{{Reload{}, "null"}, {ReloadAlways, `"always"`}, {ReloadNever, `"never"`}, {ReloadWithinMS(20), `{"within_ms":20}`}} {
+		config := Config{Reload: reload.reload}
+		written, err := json.Marshal(config.request()["reload"])
+		must(t, err)
+		if string(written) != reload.json {
+			t.Errorf("wanted %s, got %s", reload.json, written)
+		}
+		_, err = executor(t, config).Execute(context.Background(), Call{Runtime: "passthrough"})
+		must(t, err)
+	}
+	_, err := New(Config{NoDiskCache: true, Reload: ReloadWithinMS(0)})
+	wants(t, err, "invalid_config")
+}
+
 type way = func(context.Context, Call) (json.RawMessage, error)
 
 // ways are the two ways to make a call.

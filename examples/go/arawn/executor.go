@@ -21,9 +21,11 @@ type Config struct {
 	CacheDir    string
 	NoDiskCache bool
 	Limits      Limits
-	Dirs        []Dir
-	Env         map[string]string
-	HTTP        *HTTP
+	// Reload is when calls learn that files of the catalog have changed on disk; its zero value is ReloadAlways.
+	Reload Reload
+	Dirs   []Dir
+	Env    map[string]string
+	HTTP   *HTTP
 	// HostFunctions are what guests may call, by name.
 	HostFunctions map[string]HostFunction
 	// StderrTo is the name of the one of them that is told each line that a guest writes to stderr. What it returns is
@@ -48,6 +50,23 @@ type Limits struct {
 	MemoryTotalBytes int64 `json:"memory_total_bytes,omitempty"`
 	// ReplyBytes is of replies that were not polled.
 	ReplyBytes int64 `json:"reply_bytes,omitempty"`
+}
+
+// Reload is when calls learn that files of the catalog have changed on disk: [ReloadAlways], [ReloadNever] or what
+// [ReloadWithinMS] returns.
+type Reload struct{ value any }
+
+var (
+	// ReloadAlways has each call look at the files.
+	ReloadAlways = Reload{"always"}
+	// ReloadNever keeps the catalog that the executor was made with, and the module that it has loaded first.
+	ReloadNever = Reload{"never"}
+)
+
+// ReloadWithinMS has a thread of the library look at the files: a call sees every change made so many milliseconds
+// before it began.
+func ReloadWithinMS(ms int64) Reload {
+	return Reload{map[string]int64{"within_ms": ms}}
 }
 
 // Dir grants a directory of the host, under the guest's name for it.
@@ -141,6 +160,9 @@ func (c Config) request() map[string]any {
 		if value != "" {
 			request[key] = value
 		}
+	}
+	if c.Reload.value != nil {
+		request["reload"] = c.Reload.value
 	}
 	if c.NoDiskCache {
 		request["cache_dir"] = nil

@@ -8,7 +8,10 @@
 use super::mistake::{Mistake, join, one_of};
 use super::syntax::syntax;
 use crate::json::raw::RAW;
-use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::value::CowStrDeserializer;
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -140,6 +143,46 @@ impl<'de> SeqAccess<'de> for Items<'_, 'de> {
     }
 }
 
+/// A variant: a name, or an object whose only key is the name.
+struct Variant<'de> {
+    name: Cow<'de, str>,
+    content: Option<ValueAt<'de>>,
+    /// The error of a variant that is not of the form that its type wants.
+    wrong: Mistake,
+}
+
+impl<'de> EnumAccess<'de> for Variant<'de> {
+    type Error = Mistake;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Mistake> {
+        let name: CowStrDeserializer<'_, Mistake> = self.name.clone().into_deserializer();
+        Ok((seed.deserialize(name)?, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'de> {
+    type Error = Mistake;
+
+    fn unit_variant(self) -> Result<(), Mistake> {
+        if self.content.is_none() { Ok(()) } else { Err(self.wrong) }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Mistake> {
+        let Some(content) = self.content else { return Err(self.wrong) };
+        let path = content.path.clone();
+        seed.deserialize(content).map_err(|mistake| mistake.located(&path))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Mistake> {
+        Err(self.wrong)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, Mistake> {
+        Err(self.wrong)
+    }
+}
+
 macro_rules! integers {
     ($($method:ident $visit:ident $type:ty),*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
@@ -226,8 +269,23 @@ impl<'de> Deserializer<'de> for ValueAt<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Mistake> {
-        let name = self.string().map_err(|_| self.must_be(&one_of(variants)))?;
-        visitor.visit_enum(name.into_deserializer())
+        let wrong = self.must_be(&one_of(variants));
+        let (name, content) = if self.text.starts_with('{') {
+            let Pairs(mut pairs) = self.parsed()?;
+            match (pairs.pop(), pairs.is_empty()) {
+                (Some((Key(name), value)), true) => {
+                    let content = self.at(&name, value.get());
+                    (name, Some(content))
+                }
+                _ => return Err(wrong),
+            }
+        } else {
+            match self.string() {
+                Ok(name) => (name, None),
+                Err(_) => return Err(wrong),
+            }
+        };
+        visitor.visit_enum(Variant { name, content, wrong }).map_err(|mistake| mistake.located(&self.path))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
