@@ -1,5 +1,6 @@
 # make run     builds the library, runs the README's program, and a longer one on a JSON file
-# make example-hello, example-c, example-cpp, example-go, example-love2d, example-lua, example-node, example-python
+# make example-hello, example-c, example-events, example-cpp, example-go, example-love2d, example-lua, example-node,
+# make example-python
 #              builds the library and runs that example; tests/languages/examples.rs runs all of them
 # make check   formatting, lints and unit tests: what a change needs before anything else
 # make test    proves all of it: formatting, lints, the Rust and C tests, the examples
@@ -34,7 +35,7 @@ COUNTED = RUSTFLAGS='$(RUSTFLAGS) -Cprofile-generate'
 # `rustup component add llvm-tools`, or any LLVM's.
 PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata) llvm-profdata)
 
-EXAMPLES := example-hello example-c example-cpp example-go example-love2d example-lua example-node example-python
+EXAMPLES := example-hello example-c example-events example-cpp example-go example-love2d example-lua example-node example-python
 
 .PHONY: all slim run $(EXAMPLES) node-modules check test lint header layers book counts profile bench bench-quick bench-tenants \
 	bench-peers fuzz verify guests builtins clean tools
@@ -74,6 +75,10 @@ $(LIB)/hello: examples/c/hello.c include/arawn.h $(LIB)/libarawn.so.0
 $(LIB)/story-c: examples/c/story.c include/arawn.h $(LIB)/libarawn.so.0
 	$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn $(RPATH)
 
+# epoll and timerfd are Linux's.
+$(LIB)/events: examples/c/events.c include/arawn.h $(LIB)/libarawn.so.0
+	$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn $(RPATH)
+
 $(LIB)/story-cpp: examples/cpp/main.cpp include/arawn.h include/arawn.hpp $(LIB)/libarawn.so.0
 	$(call needs,$(CXX),g++)
 	$(CXX) -std=c++17 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn $(RPATH)
@@ -82,6 +87,9 @@ example-hello: $(LIB)/hello
 	$<
 
 example-c: $(LIB)/story-c
+	$<
+
+example-events: $(LIB)/events
 	$<
 
 example-cpp: $(LIB)/story-cpp

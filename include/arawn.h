@@ -209,6 +209,8 @@
 //                          details: job
 //     job_exists           A call has that name already.
 //                          details: job
+//     unknown_call         No call of a host function has that name, it was answered, or its guest has ended.
+//                          details: call
 //     host_function_failed A guest called a host function that is not granted, is not set, or gave no reply. The guest
 //                          gets this error.
 //                          details: name
@@ -254,11 +256,13 @@
 
 // A function of the host that guests call by name, see `arawn_host_function_set`.
 //
-// - `request_json`: the guest's request. The library owns it, and it is valid until the function returns.
+// - `request_json`: the guest's request, for a deferred function beside the name of the call. The library owns it, and it
+//   is valid until the function returns.
 // - `user_data`: the pointer that was given to `arawn_host_function_set`.
 // - Reply: JSON in the form of the library's own replies, `{"status":"ok","output":…}` or
 //   `{"status":"error","error":"text"}`. Return a string that `arawn_string_new` has made, or a reply of another
-//   function of this library. The library releases it.
+//   function of this library. The library releases it. A deferred function may return NULL and answer later, see
+//   `arawn_host_reply`.
 // - Threads: the function may be called on any thread, and on several at once. It may call any function of this
 //   library, also one that waits, and may close its own executor.
 // - Rules: the function must return. No exception and no `longjmp` may leave it, and its thread must not end in it.
@@ -407,7 +411,8 @@ char *arawn_executor_new(const char *config_json);
 // - Submitted calls and registrations finish if they run, and never begin if they are queued. The replies of all of
 //   them are dropped: poll first.
 // - An `arawn_poll` that waits replies `unknown_executor` at once.
-// - The host functions of the executor are unset.
+// - The host functions of the executor are unset. Guests that wait for a deferred answer get `host_function_failed`.
+// - The descriptor that `arawn_poll_descriptor` has made is closed: stop watching it before.
 //
 // `request_json`: `{"executor": "main"}`
 //
@@ -518,11 +523,40 @@ char *arawn_submit(const char *request_json);
 // returned, the name of a call is free again. Release the whole reply with `arawn_free`.
 //
 // Threads: any number of threads may poll one executor at once. Each `reply` goes to one of them. With `wait_ms` the
-// call blocks for up to that time.
+// call blocks for up to that time. A thread that has an event loop watches `arawn_poll_descriptor` instead.
 //
 // Errors: `unknown_executor`, also if the executor is closed meanwhile; `unknown_job`, also if the reply was returned
 // before or the call was not submitted; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_poll(const char *request_json);
+
+// Returns a descriptor for an event loop, such as epoll, libuv or asyncio. The descriptor is readable while an
+// `arawn_poll` of the executor has something to do:
+//
+// - to return the reply of a call that has ended;
+// - to run a host function that was set with `"on": "poll"`, for a guest that waits or for a message, such as the
+//   progress of a registration.
+//
+// `request_json`: `{"executor": "main"}`
+//
+// Reply: `{"status":"ok","output":{"fd":12}}`. Release it with `arawn_free`. An executor has one descriptor, which the
+// first call makes.
+//
+// How to use it: wait until the descriptor is readable, then call `arawn_poll` without `wait_ms` and without `job`. Never
+// read from the descriptor, write to it or close it.
+//
+// - It is level-triggered: it stays readable until polls have left nothing. An `arawn_poll` with `job` leaves the replies
+//   of other calls.
+// - For an event loop that is edge-triggered, such as epoll with EPOLLET: each `arawn_poll` that leaves something makes a
+//   new edge.
+// - If several threads poll, another one may have been faster. A poll then returns nothing, which is no error.
+// - It is an eventfd on Linux and the end of a pipe elsewhere, non-blocking and closed on exec.
+//
+// The descriptor is the library's. `arawn_executor_close` closes it, and the system may then give its number to another
+// file: stop watching it before that.
+//
+// Errors: `unknown_executor`; `no_resources`, if there are as many open files as there may be; `invalid_argument`,
+// `invalid_json`, `invalid_request`.
+char *arawn_poll_descriptor(const char *request_json);
 
 // Stops a call that has a name, submitted or not. The call may be queued, may wait for its module or a slot, may
 // compute or sleep: its reply is `cancelled` within some milliseconds. No other call is affected. A submitted call
@@ -545,7 +579,8 @@ char *arawn_cancel(const char *request_json);
 //
 // {"executor": "main",
 //  "name": "engine.log",  one of capabilities.host_functions of arawn_executor_new, or "arawn.log", see below
-//  "on": "call"}          where the function runs: "call", the default, or "poll"
+//  "on": "call",          where the function runs: "call", the default, or "poll"
+//  "deferred": false}     true: the function may answer later, by arawn_host_reply
 //
 // `user_data` is passed to each call of `callback`. The library never looks at it.
 //
@@ -562,14 +597,28 @@ char *arawn_cancel(const char *request_json);
 //   has ever polled the executor, the guest gets `host_function_failed` at once: use `arawn_submit` there. A host
 //   that polls on changing threads must have polled on a second thread before it makes such a call.
 //
+// With `"deferred": true`, which goes with either `on`, the function may answer after it has returned. This is for a host
+// that answers by a promise, a coroutine or a goroutine.
+//
+// - The function gets `{"call": "c-17", "request": …}`, where `request` is the guest's request. `call` names this call. No
+//   other call of the process has or had the name.
+// - If the function returns NULL, the guest waits until `arawn_host_reply` has given the answer, until its deadline, or
+//   until its call is cancelled. The guest holds its slot meanwhile. A submitted call holds no worker, and
+//   `arawn_execute_runtime` goes on blocking its thread.
+// - If the function returns a reply, the guest gets that reply, and no other one can be given.
+// - Calls whose answer is deferred go on waiting when the function is replaced or unset. `arawn_executor_close` ends their
+//   waiting: the guest gets `host_function_failed`. A function that runs meanwhile may still return a reply.
+// - A message, see below, has null for `call`.
+//
 // What the guest gets:
 //
 // - The guest gets the function's reply as it is.
-// - The guest gets an error with the code `host_function_failed` if the function's reply is NULL, not UTF-8, not JSON
-//   or not in the form of a reply, or if the name is not granted or not set.
-// - The function's time counts against the deadline of the call. If the deadline passes meanwhile, the call replies
-//   `timeout`: with `"on": "call"` once the function returns, with `"on": "poll"` at the deadline, and the function's
-//   reply is dropped.
+// - The guest gets an error with the code `host_function_failed` if the function's reply is NULL and the function is not
+//   deferred, or if the reply is not UTF-8, not JSON or not in the form of a reply, or if the name is not granted or not
+//   set.
+// - The function's time, and the time until a deferred answer, count against the deadline of the call. If the deadline
+//   passes meanwhile, the call replies `timeout`, and the answer is dropped. A call that is inside a function with
+//   `"on": "call"` replies once the function returns, every other call at the deadline.
 // - A deterministic executor is as deterministic as its host functions.
 //
 // Reply: `{"status":"ok","output":{"executor":"main","name":"engine.log","on":"call","running":0}}`. `on` is null if
@@ -629,7 +678,29 @@ char *arawn_cancel(const char *request_json);
 //
 // Errors: `unknown_executor`, `invalid_request` (also for a name that is not granted); `invalid_argument`,
 // `invalid_json`.
-char *arawn_host_function_set(const char *request_json, arawn_host_function callback, void *user_data);
+char *arawn_host_function_set(const char *request_json,
+                              arawn_host_function callback,
+                              void *user_data);
+
+// Answers a call that a deferred host function has left open, see `"deferred"` of `arawn_host_function_set`.
+//
+// `request_json`; all are required:
+//
+// {"executor": "main",
+//  "call": "c-17",                             what the function got
+//  "reply": {"status": "ok", "output": …}}     what the function would have returned; the guest gets it as it is
+//
+// Reply: `{"status":"ok","output":{"call":"c-17"}}`. Release it with `arawn_free`.
+//
+// Each call is answered once, and the first answer counts. The function itself may answer in this way before it returns
+// NULL. If it returns a reply all the same, that is dropped.
+//
+// Threads: any thread may answer.
+//
+// Errors: `unknown_call`, if no such call waits, because it was answered already, or its guest has ended at its deadline or
+// by `arawn_cancel`; `unknown_executor`, also if the executor was closed; `invalid_request`, also if `reply` is not in the
+// form of a reply, in which case the call goes on waiting; `invalid_argument`, `invalid_json`, `no_resources`.
+char *arawn_host_reply(const char *request_json);
 
 // Copies a string, for a host function to return. Returns NULL for NULL. The library releases the copy that a host
 // function returns. Release a copy that is not returned with `arawn_free`.
@@ -771,7 +842,9 @@ char *arawn_catalog_remove(const char *request_json);
 //            "queued": 0, "running": 0, "unpolled": 0},  submitted calls of all executors
 //  "executor": {"executor": "main",
 //               "catalog": {"directory": null, "runtimes": 1,
-//                           "problem": null}}}  or {"error","details"}: why the catalog.toml on disk is not served
+//                           "problem": null},   or {"error","details"}: why the catalog.toml on disk is not served
+//               "host_calls": {"unpolled": 0,       guests that wait for arawn_poll to run a host function
+//                              "unanswered": 0}}}   guests that wait for a deferred function's answer
 //
 // - `engine` is null before the first executor.
 // - `times_us` has microseconds, of the calls whose guest has begun. Percentiles are up to an eighth too high.

@@ -17,8 +17,9 @@
 // JSON.        It is text here, in UTF-8: an arawn::Json is made of a string, or of a value of a JSON library that has
 //              dump(), such as nlohmann's. A Reply converts to nlohmann::json.
 // Errors.      A call returns a Reply, also where it failed. What has something else to return throws arawn::Error: the
-//              constructor, submit, finished, host_function, and Reply::output() of a reply that is an error. Compiled
-//              without exceptions they call std::terminate; arawn::call and Executor::call never need them.
+//              constructor, submit, finished, host_function, deferred_host_function, poll_descriptor, and
+//              Reply::output() of a reply that is an error. Compiled without exceptions they call std::terminate;
+//              arawn::call and Executor::call never need them.
 // Exceptions.  None passes through the library: one that leaves a host function is the guest's error reply.
 // Threads.     Any number of threads may use one Executor at once, and one may close it. Moving it, assigning to it and
 //              destroying it take that no other thread uses it.
@@ -356,6 +357,11 @@ struct Call {
 // else the text of what(). It may use the library as anybody else may.
 using HostFunction = std::function<Json(std::string_view request)>;
 
+// The same for a function that may answer later: it also gets the name of the call, and returns nothing where
+// Executor::host_reply or Executor::host_error gives the answer, from any thread. A message, whose answer nobody waits for, has
+// no name.
+using DeferredFunction = std::function<std::optional<Json>(std::string_view call, std::string_view request)>;
+
 // Where a host function runs: on the thread that runs the call, or within Executor::poll, wait and finished. See
 // arawn_host_function_set.
 enum class On { call, poll };
@@ -416,7 +422,8 @@ private:
 // when its function has gone finds nothing, rather than memory that was freed.
 class Functions {
 public:
-    using Function = std::shared_ptr<const HostFunction>;
+    using Body = std::function<std::optional<Json>(std::string_view request)>;
+    using Function = std::shared_ptr<const Body>;
 
     // Not destroyed at the program's end, when threads of the library may still run.
     static Functions &all()
@@ -454,7 +461,7 @@ public:
 #ifdef __cpp_exceptions
         try {
             try {
-                return reply(all().answer(number, request));
+                return all().answer(number, request);
             } catch (const Error &error) {
                 return reply(error.reply());
             } catch (const std::exception &error) {
@@ -464,14 +471,15 @@ public:
             return nullptr; // The library tells the guest that there is no reply.
         }
 #else
-        return reply(all().answer(number, request));
+        return all().answer(number, request);
 #endif
     }
 
 private:
     static char *reply(const Reply &reply) { return arawn_string_new(reply.raw().c_str()); }
 
-    Reply answer(void *number, std::string_view request)
+    // NULL where the answer comes later.
+    char *answer(void *number, std::string_view request)
     {
         Function function;
         {
@@ -480,17 +488,32 @@ private:
             function = found == functions_.end() ? nullptr : found->second;
         }
         if (!function)
-            return refused("host_function_failed", "the host function is no longer set");
-        const Json output = (*function)(request);
-        if (!is_one_value(output.str()))
-            return refused("host_function_failed", "the host function's output is not one JSON value");
-        return Reply("{\"status\":\"ok\",\"output\":" + output.str() + "}");
+            return reply(refused("host_function_failed", "the host function is no longer set"));
+        const std::optional<Json> output = (*function)(request);
+        if (!output)
+            return nullptr;
+        if (!is_one_value(output->str()))
+            return reply(refused("host_function_failed", "the host function's output is not one JSON value"));
+        return reply(Reply("{\"status\":\"ok\",\"output\":" + output->str() + "}"));
     }
 
     std::mutex mutex_{};
     std::map<std::uintptr_t, Function> functions_{};
     std::uintptr_t last_ = 0;
 };
+
+// How a host function is set.
+struct Way {
+    On on;
+    bool deferred;
+
+    bool operator<(const Way &other) const noexcept
+    {
+        return on != other.on ? on < other.on : deferred < other.deferred;
+    }
+};
+
+constexpr Way ways[] = {{On::call, false}, {On::call, true}, {On::poll, false}, {On::poll, true}};
 
 // What an executor's handle points to, so that it can be moved while functions are set.
 class Opened {
@@ -506,11 +529,11 @@ public:
         return refused("unknown_executor", "the executor " + name + " is closed", "{\"executor\":" + name + "}");
     }
 
-    // The number of a function's place. There is one for each way to run, so that a function never runs in another's.
-    std::uintptr_t place(const std::string &name, On on)
+    // The number of a function's place. There is one for each way to set it, so that a function never runs in another's.
+    std::uintptr_t place(const std::string &name, Way way)
     {
         const std::lock_guard<std::mutex> lock(mutex_);
-        std::uintptr_t &number = places_[{name, on}];
+        std::uintptr_t &number = places_[{name, way}];
         if (number == 0 && is_open_)
             number = Functions::all().add();
         return number;
@@ -536,7 +559,7 @@ private:
     const std::string id_, close_request_;
     std::atomic<bool> is_open_{true};
     std::mutex mutex_{};
-    std::map<std::pair<std::string, On>, std::uintptr_t> places_{};
+    std::map<std::pair<std::string, Way>, std::uintptr_t> places_{};
 };
 
 } // namespace detail
@@ -653,24 +676,45 @@ public:
     // this is called from within a host function. Throws Error, and leaves the old one.
     void host_function(const std::string &name, HostFunction function, On on = On::call)
     {
-        if (!is_open())
-            detail::fail(closed());
-        auto &functions = detail::Functions::all();
-        const bool is_set = static_cast<bool>(function);
-        auto next = is_set ? std::make_shared<const HostFunction>(std::move(function)) : nullptr;
-        const std::uintptr_t place = opened_->place(name, on);
-        const std::uintptr_t other = opened_->place(name, on == On::call ? On::poll : On::call);
-        auto before = functions.swap(place, std::move(next));
-        detail::Request request(id());
-        request.add("name", name).add("on", on == On::poll ? "poll" : "call");
-        const Reply reply = Reply::take(arawn_host_function_set(
-            request.str().c_str(), is_set ? detail::Functions::run : nullptr, reinterpret_cast<void *>(place)));
-        if (!reply) {
-            functions.swap(place, std::move(before));
-            detail::fail(is_open() ? reply : closed());
-        }
-        if (member(reply.output(), "running") == "0")
-            functions.swap(other, nullptr);
+        set(name, std::move(function), {on, false});
+    }
+
+    // The same for a function that may answer later. Calls that wait for an answer go on waiting when it is replaced or unset.
+    void deferred_host_function(const std::string &name, DeferredFunction function, On on = On::call)
+    {
+        if (!function)
+            return set(name, nullptr, {on, true});
+        auto parted = [function = std::move(function)](std::string_view envelope) {
+            const std::string_view call = member(envelope, "call").value_or("");
+            const std::string_view request = member(envelope, "request").value_or("null");
+            return function(call == "null" ? std::string() : unquote(call), request);
+        };
+        set(name, std::move(parted), {on, true});
+    }
+
+    // Answers a call that a deferred function has left open: with the output, or with the text of an error. Any thread may,
+    // also before the function has returned. The reply is "unknown_call" where the call does not wait: it was answered
+    // already, or its guest has ended.
+    Reply host_reply(std::string_view call, const Json &output) const
+    {
+        if (!detail::is_one_value(output.str()))
+            return detail::refused("invalid_json", "the output is not one JSON value");
+        return answer(call, "{\"status\":\"ok\",\"output\":" + output.str() + "}");
+    }
+    Reply host_error(std::string_view call, std::string_view error) const
+    {
+        return answer(call, "{\"status\":\"error\",\"error\":" + quote(error) + "}");
+    }
+
+    // The descriptor for an event loop, readable while finished() has something to return or to run. It is the library's:
+    // never read, written or closed, and watched no longer than the executor is open. Throws Error.
+    int poll_descriptor() const
+    {
+        const Reply reply = send(detail::Request(id()), arawn_poll_descriptor);
+        const std::string_view fd = member(reply.output(), "fd").value_or("");
+        int number = -1;
+        std::from_chars(fd.data(), fd.data() + fd.size(), number);
+        return number;
     }
 
 private:
@@ -679,6 +723,35 @@ private:
     Reply closed() const
     {
         return opened_ ? opened_->closed() : detail::refused("unknown_executor", "the executor was moved from");
+    }
+
+    void set(const std::string &name, detail::Functions::Body function, detail::Way way)
+    {
+        if (!is_open())
+            detail::fail(closed());
+        auto &functions = detail::Functions::all();
+        const bool is_set = static_cast<bool>(function);
+        auto next = is_set ? std::make_shared<const detail::Functions::Body>(std::move(function)) : nullptr;
+        const std::uintptr_t place = opened_->place(name, way);
+        auto before = functions.swap(place, std::move(next));
+        detail::Request request(id());
+        request.add("name", name).add("on", way.on == On::poll ? "poll" : "call");
+        request.add_known("deferred", way.deferred ? "true" : "false");
+        const Reply reply = Reply::take(arawn_host_function_set(
+            request.str().c_str(), is_set ? detail::Functions::run : nullptr, reinterpret_cast<void *>(place)));
+        if (!reply) {
+            functions.swap(place, std::move(before));
+            detail::fail(is_open() ? reply : closed());
+        }
+        if (member(reply.output(), "running") == "0")
+            for (const detail::Way other : detail::ways)
+                if (const std::uintptr_t number = opened_->place(name, other); number != place)
+                    functions.swap(number, nullptr);
+    }
+
+    Reply answer(std::string_view call, const std::string &reply) const
+    {
+        return send(detail::Request(id()).add("call", call).add_known("reply", reply), arawn_host_reply);
     }
 
     // Never by the name of one that is closed, which another one may have by now.

@@ -4,6 +4,7 @@
 //! as any other code of the host does.
 
 mod answer;
+mod calls;
 mod function;
 mod functions;
 mod messages;
@@ -12,6 +13,7 @@ mod question;
 mod room;
 mod telling;
 
-pub use function::{HostCallback, On};
+pub(crate) use function::Callback;
+pub use function::{DeferredCallback, HostCallback, On};
 pub(crate) use functions::HostFunctions;
 pub(crate) use question::Question;

@@ -82,7 +82,7 @@ pub use config::{
 pub use engine::configure;
 pub use error::{Code, Error, Failure, Phase, Resource, Result, Stopped};
 pub use executor::{CallOptions, ScriptExecutor};
-pub use host_functions::{HostCallback, On};
+pub use host_functions::{DeferredCallback, HostCallback, On};
 pub use json::RawJson;
 pub use origins::{HttpGrant, Origin};
 pub use protocol::{RuntimeInput, RuntimeOutput};

@@ -10,6 +10,6 @@ pub use output::RuntimeOutput;
 pub use parse::{parse_config, parse_request};
 pub use register::{Draft, RegisterRequest, SubmitRequest, parse_submit};
 pub use request::{
-    ExecuteRequest, ExecutorRequest, HostFunctionRequest, JobRequest, PollRequest, RuntimeInput, RuntimeRequest,
-    StatsRequest,
+    ExecuteRequest, ExecutorRequest, HostFunctionRequest, HostReplyRequest, JobRequest, PollRequest, RuntimeInput,
+    RuntimeRequest, StatsRequest,
 };

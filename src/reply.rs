@@ -5,8 +5,8 @@
 //! | every function: `status`, `output`, `error`, `code` | `reply/envelope.rs` |
 //! | an error: its `details` | `reply/details.rs` |
 //! | a call, with its `meta` | `reply/call.rs` |
-//! | `arawn_submit`, `arawn_poll`, `arawn_cancel` | `reply/job.rs` |
-//! | `arawn_executor_new`, `arawn_executor_close`, `arawn_host_function_set` | `reply/executor.rs` |
+//! | `arawn_submit`, `arawn_poll`, `arawn_poll_descriptor`, `arawn_cancel` | `reply/job.rs` |
+//! | `arawn_executor_new`, `arawn_executor_close`, `arawn_host_function_set`, `arawn_host_reply` | `reply/executor.rs` |
 //! | `arawn_catalog_list`, `_inspect`, `_register`, `_remove` | `reply/catalog.rs` |
 //! | `arawn_stats` | `reply/stats.rs` |
 //!
@@ -27,9 +27,9 @@ pub use catalog::{Inspection, Problem};
 pub(crate) use catalog::{Listed, Removed, Runtimes};
 pub(crate) use envelope::{OK, error_reply, ok_reply, ok_reply_of};
 pub use executor::PolicyView;
-pub(crate) use executor::{CapabilitiesView, Closed, HostFunctionSet};
-pub(crate) use job::{Job, polled_output};
+pub(crate) use executor::{Answered, CapabilitiesView, Closed, HostFunctionSet};
+pub(crate) use job::{Job, Watched, polled_output};
 pub(crate) use stats::{
-    CallStats, CatalogStats, DiskCacheStats, EngineStats, ExecutorStats, HttpStats, LookStats, MemoryCacheStats,
-    QueueStats, ServingProblem, Stats,
+    CallStats, CatalogStats, DiskCacheStats, EngineStats, ExecutorStats, HostCallStats, HttpStats, LookStats,
+    MemoryCacheStats, QueueStats, ServingProblem, Stats,
 };

@@ -9,8 +9,8 @@ use crate::executor;
 use crate::module_cache;
 use crate::protocol::StatsRequest;
 use crate::reply::{
-    CallStats, CatalogStats, DiskCacheStats, EngineStats, ExecutorStats, HttpStats, LookStats, MemoryCacheStats,
-    QueueStats, ServingProblem, Stats,
+    CallStats, CatalogStats, DiskCacheStats, EngineStats, ExecutorStats, HostCallStats, HttpStats, LookStats,
+    MemoryCacheStats, QueueStats, ServingProblem, Stats,
 };
 use crate::warnings;
 use crate::workers;
@@ -73,6 +73,7 @@ fn of_executor(id: &str) -> Result<ExecutorStats> {
     let executor = executor::find(id)?;
     let catalog = executor.catalog();
     let problem = catalog.problem();
+    let (unpolled, unanswered) = executor.waiting_host_calls();
     Ok(ExecutorStats {
         executor: executor.id().to_owned(),
         catalog: CatalogStats {
@@ -80,5 +81,6 @@ fn of_executor(id: &str) -> Result<ExecutorStats> {
             runtimes: catalog.list().len(),
             problem: problem.map(|error| ServingProblem { error: error.to_string(), details: error.details() }),
         },
+        host_calls: HostCallStats { unpolled, unanswered },
     })
 }

@@ -42,6 +42,11 @@
 //! 2. A notification sets `is_notified` first and unparks second. A thread clears `is_notified` only when it is about to look again.
 //! 3. [`Event::Asked`] needs one thread. A thread that leaves without having looked after its notification passes that on.
 
+mod level;
+mod poll_descriptor;
+
+pub(crate) use poll_descriptor::{PollDescriptor, Source};
+
 use crate::deadline::{Deadline, Stop};
 use crate::locks::Locked;
 use crate::signals::BlockedTraps;
@@ -197,7 +202,11 @@ pub(crate) async fn run_on_driver<T: Send + 'static>(work: impl FnOnce() -> T + 
 
 /// Wakes the threads that poll an executor, and only as many as have something to do.
 #[derive(Debug, Default)]
-pub(crate) struct Notifier(Mutex<Vec<Arc<Waiter>>>);
+pub(crate) struct Notifier {
+    waiters: Mutex<Vec<Arc<Waiter>>>,
+    /// Tells event loops when a poll has something to do.
+    pub descriptor: PollDescriptor,
+}
 
 /// The reason for which threads are woken.
 #[derive(Clone, Copy, Debug)]
@@ -254,7 +263,7 @@ impl Notifier {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Waiter>>> {
-        self.0.locked()
+        self.waiters.locked()
     }
 }
 

@@ -28,6 +28,8 @@ char *arawn_executor_new(const char *config_json);
 char *arawn_executor_close(const char *request_json);
 char *arawn_submit(const char *request_json);
 char *arawn_poll(const char *request_json);
+char *arawn_poll_descriptor(const char *request_json);
+char *arawn_host_reply(const char *request_json);
 char *arawn_cancel(const char *request_json);
 char *arawn_host_function_set(const char *request_json, arawn_host_function callback, void *user_data);
 char *arawn_string_new(const char *text);
@@ -48,7 +50,7 @@ local arawn = { json = json }
 -- What takes JSON and returns JSON, and nothing else, as `arawn.call` has it.
 local FUNCTIONS = {
     "cancel", "catalog_inspect", "catalog_list", "catalog_register", "catalog_remove", "configure", "executor_close",
-    "executor_new", "poll", "stats", "submit",
+    "executor_new", "host_reply", "poll", "poll_descriptor", "stats", "submit",
 }
 -- The options of a call.
 local OPTIONS = { "config", "context", "job", "limits", "meta" }

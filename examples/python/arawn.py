@@ -48,7 +48,7 @@ _SLICE_S = 0.1
 # What takes JSON and returns JSON, and nothing else.
 _FUNCTIONS = (
     "configure", "executor_new", "executor_close", "execute_runtime", "submit", "poll", "cancel", "stats",
-    "catalog_list", "catalog_inspect", "catalog_register", "catalog_remove",
+    "catalog_list", "catalog_inspect", "catalog_register", "catalog_remove", "host_reply", "poll_descriptor",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 pub type Function = unsafe extern "C" fn(*const c_char) -> *mut c_char;
 
 /// Every function that takes one argument of JSON.
-pub const FUNCTIONS: [(&str, Function); 13] = [
+pub const FUNCTIONS: [(&str, Function); 15] = [
     ("executor_new", ffi::arawn_executor_new),
     ("executor_close", ffi::arawn_executor_close),
     ("execute_runtime", ffi::arawn_execute_runtime),
@@ -25,6 +25,8 @@ pub const FUNCTIONS: [(&str, Function); 13] = [
     ("configure", ffi::arawn_configure),
     ("stats", ffi::arawn_stats),
     ("host_function_set", host_function_set),
+    ("poll_descriptor", ffi::arawn_poll_descriptor),
+    ("host_reply", ffi::arawn_host_reply),
 ];
 
 unsafe extern "C" fn host_function_set(request: *const c_char) -> *mut c_char {

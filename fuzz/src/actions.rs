@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Barrier, LazyLock};
 use std::time::{Duration, Instant};
-use world::{Census, Entries, File, LATE, Told, World};
+use world::{Census, Entries, File, LATE, TWICE, Told, World};
 
 /// `bytes` are a sequence.
 pub fn run(bytes: &[u8]) {
@@ -110,6 +110,9 @@ impl Run {
         }
         if LATE.load(Ordering::SeqCst) > 0 {
             self.story.fail("a callback ran after it was unset");
+        }
+        if TWICE.load(Ordering::SeqCst) > 0 {
+            self.story.fail("a call was answered twice");
         }
     }
 

@@ -141,6 +141,12 @@ impl<'a> Source<'a> {
                 executor,
                 ("name", &|source| source.name(&["f", "g"])),
                 ("on", &|source| source.one(&["\"poll\"", "\"call\"", "null"])),
+                ("deferred", &flag),
+            ]),
+            "host_reply" => self.object(&[
+                executor,
+                ("call", &|source| source.name(&["c-1", "c-2"])),
+                ("reply", &|source| source.one(&["{\"status\":\"ok\"}", "{\"status\":\"error\"}", "{}", "1"])),
             ]),
             "catalog_register" => self.object(&[
                 executor,

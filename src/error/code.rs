@@ -56,6 +56,7 @@ codes! {
     NoResources = "no_resources",
     UnknownJob = "unknown_job",
     JobExists = "job_exists",
+    UnknownCall = "unknown_call",
     HostFunctionFailed = "host_function_failed",
     Forked = "forked",
     Unsupported = "unsupported",

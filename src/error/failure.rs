@@ -83,6 +83,8 @@ pub enum Error {
     UnknownJob { job: String },
     /// A call of that name is under way already.
     JobExists { job: String },
+    /// No call of a host function of that name waits for an answer.
+    UnknownCall { call: String },
     /// A host function was not granted, is not set, or did not answer. The guest gets this error.
     HostFunctionFailed { name: String, message: String },
     /// The process is a fork of the process that made the first executor.
@@ -192,6 +194,7 @@ impl Error {
             Error::NoResources { .. } => Code::NoResources,
             Error::UnknownJob { .. } => Code::UnknownJob,
             Error::JobExists { .. } => Code::JobExists,
+            Error::UnknownCall { .. } => Code::UnknownCall,
             Error::HostFunctionFailed { .. } => Code::HostFunctionFailed,
             Error::Forked => Code::Forked,
             Error::Unsupported { .. } => Code::Unsupported,

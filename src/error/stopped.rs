@@ -15,13 +15,19 @@ pub struct Stopped {
     pub host_function: Option<String>,
     /// Whether that host function runs in polls, and no poll had run it yet.
     pub is_unpolled: bool,
+    /// Whether that host function has deferred its answer, and nobody had given it yet.
+    pub is_unanswered: bool,
 }
 
 impl Stopped {
     /// What the guest was waiting for: the continuation of "the runtime was".
     pub(super) fn waiting(&self) -> Option<impl fmt::Display> {
         let name = self.host_function.as_ref()?;
-        let nobody = if self.is_unpolled { ", and nobody polls: call arawn_poll meanwhile" } else { "" };
+        let nobody = match (self.is_unpolled, self.is_unanswered) {
+            (true, _) => ", and nobody polls: call arawn_poll meanwhile",
+            (false, true) => ", which has deferred its answer: give it by arawn_host_reply",
+            (false, false) => "",
+        };
         Some(format!("waiting for host function `{name}`{nobody}"))
     }
 }

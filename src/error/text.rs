@@ -189,6 +189,13 @@ impl Error {
             Error::JobExists { job } => {
                 write!(f, "a job named `{job}` exists already: choose another name, or wait for that job")
             }
+            Error::UnknownCall { call } => {
+                write!(
+                    f,
+                    "no host function's call `{call}` waits for an answer: it was answered already, or its guest has \
+                     ended, or there never was one"
+                )
+            }
             Error::HostFunctionFailed { name, message } => {
                 write!(f, "the host function `{}` failed: {message}", name)
             }

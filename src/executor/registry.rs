@@ -4,7 +4,7 @@ use super::script_executor::ScriptExecutor;
 use crate::config::ExecutorConfig;
 use crate::disk_cache::{self};
 use crate::error::{Error, Result};
-use crate::host_functions::HostCallback;
+use crate::host_functions::Callback;
 use crate::locks::ReadLocked;
 use crate::protocol::HostFunctionRequest;
 use crate::reply::HostFunctionSet;
@@ -36,11 +36,11 @@ pub(crate) fn open(config: ExecutorConfig) -> Result<ShardRef<ScriptExecutor>> {
 /// Sets or unsets a host function of the executor that the request names, and returns what the reply tells.
 pub(crate) fn set_host_function(
     request: &HostFunctionRequest,
-    callback: Option<HostCallback>,
+    callback: Option<Callback>,
 ) -> Result<HostFunctionSet<'_>> {
-    let HostFunctionRequest { executor, name, on } = request;
+    let HostFunctionRequest { executor, name, on, .. } = request;
     let is_set = callback.is_some();
-    let running = find(executor)?.set_host_function(name, *on, callback)?;
+    let running = find(executor)?.set_callback(name, *on, callback)?;
     Ok(HostFunctionSet { executor, name, on: is_set.then_some(*on), running })
 }
 

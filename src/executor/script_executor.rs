@@ -9,7 +9,7 @@ use crate::disk_cache::DiskCache;
 use crate::engine::{self, Engine, Stacks};
 use crate::error::{Error, Result};
 use crate::fair::Tenant;
-use crate::host_functions::{HostCallback, HostFunctions, On};
+use crate::host_functions::{Callback, DeferredCallback, HostCallback, HostFunctions, On};
 use crate::jobs::{Jobs, Polled, ReplyGuard};
 use crate::json::RawJson;
 use crate::policy::Policy;
@@ -21,6 +21,7 @@ use crate::slots::Slots;
 use crate::waiting::{Notifier, block_on};
 use crate::workers::{self, Task};
 use std::fmt;
+use std::os::fd::RawFd;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -199,6 +200,12 @@ impl ScriptExecutor {
     pub(crate) fn poll(&self, job: Option<&str>, wait: Duration) -> Result<Polled> {
         let until = Instant::now() + wait;
         self.policy.functions.note_poll();
+        let polled = self.poll_until(job, wait, until);
+        self.notifier.descriptor.renew();
+        polled
+    }
+
+    fn poll_until(&self, job: Option<&str>, wait: Duration, until: Instant) -> Result<Polled> {
         let listening = (!wait.is_zero()).then(|| self.notifier.register(job));
         loop {
             self.policy.functions.serve(until);
@@ -214,6 +221,14 @@ impl ScriptExecutor {
         }
     }
 
+    /// The number of the descriptor that is readable while [`poll`](Self::poll) has something to do.
+    pub(crate) fn poll_descriptor(&self) -> Result<RawFd> {
+        let fd = self.notifier.descriptor.open()?;
+        self.jobs.update_descriptor();
+        self.policy.functions.update_descriptor();
+        fd.ok_or_else(|| Error::UnknownExecutor { executor: self.id.clone() })
+    }
+
     /// Sets or unsets a host function; the configuration must grant `name`.
     ///
     /// When this returns, no thread is inside the function that was replaced. The exception is a call from within a
@@ -222,7 +237,35 @@ impl ScriptExecutor {
     /// # Errors
     /// `invalid_request` where the name is not granted.
     pub fn set_host_function(&self, name: &str, on: On, callback: Option<HostCallback>) -> Result<usize> {
+        self.set_callback(name, on, callback.map(Callback::AtOnce))
+    }
+
+    /// Sets a host function that may answer later, by [`host_reply`](Self::host_reply). Everything else is as with
+    /// [`set_host_function`](Self::set_host_function), which also unsets this function.
+    ///
+    /// # Errors
+    /// `invalid_request` where the name is not granted.
+    pub fn set_deferred_host_function(&self, name: &str, on: On, callback: DeferredCallback) -> Result<usize> {
+        self.set_callback(name, on, Some(Callback::Deferred(callback)))
+    }
+
+    pub(super) fn set_callback(&self, name: &str, on: On, callback: Option<Callback>) -> Result<usize> {
         self.policy.functions.set(name, on, callback)
+    }
+
+    /// Answers a call that a deferred host function has left open. `call` is the name that the function was given, and
+    /// `reply` is what it would have returned. Any thread may answer, also before the function has returned.
+    ///
+    /// # Errors
+    /// `unknown_call` where no such call waits: it was answered already, or its guest has ended; `invalid_request` where
+    /// `reply` has not the form of a reply, and the call goes on waiting.
+    pub fn host_reply(&self, call: &str, reply: &str) -> Result<()> {
+        self.policy.functions.reply(call, reply)
+    }
+
+    /// How many host calls of guests wait for a poll, and how many for a deferred answer.
+    pub(crate) fn waiting_host_calls(&self) -> (usize, usize) {
+        self.policy.functions.waiting()
     }
 
     /// Stops the call named `job`. The call's result is `cancelled`, within some milliseconds.

@@ -1,7 +1,7 @@
 //! Makes a host function of the library from a callback of a C host.
 #![allow(unsafe_code, reason = "the boundary to C")]
 
-use crate::host_functions::HostCallback;
+use crate::host_functions::Callback;
 use std::ffi::{CString, c_char, c_void};
 
 /// The pointer that the host has given for its callback. The library only passes it on.
@@ -17,26 +17,48 @@ unsafe impl Sync for UserData {}
 type Pointer = unsafe extern "C" fn(request_json: *const c_char, user_data: *mut c_void) -> *mut c_char;
 
 /// The host function that calls `callback` with `user_data`; `None` if `callback` is NULL.
-pub(super) fn of(callback: Option<Pointer>, user_data: *mut c_void) -> Option<HostCallback> {
-    let callback = callback?;
-    let user_data = UserData(user_data);
-    Some(Box::new(move |request| {
-        // This captures the whole `UserData`, which is `Send`. The field alone would be captured as a bare pointer.
-        let UserData(user_data) = &user_data;
+pub(super) fn of(callback: Option<Pointer>, user_data: *mut c_void, is_deferred: bool) -> Option<Callback> {
+    let function = CFunction { callback: callback?, user_data: UserData(user_data) };
+    Some(if is_deferred {
+        Callback::Deferred(Box::new(move |call, request| function.call(enveloped(call, request))))
+    } else {
+        Callback::AtOnce(Box::new(move |request| {
+            function.call(request.to_owned())?.ok_or_else(|| "it returned NULL".to_owned())
+        }))
+    })
+}
+
+/// `{"call":"c-17","request":…}`. The name of a call has nothing to escape.
+fn enveloped(call: Option<&str>, request: &str) -> String {
+    match call {
+        Some(call) => ["{\"call\":\"", call, "\",\"request\":", request, "}"].concat(),
+        None => ["{\"call\":null,\"request\":", request, "}"].concat(),
+    }
+}
+
+struct CFunction {
+    callback: Pointer,
+    user_data: UserData,
+}
+
+impl CFunction {
+    /// Calls the function. `None` if it returns NULL.
+    fn call(&self, request: String) -> Result<Option<String>, String> {
         let request = CString::new(request).map_err(|_| "the request contains a NUL".to_owned())?;
         clear_stack_ahead();
         // SAFETY: `arawn_host_function_set` demands a callback and a `user_data` that are valid until the function is
         // unset and nobody is inside. `request` ends with a NUL and lives until the callback has returned.
-        let reply = unsafe { callback(request.as_ptr(), *user_data) };
+        let reply = unsafe { (self.callback)(request.as_ptr(), self.user_data.0) };
         if reply.is_null() {
-            return Err("it returned NULL".to_owned());
+            return Ok(None);
         }
         // SAFETY: `arawn_host_function` demands a string from `arawn_string_new` or a reply, which are both made with
         // `CString::into_raw`, and passes the ownership of the string to the library.
         let reply = unsafe { CString::from_raw(reply) };
-        String::from_utf8(reply.into_bytes())
-            .map_err(|error| format!("its reply is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
-    }))
+        let text = String::from_utf8(reply.into_bytes())
+            .map_err(|error| format!("its reply is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))?;
+        Ok(Some(text))
+    }
 }
 
 /// Zeroes the part of the stack that the callback is about to use.

@@ -127,7 +127,8 @@ pub unsafe extern "C" fn arawn_executor_new(config_json: *const c_char) -> *mut 
 /// - Submitted calls and registrations finish if they run, and never begin if they are queued. The replies of all of
 ///   them are dropped: poll first.
 /// - An `arawn_poll` that waits replies `unknown_executor` at once.
-/// - The host functions of the executor are unset.
+/// - The host functions of the executor are unset. Guests that wait for a deferred answer get `host_function_failed`.
+/// - The descriptor that `arawn_poll_descriptor` has made is closed: stop watching it before.
 ///
 /// `request_json`: `{"executor": "main"}`
 ///

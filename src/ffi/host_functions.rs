@@ -4,17 +4,19 @@
 use super::boundary::{guard, text};
 use super::callback;
 use crate::executor::{self};
-use crate::protocol::{HostFunctionRequest, parse_request};
-use crate::reply::ok_reply_of;
+use crate::protocol::{HostFunctionRequest, HostReplyRequest, parse_request};
+use crate::reply::{Answered, ok_reply_of};
 use std::ffi::{CStr, c_char, c_void};
 
 /// A function of the host that guests call by name, see `arawn_host_function_set`.
 ///
-/// - `request_json`: the guest's request. The library owns it, and it is valid until the function returns.
+/// - `request_json`: the guest's request, for a deferred function beside the name of the call. The library owns it, and it
+///   is valid until the function returns.
 /// - `user_data`: the pointer that was given to `arawn_host_function_set`.
 /// - Reply: JSON in the form of the library's own replies, `{"status":"ok","output":…}` or
 ///   `{"status":"error","error":"text"}`. Return a string that `arawn_string_new` has made, or a reply of another
-///   function of this library. The library releases it.
+///   function of this library. The library releases it. A deferred function may return NULL and answer later, see
+///   `arawn_host_reply`.
 /// - Threads: the function may be called on any thread, and on several at once. It may call any function of this
 ///   library, also one that waits, and may close its own executor.
 /// - Rules: the function must return. No exception and no `longjmp` may leave it, and its thread must not end in it.
@@ -31,7 +33,8 @@ pub type arawn_host_function =
 /// ```json
 /// {"executor": "main",
 ///  "name": "engine.log",  one of capabilities.host_functions of arawn_executor_new, or "arawn.log", see below
-///  "on": "call"}          where the function runs: "call", the default, or "poll"
+///  "on": "call",          where the function runs: "call", the default, or "poll"
+///  "deferred": false}     true: the function may answer later, by arawn_host_reply
 /// ```
 ///
 /// `user_data` is passed to each call of `callback`. The library never looks at it.
@@ -49,14 +52,28 @@ pub type arawn_host_function =
 ///   has ever polled the executor, the guest gets `host_function_failed` at once: use `arawn_submit` there. A host
 ///   that polls on changing threads must have polled on a second thread before it makes such a call.
 ///
+/// With `"deferred": true`, which goes with either `on`, the function may answer after it has returned. This is for a host
+/// that answers by a promise, a coroutine or a goroutine.
+///
+/// - The function gets `{"call": "c-17", "request": …}`, where `request` is the guest's request. `call` names this call. No
+///   other call of the process has or had the name.
+/// - If the function returns NULL, the guest waits until `arawn_host_reply` has given the answer, until its deadline, or
+///   until its call is cancelled. The guest holds its slot meanwhile. A submitted call holds no worker, and
+///   `arawn_execute_runtime` goes on blocking its thread.
+/// - If the function returns a reply, the guest gets that reply, and no other one can be given.
+/// - Calls whose answer is deferred go on waiting when the function is replaced or unset. `arawn_executor_close` ends their
+///   waiting: the guest gets `host_function_failed`. A function that runs meanwhile may still return a reply.
+/// - A message, see below, has null for `call`.
+///
 /// What the guest gets:
 ///
 /// - The guest gets the function's reply as it is.
-/// - The guest gets an error with the code `host_function_failed` if the function's reply is NULL, not UTF-8, not JSON
-///   or not in the form of a reply, or if the name is not granted or not set.
-/// - The function's time counts against the deadline of the call. If the deadline passes meanwhile, the call replies
-///   `timeout`: with `"on": "call"` once the function returns, with `"on": "poll"` at the deadline, and the function's
-///   reply is dropped.
+/// - The guest gets an error with the code `host_function_failed` if the function's reply is NULL and the function is not
+///   deferred, or if the reply is not UTF-8, not JSON or not in the form of a reply, or if the name is not granted or not
+///   set.
+/// - The function's time, and the time until a deferred answer, count against the deadline of the call. If the deadline
+///   passes meanwhile, the call replies `timeout`, and the answer is dropped. A call that is inside a function with
+///   `"on": "call"` replies once the function returns, every other call at the deadline.
 /// - A deterministic executor is as deterministic as its host functions.
 ///
 /// Reply: `{"status":"ok","output":{"executor":"main","name":"engine.log","on":"call","running":0}}`. `on` is null if
@@ -137,7 +154,41 @@ pub unsafe extern "C" fn arawn_host_function_set(
     let text = unsafe { text("request_json", request_json) };
     guard(text, |json| {
         let request: HostFunctionRequest = parse_request(json)?;
-        ok_reply_of(&executor::set_host_function(&request, callback::of(callback, user_data))?)
+        ok_reply_of(&executor::set_host_function(&request, callback::of(callback, user_data, request.deferred))?)
+    })
+}
+
+/// Answers a call that a deferred host function has left open, see `"deferred"` of `arawn_host_function_set`.
+///
+/// `request_json`; all are required:
+///
+/// ```json
+/// {"executor": "main",
+///  "call": "c-17",                             what the function got
+///  "reply": {"status": "ok", "output": …}}     what the function would have returned; the guest gets it as it is
+/// ```
+///
+/// Reply: `{"status":"ok","output":{"call":"c-17"}}`. Release it with `arawn_free`.
+///
+/// Each call is answered once, and the first answer counts. The function itself may answer in this way before it returns
+/// NULL. If it returns a reply all the same, that is dropped.
+///
+/// Threads: any thread may answer.
+///
+/// Errors: `unknown_call`, if no such call waits, because it was answered already, or its guest has ended at its deadline or
+/// by `arawn_cancel`; `unknown_executor`, also if the executor was closed; `invalid_request`, also if `reply` is not in the
+/// form of a reply, in which case the call goes on waiting; `invalid_argument`, `invalid_json`, `no_resources`.
+///
+/// # Safety
+/// `request_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_host_reply(request_json: *const c_char) -> *mut c_char {
+    // SAFETY: the caller promises what `text` asks for.
+    let text = unsafe { text("request_json", request_json) };
+    guard(text, |json| {
+        let request: HostReplyRequest<'_> = parse_request(json)?;
+        executor::find(&request.executor)?.host_reply(&request.call, request.reply.get())?;
+        ok_reply_of(&Answered { call: &request.call })
     })
 }
 

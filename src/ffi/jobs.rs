@@ -3,8 +3,8 @@
 
 use super::boundary::{guard, text};
 use crate::executor::{self, ScriptExecutor};
-use crate::protocol::{JobRequest, PollRequest, SubmitRequest, parse_request, parse_submit};
-use crate::reply::{Job, ok_reply, ok_reply_of, polled_output};
+use crate::protocol::{ExecutorRequest, JobRequest, PollRequest, SubmitRequest, parse_request, parse_submit};
+use crate::reply::{Job, Watched, ok_reply, ok_reply_of, polled_output};
 use std::ffi::c_char;
 
 /// Begins a call and returns at once. A worker runs the call, and `arawn_poll` returns its reply. This is for a frame
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn arawn_submit(request_json: *const c_char) -> *mut c_cha
 /// returned, the name of a call is free again. Release the whole reply with `arawn_free`.
 ///
 /// Threads: any number of threads may poll one executor at once. Each `reply` goes to one of them. With `wait_ms` the
-/// call blocks for up to that time.
+/// call blocks for up to that time. A thread that has an event loop watches `arawn_poll_descriptor` instead.
 ///
 /// Errors: `unknown_executor`, also if the executor is closed meanwhile; `unknown_job`, also if the reply was returned
 /// before or the call was not submitted; `invalid_argument`, `invalid_json`, `invalid_request`.
@@ -107,6 +107,47 @@ pub unsafe extern "C" fn arawn_poll(request_json: *const c_char) -> *mut c_char 
         let request: PollRequest = parse_request(json)?;
         let polled = executor::find(&request.executor)?.poll(request.job.as_deref(), request.wait()?)?;
         Ok(ok_reply(&polled_output(request.job.as_deref(), &polled)))
+    })
+}
+
+/// Returns a descriptor for an event loop, such as epoll, libuv or asyncio. The descriptor is readable while an
+/// `arawn_poll` of the executor has something to do:
+///
+/// - to return the reply of a call that has ended;
+/// - to run a host function that was set with `"on": "poll"`, for a guest that waits or for a message, such as the
+///   progress of a registration.
+///
+/// `request_json`: `{"executor": "main"}`
+///
+/// Reply: `{"status":"ok","output":{"fd":12}}`. Release it with `arawn_free`. An executor has one descriptor, which the
+/// first call makes.
+///
+/// How to use it: wait until the descriptor is readable, then call `arawn_poll` without `wait_ms` and without `job`. Never
+/// read from the descriptor, write to it or close it.
+///
+/// - It is level-triggered: it stays readable until polls have left nothing. An `arawn_poll` with `job` leaves the replies
+///   of other calls.
+/// - For an event loop that is edge-triggered, such as epoll with EPOLLET: each `arawn_poll` that leaves something makes a
+///   new edge.
+/// - If several threads poll, another one may have been faster. A poll then returns nothing, which is no error.
+/// - It is an eventfd on Linux and the end of a pipe elsewhere, non-blocking and closed on exec.
+///
+/// The descriptor is the library's. `arawn_executor_close` closes it, and the system may then give its number to another
+/// file: stop watching it before that.
+///
+/// Errors: `unknown_executor`; `no_resources`, if there are as many open files as there may be; `invalid_argument`,
+/// `invalid_json`, `invalid_request`.
+///
+/// # Safety
+/// `request_json` is NULL or a string that ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn arawn_poll_descriptor(request_json: *const c_char) -> *mut c_char {
+    // SAFETY: the caller promises what `text` asks for.
+    let text = unsafe { text("request_json", request_json) };
+    guard(text, |json| {
+        let request: ExecutorRequest = parse_request(json)?;
+        let fd = executor::find(&request.executor)?.poll_descriptor()?;
+        ok_reply_of(&Watched { fd })
     })
 }
 

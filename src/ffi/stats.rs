@@ -41,7 +41,9 @@ use std::ffi::{CStr, c_char};
 ///            "queued": 0, "running": 0, "unpolled": 0},  submitted calls of all executors
 ///  "executor": {"executor": "main",
 ///               "catalog": {"directory": null, "runtimes": 1,
-///                           "problem": null}}}  or {"error","details"}: why the catalog.toml on disk is not served
+///                           "problem": null},   or {"error","details"}: why the catalog.toml on disk is not served
+///               "host_calls": {"unpolled": 0,       guests that wait for arawn_poll to run a host function
+///                              "unanswered": 0}}}   guests that wait for a deferred function's answer
 /// ```
 ///
 /// - `engine` is null before the first executor.

@@ -17,8 +17,8 @@ fn no_json(json: &str, error: &serde_json::Error) -> String {
     format!("{} (line {}, column {})", words::syntax(error), error.line(), error.column())
 }
 
-/// Checks that a host function's answer has the form of a reply. The error says why it does not. Other members of the
-/// answer are a matter of the host and the guest.
+/// Checks that a host function's answer has the form of a reply. The error says why it does not, and goes on after the
+/// words "its reply". Other members of the answer are a matter of the host and the guest.
 pub(super) fn check_reply(json: &str) -> Result<(), String> {
     #[derive(Deserialize)]
     struct Envelope<'a> {
@@ -33,15 +33,15 @@ pub(super) fn check_reply(json: &str) -> Result<(), String> {
             Ok(_) => words::find_mistake::<Envelope<'_>>(json)
                 .map_or_else(|| error.to_string(), |mistake| mistake.to_string()),
         };
-        format!("its reply is invalid: {why}")
+        format!("is invalid: {why}")
     })?;
     match (&*envelope.status, envelope.error) {
         (_, Some(error)) if words::text_of(error.get()).is_none() => {
-            Err("its reply is invalid: `error` must be a string".to_owned())
+            Err("is invalid: `error` must be a string".to_owned())
         }
         ("ok", None) | ("error", Some(_)) => Ok(()),
-        ("ok", Some(_)) => Err("its reply has `status` \"ok\" and an `error`".to_owned()),
-        ("error", None) => Err("its reply has `status` \"error\" and no `error`".to_owned()),
-        _ => Err("its reply's `status` is neither \"ok\" nor \"error\"".to_owned()),
+        ("ok", Some(_)) => Err("has `status` \"ok\" and an `error`".to_owned()),
+        ("error", None) => Err("has `status` \"error\" and no `error`".to_owned()),
+        _ => Err("has a `status` that is neither \"ok\" nor \"error\"".to_owned()),
     }
 }

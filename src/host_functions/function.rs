@@ -11,6 +11,32 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 /// JSON. An error is the reason for which it returned no reply.
 pub type HostCallback = Box<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
 
+/// A function of the host that may answer later. It takes the name of the call and the request. It returns a reply as a
+/// [`HostCallback`] does, or `None`: then [`ScriptExecutor::host_reply`](crate::ScriptExecutor::host_reply) answers the
+/// call by its name. A message, whose answer nobody waits for, has no name.
+pub type DeferredCallback = Box<dyn Fn(Option<&str>, &str) -> Result<Option<String>, String> + Send + Sync>;
+
+/// Either kind of function.
+pub(crate) enum Callback {
+    AtOnce(HostCallback),
+    Deferred(DeferredCallback),
+}
+
+/// How a function has answered a call.
+pub(super) enum Answer {
+    Given(Result<String>),
+    /// The answer comes by [`HostFunctions::reply`](super::HostFunctions::reply).
+    Later,
+}
+
+/// The number of a call of a host function. No other call of the process has or had it.
+pub(super) type CallNumber = u64;
+
+/// The name by which the host answers a call.
+pub(super) fn call_name(call: CallNumber) -> String {
+    format!("c-{call}")
+}
+
 /// Where a host function runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -34,7 +60,7 @@ thread_local! {
 /// A host function, from when it is set until it is replaced or unset.
 pub(super) struct Function {
     name: String,
-    callback: HostCallback,
+    callback: Callback,
     pub on: On,
     state: Mutex<FunctionState>,
     left: Condvar,
@@ -52,7 +78,7 @@ pub(super) fn failed(name: &str, message: impl Into<String>) -> Error {
 }
 
 impl Function {
-    pub fn new(name: &str, on: On, callback: HostCallback) -> Arc<Self> {
+    pub fn new(name: &str, on: On, callback: Callback) -> Arc<Self> {
         let (state, left) = (Mutex::default(), Condvar::new());
         Arc::new(Function { name: name.to_owned(), callback, on, state, left })
     }
@@ -61,8 +87,14 @@ impl Function {
         self.state.locked()
     }
 
-    /// Runs the callback. `None` if the function was replaced or unset.
-    pub fn enter(&self, request: &str) -> Option<Result<String>> {
+    /// Whether the function may answer later.
+    pub fn is_deferred(&self) -> bool {
+        matches!(self.callback, Callback::Deferred(_))
+    }
+
+    /// Runs the callback. `None` if the function was replaced or unset. Only a call that has a number may be answered
+    /// later.
+    pub fn enter(&self, call: Option<CallNumber>, request: &str) -> Option<Answer> {
         struct Leave<'a>(&'a Function);
         impl Drop for Leave<'_> {
             fn drop(&mut self) {
@@ -73,7 +105,7 @@ impl Function {
         }
         if INSIDE.get() >= DEEPEST {
             let message = format!("host functions are nested {DEEPEST} deep on this thread, the most allowed");
-            return Some(Err(failed(&self.name, message)));
+            return Some(Answer::Given(Err(failed(&self.name, message))));
         }
         let mut state = self.state();
         if state.is_retired {
@@ -83,10 +115,24 @@ impl Function {
         drop(state);
         INSIDE.set(INSIDE.get() + 1);
         let _leave = Leave(self);
-        let answer = crate::panics::catch(|| Ok((self.callback)(request)));
+        let answer = crate::panics::catch(|| Ok(self.run(call, request)));
         let answer = answer.unwrap_or_else(|panic| Err(panic.to_string()));
-        let answer = answer.and_then(|reply| check_reply(&reply).map(|()| reply));
-        Some(answer.map_err(|message| failed(&self.name, message)))
+        let checked = |reply: String| match check_reply(&reply) {
+            Ok(()) => Ok(reply),
+            Err(why) => Err(format!("its reply {why}")),
+        };
+        Some(match answer {
+            Ok(None) => Answer::Later,
+            Ok(Some(reply)) => Answer::Given(checked(reply).map_err(|message| failed(&self.name, message))),
+            Err(message) => Answer::Given(Err(failed(&self.name, message))),
+        })
+    }
+
+    fn run(&self, call: Option<CallNumber>, request: &str) -> Result<Option<String>, String> {
+        match &self.callback {
+            Callback::AtOnce(callback) => callback(request).map(Some),
+            Callback::Deferred(callback) => callback(call.map(call_name).as_deref(), request),
+        }
     }
 
     /// Lets no thread enter any more, and waits until no thread is inside. If this thread is inside a callback, it may

@@ -1,7 +1,7 @@
 //! The host functions of one executor.
 
 use super::answer::check_request;
-use super::function::{Function, HostCallback, On, failed};
+use super::function::{CallNumber, Callback, Function, On, failed};
 use super::messages::{LOG_LANE, Messages, STDERR_LANE};
 use super::pollers::Pollers;
 use super::question::{PendingCall, Question};
@@ -10,17 +10,13 @@ use crate::error::{Error, Result, printable};
 use crate::fair::Tenant;
 use crate::locks::Locked;
 use crate::reply::error_reply;
-use crate::waiting::{self, Event, Notifier};
+use crate::waiting::{Notifier, Source};
 use crate::warnings::{self, LOG, Listener};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
-use tokio::sync::oneshot;
-
-/// Why a guest may not wait for a poll: the only thread that polls is the one that waits for this guest.
-const WAITS_FOR_ITSELF: &str = "it runs in arawn_poll, and the one thread that has polled this executor is the one that \
-     waits in arawn_execute_runtime: call arawn_submit instead, or poll on another thread first";
+use tokio::sync::oneshot::Sender;
 
 /// The host functions of one executor.
 pub(crate) struct HostFunctions {
@@ -31,8 +27,8 @@ pub(crate) struct HostFunctions {
     /// The messages for the function that `stderr_to` names.
     pub(super) stderr: Option<Messages>,
     pub(super) table: Mutex<Table>,
-    pollers: Pollers,
-    /// Wakes the threads that poll the executor.
+    pub(super) pollers: Pollers,
+    /// Wakes the threads and the event loops that poll the executor.
     pub(super) notifier: Arc<Notifier>,
 }
 
@@ -80,8 +76,9 @@ impl HostFunctions {
     }
 
     /// Sets or unsets a function. When this returns, no thread is inside the function that was replaced, unless this
-    /// thread is inside a callback. Returns how many threads are still inside.
-    pub fn set(self: &Arc<Self>, name: &str, on: On, callback: Option<HostCallback>) -> Result<usize> {
+    /// thread is inside a callback. Returns how many threads are still inside. Calls whose answer the function has
+    /// deferred go on waiting for it.
+    pub fn set(self: &Arc<Self>, name: &str, on: On, callback: Option<Callback>) -> Result<usize> {
         if !self.granted.contains(name) && name != LOG {
             let granted: Vec<_> = self.granted.iter().map(|name| format!("`{name}`")).collect();
             let granted = if granted.is_empty() { "none".to_owned() } else { granted.join(", ") };
@@ -100,6 +97,7 @@ impl HostFunctions {
         let asked = table.take_asked(|asked| asked.question.name == name);
         drop(table);
         drop(asked);
+        self.update_descriptor();
         match is_set {
             _ if name != LOG => {}
             true => warnings::add_listener(&self.listener()),
@@ -108,15 +106,16 @@ impl HostFunctions {
         Ok(before.map_or(0, |function| function.retire()))
     }
 
-    /// Unsets all functions, and lets none be set again.
+    /// Unsets all functions, and lets none be set again. No call waits for a poll or for a deferred answer any more.
     pub fn close(self: &Arc<Self>) {
         warnings::remove_listener(&self.listener());
         let mut table = self.table();
         table.is_closed = true;
         let functions = std::mem::take(&mut table.functions);
+        let unanswered: Vec<_> = table.unanswered.extract_if(|_, call| call.is_deferred).collect();
         let asked = table.take_asked(|_| true);
         drop(table);
-        drop(asked);
+        drop((asked, unanswered));
         for function in functions.into_values() {
             function.retire();
         }
@@ -142,76 +141,15 @@ impl HostFunctions {
         check_request(request).map_err(|message| failed(name, format!("the request is not JSON: {message}")))
     }
 
-    async fn answer(&self, question: &Arc<Question>, request: &str, deadline: &Deadline) -> Result<String> {
-        let name = &*question.name;
-        loop {
-            let found = self.table().functions.get(name).cloned();
-            let function = found.ok_or_else(|| failed(name, "it is granted, but the host has not set it"))?;
-            let answer = match function.on {
-                On::Call => {
-                    let request = request.to_owned();
-                    waiting::run_on_driver(move || function.enter(&request)).await
-                }
-                On::Poll if !deadline.is_submitted() && self.pollers.is_this_thread_alone() => {
-                    return Err(failed(name, WAITS_FOR_ITSELF));
-                }
-                On::Poll => self.at_a_poll(question, request).await,
-            };
-            if let Some(answer) = answer {
-                return answer;
-            }
-        }
+    /// Has the descriptor for event loops tell whether a host function waits for a poll.
+    pub fn update_descriptor(&self) {
+        self.notifier.descriptor.update(Source::HostCalls, || !self.table().asked.is_empty());
     }
 
-    async fn at_a_poll(&self, question: &Arc<Question>, request: &str) -> Option<Result<String>> {
-        /// Removes the question from the table when nobody waits for its answer any more.
-        struct RemoveOnDrop<'a>(&'a HostFunctions, u64);
-        impl Drop for RemoveOnDrop<'_> {
-            fn drop(&mut self) {
-                let asked = self.0.table().asked.remove(&self.1);
-                drop(asked);
-            }
-        }
-        let (answer, answered) = oneshot::channel();
-        let place = {
-            let mut table = self.table();
-            // The function may have been unset, or the executor closed, since the function was found.
-            table.functions.get(&question.name)?;
-            table.next += 1;
-            let order = table.next;
-            question.waits_for_poll(true);
-            let (question, request) = (question.clone(), request.to_owned());
-            table.asked.insert(order, PendingCall { question, request, answer: Some(answer), _place: None });
-            RemoveOnDrop(self, order)
-        };
-        self.notifier.notify(Event::Asked);
-        let answer = answered.await;
-        drop(place);
-        answer.ok()
-    }
-
-    /// Notes that this thread polls this executor. A guest must not wait for a poll if no other thread polls.
-    pub fn note_poll(&self) {
-        self.pollers.add_this_thread();
-    }
-
-    /// Runs the questions and messages that wait for a poll: all that wait now, and those that are added meanwhile, as
-    /// long as `until` has not passed. Returns when none is left.
-    pub fn serve(&self, until: Instant) {
-        let mut left = self.table().asked.len();
-        while left > 0 || Instant::now() < until {
-            let mut table = self.table();
-            let Some((_, asked)) = table.asked.pop_first() else { return };
-            let function = table.functions.get(&asked.question.name).cloned();
-            drop(table);
-            asked.question.waits_for_poll(false);
-            let answer = function.and_then(|function| function.enter(&asked.request));
-            if let Some((answer, waits)) = answer.zip(asked.answer) {
-                // The receiver is gone if the call has ended meanwhile.
-                let _ = waits.send(answer);
-            }
-            left = left.saturating_sub(1);
-        }
+    /// How many calls of guests wait for a poll, and how many for a deferred answer.
+    pub fn waiting(&self) -> (usize, usize) {
+        let table = self.table();
+        (table.asked.values().filter(|asked| asked.answer.is_some()).count(), table.unanswered.len())
     }
 }
 
@@ -219,13 +157,35 @@ impl HostFunctions {
 pub(super) struct Table {
     pub functions: HashMap<String, Arc<Function>>,
     /// The questions and messages that wait for a poll, in the order in which they came.
-    pub asked: BTreeMap<u64, PendingCall>,
-    pub next: u64,
+    pub asked: BTreeMap<CallNumber, PendingCall>,
+    /// The calls whose deferred function runs, or has returned without an answer.
+    pub unanswered: HashMap<CallNumber, UnansweredCall>,
     pub is_closed: bool,
+}
+
+/// A call of a deferred function that nobody has answered yet.
+pub(super) struct UnansweredCall {
+    /// Where the answer goes.
+    pub answer: Sender<Result<String>>,
+    /// Whether the function has returned.
+    pub is_deferred: bool,
+}
+
+impl UnansweredCall {
+    /// A call that is about to enter its function.
+    pub fn inside(answer: Sender<Result<String>>) -> Self {
+        UnansweredCall { answer, is_deferred: false }
+    }
 }
 
 impl Table {
     pub fn take_asked(&mut self, which: impl Fn(&PendingCall) -> bool) -> Vec<PendingCall> {
         self.asked.extract_if(.., |_, asked| which(asked)).map(|(_, asked)| asked).collect()
     }
+}
+
+/// The number of the next call or message. Numbers that are made under the lock of one table are in order.
+pub(super) fn next_call() -> CallNumber {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -111,7 +111,7 @@ impl MessagesState {
                 };
                 drop(queue);
                 // `None` if the function was replaced.
-                let _ = message.function.enter(&message.text);
+                let _ = message.function.enter(None, &message.text);
             }
             let state = self.clone();
             if lane.submit(tenant, move || state.take(lane, tenant)).is_ok() {

@@ -12,19 +12,30 @@ pub(crate) struct Question {
     pub name: String,
     /// Whether the call waits for a thread that polls.
     is_unpolled: AtomicBool,
+    /// Whether the call waits for [`HostFunctions::reply`](super::HostFunctions::reply).
+    is_unanswered: AtomicBool,
 }
 
 impl Question {
     pub fn new(name: String) -> Arc<Self> {
-        Arc::new(Question { name, is_unpolled: AtomicBool::new(false) })
+        Arc::new(Question { name, is_unpolled: AtomicBool::new(false), is_unanswered: AtomicBool::new(false) })
     }
 
     pub fn is_unpolled(&self) -> bool {
         self.is_unpolled.load(Ordering::Relaxed)
     }
 
+    pub fn is_unanswered(&self) -> bool {
+        self.is_unanswered.load(Ordering::Relaxed)
+    }
+
     pub(super) fn waits_for_poll(&self, waits: bool) {
         self.is_unpolled.store(waits, Ordering::Relaxed);
+    }
+
+    /// Notes that the function has deferred its answer.
+    pub(super) fn waits_for_reply(&self) {
+        self.is_unanswered.store(true, Ordering::Relaxed);
     }
 }
 

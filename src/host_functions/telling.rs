@@ -1,7 +1,7 @@
 //! Messages to the host, whose answer nobody waits for.
 
 use super::function::On;
-use super::functions::HostFunctions;
+use super::functions::{HostFunctions, next_call};
 use super::messages::{Message, Messages};
 use super::question::PendingCall;
 use super::room::Room;
@@ -49,11 +49,10 @@ impl HostFunctions {
         if table.is_closed {
             return false;
         }
-        table.next += 1;
-        let order = table.next;
         let question = to.question.clone();
-        table.asked.insert(order, PendingCall { question, request: text, answer: None, _place: Some(place) });
+        table.asked.insert(next_call(), PendingCall { question, request: text, answer: None, _place: Some(place) });
         drop(table);
+        self.update_descriptor();
         self.notifier.notify(Event::Asked);
         true
     }

@@ -4,7 +4,7 @@ use super::named::{Job, JobTable, Jobs};
 use crate::counters::SUBMITTED;
 use crate::deadline::{Deadline, Mark, Stage};
 use crate::error::{Error, Result};
-use crate::waiting::Event;
+use crate::waiting::{Event, Source};
 use crate::workers::Task;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -119,11 +119,25 @@ impl Jobs {
         SUBMITTED.unpolled.fetch_add(1, Ordering::Relaxed);
         drop(state);
         drop(task);
+        self.update_descriptor();
         self.notifier.notify(Event::Ended(mark.name()));
+    }
+
+    /// Has the descriptor for event loops tell whether a reply waits to be polled.
+    pub fn update_descriptor(&self) {
+        self.notifier.descriptor.update(Source::Replies, || !self.lock().finished.is_empty());
     }
 
     /// Returns the state of one job, or the replies of all jobs that have ended.
     pub fn look(&self, name: Option<&str>) -> Result<Polled> {
+        let polled = self.take(name)?;
+        if matches!(&polled, Polled::Finished(finished) if !finished.is_empty()) {
+            self.update_descriptor();
+        }
+        Ok(polled)
+    }
+
+    fn take(&self, name: Option<&str>) -> Result<Polled> {
         let mut state = self.lock();
         self.refuse_if_closed(&state)?;
         let Some(name) = name else {
@@ -139,7 +153,8 @@ impl Jobs {
         }
     }
 
-    /// Closes the executor's jobs. Jobs in the queue never begin, running jobs go on, and no reply is kept.
+    /// Closes the executor's jobs, and its descriptor. Jobs in the queue never begin, running jobs go on, and no reply is
+    /// kept.
     pub fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;
@@ -149,6 +164,7 @@ impl Jobs {
         state.submitted = 0;
         state.reply_bytes = 0;
         drop(state);
+        self.notifier.descriptor.close();
         self.notifier.notify(Event::Closed);
         for (_, job) in submitted {
             if job.reply.is_some() {

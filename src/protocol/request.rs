@@ -84,6 +84,19 @@ pub struct HostFunctionRequest {
     pub name: String,
     #[serde(default)]
     pub on: On,
+    #[serde(default)]
+    pub deferred: bool,
+}
+
+/// The argument of `arawn_host_reply`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostReplyRequest<'a> {
+    pub executor: String,
+    pub call: String,
+    /// The guest gets this text as it is.
+    #[serde(borrow)]
+    pub reply: RawJson<'a>,
 }
 
 /// `{"executor": "main", "job": "level-7"}`

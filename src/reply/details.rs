@@ -54,6 +54,7 @@ impl Error {
             Error::NoResources { resource, .. } => json!({"resource": resource.as_str()}),
             Error::Cancelled { job, phase, .. } => json!({"job": job, "phase": phase.as_str()}),
             Error::UnknownJob { job } | Error::JobExists { job } => json!({"job": job}),
+            Error::UnknownCall { call } => json!({"call": call}),
             Error::HostFunctionFailed { name, .. } => json!({"name": name}),
             Error::Forked | Error::Unsupported { .. } | Error::Internal { .. } => json!({}),
         };

@@ -45,3 +45,9 @@ pub(crate) struct HostFunctionSet<'a> {
     /// How many threads are still inside the function that was replaced.
     pub running: usize,
 }
+
+/// The output of `arawn_host_reply`.
+#[derive(Serialize)]
+pub(crate) struct Answered<'a> {
+    pub call: &'a str,
+}

@@ -1,4 +1,4 @@
-//! The replies of `arawn_submit`, `arawn_poll` and `arawn_cancel`.
+//! The replies of `arawn_submit`, `arawn_poll`, `arawn_poll_descriptor` and `arawn_cancel`.
 
 use crate::jobs::Polled;
 use serde::Serialize;
@@ -9,6 +9,12 @@ use std::sync::Arc;
 #[derive(Serialize)]
 pub(crate) struct Job<'a> {
     pub job: &'a str,
+}
+
+/// The output of `arawn_poll_descriptor`.
+#[derive(Serialize)]
+pub(crate) struct Watched {
+    pub fd: i32,
 }
 
 /// The output of `arawn_poll`, for one job or for all jobs that have ended. The replies of the jobs are JSON already.

@@ -128,6 +128,14 @@ pub(crate) struct QueueStats {
 pub(crate) struct ExecutorStats {
     pub executor: String,
     pub catalog: CatalogStats,
+    pub host_calls: HostCallStats,
+}
+
+/// How many guests wait for their host.
+#[derive(Serialize)]
+pub(crate) struct HostCallStats {
+    pub unpolled: usize,
+    pub unanswered: usize,
 }
 
 #[derive(Serialize)]

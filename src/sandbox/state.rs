@@ -104,7 +104,8 @@ impl Sandbox {
         let error = self.deadline.error(stop, self.phase);
         let mut guest = self.left(backtrace);
         if let Some(question) = &self.question {
-            (guest.is_unpolled, guest.host_function) = (question.is_unpolled(), Some(question.name.clone()));
+            guest.host_function = Some(question.name.clone());
+            (guest.is_unpolled, guest.is_unanswered) = (question.is_unpolled(), question.is_unanswered());
         }
         error.with_guest(guest)
     }

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use crate::catalog::RuntimeCatalog;
     use crate::fair::Tenant;
-    use crate::host_functions::On;
+    use crate::host_functions::{Callback, On};
     use std::sync::Mutex;
     use std::time::Instant;
 
@@ -182,7 +182,7 @@ mod tests {
             keeps.lock().unwrap().push(message.to_owned());
             Err(String::new())
         };
-        functions.set("f", On::Poll, Some(Box::new(callback))).unwrap();
+        functions.set("f", On::Poll, Some(Callback::AtOnce(Box::new(callback)))).unwrap();
         let mut lines = StderrLines {
             functions: functions.clone(),
             entry: RuntimeCatalog::embedded().resolve("passthrough").unwrap(),

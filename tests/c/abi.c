@@ -16,7 +16,7 @@ static char *unset(const char *request)
 static const function functions[] = {
     arawn_configure,    arawn_executor_new,    arawn_executor_close,   arawn_execute_runtime, arawn_stats,
     arawn_catalog_list, arawn_catalog_inspect, arawn_catalog_register, arawn_catalog_remove,  arawn_cancel,
-    arawn_submit,       arawn_poll,            unset,
+    arawn_submit,       arawn_poll,            arawn_poll_descriptor,  arawn_host_reply,      unset,
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 

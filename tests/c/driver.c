@@ -30,7 +30,9 @@ static const struct {
     {"arawn_cancel", arawn_cancel},
     {"arawn_submit", arawn_submit},
     {"arawn_poll", arawn_poll},
+    {"arawn_poll_descriptor", arawn_poll_descriptor},
     {"arawn_host_function_set", unset},
+    {"arawn_host_reply", arawn_host_reply},
 };
 
 /* Mapped files are not read by system calls. Without Linux's figures, null. */

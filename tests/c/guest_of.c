@@ -1,6 +1,7 @@
 /* The library as a guest of its host: dlopen and dlclose, nothing on stdout or stderr, and the process as it was. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,27 @@ static void call(void *library, const char *name, const char *argument, const ch
     if (!strstr(reply, expected))
         exit(11);
     done(reply);
+}
+
+/* The executor's descriptor is the same one in each round, and open. -1 where it is not. */
+static int descriptor(const char *path, int before)
+{
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    function ask;
+    release done;
+    char *reply;
+    int fd = -1;
+    if (!library)
+        exit(13);
+    find(library, "arawn_poll_descriptor", &ask);
+    find(library, "arawn_free", &done);
+    reply = ask("{\"executor\":\"d\"}");
+    if (sscanf(reply, "{\"status\":\"ok\",\"output\":{\"fd\":%d}}", &fd) != 1)
+        exit(14);
+    done(reply);
+    if (dlclose(library) != 0 || fcntl(fd, F_GETFD) == -1 || (before >= 0 && fd != before))
+        return -1;
+    return fd;
 }
 
 static int variables(void)
@@ -79,7 +101,7 @@ int main(int argc, char **argv)
     char **environ_before = copied_environ(), **array_before = environ;
     sigset_t mask_before, mask_after;
     mode_t umask_before = umask(027);
-    int round;
+    int round, fd = -1;
     umask(umask_before);
     /* What pthread_sigmask fills in is less than the whole. */
     memset(&mask_before, 0, sizeof mask_before);
@@ -99,6 +121,9 @@ int main(int argc, char **argv)
         if (dlclose(library) != 0)
             return 3;
         usleep(20000);
+        fd = descriptor(argv[1], fd);
+        if (fd < 0)
+            return 8;
     }
     if (!getcwd(after, sizeof after) || strcmp(before, after) != 0)
         return 4;

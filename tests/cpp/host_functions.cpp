@@ -11,6 +11,8 @@
 #include <memory>
 #include <thread>
 
+#include <poll.h>
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -161,6 +163,80 @@ void polls(const std::string &directory)
     CHECK(calls == 3);
 }
 
+// Answers that come later, from another thread and from within; what calls that are over are told.
+void deferred(const std::string &directory)
+{
+    arawn::Executor executor(config(directory));
+    std::string last;
+    const auto within = [&](std::string_view call, std::string_view request) -> std::optional<arawn::Json> {
+        CHECK(call.substr(0, 2) == "c-" && request == R"({"from":"the guest"})");
+        last = call;
+        CHECK(executor.host_reply(call, "{").code() == "invalid_json");
+        CHECK(executor.host_reply(call, "[1, 2]"));
+        CHECK(executor.host_reply(call, "3").code() == "unknown_call");
+        return std::nullopt;
+    };
+    executor.deferred_host_function("f", within);
+    CHECK(ask(executor) == R"({"status":"ok","output":[1, 2]})");
+    CHECK(executor.host_error(last, "late").code() == "unknown_call");
+    CHECK(executor.host_reply("\"", "1").code() == "unknown_call");
+    executor.deferred_host_function("f", [](std::string_view, std::string_view) { return "4"; });
+    CHECK(ask(executor) == R"({"status":"ok","output":4})");
+    executor.deferred_host_function("f", [](std::string_view, std::string_view) -> std::optional<arawn::Json> {
+        throw std::runtime_error("no door");
+    });
+    CHECK(ask(executor).find("no door") != std::string::npos);
+
+    // What it was replaced by gets what its own kind gets, and so does what that is replaced by.
+    executor.host_function("f", [](std::string_view request) { return std::string(request); });
+    CHECK(ask(executor) == R"({"status":"ok","output":{"from":"the guest"}})");
+    const auto owned = std::make_shared<int>(1);
+    const auto owner = [owned](std::string_view, std::string_view) { return std::to_string(*owned); };
+    for (const arawn::On on : {arawn::On::call, arawn::On::poll})
+        executor.deferred_host_function("f", owner, on);
+    CHECK(owned.use_count() == 3);
+    executor.deferred_host_function("f", nullptr);
+    CHECK(owned.use_count() == 2);
+    CHECK(ask(executor).find("has not set it") != std::string::npos);
+    CHECK(thrown([&] { executor.deferred_host_function("h", owner); }) == "invalid_request");
+
+    executor.close();
+    CHECK(executor.host_reply("c-1", "1").code() == "unknown_executor");
+    CHECK(thrown([&] { executor.poll_descriptor(); }) == "unknown_executor");
+}
+
+// An event loop runs the functions and takes the replies, and other threads answer.
+void event_loop(const std::string &directory)
+{
+    arawn::Executor executor(config(directory));
+    std::vector<std::thread> threads;
+    const auto thread = std::this_thread::get_id();
+    const auto later = [&](std::string_view call, std::string_view) {
+        CHECK(std::this_thread::get_id() == thread);
+        threads.emplace_back([&executor, call = std::string(call)] {
+            CHECK(call.back() % 2 == 0 ? executor.host_error(call, "no \"door\"") : executor.host_reply(call, "5"));
+        });
+        return std::nullopt;
+    };
+    executor.deferred_host_function("f", later, arawn::On::poll);
+    pollfd watched{executor.poll_descriptor(), POLLIN, 0};
+    CHECK(executor.poll_descriptor() == watched.fd && poll(&watched, 1, 0) == 0);
+    std::size_t ended = 0;
+    for (int i = 0; i < 20; i++)
+        executor.submit("ask");
+    while (ended < 20) {
+        CHECK(poll(&watched, 1, 60000) == 1);
+        for (const arawn::Finished &job : executor.finished()) {
+            const std::string output(job.reply.output());
+            CHECK(output == R"({"status":"ok","output":5})" || output == R"({"status":"error","error":"no \"door\""})");
+            ended++;
+        }
+    }
+    for (std::thread &answering : threads)
+        answering.join();
+    CHECK(threads.size() == 20 && poll(&watched, 1, 0) == 0);
+}
+
 // The lines of a guest's stderr come before its reply.
 void stderr_lines(const std::string &directory)
 {
@@ -224,6 +300,8 @@ int main(int argc, char **argv)
     lifetimes(argv[1]);
     closed_from_within(argv[1]);
     polls(argv[1]);
+    deferred(argv[1]);
+    event_loop(argv[1]);
     stderr_lines(argv[1]);
     many_threads(argv[1]);
     std::cout << "done\n";

@@ -8,7 +8,7 @@ mod common;
 use arawn::ffi::{
     arawn_cancel, arawn_catalog_inspect, arawn_catalog_list, arawn_catalog_register, arawn_catalog_remove,
     arawn_configure, arawn_execute_runtime, arawn_executor_close, arawn_executor_new, arawn_host_function_set,
-    arawn_poll, arawn_stats, arawn_string_new, arawn_submit,
+    arawn_host_reply, arawn_poll, arawn_poll_descriptor, arawn_stats, arawn_string_new, arawn_submit,
 };
 use common::{Catalog, Function, asker, assert_error, call, call_text, execute, load, ok, slow_to_compile, writer};
 use serde_json::{Value, json};
@@ -537,7 +537,7 @@ fn no_text_has_the_words_of_a_parsers_types() {
         ("signal_handlers", Bool),
     ]);
     type Keys = Vec<(String, Takes)>;
-    let table: [(Function, Value, Keys); 13] = [
+    let table: [(Function, Value, Keys); 15] = [
         (arawn_execute_runtime, json!({"executor": "nobody", "runtime": "r", "limits": {}}), execute.clone()),
         (arawn_submit, json!({"executor": "nobody", "runtime": "r", "limits": {}}), execute),
         (arawn_submit, json!({"executor": "nobody", "register": {"name": "n", "args": ["a"], "env": {}}}), submit),
@@ -558,6 +558,12 @@ fn no_text_has_the_words_of_a_parsers_types() {
             keys(&[("executor", Text), ("job", TextOrNull), ("wait_ms", Number)]),
         ),
         (arawn_cancel, json!({"executor": "nobody", "job": "j"}), keys(&[("executor", Text), ("job", Text)])),
+        (arawn_poll_descriptor, json!({"executor": "nobody"}), keys(&[("executor", Text)])),
+        (
+            arawn_host_reply,
+            json!({"executor": "nobody", "call": "c-1", "reply": {}}),
+            keys(&[("executor", Text), ("call", Text)]),
+        ),
         (arawn_stats, json!({}), keys(&[("executor", TextOrNull)])),
     ];
     let mut tried = 0;
@@ -586,8 +592,11 @@ fn no_text_has_the_words_of_a_parsers_types() {
     }
     assert!(tried > 500, "{tried}");
     for (value, _) in WRONG {
-        for (name, on) in [("\"f\"", value), (value, "\"call\"")] {
-            let text = host_function_text(&format!("{{\"executor\":\"nobody\",\"name\":{name},\"on\":{on}}}"));
+        for (name, on, deferred) in
+            [("\"f\"", value, "true"), (value, "\"call\"", "true"), ("\"f\"", "\"call\"", value)]
+        {
+            let members = format!("\"name\":{name},\"on\":{on},\"deferred\":{deferred}");
+            let text = host_function_text(&format!("{{\"executor\":\"nobody\",{members}}}"));
             assert_eq!(words_of_types(&text), None, "{text}");
         }
     }

@@ -91,6 +91,13 @@ fn c() {
     prints_what_it_says("examples/c/story.c", "cc", "build-essential");
 }
 
+/// epoll and timerfd are Linux's.
+#[cfg(target_os = "linux")]
+#[test]
+fn events() {
+    prints_what_it_says("examples/c/events.c", "cc", "build-essential");
+}
+
 #[test]
 fn cpp() {
     prints_what_it_says("examples/cpp/main.cpp", "c++", "g++");

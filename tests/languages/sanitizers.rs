@@ -64,6 +64,7 @@ fn programs(catalog: &Catalog, cache: &TempDir) -> Runs {
             "blocked_signals",
             ["calls", "first", "submitted", "callback"].map(|mode| run(&[mode, "all", directory], "done\n")).into(),
         ),
+        ("events", vec![run(&[directory], "done\n")]),
         ("fork", vec![run(&[], "done\n")]),
         ("guest_of", vec![run(&[library.to_str().unwrap()], "")]),
         ("hammer", vec![run(&["25"], "done\n")]),
@@ -83,6 +84,7 @@ fn all_pass(sanitizer: &str) {
     let catalog = trapping().with("loop", &writer(b"", b"", "(loop $forever (br $forever))"));
     let catalog = catalog.with("ask-count", &ask(b"count")).with("ask-frame", &ask(b"frame"));
     let then_traps = asker(b"look", b"[]", "(drop (call $ask)) unreachable");
+    let catalog = catalog.with("ask", &ask(b"f"));
     let catalog = catalog.with("ask-look", &ask(b"look")).with("ask-trap", &then_traps);
     let cache = tempfile::tempdir().unwrap();
     for (name, runs) in programs(&catalog, &cache) {

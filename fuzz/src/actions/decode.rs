@@ -60,6 +60,8 @@ pub enum Callback {
     Nests,
     /// Returns NULL.
     Fails,
+    /// Returns NULL, and another thread answers.
+    Defers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,9 +272,10 @@ fn action(bytes: &mut Unstructured<'_>, may_be_together: bool) -> Result<Action>
             },
         },
         21 => {
-            let (slot, callback) = (slot()?, below(bytes, 10)?);
-            let callbacks = [Callback::Answers, Callback::Waits, Callback::Nests, Callback::Fails];
-            Action::SetFunction { slot, callback: callbacks.get(callback / 2).copied(), on_poll: callback % 2 == 1 }
+            let (slot, callback) = (slot()?, below(bytes, 12)?);
+            let callbacks = [Callback::Answers, Callback::Waits, Callback::Nests, Callback::Fails].map(Some);
+            let callbacks = [callbacks.as_slice(), &[None, Some(Callback::Defers)]].concat();
+            Action::SetFunction { slot, callback: callbacks[callback / 2], on_poll: callback % 2 == 1 }
         }
         22 | 23 => Action::Replace {
             catalog: below(bytes, CATALOGS)?,
