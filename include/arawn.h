@@ -444,6 +444,8 @@ char *arawn_executor_close(const char *request_json);
 // "meta": {"runtime": "passthrough", "module_sha256": "…",
 //          "cache": "memory",              or "disk" or "compiled": where the compiled module came from
 //          "script_sha256": "…",           of a script only: the SHA-256 of its file
+//          "snapshot": {"restored": true, "memory_bytes": 1048576},  of a runtime with snapshots only: whether the
+//                                          call began from one, and if not, why: {"restored": false, "problem": "…"}
 //          "load_us": 0,                   microseconds until the module was ready
 //          "queue_us": 0,                  microseconds that the call waited for a worker or a slot
 //          "run_us": 5,                    microseconds from there to the guest's end
@@ -734,6 +736,7 @@ char *arawn_catalog_list(const char *request_json);
 //  "imports": ["wasi_snapshot_preview1.fd_write"],  of a component, interfaces such as "wasi:http/types@0.2.0"
 //  "capabilities": ["dirs"],      the keys of the executor's "capabilities" that the imports can use: "dirs", "http",
 //                                 "host_functions"
+//  "snapshot": null,              {"restored","problem","memory_bytes"}, see below; null: the runtime asks for none
 //  "problem": null}               {"error","code"}: why a call would fail; null: nothing was found
 //
 // - `imports` lists the first 1000 imports at most, and the first 256 KiB of their names.
@@ -743,6 +746,10 @@ char *arawn_catalog_list(const char *request_json);
 //   key is null.
 // - A script is parsed, within the executor's `timeout_ms`. If it does not parse, and an earlier version of the file goes
 //   on being served, `problem` says so until the file is mended. `imports` is null: a script has none.
+//
+// - `snapshot`: whether a call begins from a snapshot of the initialised runtime (`restored`), which has a memory of
+//   `memory_bytes` bytes; and if not, why (`problem`). The snapshot is made if there is none yet, within the executor's
+//   `timeout_ms`.
 //
 // Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_inspect(const char *request_json);
@@ -766,6 +773,10 @@ char *arawn_catalog_inspect(const char *request_json);
 //  "config_schema": {"type": "object", "required": ["delimiter"]},  a config must fit it; may be left out
 //  "args": ["-c", "…"],           argv after the name
 //  "env": {"TZ": "UTC"},          environment variables; those that the executor grants replace them
+//  "snapshot": "init",            calls begin from a snapshot of the initialised runtime: the default for a script;
+//                                 "off", from the start: the default for a module
+//  "warm_up": "{\"context\":1}",  the text of a request that runs once before the snapshot is made; may be left out
+//  "shared_random": false,        true: the runtime may take random bytes before the snapshot, which all its calls share
 //  "replace": false,              true: the runtime takes the place of one with the same name
 //  "timeout_ms": 600000}          the deadline of the registration, 1 ms to a day
 //
@@ -773,6 +784,8 @@ char *arawn_catalog_inspect(const char *request_json);
 //   once for all such runtimes.
 // - `script`: in messages the script has the runtime's name as its file's name, such as `csv.js`. What a script looks
 //   like, and what it can call: docs/scripts.md.
+// - `snapshot`: a module has one if it exports `arawn_run`, see docs/snapshots.md. A runtime of which there can be none
+//   runs from the start each time, which is no error: the reply's `snapshot` says why.
 // - `replace`: calls under way end with the code that they began with. The old file is removed, unless another entry
 //   has it or it is not in `custom/`.
 // - `timeout_ms`: the executor's own `timeout_ms` does not count for a registration. Once the compiler has begun with
@@ -828,6 +841,12 @@ char *arawn_catalog_remove(const char *request_json);
 //  "disk_cache": {"hits": 0, "absent": 1, "rejected": 0, "writes": 1, "write_errors": 0, "evictions": 0,
 //                 "last_problem": null},     why an artifact was rejected or not written
 //  "compiles": 1,
+//  "snapshots": {"snapshots": 1,             in memory
+//                "bytes": 409600,            of their memories that are not zero
+//                "restored": 120,            calls that began from one
+//                "made": 1, "disk_hits": 0,
+//                "refused": 0,               runtimes of which none can be made
+//                "evictions": 0},
 //  "looks": {"by_calls": 2,                  at files of catalogs, for executors whose "reload" is "within_ms"
 //            "by_thread": 40},               by the thread that looks for the calls
 //  "http": {"requests": 3,                   HTTP requests of guests

@@ -13,12 +13,14 @@ mod schema;
 mod script;
 mod script_versions;
 mod seen_file;
+mod snapshot_keys;
 mod writer;
 
 pub use entry::{CatalogEntry, Category, RuntimeEntry};
 pub use registration::{ModuleSource, Registration};
 pub use runtime_catalog::RuntimeCatalog;
 pub use script::Language;
+pub use snapshot_keys::SnapshotMode;
 
 pub(crate) use change::NewFile;
 pub(crate) use entry::{Source, check_args, check_name, compile_schema, is_reserved};
@@ -30,3 +32,4 @@ pub(crate) use schema::unsupported as schema_unsupported;
 pub(crate) use script::{ScriptArgs, ScriptFile, ScriptMode, ScriptText};
 pub(crate) use script_versions::Version;
 pub(crate) use seen_file::Content;
+pub(crate) use snapshot_keys::{check_snapshot, default_snapshot, warm_up_input};

@@ -3,8 +3,10 @@
 //! ```text
 //! <directory>/<compatibility>/<sha256 of the wasm>.cwasm      artifact
 //!                             <sha256 of the wasm>.gc.cwasm   artifact whose guests have a garbage-collected heap
-//!                             <stem>.sha256                   seal of the artifact <stem>.cwasm: its SHA-256 and,
-//!                                                             once it is synced, its identity
+//!                             <sha256 of the wasm>.code.cwasm artifact of the module without its data, or `.gc.code`
+//!                             <hash of a key>.snapshot        snapshot of an initialised runtime
+//!                             <stem>.sha256                   seal of <stem>.cwasm or of the snapshot <stem>: its
+//!                                                             SHA-256 and, once it is synced, its identity
 //!                             <hash of a path>.wasm-hash      record: the SHA-256 of a catalog's `.wasm` file
 //!                             *.tmp                           file that is being written
 //! ```
@@ -40,4 +42,5 @@ mod unsynced;
 pub(crate) use artifact::deserialize;
 pub(crate) use cache::DiskCache;
 pub(crate) use counters::COUNTERS;
+pub(crate) use names::Form;
 pub(crate) use unsynced::Unsynced;

@@ -7,11 +7,12 @@ mod profile;
 mod spec;
 mod ticker;
 
-pub(crate) use pool::{Imports, Pool, Stacks, Target};
+pub(crate) use pool::{IMAGE_GUARD, IMAGE_RESERVATION, Imports, Pool, Stacks, Target};
 pub(crate) use profile::{Demands, Metering, Profile};
 
 use crate::config::Options;
 use crate::deadline::{Deadline, Stop};
+use crate::disk_cache::Form;
 use crate::error::{Error, Phase, Result};
 use crate::fair::Tenant;
 use crate::locks::Locked;
@@ -156,7 +157,7 @@ impl Engine {
     /// needed.
     pub fn prepare(&'static self, metering: Metering, bytes: u64, stacks: Stacks) {
         let _ = self.ticker.thread(self);
-        let demands = Demands { kind: Kind::Module, bytes, stacks, heap: false };
+        let demands = Demands { kind: Kind::Module, bytes, stacks, form: Form::PLAIN };
         let pool = self.profile(metering).and_then(|profile| profile.pool(demands));
         let _ = pool.and_then(|pool| pool.target.linker(Imports::Plain));
     }

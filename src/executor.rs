@@ -11,6 +11,7 @@ mod registry;
 mod runtimes;
 mod script_executor;
 mod scripts;
+mod snapshots;
 
 pub(crate) use registry::{close, count, find, open, set_host_function};
 pub use script_executor::{CallOptions, ScriptExecutor};

@@ -26,9 +26,10 @@ mod request;
 mod step;
 
 pub(crate) use cache::cache;
-pub(crate) use compiled::{CompiledRuntime, Runnable, RunnableModule};
+pub(crate) use compiled::{CompiledRuntime, Reactor, Runnable, RunnableModule, Start, State};
 pub(crate) use hashes::Records;
 pub(crate) use key::Tier;
+pub(crate) use loads::{look_up, write_later};
 pub(crate) use outcome::Compiling;
 pub(crate) use prepared::Prepared;
 #[cfg(feature = "compiler")]

@@ -25,6 +25,20 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
+    /// A policy that grants nothing, for guests of the same executor.
+    pub fn of_no_grants(of: &Policy) -> Self {
+        Policy {
+            tenant: of.tenant,
+            dirs: Vec::new(),
+            env: BTreeMap::new(),
+            http: HttpGrant::default(),
+            deterministic: of.deterministic,
+            functions: Arc::new(HostFunctions::new(of.tenant, "", &[], None, Arc::default())),
+            cpu: of.cpu.clone(),
+            memory: of.memory.clone(),
+        }
+    }
+
     /// Whether guests may call functions that wait: those of files, and host functions. Such guests run on a stack of
     /// their own, because a guest can be left waiting only while it runs as a future.
     pub fn lets_wait(&self) -> bool {

@@ -8,6 +8,7 @@
 //! | `arawn_submit`, `arawn_poll`, `arawn_poll_descriptor`, `arawn_cancel` | `reply/job.rs` |
 //! | `arawn_executor_new`, `arawn_executor_close`, `arawn_host_function_set`, `arawn_host_reply` | `reply/executor.rs` |
 //! | `arawn_catalog_list`, `_inspect`, `_register`, `_remove` | `reply/catalog.rs` |
+//! | a runtime's snapshot, in `meta` and in an inspection | `reply/snapshot.rs` |
 //! | `arawn_stats` | `reply/stats.rs` |
 //!
 //! Other modules hand over values, and [`ok_reply_of`] writes them. The values that hosts both write and read, such as
@@ -19,6 +20,7 @@ mod details;
 mod envelope;
 mod executor;
 mod job;
+mod snapshot;
 mod stats;
 
 pub use call::Meta;
@@ -29,7 +31,8 @@ pub(crate) use envelope::{OK, error_reply, ok_reply, ok_reply_of};
 pub use executor::PolicyView;
 pub(crate) use executor::{Answered, CapabilitiesView, Closed, HostFunctionSet};
 pub(crate) use job::{Job, Watched, polled_output};
+pub use snapshot::SnapshotReport;
 pub(crate) use stats::{
     CallStats, CatalogStats, DiskCacheStats, EngineStats, ExecutorStats, HostCallStats, HttpStats, LookStats,
-    MemoryCacheStats, QueueStats, ServingProblem, Stats,
+    MemoryCacheStats, QueueStats, ServingProblem, SnapshotStats, Stats,
 };

@@ -1,34 +1,37 @@
 //! Runs one instance, from creating it to its end.
 
 mod backtrace;
+mod begin;
 #[cfg(feature = "components")]
 mod component;
+mod ending;
+mod snapshot;
 #[cfg(feature = "compiler")]
 mod source_lines;
 
 pub(crate) use backtrace::GuestBacktrace;
 #[cfg(feature = "compiler")]
 pub(crate) use backtrace::lines_with_places;
+pub(crate) use begin::Goal;
+pub(crate) use snapshot::{GlobalValue, Snapshot};
 #[cfg(feature = "compiler")]
 pub(crate) use source_lines::{Search, places};
 
 use crate::catalog::RuntimeEntry;
 use crate::deadline::Stop;
-use crate::engine::{self, Engine, Imports, Stacks};
+use crate::engine::{self, Engine, Stacks};
 use crate::error::{Error, Phase, Result, printable};
-use crate::imports::preview1::Exit;
-use crate::module_cache::{CompiledRuntime, Runnable, RunnableModule};
+use crate::module_cache::{CompiledRuntime, Runnable};
 use crate::sandbox::{OutputTooLarge, Refused, Sandbox};
 use crate::shared_limits::CpuTime;
 use crate::waiting::until;
 use crate::workers;
 use backtrace::Frame;
+use ending::{exit_code, trap_name};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use wasmtime::{
-    Extern, Func, GcHeapOutOfMemory, Instance, Store, ThrownException, Trap, UpdateDeadline, WasmBacktrace,
-};
+use wasmtime::{GcHeapOutOfMemory, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// What a guest leaves that ended by itself.
 pub(crate) struct Captured {
@@ -52,6 +55,8 @@ pub(crate) enum Ending {
 /// The result of a guest, and the frames of its stack if the error that ended it has a backtrace.
 pub(crate) struct Ended {
     pub captured: Result<Captured>,
+    /// If the goal was a snapshot: the snapshot, or why none can be made of this guest.
+    pub snapshot: Option<Result<Box<Snapshot>, String>>,
     #[cfg_attr(not(feature = "compiler"), allow(dead_code, reason = "lines are found where there is a compiler"))]
     pub backtrace: Option<Box<GuestBacktrace>>,
 }
@@ -67,6 +72,7 @@ pub(crate) enum Run<'a> {
 /// everything else becomes a future. `slots` is the right to an instance, held until the run is over.
 pub(crate) fn run<'a>(
     compiled: &'a CompiledRuntime,
+    goal: Goal,
     stacks: Stacks,
     sandbox: impl FnOnce() -> Sandbox,
     slots: impl Send + 'a,
@@ -74,17 +80,18 @@ pub(crate) fn run<'a>(
     let mut store = store_for(compiled, sandbox)?;
     match &compiled.runnable {
         // A garbage collection yields, which needs a stack of its own.
-        Runnable::Module(module) if stacks == Stacks::None && !compiled.heap => {
+        Runnable::Module(module) if stacks == Stacks::None && !compiled.form.heap => {
             let metered_by = counting(&store);
-            let ended = metered(metered_by.as_deref(), || guest(module, &mut store));
-            Ok(Run::Ended(captured(store, Ok(ended))))
+            let ended = metered(metered_by.as_deref(), || begin::guest(module, &mut store, &goal));
+            Ok(Run::Ended(captured(store, Ok(ended), compiled)))
         }
-        _ => Ok(Run::Waits(Box::pin(run_on_its_own_stack(compiled, store, slots)))),
+        _ => Ok(Run::Waits(Box::pin(run_on_its_own_stack(compiled, goal, store, slots)))),
     }
 }
 
 async fn run_on_its_own_stack(
     compiled: &CompiledRuntime,
+    goal: Goal,
     mut store: Store<Sandbox>,
     _slots: impl Send,
 ) -> Result<Ended> {
@@ -94,17 +101,17 @@ async fn run_on_its_own_stack(
     let threads = engine::existing().filter(|_| waits).map(Engine::io_threads).transpose()?;
     let ended = match &compiled.runnable {
         Runnable::Module(module) => {
-            let guest = pin!(guest_on_its_own_stack(module, &mut store));
+            let guest = pin!(begin::guest_on_its_own_stack(module, &mut store, &goal));
             until(&deadline, among(threads, cpu, guest)).await
         }
         #[cfg(feature = "components")]
         Runnable::Component(command) => {
             let guest = pin!(component::guest(command, &mut store));
-            until(&deadline, among(threads, cpu, guest)).await
+            until(&deadline, among(threads, cpu, guest)).await.map(|ended| ended.map(|()| None))
         }
     };
     let _entered = threads.map(|threads| threads.enter());
-    Ok(captured(store, ended))
+    Ok(captured(store, ended, compiled))
 }
 
 fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> Result<Store<Sandbox>> {
@@ -114,7 +121,7 @@ fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> R
         #[cfg(feature = "components")]
         Runnable::Component(_) => store.data_mut().enter_world(),
     }
-    if compiled.heap {
+    if compiled.form.heap {
         store.data_mut().limiter.expect_heap();
     }
     store.limiter(|sandbox| &mut sandbox.limiter);
@@ -137,21 +144,30 @@ fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> R
 }
 
 /// The result of a guest that has ended: what it leaves, or why it was stopped.
-fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) -> Ended {
+fn captured(
+    store: Store<Sandbox>,
+    ended: Result<wasmtime::Result<Option<Box<Snapshot>>>, Stop>,
+    compiled: &CompiledRuntime,
+) -> Ended {
     let fuel = store.data().fuel;
     let left = fuel.and_then(|_| store.get_fuel().ok());
     let mut sandbox = store.into_data();
     sandbox.leave_world();
     sandbox.stdio.end_stderr();
-    let exit = match ended {
-        Err(stop) => return Ended { captured: Err(sandbox.stopped(stop, Vec::new())), backtrace: None },
-        Ok(Ok(())) => Ok(0),
-        Ok(Err(error)) => exit_code(&error).ok_or(error),
+    let (exit, snapshot) = match ended {
+        Err(stop) => {
+            return Ended { captured: Err(sandbox.stopped(stop, Vec::new())), snapshot: None, backtrace: None };
+        }
+        Ok(Ok(made)) => (Ok(0), made.map(Ok)),
+        Ok(Err(error)) => {
+            let why = sandbox.initialisation.as_ref().map(|_| Err(snapshot::why_none(&error, &sandbox)));
+            (exit_code(&error).ok_or(error), why)
+        }
     };
     let (ending, frames) = match exit {
         Ok(code) => (Ok(Ending::Exit(code)), Vec::new()),
         Err(error) => {
-            let frames = backtrace::frames(&error);
+            let frames = backtrace::frames(&error, compiled.code_shift());
             (failed(&error, &mut sandbox, fuel, &frames), frames)
         }
     };
@@ -169,12 +185,7 @@ fn captured(store: Store<Sandbox>, ended: Result<wasmtime::Result<()>, Stop>) ->
         let fuel = fuel.zip(left).map(|(given, left)| given - left);
         Ok(Captured { stdout, stderr, ending, memory_bytes, refused, fuel, entry: sandbox.entry })
     });
-    Ended { captured, backtrace }
-}
-
-fn exit_code(error: &wasmtime::Error) -> Option<i32> {
-    let of_component = || error.downcast_ref().map(|wasmtime_wasi::I32Exit(code)| *code);
-    error.downcast_ref().map(|Exit(code)| *code).or_else(of_component)
+    Ended { captured, snapshot, backtrace }
 }
 
 /// The result of a guest that neither returned nor exited.
@@ -197,32 +208,6 @@ fn failed(error: &wasmtime::Error, sandbox: &mut Sandbox, fuel: Option<u64>, fra
     } else {
         Ok(trapped())
     }
-}
-
-#[allow(unsafe_code, reason = "the safe way looks the type up, twice, where all threads count references")]
-fn guest(module: &RunnableModule, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
-    let instance = module.instance(&store.data().entry.name, Imports::Plain)?.instantiate(&mut *store)?;
-    let start = start_of(module, &instance, store)?;
-    // SAFETY: `runnable_module` checks that `_start` has no parameters and no results, so the call reads and writes no
-    // values. With `Imports::Plain` the guest calls no asynchronous import, so the call needs no stack of its own.
-    unsafe { start.call_unchecked(store, &mut []) }
-}
-
-/// Runs a module as [`guest`] does, but as a future, which wasmtime runs on a stack of the pool.
-async fn guest_on_its_own_stack(module: &RunnableModule, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
-    let imports = if store.data().has_files() { Imports::WithFiles } else { Imports::Async };
-    let instance = module.instance(&store.data().entry.name, imports)?.instantiate_async(&mut *store).await?;
-    start_of(module, &instance, store)?.typed::<(), ()>(&*store)?.call_async(store, ()).await
-}
-
-fn start_of(module: &RunnableModule, instance: &Instance, store: &mut Store<Sandbox>) -> wasmtime::Result<Func> {
-    store.data_mut().phase = Phase::Run;
-    if let Some(memory) = &module.memory {
-        let export = instance.get_module_export(&mut *store, memory);
-        store.data_mut().memory = export.and_then(Extern::into_memory);
-    }
-    let export = instance.get_module_export(&mut *store, &module.start);
-    export.and_then(Extern::into_func).ok_or_else(|| wasmtime::Error::msg("`_start` is gone"))
 }
 
 /// Polls a future and charges its processor time. While it is polled, wasmtime-wasi finds the tokio runtime whose
@@ -264,12 +249,4 @@ fn was_not_made(error: &wasmtime::Error, sandbox: &Sandbox) -> bool {
 /// than any heap.
 fn is_out_of_heap(error: &wasmtime::Error) -> bool {
     error.is::<GcHeapOutOfMemory<()>>() || matches!(error.downcast_ref(), Some(Trap::AllocationTooLarge))
-}
-
-fn trap_name(error: &wasmtime::Error) -> String {
-    match error.downcast_ref::<Trap>() {
-        Some(trap) => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
-        None if error.is::<ThrownException>() => "an exception that nothing catches".to_owned(),
-        None => printable(&error.root_cause().to_string()).into_owned(),
-    }
 }

@@ -7,12 +7,15 @@ pub(crate) mod component;
 pub(crate) mod files;
 mod guest;
 pub(crate) mod host_io;
+mod initialisation;
 mod limiter;
+mod refusals;
 mod state;
 mod stderr_lines;
 mod stdio;
 
 pub(crate) use guest::Guest;
+pub(crate) use initialisation::{NotNow, Seen};
 pub(crate) use limiter::{FIRST_HEAP_BYTES, INSTANCES, MEMORIES, Refused, TABLE_ELEMENTS, TABLES};
 pub(crate) use state::Sandbox;
 pub(crate) use stdio::{OutputTooLarge, Stream};

@@ -10,8 +10,9 @@ use crate::module_cache;
 use crate::protocol::StatsRequest;
 use crate::reply::{
     CallStats, CatalogStats, DiskCacheStats, EngineStats, ExecutorStats, HostCallStats, HttpStats, LookStats,
-    MemoryCacheStats, QueueStats, ServingProblem, Stats,
+    MemoryCacheStats, QueueStats, ServingProblem, SnapshotStats, Stats,
 };
+use crate::snapshots::{self, COUNTERS as SNAPSHOTS};
 use crate::warnings;
 use crate::workers;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +25,7 @@ pub(crate) fn report(request: &StatsRequest) -> Result<Stats> {
     let cache = module_cache::cache();
     let (modules, bytes) = cache.size();
     let disk = &*disk_cache::COUNTERS;
+    let (snapshots, snapshot_bytes) = snapshots::count();
     Ok(Stats {
         executors: executor::count(),
         calls: CallStats { ok: CALLS.ok(), failed: failed.filter(|(_, count)| *count > 0).collect() },
@@ -52,6 +54,15 @@ pub(crate) fn report(request: &StatsRequest) -> Result<Stats> {
         },
         compiles: count(&cache.counters.compiles),
         looks: LookStats { by_calls: count(&LOOKS.by_calls), by_thread: count(&LOOKS.by_thread) },
+        snapshots: SnapshotStats {
+            snapshots,
+            bytes: snapshot_bytes,
+            restored: SNAPSHOTS.restored(),
+            made: count(&SNAPSHOTS.made),
+            disk_hits: count(&SNAPSHOTS.disk_hits),
+            refused: count(&SNAPSHOTS.refused),
+            evictions: count(&SNAPSHOTS.evictions),
+        },
         http: HttpStats {
             requests: count(&CALLS.http.requests),
             not_allowed: count(&CALLS.http.not_allowed),

@@ -21,6 +21,7 @@ mod kind;
 #[cfg(feature = "compiler")]
 mod line_section;
 mod loaded;
+mod separate;
 #[cfg(feature = "compiler")]
 mod shape;
 
@@ -30,5 +31,6 @@ pub(crate) use kind::{COMPILE_STACK, Kind, module_invalid};
 #[cfg(feature = "compiler")]
 pub(crate) use line_section::is_line_section;
 pub(crate) use loaded::LoadedCode;
+pub(crate) use separate::{COMMAND, RUN, Separated, exports_run, names, separate, separate_again};
 #[cfg(feature = "compiler")]
 pub(crate) use shape::{COUNTED_BY_STORES, Provided, Shape, Signature};

@@ -5,6 +5,7 @@
 #include <string.h>
 
 void javascript_globals(JSContext *ctx);
+void javascript_environment(JSContext *ctx);
 
 static JSValue console_log(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
 {
@@ -82,19 +83,21 @@ static JSValue args_array(JSContext *ctx)
     return array;
 }
 
-static JSValue env_object(JSContext *ctx)
+static JSValue env_object = JS_UNDEFINED;
+
+void javascript_environment(JSContext *ctx)
 {
-    JSValue object = JS_NewObject(ctx);
     for (size_t i = 0; i < arguments.env_count; i++) {
         const char *entry = arguments.env[i], *value = strchr(entry, '=');
         JSAtom name;
         if (value == NULL)
             continue;
         name = JS_NewAtomLen(ctx, entry, (size_t)(value - entry));
-        JS_DefinePropertyValue(ctx, object, name, JS_NewString(ctx, value + 1), JS_PROP_C_W_E);
+        /* A script may have frozen the object. */
+        if (JS_DefinePropertyValue(ctx, env_object, name, JS_NewString(ctx, value + 1), JS_PROP_C_W_E) < 0)
+            JS_FreeValue(ctx, JS_GetException(ctx));
         JS_FreeAtom(ctx, name);
     }
-    return object;
 }
 
 void javascript_globals(JSContext *ctx)
@@ -107,7 +110,8 @@ void javascript_globals(JSContext *ctx)
     JS_SetPropertyFunctionList(ctx, global, globals, sizeof globals / sizeof globals[0]);
     JS_DefinePropertyValueStr(ctx, arawn, "name", JS_NewString(ctx, arguments.name), JS_PROP_C_W_E);
     JS_DefinePropertyValueStr(ctx, arawn, "args", args_array(ctx), JS_PROP_C_W_E);
-    JS_DefinePropertyValueStr(ctx, arawn, "env", env_object(ctx), JS_PROP_C_W_E);
+    env_object = JS_NewObject(ctx);
+    JS_DefinePropertyValueStr(ctx, arawn, "env", JS_DupValue(ctx, env_object), JS_PROP_C_W_E);
     JS_DefinePropertyValueStr(ctx, arawn, "call", JS_NewCFunction(ctx, arawn_call, "call", 2), JS_PROP_C_W_E);
     JS_DefinePropertyValueStr(ctx, global, "arawn", arawn, JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);
     JS_FreeValue(ctx, global);

@@ -16,6 +16,8 @@ static JSValue thrown = JS_UNDEFINED;
 static bool has_thrown;
 
 void javascript_globals(JSContext *ctx);
+/* Sets the variables of `arawn.env` that there are now. */
+void javascript_environment(JSContext *ctx);
 
 /*
  * Answers with what was thrown: an error's text and stack. Where it is that there is no more memory the module traps, so that
@@ -109,6 +111,8 @@ void script_init(void)
     rejections_watch(ctx);
     JS_SetModuleLoaderFunc(JS_GetRuntime(ctx), NULL, refuse_import, NULL);
     javascript_globals(ctx);
+    if (read_environment())
+        javascript_environment(ctx);
     if (arguments.mode == RUN && !load(arguments.script, arguments.script_length))
         keep_exception();
 }
@@ -180,6 +184,8 @@ static void answer(void)
 void script_run(void)
 {
     static const char usage[] = "the arguments of this runtime are none, or `run` or `check` with a file's name and a script";
+    if (read_environment())
+        javascript_environment(ctx);
     if (arguments.mode == CHECK)
         check();
     else if (arguments.mode == WRONG_USE)

@@ -81,6 +81,22 @@ static int object(lua_State *L)
     return 1;
 }
 
+static const char env_key;
+
+int update_environment(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &env_key);
+    for (size_t i = 0; i < arguments.env_count; i++) {
+        const char *entry = arguments.env[i], *value = strchr(entry, '=');
+        if (value == NULL)
+            continue;
+        lua_pushlstring(L, entry, (size_t)(value - entry));
+        lua_pushstring(L, value + 1);
+        lua_rawset(L, -3);
+    }
+    return 0;
+}
+
 int open_arawn(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"call", call}, {"array", array}, {"object", object}, {NULL, NULL}};
@@ -96,14 +112,8 @@ int open_arawn(lua_State *L)
     }
     lua_setfield(L, -2, "args");
     lua_newtable(L);
-    for (size_t i = 0; i < arguments.env_count; i++) {
-        const char *entry = arguments.env[i], *value = strchr(entry, '=');
-        if (value == NULL)
-            continue;
-        lua_pushlstring(L, entry, (size_t)(value - entry));
-        lua_pushstring(L, value + 1);
-        lua_rawset(L, -3);
-    }
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &env_key);
     lua_setfield(L, -2, "env");
     value_push_null(L);
     lua_setfield(L, -2, "null");

@@ -228,6 +228,15 @@ static void check(void)
     reply_problem(message, strlen(message), line, column_of(feed.script, feed.length, line, at - line_start + 1));
 }
 
+static void update(void)
+{
+    if (!read_environment())
+        return;
+    lua_pushcfunction(L, update_environment);
+    if (lua_pcall(L, 0, 0, 0) != LUA_OK)
+        abort();
+}
+
 void script_init(void)
 {
     read_arguments();
@@ -238,6 +247,7 @@ void script_init(void)
     lua_gc(L, LUA_GCSTOP);
     open_libraries(L);
     lua_gc(L, LUA_GCRESTART);
+    update();
     if (arguments.mode == RUN)
         has_failed = load(arguments.script, arguments.script_length) != LUA_OK;
 }
@@ -318,6 +328,7 @@ static void answer(void)
 void script_run(void)
 {
     static const char usage[] = "the arguments of this runtime are none, or `run` or `check` with a file's name and a script";
+    update();
     if (arguments.mode == CHECK)
         check();
     else if (arguments.mode == WRONG_USE)

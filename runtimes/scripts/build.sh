@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the interpreters: build.sh [--reactor] DIRECTORY NAME..., with the names javascript and lua, into
-# DIRECTORY/<name>.wasm. With --reactor they export _initialize, arawn_init and arawn_run instead of _start.
+# Builds the interpreters: build.sh DIRECTORY NAME..., with the names javascript and lua, into
+# DIRECTORY/<name>.wasm. They export _initialize, arawn_init and arawn_run in place of _start.
 #
 # Their sources come from crates.io in the versions that sources/Cargo.lock pins, the compiler from PyPI. The same versions give
 # the same bytes on any machine and in any directory.
@@ -47,14 +47,14 @@ zig_cc() {
 compile() {
     local source
     for source in "$@"; do
-        zig_cc -std=gnu11 "${flags[@]}" "${warnings[@]}" ${model[@]+"${model[@]}"} "-ffile-prefix-map=$work=." "-ffile-prefix-map=$root=." "-ffile-prefix-map=$sources=." \
+        zig_cc -std=gnu11 "${flags[@]}" "${warnings[@]}" -mexec-model=reactor "-ffile-prefix-map=$work=." "-ffile-prefix-map=$root=." "-ffile-prefix-map=$sources=." \
             -I"$here" -DNDEBUG -D_GNU_SOURCE -c -o "$work/$name/$(basename "$source").o" "$source"
     done
 }
 
 # The stack lies first, so that one that is too deep traps instead of overwriting data.
 link() {
-    zig_cc -s ${model[@]+"${model[@]}"} -Wl,-z,stack-size="$1" -Wl,--initial-memory="$2" -o "$work/$name.wasm" "$work/$name"/*.o
+    zig_cc -s -mexec-model=reactor -Wl,-z,stack-size="$1" -Wl,--initial-memory="$2" -o "$work/$name.wasm" "$work/$name"/*.o
     mkdir -p "$out"
     install -m 644 "$work/$name.wasm" "$out/$name.wasm"
 }
@@ -89,12 +89,7 @@ build_lua() {
     link 262144 524288
 }
 
-model=() # expanded with +, as bash before 4.4 calls an empty array unset
-if [ "${1-}" = --reactor ]; then
-    model=(-DSCRIPTS_REACTOR -mexec-model=reactor)
-    shift
-fi
-[ $# -ge 2 ] || fail "usage: build.sh [--reactor] DIRECTORY NAME..."
+[ $# -ge 2 ] || fail "usage: build.sh DIRECTORY NAME..."
 out=$1
 shift
 work=$root/target/guests/scripts

@@ -1,10 +1,9 @@
 /*
- * What the host calls. A command makes the engine and runs in one go. A reactor (build.sh --reactor) has them apart, so that an
- * image of its memory can be taken in between.
+ * What the host calls. Making the engine and evaluating the script come apart from running it, so that the host can keep a
+ * snapshot of the memory in between.
  */
 #include "host.h"
 
-#ifdef SCRIPTS_REACTOR
 #define EXPORT(name) __attribute__((export_name(name)))
 EXPORT("arawn_init") void arawn_init(void);
 EXPORT("arawn_run") void arawn_run(void);
@@ -18,11 +17,3 @@ void arawn_run(void)
 {
     script_run();
 }
-#else
-int main(void)
-{
-    script_init();
-    script_run();
-    return 0;
-}
-#endif

@@ -90,13 +90,32 @@ void read_arguments(void)
         arguments.args = args + 4;
         arguments.arg_count = count - 4;
     }
-    if (__wasi_environ_sizes_get(&count, &bytes) != 0 || count == 0)
-        return;
-    arguments.env = allocate(NULL, count * sizeof *arguments.env);
-    buffer = allocate(NULL, bytes);
-    if (__wasi_environ_get((uint8_t **)arguments.env, (uint8_t *)buffer) != 0)
+}
+
+bool read_environment(void)
+{
+    static char *before;
+    static size_t bytes_before;
+    size_t count, bytes;
+    char **env, *buffer;
+    if (__wasi_environ_sizes_get(&count, &bytes) != 0)
         abort();
+    if (count == 0 && arguments.env_count == 0)
+        return false;
+    env = allocate(NULL, (count + 1) * sizeof *env);
+    buffer = allocate(NULL, bytes + 1);
+    if (count != 0 && __wasi_environ_get((uint8_t **)env, (uint8_t *)buffer) != 0)
+        abort();
+    if (count == arguments.env_count && bytes == bytes_before && memcmp(buffer, before, bytes) == 0) {
+        free(env);
+        free(buffer);
+        return false;
+    }
+    arguments.env = env;
     arguments.env_count = count;
+    before = buffer;
+    bytes_before = bytes;
+    return true;
 }
 
 char *read_stdin(size_t *length)

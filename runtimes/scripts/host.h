@@ -53,6 +53,8 @@ struct arguments {
 extern struct arguments arguments;
 
 void read_arguments(void);
+/* Reads the variables into `arguments.env`. Tells whether they are others than before: the host adds some before the run. */
+bool read_environment(void);
 
 /* An interpreter's two steps: what does not depend on the input, and the rest, which answers. */
 void script_init(void);

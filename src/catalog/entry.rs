@@ -5,6 +5,7 @@ use super::looks::{Freshness, Looked, nanoseconds, watch};
 use super::schema::{self, ConfigSchema, StepBudget};
 use super::script::{Language, ScriptFile};
 use super::seen_file::{Content, SeenFile};
+use super::snapshot_keys::{SnapshotMode, check_snapshot, default_snapshot, warm_up_input};
 use crate::builtins::{BUILTINS, Builtin};
 use crate::config::{Reload, validate_env};
 use crate::deadline::Deadline;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// A runtime as the catalog describes it.
@@ -37,6 +38,14 @@ pub struct RuntimeEntry {
     pub env: BTreeMap<String, String>,
     pub(crate) config_schema: Option<Arc<ConfigSchema>>,
     pub(crate) seen: SeenFile,
+    /// Whether calls begin from a snapshot of the initialised runtime.
+    pub snapshot: SnapshotMode,
+    /// A request, in JSON, that runs once before the snapshot is made.
+    pub warm_up: Option<String>,
+    /// Whether the runtime may take random bytes before the snapshot, which all its calls then share.
+    pub shared_random: bool,
+    /// See [`RuntimeEntry::initialisation`].
+    initialisation: OnceLock<Sha256>,
 }
 
 /// Where a runtime comes from.
@@ -88,6 +97,15 @@ pub struct CatalogEntry {
     /// The JSON Schema of the runtime's config, or its text.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "schema::write")]
     pub config_schema: Option<Value>,
+    /// See [`RuntimeEntry::snapshot`]. If it is left out: `init` for a script, `off` for a module.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotMode>,
+    /// See [`RuntimeEntry::warm_up`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_up: Option<String>,
+    /// See [`RuntimeEntry::shared_random`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared_random: bool,
 }
 
 impl CatalogEntry {
@@ -120,10 +138,17 @@ impl CatalogEntry {
                 format!("`config_schema` is not a JSON Schema: {message} (at `config_schema{path}`)")
             })?),
         };
+        let snapshot = self.snapshot.unwrap_or(default_snapshot(matches!(source, Source::Script(_))));
+        let warm_up = self.warm_up.as_deref().map(warm_up_input).transpose()?;
+        check_snapshot(snapshot, warm_up.is_some(), self.shared_random)?;
         Ok(RuntimeEntry {
             name: name.to_owned(),
             category: self.category,
             description: self.description,
+            snapshot,
+            warm_up,
+            shared_random: self.shared_random,
+            initialisation: OnceLock::new(),
             source,
             sha256,
             args: self.args,
@@ -177,6 +202,10 @@ impl RuntimeEntry {
             env: BTreeMap::new(),
             config_schema: None,
             seen: SeenFile::default(),
+            snapshot: default_snapshot(builtin.yields),
+            warm_up: None,
+            shared_random: false,
+            initialisation: OnceLock::new(),
         }
     }
 
@@ -195,6 +224,15 @@ impl RuntimeEntry {
             self.seen.note(begun, identity, content);
             watch(self, nanoseconds(ms));
         }
+    }
+
+    /// The hash of everything in the entry that the runtime's initialisation sees, beside its module and its script.
+    pub(crate) fn initialisation(&self) -> Sha256 {
+        *self.initialisation.get_or_init(|| {
+            let script = self.script().map(|script| script.shown_name(&self.name));
+            let seen = json!([self.name, script, self.args, self.env, self.warm_up, self.shared_random]);
+            Sha256::of(seen.to_string().as_bytes())
+        })
     }
 
     /// The SHA-256 that the runtime's file must have, in hexadecimal. For an embedded runtime, its own SHA-256.

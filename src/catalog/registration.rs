@@ -1,6 +1,7 @@
 //! The registration of a runtime, as a host asks for it.
 
 use super::script::Language;
+use super::snapshot_keys::SnapshotMode;
 use crate::config::MAX_TIMEOUT_MS;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -23,6 +24,13 @@ pub struct Registration {
     pub args: Vec<String>,
     /// The runtime's environment. A variable that the executor grants takes precedence.
     pub env: BTreeMap<String, String>,
+    /// Whether calls begin from a snapshot of the initialised runtime; `None` stands for `init` for a script, and `off`
+    /// for a module.
+    pub snapshot: Option<SnapshotMode>,
+    /// The text of a request, `{"config":…,"context":…}`, that runs once before the snapshot is made.
+    pub warm_up: Option<String>,
+    /// Whether the runtime may take random bytes before the snapshot, which all its calls then share.
+    pub shared_random: bool,
     /// Whether an existing entry of this name is replaced.
     pub replace: bool,
     /// The deadline in milliseconds, from 1 to a day; `None` stands for ten minutes.
@@ -40,6 +48,9 @@ impl Registration {
             config_schema: None,
             args: Vec::new(),
             env: BTreeMap::new(),
+            snapshot: None,
+            warm_up: None,
+            shared_random: false,
             replace: false,
             timeout_ms: None,
         }

@@ -1,5 +1,6 @@
 //! A trusted file with compiled code, and how the code is loaded from it.
 
+use super::names::Form;
 use super::unsynced::Unsynced;
 use crate::directories::HostDirectory;
 use crate::error::Error;
@@ -14,8 +15,7 @@ use wasmtime::{Engine, Module, Precompiled};
 pub(crate) struct Artifact {
     pub(super) file: File,
     pub bytes: u64,
-    /// Whether guests of this code have a garbage-collected heap.
-    pub heap: bool,
+    pub form: Form,
     /// The cache's directory. A write to the file would change the code that is mapped from it, so no guest may be
     /// granted this directory while the code is loaded.
     pub directory: Arc<HostDirectory>,

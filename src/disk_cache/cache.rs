@@ -2,7 +2,7 @@
 
 use super::artifact::Artifact;
 use super::counters::COUNTERS;
-use super::names::{artifact_name, compatibilities, seal_name, stem, text_of};
+use super::names::{Form, compatibilities, content_name, seal_name, snapshot_stem, stem, text_of};
 use super::trusted::{self, TrustedDirectory, TrustedFile, require};
 use super::unsynced::Unsynced;
 use crate::config::CacheDir;
@@ -12,7 +12,8 @@ use crate::locks::Locked;
 use crate::sha256::Sha256;
 use crate::warnings::{About, warn};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Once, Weak};
@@ -131,10 +132,11 @@ impl DiskCache {
     }
 
     fn try_load<T>(&self, compatibility: &str, sha: &Sha256, load: impl Fn(Artifact) -> Option<T>) -> io::Result<T> {
-        let artifact = match self.open_trusted(compatibility, sha, false) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.open_trusted(compatibility, sha, true)?,
-            opened => opened?,
+        let is_there = |opened: &io::Result<Artifact>| {
+            opened.as_ref().err().is_none_or(|error| error.kind() != io::ErrorKind::NotFound)
         };
+        let opened = Form::ALL.into_iter().map(|form| self.open_artifact(compatibility, sha, form)).find(is_there);
+        let artifact = opened.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))?;
         load(artifact).ok_or_else(|| io::Error::other("an artifact of another version, processor or option"))
     }
 
@@ -152,7 +154,36 @@ impl DiskCache {
         Err(missed)
     }
 
-    /// Opens an artifact that may run:
+    fn open_artifact(&self, compatibility: &str, sha: &Sha256, form: Form) -> io::Result<Artifact> {
+        let Trusted { file, bytes, directory, unsynced } = self.open_trusted(compatibility, &stem(sha, form))?;
+        Ok(Artifact { file, bytes, form, directory, unsynced })
+    }
+
+    /// Reads a trusted snapshot. `None` is a miss, as of [`load`](Self::load).
+    pub fn load_snapshot(&self, compatibility: &str, key: &Sha256) -> Option<Vec<u8>> {
+        let read =
+            self.open_trusted(compatibility, &snapshot_stem(key)).and_then(|Trusted { mut file, bytes, .. }| {
+                let mut content = Vec::new();
+                content.try_reserve_exact(usize::try_from(bytes).map_err(io::Error::other)?)?;
+                file.rewind()?;
+                file.read_to_end(&mut content)?;
+                Ok(content)
+            });
+        match read {
+            Ok(content) => return Some(content),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => COUNTERS.reject(&self.directory, &error),
+        }
+        None
+    }
+
+    /// Stores a snapshot as [`store`](Self::store) does an artifact.
+    pub fn store_snapshot(&self, compatibility: &str, key: &Sha256, content: &[u8]) -> Option<Box<Unsynced>> {
+        let stored = self.try_store(compatibility, snapshot_stem(key), content);
+        stored.inspect_err(|error| self.count_write_error(error)).ok().map(Box::new)
+    }
+
+    /// Opens an artifact that may run, or a snapshot from which guests may begin:
     ///
     /// 1. Nobody but this process's user can have written it, see [`TrustedDirectory`].
     /// 2. Its bytes are those that were stored. They have the seal's digest, or the file has the identity that the seal
@@ -161,11 +192,10 @@ impl DiskCache {
     /// The identity consists of the device, the inode, the size and the times of the last change. Only the clock sets
     /// the time of the last change (`ctime`). Damage stays hidden only if the clock is set back and the file is damaged
     /// just when the clock shows the old time again, to within some milliseconds.
-    fn open_trusted(&self, compatibility: &str, sha: &Sha256, heap: bool) -> io::Result<Artifact> {
-        let name = &stem(sha, heap);
+    fn open_trusted(&self, compatibility: &str, name: &str) -> io::Result<Trusted> {
         let (held, directory) = self.trusted(compatibility)?;
         let begun = SystemTime::now();
-        let TrustedFile { mut file, identity } = directory.open_file(&artifact_name(name))?;
+        let TrustedFile { mut file, identity } = directory.open_file(&content_name(name))?;
         let seal = directory.open_file(&seal_name(name))?;
         let text = text_of(&seal)?;
         let (digest, seen) = text.split_once('\n').unwrap_or((&text, ""));
@@ -175,20 +205,20 @@ impl DiskCache {
             // A file that was changed less than the clock's granularity ago could change again and keep its identity.
             if identity.is_settled(begun) {
                 let (file, digest) = (TrustedFile { file: file.try_clone()?, identity }, digest.to_owned());
-                unsynced = Some(Box::new(Unsynced { directory, file, stem: name.clone(), digest, is_new: false }));
+                unsynced = Some(Box::new(Unsynced { directory, file, stem: name.to_owned(), digest, is_new: false }));
             }
         }
         // The seal's time is the time of the last use, by which eviction finds the oldest artifact. The artifact's own
         // times are part of its identity and stay as they are.
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let _ = rustix::fs::futimens(&seal.file, &Timestamps { last_access: now, last_modification: now });
-        Ok(Artifact { file, bytes: identity.size, heap, directory: held, unsynced })
+        Ok(Trusted { file, bytes: identity.size, directory: held, unsynced })
     }
 
     /// Stores an artifact, which [`sync`](Self::sync) then brings to the disk. A failure is only counted: the next
     /// process compiles the module again.
-    pub fn store(&self, compatibility: &str, sha: &Sha256, heap: bool, artifact: &[u8]) -> Option<Box<Unsynced>> {
-        let stored = self.try_store(compatibility, stem(sha, heap), artifact);
+    pub fn store(&self, compatibility: &str, sha: &Sha256, form: Form, artifact: &[u8]) -> Option<Box<Unsynced>> {
+        let stored = self.try_store(compatibility, stem(sha, form), artifact);
         let stored = stored.inspect_err(|error| self.count_write_error(error)).ok()?;
         COUNTERS.writes.fetch_add(1, Ordering::Relaxed);
         Some(Box::new(stored))
@@ -199,7 +229,7 @@ impl DiskCache {
         let digest = Sha256::of(artifact).to_string();
         // The seal comes first, so that no artifact is without a seal.
         directory.write(&seal_name(&stem), digest.as_bytes())?;
-        let file = directory.write(&artifact_name(&stem), artifact)?;
+        let file = directory.write(&content_name(&stem), artifact)?;
         Ok(Unsynced { directory, file, stem, digest, is_new: true })
     }
 
@@ -207,6 +237,14 @@ impl DiskCache {
         COUNTERS.write_errors.fetch_add(1, Ordering::Relaxed);
         COUNTERS.report_problem(format!("{}: {error}", self.directory.display()));
     }
+}
+
+/// An open file that is trusted.
+struct Trusted {
+    file: File,
+    bytes: u64,
+    directory: Arc<HostDirectory>,
+    unsynced: Option<Box<Unsynced>>,
 }
 
 /// The platform's cache directory. If there is none, the host is warned once, with the reason.

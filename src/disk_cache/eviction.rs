@@ -3,7 +3,7 @@
 
 use super::cache::DiskCache;
 use super::counters::COUNTERS;
-use super::names::{compatibilities, seal_name};
+use super::names::{compatibilities, seal_name, stem_of};
 use super::trusted::TrustedDirectory;
 use super::unsynced::Unsynced;
 use crate::directories::Registry;
@@ -19,7 +19,7 @@ const MOST_RECORDS: usize = 10_000;
 /// The files of a cache that can be evicted.
 #[derive(Default)]
 struct Contents {
-    /// Each artifact with the time of its last use and its bytes.
+    /// Each artifact and each snapshot with the time of its last use and its bytes.
     artifacts: Vec<(SystemTime, u64, Rc<TrustedDirectory>, String)>,
     /// Each record with the time at which it was written.
     records: Vec<(SystemTime, Rc<TrustedDirectory>, String)>,
@@ -60,7 +60,7 @@ impl Contents {
         let Ok(names) = directory.names() else { return };
         for name in names {
             let Some((bytes, modified)) = directory.size_and_mtime(&name) else { continue };
-            if let Some(stem) = name.strip_suffix(".cwasm") {
+            if let Some(stem) = stem_of(&name) {
                 let used = directory.size_and_mtime(&seal_name(stem)).map_or(modified, |(_, modified)| modified);
                 self.artifacts.push((used, bytes, directory.clone(), name));
             } else if name.ends_with(".wasm-hash") {
@@ -78,7 +78,7 @@ impl Contents {
             if total <= bound {
                 break;
             }
-            let _ = directory.remove(&seal_name(name.strip_suffix(".cwasm").unwrap_or(name)));
+            let _ = directory.remove(&seal_name(stem_of(name).unwrap_or(name)));
             if directory.remove(name).is_ok() {
                 COUNTERS.evictions.fetch_add(1, Ordering::Relaxed);
             }

@@ -5,14 +5,47 @@ use crate::sha256::Sha256;
 use cap_std::fs::Dir;
 use std::io::{self, Read};
 
-/// The part of an artifact's name that its seal shares. It also says whether guests have a garbage-collected heap,
-/// because a process that finds the artifact has not looked into the `.wasm`, which alone says so otherwise.
-pub(super) fn stem(sha: &Sha256, heap: bool) -> String {
-    format!("{sha}{}", if heap { ".gc" } else { "" })
+/// What a process needs to know of an artifact before it loads it. Only the `.wasm` says so otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    /// Whether guests of this code have a garbage-collected heap.
+    pub heap: bool,
+    /// Whether this is the code of a module without its data.
+    pub imaged: bool,
 }
 
-pub(super) fn artifact_name(stem: &str) -> String {
-    format!("{stem}.cwasm")
+impl Form {
+    pub const PLAIN: Form = Form { heap: false, imaged: false };
+
+    pub(super) const ALL: [Form; 4] = [
+        Form::PLAIN,
+        Form { heap: true, imaged: false },
+        Form { heap: false, imaged: true },
+        Form { heap: true, imaged: true },
+    ];
+}
+
+/// The part of an artifact's name that its seal shares.
+pub(super) fn stem(sha: &Sha256, Form { heap, imaged }: Form) -> String {
+    format!("{sha}{}{}", if heap { ".gc" } else { "" }, if imaged { ".code" } else { "" })
+}
+
+/// How the stems of snapshots end, which are the names of their files.
+const SNAPSHOT: &str = ".snapshot";
+
+/// The part of a snapshot's name that its seal shares.
+pub(super) fn snapshot_stem(sha: &Sha256) -> String {
+    format!("{sha}{SNAPSHOT}")
+}
+
+/// The name of the file of a stem.
+pub(super) fn content_name(stem: &str) -> String {
+    if stem.ends_with(SNAPSHOT) { stem.to_owned() } else { format!("{stem}.cwasm") }
+}
+
+/// The stem of the artifact or the snapshot with this name; `None` for all other files.
+pub(super) fn stem_of(name: &str) -> Option<&str> {
+    name.strip_suffix(".cwasm").or_else(|| name.ends_with(SNAPSHOT).then_some(name))
 }
 
 /// The name of the file that holds the artifact's digest and, once the artifact is synced, its identity.

@@ -1,6 +1,6 @@
 //! Artifacts that may not be on the disk yet.
 
-use super::names::{artifact_name, seal_name};
+use super::names::{content_name, seal_name};
 use super::trusted::{TrustedDirectory, TrustedFile};
 use std::io;
 
@@ -21,7 +21,7 @@ impl Unsynced {
         // Only this user can write to the directory, and this library replaces files there only by rename. So a file
         // that still has this identity has the content that was synced. Another process may have put its own artifact,
         // with its own digest, under the name, or may have evicted this one.
-        match directory.open_file(&artifact_name(stem)) {
+        match directory.open_file(&content_name(stem)) {
             Ok(now) if now.identity == *identity => {
                 directory.write_synced(&seal_name(stem), format!("{digest}\n{identity}").as_bytes())?;
             }

@@ -1,11 +1,13 @@
 //! Where instances are made.
 
 use crate::error::{Error, Result};
+use crate::images::{MemoryCreator, StackCreator};
 #[cfg(feature = "components")]
 use crate::imports::component;
 use crate::imports::{host_call, preview1};
 use crate::sandbox::{INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES};
 use once_cell::sync::OnceCell;
+use std::sync::Arc;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 
 /// The slots for instances of one size, and the settings by which their code is compiled.
@@ -13,8 +15,6 @@ pub(crate) struct Pool {
     /// Compiles artifacts, and runs those that fit into a slot.
     pub target: Target,
     pub stacks: Stacks,
-    /// Whether guests in this pool have a garbage-collected heap.
-    pub heap: bool,
     /// Whether `target` has slots. Otherwise it makes instances on demand.
     pub(super) pooled: bool,
     /// Makes instances of the same code on demand, for code that does not fit into a slot.
@@ -49,15 +49,24 @@ impl Pool {
     pub(super) fn new(config: &Config, size: Size, slots: u32, stacks: Stacks) -> wasmtime::Result<Self> {
         let config = config_for(config, size);
         let target = Target::new(config.clone().allocation_strategy(strategy(slots, size, stacks)))?;
-        let heap = size == Size::Collected;
-        Ok(Pool { target, stacks, heap, pooled: true, on_demand: OnceCell::new(), config })
+        Ok(Pool { target, stacks, pooled: true, on_demand: OnceCell::new(), config })
+    }
+
+    /// A pool for modules whose data was separated from their code. Their memories are mapped to images, see `images`.
+    pub(super) fn of_images(config: &Config) -> Result<Self> {
+        let mut config = config.clone();
+        config.memory_reservation(IMAGE_RESERVATION as u64).memory_guard_size(IMAGE_GUARD as u64);
+        // The modules have no data. Without this, wasmtime could map data onto a memory that is not its own.
+        config.memory_init_cow(false);
+        config.with_host_memory(Arc::new(MemoryCreator)).with_host_stack(Arc::new(StackCreator));
+        let target = Target::new(&config).map_err(|error| Error::of_wasmtime("to make an engine", error))?;
+        Ok(Pool { target, stacks: Stacks::Own, pooled: false, on_demand: OnceCell::new(), config })
     }
 
     pub(super) fn without_slots(config: &Config, size: Size) -> Result<Self> {
         let config = config_for(config, size);
         let target = Target::new(&config).map_err(|error| Error::of_wasmtime("to make an engine", error))?;
-        let heap = size == Size::Collected;
-        Ok(Pool { target, stacks: Stacks::Own, heap, pooled: false, on_demand: OnceCell::new(), config })
+        Ok(Pool { target, stacks: Stacks::Own, pooled: false, on_demand: OnceCell::new(), config })
     }
 
     /// The target for code that the pool has refused. `None` if this pool makes instances on demand anyhow.
@@ -116,6 +125,12 @@ impl Target {
         })
     }
 }
+
+/// The address space of a memory that is mapped to an image: all that a memory with 32-bit addresses can have, so that
+/// compiled code need not check addresses. The guard behind it catches addresses with an offset. Both are wasmtime's
+/// defaults, with which the code of all pools is compiled.
+pub(crate) const IMAGE_RESERVATION: usize = 1 << 32;
+pub(crate) const IMAGE_GUARD: usize = 32 << 20;
 
 /// The size of a pool's slots, and how its instances get their data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,6 +18,7 @@
 //! | pool `stacked` | for the first such guest | modules up to [`SMALL`] that need a stack that `small` has not |
 //! | pool `large` | for the first such guest | larger modules, and components |
 //! | pool `collected` | for the first such guest | all modules and components with a garbage-collected heap |
+//! | pool `imaged` | for the first such guest | modules that export `arawn_run`, whose memories are mapped to images |
 //! | [`Pool::target`] | with the pool | code that fits into a slot |
 //! | [`Pool::on_demand`] | for the first such code | code that does not fit into a slot; it runs on demand, with stacks |
 //! | [`Imports::Plain`] | with the first module | modules on the stack of their call's thread |
@@ -31,6 +32,7 @@
 //! | `stacked` | `Own` | copied into each instance | 1, 1, 1 |
 //! | `large` | `Own` | mapped copy-on-write | [`INSTANCES`], [`TABLES`], 1 |
 //! | `collected` | `Own` | mapped copy-on-write | [`INSTANCES`], [`TABLES`], 1 and a garbage-collected heap |
+//! | `imaged` | `Own` | an image, mapped copy-on-write by the library (`images`) | on demand |
 //!
 //! If the system refuses the address space of `small`, every pool of the profile makes instances on demand: it has
 //! stacks, and no `on_demand`. If the system refuses the address space of a later pool, this holds for that pool alone.
@@ -41,6 +43,7 @@
 use super::pool::{Pool, Size, Stacks};
 use crate::compiler;
 use crate::config::Options;
+use crate::disk_cache::Form;
 use crate::error::Result;
 use crate::sandbox::FIRST_HEAP_BYTES;
 use crate::warnings::{About, warn};
@@ -65,6 +68,8 @@ pub(crate) struct Profile {
     large: OnceCell<Box<Pool>>,
     /// A garbage-collected heap takes a second memory of the slot.
     collected: OnceCell<Box<Pool>>,
+    /// For modules whose data was separated from their code.
+    imaged: OnceCell<Box<Pool>>,
     /// Names the directory of the artifacts that this profile, this version of wasmtime and this processor can load.
     /// `None` in a build without compiler, which cannot tell, and looks into each directory.
     pub compatibility: Option<String>,
@@ -79,8 +84,7 @@ pub(crate) struct Demands {
     pub bytes: u64,
     /// The stacks that its guests need at least.
     pub stacks: Stacks,
-    /// Whether its guests have a garbage-collected heap.
-    pub heap: bool,
+    pub form: Form,
 }
 
 /// The size of the largest `.wasm` whose data are copied, in bytes. A fifth to a third of a module that Rust compiles
@@ -98,8 +102,8 @@ impl Profile {
             Pool::without_slots(&config, Size::Small)
         })?;
         let compatibility = compiler::compatibility(&small.target.engine);
-        let [stacked, large, collected] = [const { OnceCell::new() }; 3];
-        Ok(Profile { small, stacked, large, collected, compatibility, pool_slots })
+        let [stacked, large, collected, imaged] = [const { OnceCell::new() }; 4];
+        Ok(Profile { small, stacked, large, collected, imaged, compatibility, pool_slots })
     }
 
     pub(super) fn is_pooled(&self) -> bool {
@@ -107,18 +111,29 @@ impl Profile {
     }
 
     pub(super) fn increment_epochs(&self) {
-        let made = [&self.stacked, &self.large, &self.collected].into_iter().filter_map(|pool| Some(&**pool.get()?));
+        let made = [&self.stacked, &self.large, &self.collected, &self.imaged]
+            .into_iter()
+            .filter_map(|pool| Some(&**pool.get()?));
         for pool in std::iter::once(&self.small).chain(made) {
             pool.target.engine.increment_epoch();
             pool.on_demand.get().into_iter().for_each(|target| target.engine.increment_epoch());
         }
     }
 
+    /// Whether memories can be mapped to images: where there is as much address space as a pool takes.
+    pub fn has_images(&self) -> bool {
+        cfg!(target_os = "linux") && self.small.pooled
+    }
+
     /// The pool that fits the demands, see the table at the head of this file. Makes the pool if need be.
     pub fn pool(&self, demands: Demands) -> Result<&Pool> {
-        let Demands { kind, bytes, stacks, heap } = demands;
+        let Demands { kind, bytes, stacks, form } = demands;
+        if form.imaged {
+            let made = || Pool::of_images(&self.small.config).map(Box::new);
+            return self.imaged.get_or_try_init(made).map(|pool| &**pool);
+        }
         let is_small = kind == Kind::Module && bytes <= SMALL;
-        let (pool, size, what) = match (heap, is_small) {
+        let (pool, size, what) = match (form.heap, is_small) {
             (false, true) if stacks <= self.small.stacks => return Ok(&self.small),
             (false, true) => (&self.stacked, Size::Small, "guests that may wait"),
             (false, false) => (&self.large, Size::Large, "components and modules of more than 128 KiB"),
@@ -173,7 +188,7 @@ mod tests {
     use crate::waiting::block_on;
 
     fn demands(kind: Kind, bytes: u64, stacks: Stacks) -> Demands {
-        Demands { kind, bytes, stacks, heap: false }
+        Demands { kind, bytes, stacks, form: Form::PLAIN }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::{Demands, Metering, Profile, Stacks};
 use crate::config::Options;
+use crate::disk_cache::Form;
 use crate::waiting::block_on;
 use crate::wasm::Kind;
 use std::collections::HashMap;
@@ -61,7 +62,12 @@ fn the_official_tests_pass_and_end_no_process() {
             let (files, failures) = (&files, &failures);
             let profile = Profile::new(metering, &Options::default(), Stacks::None).ok().unwrap();
             scope.spawn(move || {
-                let demands = Demands { kind: Kind::Module, bytes: 1, stacks: Stacks::Own, heap: true };
+                let demands = Demands {
+                    kind: Kind::Module,
+                    bytes: 1,
+                    stacks: Stacks::Own,
+                    form: Form { heap: true, ..Form::PLAIN },
+                };
                 // A file links many instances to each other in one store. They do not fit into a slot.
                 let engine = &profile.pool(demands).ok().unwrap().on_demand().ok().unwrap().unwrap().engine;
                 for (file, judged) in files {

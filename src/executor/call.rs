@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::module_cache::{self, Prepared, Tier, Wanted};
 use crate::protocol::{RuntimeInput, RuntimeOutput};
-use crate::run::{self, Ended, Run};
+use crate::run::{self, Ended, Goal, Run};
 #[cfg(feature = "compiler")]
 use crate::run::{Captured, Ending, GuestBacktrace, Search};
 use crate::sandbox::Sandbox;
@@ -38,11 +38,17 @@ impl ScriptExecutor {
         }
         let stacks = self.stacks(deadline.is_submitted());
         let mut entry = self.catalog.resolve_on(shard, name, begun)?;
+        let parse_for = ParseFor { limits, deadline: &deadline, stacks, shard };
         let (prepared, script) = loop {
-            match self.prepared(&entry, input, ParseFor { limits, deadline: &deadline, stacks, shard }).await {
+            match self.prepared(&entry, Some(input), parse_for).await {
                 Ok(prepared) => break prepared,
                 Err(error) => entry = self.replacement(&entry, error)?,
             }
+        };
+        let (goal, snapshot) = match entry.snapshot.is_on() {
+            // Boxed, so that the future of the call stays small.
+            true => Box::pin(self.goal(&entry, &prepared, script.as_ref(), parse_for)).await?,
+            false => (Goal::Call, None),
         };
         // Reading the clock takes time. If the slots are free, one reading serves as `loaded` and `queued`. If moreover
         // the module was in memory and no file was looked at, `taken_up` serves as both, and the load counts as 0.
@@ -62,7 +68,7 @@ impl ScriptExecutor {
             let script = script.clone().map(|text| ScriptArgs { mode: ScriptMode::Run, text });
             Sandbox::new(entry, self.policy.share(shard), input.to_stdin(), limits, deadline).with_script(script)
         };
-        let ended = match run::run(&prepared.compiled, stacks, sandbox, slots) {
+        let ended = match run::run(&prepared.compiled, goal, stacks, sandbox, slots) {
             Ok(Run::Ended(ended)) => Ok(ended),
             Ok(Run::Waits(run)) => run.await,
             Err(error) => Err(error),
@@ -76,7 +82,7 @@ impl ScriptExecutor {
         };
         let captured = match ended {
             #[cfg(feature = "compiler")]
-            Ok(Ended { mut captured, backtrace: Some(backtrace) }) => {
+            Ok(Ended { mut captured, backtrace: Some(backtrace), .. }) => {
                 // Boxed, so that the future of the call stays small: most calls have no backtrace.
                 Box::pin(self.add_places(&prepared, *backtrace, &mut captured)).await;
                 captured
@@ -86,6 +92,7 @@ impl ScriptExecutor {
         };
         let result = captured.and_then(|captured| judge(captured, &prepared, &times));
         let result = result.map(|output| output.with_script(script.as_deref().map(|text| text.sha)));
+        let result = result.map(|output| output.with_snapshot(snapshot));
         CALLS.record(
             shard,
             [times.load_us, times.queue_us, times.run_us],
@@ -115,16 +122,19 @@ impl ScriptExecutor {
         }
     }
 
-    /// Checks the config against the entry's schema, and prepares the script, if the entry is one, and the module.
-    async fn prepared(
+    /// Checks the config against the entry's schema, if a call has one, and prepares the script, if the entry is one, and the
+    /// module.
+    pub(super) async fn prepared(
         &self,
         entry: &Arc<RuntimeEntry>,
-        input: &RuntimeInput<'_>,
+        input: Option<&RuntimeInput<'_>>,
         call: ParseFor<'_>,
     ) -> Result<(Prepared, Option<Arc<ScriptText>>)> {
+        if let Some(input) = input {
+            entry.check_config(self.policy.tenant, input.config, call.deadline).await?;
+        }
         let (tenant, reload) = (self.policy.tenant, self.reload);
         let ParseFor { limits, deadline, stacks, shard } = call;
-        entry.check_config(tenant, input.config, deadline).await?;
         let script = match entry.script() {
             Some(script) => Some(self.script_of_call(entry, script, call).await?),
             None => None,

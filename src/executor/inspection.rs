@@ -2,6 +2,7 @@
 
 use crate::catalog::{RuntimeEntry, schema_unsupported};
 use crate::error::Error;
+use crate::reply::SnapshotReport;
 use crate::reply::{Inspection, Problem};
 use crate::sha256::Sha256;
 use crate::wasm::Declarations;
@@ -12,6 +13,7 @@ pub(super) struct Contents {
     pub bytes: u64,
     /// `None` for a script, and for a module that cannot be parsed.
     pub declarations: Option<Declarations>,
+    pub snapshot: Option<SnapshotReport>,
     /// The first reason for which a call would refuse the file.
     pub problem: Option<Error>,
 }
@@ -25,6 +27,7 @@ impl Inspection {
         let problem = unfit.or(unchecked.as_ref());
         let problem = problem.map(|error| Problem { error: error.to_string(), code: error.as_code() });
         let contents = contents.ok();
+        let snapshot = contents.as_ref().and_then(|contents| contents.snapshot.clone());
         let declarations = contents.as_ref().and_then(|contents| contents.declarations.as_ref());
         let language = entry.language();
         Inspection {
@@ -45,6 +48,7 @@ impl Inspection {
             capabilities: language
                 .map(|_| vec!["host_functions"])
                 .or_else(|| declarations.map(Declarations::capabilities)),
+            snapshot,
             problem,
         }
     }

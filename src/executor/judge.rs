@@ -30,6 +30,7 @@ pub(super) fn judge(captured: Captured, prepared: &Prepared, times: &Times) -> R
             runtime: entry,
             module_sha256: prepared.compiled.sha,
             script_sha256: None,
+            snapshot: None,
             cache: prepared.tier.as_str(),
             load_us: times.load_us,
             queue_us: times.queue_us,

@@ -8,8 +8,8 @@ use super::progress::{Progress, RegistrationStage};
 use super::script_executor::ScriptExecutor;
 use super::scripts::ParseFor;
 use crate::catalog::{
-    CatalogEntry, Category, EntryModule, Registration, RuntimeEntry, check_args, check_name, compile_schema,
-    is_reserved, registration_timeout, schema_unsupported,
+    CatalogEntry, Category, EntryModule, Registration, RuntimeEntry, check_args, check_name, check_snapshot,
+    compile_schema, default_snapshot, is_reserved, registration_timeout, schema_unsupported, warm_up_input,
 };
 use crate::config::validate_env;
 use crate::deadline::{Deadline, Stop};
@@ -62,12 +62,15 @@ impl ScriptExecutor {
         deadline: &Deadline,
         progress: &Progress,
     ) -> Result<Arc<RuntimeEntry>> {
-        let Registration { name, module, language, description, config_schema, args, env, replace, timeout_ms: _ } =
-            registration;
+        let Registration { name, module, language, description, config_schema, args, env, replace, .. } = registration;
+        let Registration { snapshot, warm_up, shared_random, .. } = registration;
         let invalid = |path: &str, message| Error::InvalidRequest { path: path.to_owned(), message };
         check_name(&name).map_err(|message| invalid("name", message))?;
         check_args(&args).map_err(|message| invalid("args", message))?;
         validate_env(&env).map_err(|message| invalid("env", message))?;
+        if let Some(text) = &warm_up {
+            warm_up_input(text).map_err(|message| invalid("warm_up", message))?;
+        }
         if !cfg!(feature = "schema") && config_schema.is_some() {
             return Err(schema_unsupported(&name));
         }
@@ -82,6 +85,8 @@ impl ScriptExecutor {
         progress.begin(RegistrationStage::Reading, &name, None);
         let Supplied { sha, bytes, content, file } = self.supply(&name, module, language)?;
         let language = content.language();
+        let mode = snapshot.unwrap_or(default_snapshot(language.is_some()));
+        check_snapshot(mode, warm_up.is_some(), shared_random).map_err(|message| invalid("snapshot", message))?;
         let made_ready = self.make_ready(&name, (sha, bytes), &content, deadline, progress);
         made_ready.map_err(|error| error.with_registration(&name))?;
         progress.begin(RegistrationStage::Writing, &name, Some(bytes));
@@ -92,6 +97,9 @@ impl ScriptExecutor {
             args,
             env,
             config_schema,
+            snapshot,
+            warm_up,
+            shared_random,
             ..CatalogEntry::default()
         };
         let added = self.catalog.add(&name, entry, (sha, file), replace, deadline);

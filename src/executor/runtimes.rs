@@ -42,7 +42,12 @@ impl ScriptExecutor {
 
     pub(super) fn inspected(&self, entry: Arc<RuntimeEntry>) -> Inspection {
         match self.with_file(entry.clone(), |entry| self.look_into(entry)) {
-            Ok((entry, contents)) => Inspection::new(&entry, Ok(contents)),
+            Ok((entry, mut contents)) => {
+                if contents.problem.is_none() && entry.snapshot.is_on() {
+                    contents.snapshot = block_on(pin!(self.snapshot_report(&entry)));
+                }
+                Inspection::new(&entry, Ok(contents))
+            }
             Err(error) => Inspection::new(&entry, Err(error)),
         }
     }
@@ -77,7 +82,7 @@ impl ScriptExecutor {
             Ok(_) => script.problem(&entry.name),
             Err(error) => Some(error),
         };
-        Ok(Contents { sha, bytes, declarations: None, problem })
+        Ok(Contents { sha, bytes, declarations: None, snapshot: None, problem })
     }
 
     /// Inspects the bytes of a module, and finds the first reason for which a call would refuse them.
@@ -90,6 +95,6 @@ impl ScriptExecutor {
             mismatch => mismatch,
         };
         let problem = problem.or_else(|| declarations.as_ref().err().cloned());
-        Ok(Contents { sha, bytes: wasm.len() as u64, declarations: declarations.ok(), problem })
+        Ok(Contents { sha, bytes: wasm.len() as u64, declarations: declarations.ok(), snapshot: None, problem })
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::Stacks;
 use crate::error::{Error, Result};
 use crate::files::Identity;
 use crate::module_cache::{self, Wanted};
-use crate::run::{self, Ended, Run};
+use crate::run::{self, Ended, Goal, Run};
 use crate::sandbox::Sandbox;
 use crate::shards::Shard;
 use serde::Deserialize;
@@ -114,7 +114,7 @@ impl ScriptExecutor {
         let args = ScriptArgs { mode: ScriptMode::Check, text: text.clone() };
         let (policy, deadline) = (self.policy.share(shard), deadline.clone());
         let sandbox = || Sandbox::new(interpreter, policy, Vec::new(), &limits, deadline).with_script(Some(args));
-        let ended = match run::run(&prepared.compiled, stacks, sandbox, slots)? {
+        let ended = match run::run(&prepared.compiled, Goal::Call, stacks, sandbox, slots)? {
             Run::Ended(ended) => ended,
             Run::Waits(run) => run.await?,
         };

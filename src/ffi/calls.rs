@@ -29,6 +29,8 @@ use std::ffi::c_char;
 /// "meta": {"runtime": "passthrough", "module_sha256": "…",
 ///          "cache": "memory",              or "disk" or "compiled": where the compiled module came from
 ///          "script_sha256": "…",           of a script only: the SHA-256 of its file
+///          "snapshot": {"restored": true, "memory_bytes": 1048576},  of a runtime with snapshots only: whether the
+///                                          call began from one, and if not, why: {"restored": false, "problem": "…"}
 ///          "load_us": 0,                   microseconds until the module was ready
 ///          "queue_us": 0,                  microseconds that the call waited for a worker or a slot
 ///          "run_us": 5,                    microseconds from there to the guest's end

@@ -49,6 +49,7 @@ pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut
 ///  "imports": ["wasi_snapshot_preview1.fd_write"],  of a component, interfaces such as "wasi:http/types@0.2.0"
 ///  "capabilities": ["dirs"],      the keys of the executor's "capabilities" that the imports can use: "dirs", "http",
 ///                                 "host_functions"
+///  "snapshot": null,              {"restored","problem","memory_bytes"}, see below; null: the runtime asks for none
 ///  "problem": null}               {"error","code"}: why a call would fail; null: nothing was found
 /// ```
 ///
@@ -59,6 +60,10 @@ pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut
 ///   key is null.
 /// - A script is parsed, within the executor's `timeout_ms`. If it does not parse, and an earlier version of the file goes
 ///   on being served, `problem` says so until the file is mended. `imports` is null: a script has none.
+///
+/// - `snapshot`: whether a call begins from a snapshot of the initialised runtime (`restored`), which has a memory of
+///   `memory_bytes` bytes; and if not, why (`problem`). The snapshot is made if there is none yet, within the executor's
+///   `timeout_ms`.
 ///
 /// Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.
 ///
@@ -96,6 +101,10 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
 ///  "config_schema": {"type": "object", "required": ["delimiter"]},  a config must fit it; may be left out
 ///  "args": ["-c", "…"],           argv after the name
 ///  "env": {"TZ": "UTC"},          environment variables; those that the executor grants replace them
+///  "snapshot": "init",            calls begin from a snapshot of the initialised runtime: the default for a script;
+///                                 "off", from the start: the default for a module
+///  "warm_up": "{\"context\":1}",  the text of a request that runs once before the snapshot is made; may be left out
+///  "shared_random": false,        true: the runtime may take random bytes before the snapshot, which all its calls share
 ///  "replace": false,              true: the runtime takes the place of one with the same name
 ///  "timeout_ms": 600000}          the deadline of the registration, 1 ms to a day
 /// ```
@@ -104,6 +113,8 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
 ///   once for all such runtimes.
 /// - `script`: in messages the script has the runtime's name as its file's name, such as `csv.js`. What a script looks
 ///   like, and what it can call: docs/scripts.md.
+/// - `snapshot`: a module has one if it exports `arawn_run`, see docs/snapshots.md. A runtime of which there can be none
+///   runs from the start each time, which is no error: the reply's `snapshot` says why.
 /// - `replace`: calls under way end with the code that they began with. The old file is removed, unless another entry
 ///   has it or it is not in `custom/`.
 /// - `timeout_ms`: the executor's own `timeout_ms` does not count for a registration. Once the compiler has begun with

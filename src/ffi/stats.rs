@@ -27,6 +27,12 @@ use std::ffi::{CStr, c_char};
 ///  "disk_cache": {"hits": 0, "absent": 1, "rejected": 0, "writes": 1, "write_errors": 0, "evictions": 0,
 ///                 "last_problem": null},     why an artifact was rejected or not written
 ///  "compiles": 1,
+///  "snapshots": {"snapshots": 1,             in memory
+///                "bytes": 409600,            of their memories that are not zero
+///                "restored": 120,            calls that began from one
+///                "made": 1, "disk_hits": 0,
+///                "refused": 0,               runtimes of which none can be made
+///                "evictions": 0},
 ///  "looks": {"by_calls": 2,                  at files of catalogs, for executors whose "reload" is "within_ms"
 ///            "by_thread": 40},               by the thread that looks for the calls
 ///  "http": {"requests": 3,                   HTTP requests of guests

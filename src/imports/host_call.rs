@@ -142,6 +142,7 @@ fn asked(
     request_len: u32,
 ) -> Result<Result<NamedRequest, String>> {
     let Guest { memory, sandbox } = Guest::of(caller)?;
+    sandbox.refuse_in_snapshot("has called a host function")?;
     let bytes = |at: u32, len: u32| memory.get(at as usize..at as usize + len as usize).ok_or(Trap::MemoryOutOfBounds);
     let (name, request) = (bytes(name, name_len)?, bytes(request, request_len)?);
     let too_long = sandbox.too_long(name, request);

@@ -114,7 +114,6 @@ fn refuse_files(linker: &mut Linker<Sandbox>) -> Result<()> {
         fd_fdstat_set_rights(i32, i64, i64);
         fd_filestat_set_size(i32, i64);
         fd_filestat_set_times(i32, i64, i64, i32);
-        fd_prestat_get(i32, i32);
         fd_prestat_dir_name(i32, i32, i32);
         fd_readdir(i32, i32, i32, i64, i32);
         fd_sync(i32);
@@ -130,6 +129,12 @@ fn refuse_files(linker: &mut Linker<Sandbox>) -> Result<()> {
         path_rename(i32, i32, i32, i32, i32, i32);
         path_symlink(i32, i32, i32, i32, i32);
         path_unlink_file(i32, i32, i32);
+    }
+    define! { linker:
+        fd_prestat_get(guest, _fd: u32, _at: u32) {
+            guest.sandbox.note_directories();
+            Err(Errno::Badf.into())
+        };
     }
     Ok(())
 }

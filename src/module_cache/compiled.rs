@@ -1,12 +1,14 @@
 //! A compiled module or component that is ready to instantiate, and the errors of one that cannot be made ready.
 
 use crate::directories::HostDirectory;
+use crate::disk_cache::Form;
 use crate::engine::{Imports, Pool, Stacks, Target};
 use crate::error::{Error, Result, quoted};
+use crate::images::Image;
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
 use crate::sha256::Sha256;
 use crate::signals::LoadedRange;
-use crate::wasm::{Kind, LoadedCode, module_invalid};
+use crate::wasm::{COMMAND, Kind, LoadedCode, RUN, module_invalid, names};
 use once_cell::sync::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,8 +25,7 @@ pub(crate) struct CompiledRuntime {
     pub bytes: u64,
     /// The stacks that its guests may have.
     pub stacks: Stacks,
-    /// Whether its guests have a garbage-collected heap.
-    pub heap: bool,
+    pub form: Form,
     /// The debug information of the module, as far as it is known.
     #[cfg(feature = "compiler")]
     pub debug_info: Arc<crate::debug_info::CachedDebugInfo>,
@@ -45,10 +46,38 @@ pub(crate) struct RunnableModule {
     target: &'static Target,
     /// The module linked with each kind of imports. Each is linked when it is first used.
     instances: [OnceCell<InstancePre<Sandbox>>; Imports::COUNT],
-    /// The function `_start`. It has no parameters and no results; the unchecked call in `run` relies on this.
-    pub start: ModuleExport,
+    pub start: Start,
     /// The memory that host functions read and write, if the module exports one as `memory`.
     pub memory: Option<ModuleExport>,
+}
+
+/// The functions that run a guest. None of them has parameters or results; the unchecked calls in `run` rely on this.
+pub(crate) enum Start {
+    /// `_start`, of a command.
+    Command(ModuleExport),
+    Reactor(Box<Reactor>),
+}
+
+/// A module that is initialised apart from being run, so that a snapshot can be taken in between.
+pub(crate) struct Reactor {
+    /// What initialises an instance, in this order: the start function if the module is separated from its data,
+    /// `_initialize` and `arawn_init`.
+    pub initialize: Vec<ModuleExport>,
+    /// `arawn_run`, which is called in place of `_start`.
+    pub run: ModuleExport,
+    /// How its memory begins; or why there can be no snapshots of it.
+    pub state: Result<State, String>,
+}
+
+/// The parts of an instance that a snapshot has, in a module that was separated from its data.
+pub(crate) struct State {
+    pub memory: ModuleExport,
+    /// The globals that may change, with their indexes.
+    pub globals: Vec<(u32, ModuleExport)>,
+    /// The memory of an instance that was not initialised yet.
+    pub data: Arc<Image>,
+    /// How many bytes further back code is in the file than in what was compiled.
+    pub shift: i64,
 }
 
 impl CompiledRuntime {
@@ -75,6 +104,24 @@ impl CompiledRuntime {
         (kind, unsafe { std::slice::from_raw_parts(image.start, len) })
     }
 
+    /// The functions of a module that is initialised apart from being run.
+    pub fn reactor(&self) -> Option<&Reactor> {
+        match &self.runnable {
+            Runnable::Module(module) => module.reactor(),
+            #[cfg(feature = "components")]
+            Runnable::Component(_) => None,
+        }
+    }
+
+    /// How many bytes further back code is in the file than in what was compiled.
+    pub fn code_shift(&self) -> i64 {
+        match &self.runnable {
+            Runnable::Module(module) => module.state().map_or(0, |state| state.shift),
+            #[cfg(feature = "components")]
+            Runnable::Component(_) => 0,
+        }
+    }
+
     /// Whether this is a component, which has the clocks, streams and files of WASI 0.2.
     pub fn is_component(&self) -> bool {
         !matches!(self.runnable, Runnable::Module(_))
@@ -93,6 +140,18 @@ impl Runnable {
 }
 
 impl RunnableModule {
+    pub fn reactor(&self) -> Option<&Reactor> {
+        match &self.start {
+            Start::Command(_) => None,
+            Start::Reactor(reactor) => Some(reactor),
+        }
+    }
+
+    /// The parts of an instance that a snapshot has, if the module was separated from its data.
+    pub fn state(&self) -> Option<&State> {
+        self.reactor().and_then(|reactor| reactor.state.as_ref().ok())
+    }
+
     /// The module linked with these imports. Errors call the module `name`.
     pub fn instance(&self, name: &str, imports: Imports) -> Result<&InstancePre<Sandbox>> {
         self.instances[imports as usize].get_or_try_init(|| {
@@ -102,13 +161,25 @@ impl RunnableModule {
     }
 }
 
-/// Makes code ready to instantiate: in the pool if it fits there, otherwise on demand. `sha` is the hash of the
-/// `.wasm`, and `bytes` is the size of the artifact.
+/// How the memory of a module begins that was separated from its data, and the shift of its code; or why the module
+/// was not separated.
+pub(super) type Data = Result<(Arc<Image>, i64), String>;
+
+/// What [`ready`] needs to know of compiled code.
+pub(super) struct About<'a> {
+    pub name: &'a str,
+    /// The hash of the `.wasm`.
+    pub sha: Sha256,
+    /// The size of the artifact.
+    pub bytes: u64,
+    pub form: Form,
+    pub data: Data,
+}
+
+/// Makes code ready to instantiate: in the pool if it fits there, otherwise on demand.
 pub(super) fn ready(
-    name: &str,
+    About { name, sha, bytes, form, data }: About<'_>,
     pool: &'static Pool,
-    sha: Sha256,
-    bytes: u64,
     deserialize: impl Fn(&wasmtime::Engine) -> wasmtime::Result<LoadedCode>,
 ) -> Result<CompiledRuntime> {
     let exhausted = |error: &wasmtime::Error| Error::exhausted_wasmtime("to load compiled code", error);
@@ -123,7 +194,7 @@ pub(super) fn ready(
         },
     };
     let runnable = match code {
-        LoadedCode::Module(module) => Runnable::Module(Box::new(runnable_module(name, target, module)?)),
+        LoadedCode::Module(module) => Runnable::Module(Box::new(runnable_module(name, target, module, data)?)),
         #[cfg(feature = "components")]
         LoadedCode::Component(component) => {
             Runnable::Component(Box::new(runnable_component(name, target, &component)?))
@@ -136,18 +207,28 @@ pub(super) fn ready(
         sha,
         bytes,
         stacks,
-        heap: pool.heap,
+        form,
         #[cfg(feature = "compiler")]
         debug_info: Arc::default(),
         _mapped_from: None,
     })
 }
 
-fn runnable_module(name: &str, target: &'static Target, module: Module) -> Result<RunnableModule> {
-    let start = match module.get_export_index("_start").zip(module.get_export("_start")) {
-        Some((start, ExternType::Func(ty))) if ty.params().len() == 0 && ty.results().len() == 0 => start,
-        Some(_) => return Err(module_invalid(name, "`_start` must be a function without parameters and results")),
-        None => return Err(module_invalid(name, "it has no `_start`, so it is not a WASI command")),
+fn runnable_module(name: &str, target: &'static Target, module: Module, data: Data) -> Result<RunnableModule> {
+    let function = |export: &str| match module.get_export_index(export).zip(module.get_export(export)) {
+        Some((index, ExternType::Func(ty))) if ty.params().len() == 0 && ty.results().len() == 0 => Ok(Some(index)),
+        Some(_) => Err(module_invalid(name, format!("`{export}` must be a function without parameters and results"))),
+        None => Ok(None),
+    };
+    let start = match (function(RUN)?, function(COMMAND)?) {
+        (Some(run), _) => {
+            let initialize = [names::START, "_initialize", "arawn_init"].into_iter();
+            let initialize = initialize.filter_map(|export| function(export).transpose()).collect::<Result<_>>()?;
+            let state = data.and_then(|(data, shift)| State::of(&module, data, shift));
+            Start::Reactor(Box::new(Reactor { initialize, run, state }))
+        }
+        (None, Some(start)) => Start::Command(start),
+        (None, None) => return Err(module_invalid(name, "it has no `_start`, so it is not a WASI command")),
     };
     let needs = module.resources_required();
     for (count, most, what) in [(needs.num_memories, MEMORIES, "memories"), (needs.num_tables, TABLES, "tables")] {
@@ -162,6 +243,16 @@ fn runnable_module(name: &str, target: &'static Target, module: Module) -> Resul
     // all kinds of imports have the same names.
     module.instance(name, Imports::Plain)?;
     Ok(module)
+}
+
+impl State {
+    fn of(module: &Module, data: Arc<Image>, shift: i64) -> Result<Self, String> {
+        let memory = module.get_export_index(names::MEMORY).ok_or("its memory is not exported")?;
+        let index = |name: &str| name.strip_prefix(names::GLOBAL)?.parse::<u32>().ok();
+        let exports = module.exports().filter_map(|export| Some((index(export.name())?, export.name())));
+        let globals = exports.filter_map(|(index, name)| Some((index, module.get_export_index(name)?))).collect();
+        Ok(State { memory, globals, data, shift })
+    }
 }
 
 fn unmet_import(name: &str, error: &wasmtime::Error) -> Error {

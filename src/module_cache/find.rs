@@ -1,7 +1,7 @@
 //! Finding a module: in memory, on disk, or by compiling its bytes.
 
 use super::cache::{ModuleCache, take_up_later};
-use super::compiled::{CompiledRuntime, ready};
+use super::compiled::{About, CompiledRuntime, ready};
 use super::hashes::Hashed;
 use super::key::{Key, Tier};
 use super::loads::{CompileLane, Load};
@@ -13,18 +13,21 @@ use super::request::{LoadRequest, Supply};
 use super::step::{Obtained, Step};
 use crate::catalog::{check_pin, check_size, unavailable};
 use crate::compiler;
-use crate::disk_cache::{self};
+use crate::disk_cache::{self, Form};
 use crate::engine::{Demands, Engine, Profile, Stacks};
 use crate::error::{Error, Result};
 use crate::files::{ConfinedPath, Identity, RegularFile};
+use crate::images::Image;
 use crate::sha256::Sha256;
 use crate::shards::{Shard, ShardRef, ShardedArc};
-use crate::wasm::Kind;
 #[cfg(feature = "compiler")]
 use crate::wasm::Shape;
+use crate::wasm::{Kind, Separated, exports_run, separate, separate_again};
 use bytes::Bytes;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// The parts of a load that finding its module needs.
@@ -147,13 +150,19 @@ impl ModuleCache {
         if let Some(compiled) = self.memory.get(Shard::current(), &key, request.stacks) {
             return obtained(compiled, Tier::Memory, None, None);
         }
+        let wasm = &RefCell::new(wasm);
+        let bytes = wasm.borrow().len();
         // A compiler gets the load from a lookup thread, which has looked on disk already.
         if let (Some(disk), None) = (&request.disk, compiler)
             && let Some((compiled, unsynced)) = disk.load(profile.compatibility.as_deref(), &sha, |artifact| {
-                let (kind, heap) = (artifact.kind()?, artifact.heap);
-                let pool = profile.pool(Demands { kind, bytes: wasm.len(), stacks: request.stacks, heap }).ok()?;
-                let deserialize = |engine: &wasmtime::Engine| artifact.deserialize(engine, kind);
-                let compiled = ready(&request.name, pool, sha, artifact.bytes, deserialize).ok()?;
+                let (kind, form) = (artifact.kind()?, artifact.form);
+                let pool = profile.pool(Demands { kind, bytes, stacks: request.stacks, form }).ok()?;
+                let data = match form.imaged {
+                    true => Ok(data_of(wasm.borrow_mut().read(request, &sha).ok()??).ok()?),
+                    false => Err(NOT_SEPARATED.to_owned()),
+                };
+                let about = About { name: &request.name, sha, bytes: artifact.bytes, form, data };
+                let compiled = ready(about, pool, |engine| artifact.deserialize(engine, kind)).ok()?;
                 Some((compiled.mapped_from(artifact.directory), artifact.unsynced))
             })
         {
@@ -163,18 +172,20 @@ impl ModuleCache {
         // The module was compiled for guests without stacks of their own. A guest that needs a stack uses the same
         // artifact, in another pool, so nothing is compiled again.
         if let Some(other) = self.memory.get(Shard::current(), &key, Stacks::None) {
-            let (kind, artifact) = other.artifact();
-            let pool = profile.pool(Demands { kind, bytes: wasm.len(), stacks: request.stacks, heap: false })?;
-            let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, artifact);
-            let compiled = ready(&request.name, pool, sha, other.bytes, deserialize)?;
+            let ((kind, artifact), form) = (other.artifact(), other.form);
+            let pool = profile.pool(Demands { kind, bytes, stacks: request.stacks, form })?;
+            let data = Err(NOT_SEPARATED.to_owned());
+            let about = About { name: &request.name, sha, bytes: other.bytes, form, data };
+            let compiled = ready(about, pool, |engine| disk_cache::deserialize(engine, kind, artifact))?;
             return obtained(self.keep(engine, key, compiled), Tier::Memory, None, None);
         }
         if let Some(error) = self.failures.get(&key) {
             return Err(error);
         }
-        if compiler.is_none() && wasm.len() > CompileLane::LARGEST_SMALL {
+        if compiler.is_none() && bytes > CompileLane::LARGEST_SMALL {
             return Ok(Some(Step::NotCompiled(CompileLane::Large)));
         }
+        let mut wasm = wasm.borrow_mut();
         let Some(bytes) = wasm.read(request, &sha)? else { return Ok(None) };
         let Some(compiler) = compiler else {
             return Ok(Some(Step::NotCompiled(size_of(&request.name, profile, bytes))));
@@ -204,14 +215,24 @@ impl ModuleCache {
         // Without a compiler nothing is compiled, and the value does not matter.
         #[cfg(not(feature = "compiler"))]
         let heap = false;
+        let separated = match kind {
+            Kind::Module if profile.has_images() && exports_run(wasm) => separate(wasm),
+            Kind::Module | Kind::Component => Err(NOT_SEPARATED.to_owned()),
+        };
+        let form = Form { heap, imaged: separated.is_ok() };
+        let data = match &separated {
+            Ok(separated) => Ok(image_of(separated)?),
+            Err(reason) => Err(reason.clone()),
+        };
+        let code = separated.as_ref().map_or(wasm, |separated| &separated.code);
         if cfg!(feature = "compiler") {
             self.counters.compiles.fetch_add(1, Ordering::Relaxed);
             begins();
         }
-        let pool = profile.pool(Demands { kind, bytes: wasm.len() as u64, stacks: request.stacks, heap })?;
-        let artifact = compiler::compile(name, &pool.target.engine, kind, wasm, size == CompileLane::Small)?;
-        let deserialize = |engine: &wasmtime::Engine| disk_cache::deserialize(engine, kind, &artifact);
-        let compiled = ready(name, pool, sha, artifact.len() as u64, deserialize)?;
+        let pool = profile.pool(Demands { kind, bytes: wasm.len() as u64, stacks: request.stacks, form })?;
+        let artifact = compiler::compile(name, &pool.target.engine, kind, code, size == CompileLane::Small)?;
+        let about = About { name, sha, bytes: artifact.len() as u64, form, data };
+        let compiled = ready(about, pool, |engine| disk_cache::deserialize(engine, kind, &artifact))?;
         #[cfg(feature = "compiler")]
         if !has_lines {
             compiled.debug_info.set_absent();
@@ -232,6 +253,21 @@ impl ModuleCache {
 fn changed(name: &str, path: &ConfinedPath) -> Error {
     let reason = "it has changed since the executor loaded it, and the executor's `reload` is `never`".to_owned();
     Error::RuntimeUnavailable { runtime: name.to_owned(), path: path.to_string(), reason }
+}
+
+/// Why a module was not separated from its data that exports `arawn_run`, if the module itself is not the reason.
+const NOT_SEPARATED: &str = "the process had too little address space for images when the module was compiled";
+
+/// The memory that the data make, and the shift of the code.
+fn image_of(separated: &Separated<'_>) -> Result<(Arc<Image>, i64)> {
+    let image = Image::new(separated.memory_bytes, separated.data.iter().copied());
+    let image = image.map_err(|error| Error::system("to make the image of a memory", &error))?;
+    Ok((Arc::new(image), separated.shift))
+}
+
+/// As [`image_of`], for a module whose code was compiled without its data before.
+fn data_of(wasm: &[u8]) -> Result<(Arc<Image>, i64)> {
+    image_of(&separate_again(wasm).map_err(Error::internal)?)
 }
 
 /// Which compiler a module is for, of at most [`CompileLane::LARGEST_SMALL`] bytes: a small module compiles within a second. A

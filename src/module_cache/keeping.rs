@@ -17,7 +17,7 @@ pub(super) fn keep(mut load: Load, obtained: Obtained) {
     // The write begins before a call can return and close its executor, because closing waits for writes.
     let writing = disk_cache::COUNTERS.begin_write();
     let Obtained { prepared, artifact, mut unsynced } = obtained;
-    let (sha, heap, version) = (prepared.compiled.sha, prepared.compiled.heap, load.version.take());
+    let (sha, form, version) = (prepared.compiled.sha, prepared.compiled.form, load.version.take());
     let writes = load.request.disk.is_some() && (artifact.is_some() || version.is_some());
     if !writes {
         load.kept();
@@ -32,7 +32,7 @@ pub(super) fn keep(mut load: Load, obtained: Obtained) {
                 disk.record(compatibility, &path, &identity, &sha);
             }
             if let Some(artifact) = artifact {
-                unsynced = disk.store(compatibility, &sha, heap, &artifact);
+                unsynced = disk.store(compatibility, &sha, form, &artifact);
             }
         }
         // Dropping the load notifies its waiters that the artifact is kept.

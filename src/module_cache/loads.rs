@@ -18,6 +18,8 @@ use super::key::Key;
 use super::outcome::Outcome;
 use super::prepared::Prepared;
 use super::request::LoadRequest;
+use crate::deadline::{Deadline, Stop};
+use crate::disk_cache;
 use crate::engine::{Engine, Metering, Stacks};
 use crate::error::{Error, Result};
 use crate::fair::Tenant;
@@ -25,6 +27,7 @@ use crate::files::Identity;
 use crate::lanes::Lane;
 use crate::locks::Locked;
 use crate::sha256::Sha256;
+use crate::waiting::until;
 use crate::wasm::COMPILE_STACK;
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -34,6 +37,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
 use std::thread;
 use std::time::SystemTime;
+use tokio::sync::oneshot;
 
 /// Looks modules up, which waits for disks. The share of an executor is half of the threads, so that an executor whose
 /// disk hangs leaves the other half to others.
@@ -54,6 +58,29 @@ static COMPILES: LazyLock<Lane> = LazyLock::new(|| {
 });
 
 static SMALL_COMPILES: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-compile", COMPILE_STACK, 1, 1));
+
+/// Does work on a lookup thread, in the executor's turn. The caller waits until its deadline.
+pub(crate) async fn look_up<T: Send + 'static>(
+    tenant: Tenant,
+    deadline: &Deadline,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<Option<T>, Stop> {
+    let (sender, receiver) = oneshot::channel();
+    match LOOKUPS.submit(tenant, move || drop(sender.send(work()))) {
+        Ok(()) => until(deadline, receiver).await.map(Result::ok),
+        // There is no thread, so nothing is looked up.
+        Err(_) => Ok(None),
+    }
+}
+
+/// Writes to a cache on a thread for writes. Closing an executor waits for it.
+pub(crate) fn write_later(tenant: Tenant, work: impl FnOnce() + Send + 'static) {
+    let writing = disk_cache::COUNTERS.begin_write();
+    let _ = WRITES.submit(tenant, move || {
+        work();
+        drop(writing);
+    });
+}
 
 /// Which lane compiles a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

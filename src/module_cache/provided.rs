@@ -4,6 +4,7 @@
 use crate::catalog::RuntimeCatalog;
 use crate::config::Limits;
 use crate::deadline::Deadline;
+use crate::disk_cache::Form;
 use crate::engine::{Demands, Imports, Profile, Stacks, Target};
 use crate::error::Result;
 use crate::fair::Tenant;
@@ -24,7 +25,7 @@ use wasmtime::{Extern, FuncType, Store, ValType};
 struct Linked(Vec<(String, String, Signature)>);
 
 /// Asks for some pool, since the linkers of all pools have the same functions.
-const ANY_MODULE: Demands = Demands { kind: Kind::Module, bytes: 0, stacks: Stacks::None, heap: false };
+const ANY_MODULE: Demands = Demands { kind: Kind::Module, bytes: 0, stacks: Stacks::None, form: Form::PLAIN };
 
 static LINKED: OnceCell<Linked> = OnceCell::new();
 

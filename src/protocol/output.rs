@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, printable};
 use crate::json::words::{self, offset_of};
 use crate::json::{self, RawJson, object_from_str};
-use crate::reply::{Meta, OK, call_reply};
+use crate::reply::{Meta, OK, SnapshotReport, call_reply};
 use crate::sha256::Sha256;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -87,6 +87,13 @@ impl RuntimeOutput {
     pub(crate) fn with_script(mut self, script: Option<Sha256>) -> Self {
         if let (Some(meta), Some(_)) = (&mut self.meta, script) {
             meta.script_sha256 = script;
+        }
+        self
+    }
+
+    pub(crate) fn with_snapshot(mut self, snapshot: Option<SnapshotReport>) -> Self {
+        if let (Some(meta), Some(_)) = (&mut self.meta, &snapshot) {
+            meta.snapshot = snapshot;
         }
         self
     }

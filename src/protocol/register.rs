@@ -3,7 +3,7 @@
 use super::base64;
 use super::parse::{ensure_memory, mistake};
 use super::request::ExecuteRequest;
-use crate::catalog::{Language, ModuleSource, Registration, registration_timeout};
+use crate::catalog::{Language, ModuleSource, Registration, SnapshotMode, registration_timeout};
 use crate::error::{Error, Result};
 use crate::json::{self, RawJson, object, object_from_str, unique, words};
 use serde::Deserialize;
@@ -40,6 +40,12 @@ macro_rules! registration_request {
             #[serde(default)]
             env: BTreeMap<String, String>,
             #[serde(default)]
+            snapshot: Option<SnapshotMode>,
+            #[serde(default)]
+            warm_up: Option<String>,
+            #[serde(default)]
+            shared_random: bool,
+            #[serde(default)]
             replace: bool,
             #[serde(default)]
             timeout_ms: Option<u64>,
@@ -73,8 +79,9 @@ macro_rules! registration_request {
                     }
                 };
                 let config_schema = self.config_schema.map(|schema| Cow::Borrowed(schema.get()));
-                let $name { name, description, args, env, replace, .. } = self;
-                Ok(Draft { name, module, description, config_schema, args, env, replace, timeout_ms })
+                let $name { name, description, args, env, snapshot, warm_up, shared_random, replace, .. } = self;
+                let snapshot = (snapshot, warm_up, shared_random);
+                Ok(Draft { name, module, description, config_schema, args, env, snapshot, replace, timeout_ms })
             }
         }
     };
@@ -123,6 +130,8 @@ pub struct Draft<'a> {
     config_schema: Option<Cow<'a, str>>,
     args: Vec<String>,
     env: BTreeMap<String, String>,
+    /// `snapshot`, `warm_up` and `shared_random`.
+    snapshot: (Option<SnapshotMode>, Option<String>, bool),
     replace: bool,
 }
 
@@ -168,7 +177,7 @@ pub(super) fn submit_request(json: &str) -> Result<SubmitRequest<'_>> {
 impl Draft<'_> {
     /// The same draft, with copies of what it has borrowed from the request.
     pub fn into_owned(self) -> Draft<'static> {
-        let Draft { name, timeout_ms, module, description, config_schema, args, env, replace } = self;
+        let Draft { name, timeout_ms, module, description, config_schema, args, env, snapshot, replace } = self;
         let module = match module {
             DraftModule::Path(path, language) => DraftModule::Path(path, language),
             DraftModule::Script(text, language) => DraftModule::Script(Cow::Owned(text.into_owned()), language),
@@ -176,13 +185,13 @@ impl Draft<'_> {
             DraftModule::Of(name) => DraftModule::Of(name),
         };
         let config_schema = config_schema.map(|schema| Cow::Owned(schema.into_owned()));
-        Draft { name, timeout_ms, module, description, config_schema, args, env, replace }
+        Draft { name, timeout_ms, module, description, config_schema, args, env, snapshot, replace }
     }
 
     /// Decodes the module and the schema.
     pub fn registration(self) -> Result<Registration> {
         let invalid = |path: String, message| Error::InvalidRequest { path, message };
-        let Draft { name, timeout_ms, module, description, config_schema, args, env, replace } = self;
+        let Draft { name, timeout_ms, module, description, config_schema, args, env, snapshot, replace } = self;
         let mut language = None;
         let module = match module {
             DraftModule::Path(path, of_path) => {
@@ -205,7 +214,21 @@ impl Draft<'_> {
         };
         let config_schema = config_schema.as_deref().map(read).transpose()?;
         let timeout_ms = Some(timeout_ms);
-        Ok(Registration { name, module, language, description, config_schema, args, env, replace, timeout_ms })
+        let (snapshot, warm_up, shared_random) = snapshot;
+        Ok(Registration {
+            name,
+            module,
+            language,
+            description,
+            config_schema,
+            args,
+            env,
+            snapshot,
+            warm_up,
+            shared_random,
+            replace,
+            timeout_ms,
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The reply of a call: `{"status":"ok","output":…}`, and `"meta"` if the request asks for it.
 
 use super::envelope::{OK, ok_reply};
+use super::snapshot::SnapshotReport;
 use crate::catalog::RuntimeEntry;
 use crate::sha256::Sha256;
 use serde::{Serialize, Serializer};
@@ -17,6 +18,9 @@ pub struct Meta {
     /// SHA-256 of the script's file; left out of the reply if the runtime is no script.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script_sha256: Option<Sha256>,
+    /// Whether the call began from a snapshot; left out of the reply if the runtime asks for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotReport>,
     /// Where the compiled module came from: `memory`, `disk` or `compiled`.
     pub cache: &'static str,
     /// Microseconds from when the call was taken up to a module that is ready to instantiate.

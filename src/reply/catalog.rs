@@ -1,5 +1,6 @@
 //! The replies of `arawn_catalog_list`, `arawn_catalog_inspect`, `arawn_catalog_register` and `arawn_catalog_remove`.
 
+use super::snapshot::SnapshotReport;
 use crate::catalog::{Category, Language, RuntimeEntry};
 use crate::error::Code;
 use crate::sha256::Sha256;
@@ -60,6 +61,8 @@ pub struct Inspection {
     pub imports: Option<Vec<String>>,
     /// The keys of an executor's `capabilities` that it can use.
     pub capabilities: Option<Vec<&'static str>>,
+    /// Whether calls begin from a snapshot, and if not, why; `None` if the runtime asks for none.
+    pub snapshot: Option<SnapshotReport>,
     /// The first reason for which a call would fail. For a script with an earlier version, why the file's version is not
     /// served.
     pub problem: Option<Problem>,

@@ -17,6 +17,7 @@ pub(crate) struct Stats {
     pub memory_cache: MemoryCacheStats,
     pub disk_cache: DiskCacheStats,
     pub compiles: u64,
+    pub snapshots: SnapshotStats,
     pub looks: LookStats,
     pub http: HttpStats,
     #[serde(with = "StepTimesReply")]
@@ -75,6 +76,17 @@ pub(crate) struct DiskCacheStats {
 pub(crate) struct LookStats {
     pub by_calls: u64,
     pub by_thread: u64,
+}
+
+#[derive(Serialize)]
+pub(crate) struct SnapshotStats {
+    pub snapshots: usize,
+    pub bytes: u64,
+    pub restored: u64,
+    pub made: u64,
+    pub disk_hits: u64,
+    pub refused: u64,
+    pub evictions: u64,
 }
 
 #[derive(Serialize)]

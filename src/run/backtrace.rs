@@ -28,10 +28,11 @@ pub(crate) struct Frame {
     pub offset: Option<u64>,
 }
 
-/// The frames of a trap, innermost first.
-pub(super) fn frames(error: &wasmtime::Error) -> Vec<Frame> {
+/// The frames of a trap, innermost first. `shift` is how many bytes further back code is in the file than in what was
+/// compiled.
+pub(super) fn frames(error: &wasmtime::Error, shift: i64) -> Vec<Frame> {
     let frames = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], WasmBacktrace::frames);
-    frames.iter().enumerate().map(|(number, frame)| Frame::new(number, frame)).collect()
+    frames.iter().enumerate().map(|(number, frame)| Frame::new(number, frame, shift)).collect()
 }
 
 /// One line for each frame: its number, its offset in the file, and `module!function`.
@@ -71,19 +72,16 @@ pub(crate) fn lines_with_places(frames: &[Frame], places: &[Vec<SourceLocation>]
 }
 
 impl Frame {
-    fn new(number: usize, frame: &FrameInfo) -> Self {
-        let offset = frame.module_offset().map_or_else(String::new, |offset| format!("{offset:#8x} - "));
+    fn new(number: usize, frame: &FrameInfo, shift: i64) -> Self {
+        let in_file = frame.module_offset().and_then(|offset| (offset as u64).checked_add_signed(shift));
+        let offset = in_file.map_or_else(String::new, |offset| format!("{offset:#8x} - "));
         let module = frame.module().name().map_or("<unknown>".into(), quoted);
         let function = match frame.func_name() {
             Some(name) => quoted(&demangled(name)).into_owned(),
             None => format!("<wasm function {}>", frame.func_index()),
         };
         let is_of_file = frame.func_name().is_some();
-        Frame {
-            head: format!("{number}: {offset}{module}!"),
-            function,
-            offset: frame.module_offset().filter(|_| is_of_file).map(|offset| offset as u64),
-        }
+        Frame { head: format!("{number}: {offset}{module}!"), function, offset: in_file.filter(|_| is_of_file) }
     }
 
     fn line(&self) -> String {

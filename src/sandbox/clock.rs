@@ -12,11 +12,18 @@ const CHUNK: usize = 256 << 10;
 /// Up to so many bytes are made without a check of the deadline: guests ask for a few bytes, for a seed.
 const LITTLE: usize = 4 << 10;
 
-#[derive(Default)]
 pub(crate) enum Clock {
-    #[default]
-    Real,
+    /// The system's clocks. The monotonic one is ahead by so much.
+    Real {
+        ahead: Duration,
+    },
     Virtual(Box<Virtual>),
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Clock::Real { ahead: Duration::ZERO }
+    }
 }
 
 /// A clock that moves only when the guest sleeps. A sleep takes no real time. The random bytes are those of ChaCha20
@@ -30,7 +37,7 @@ pub(crate) struct Virtual {
 impl Clock {
     pub fn new(deterministic: Option<&Deterministic>) -> Self {
         match deterministic {
-            None => Clock::Real,
+            None => Clock::default(),
             Some(fixed) => Clock::Virtual(Box::new(Virtual {
                 unix_time: Duration::from_secs(fixed.unix_time),
                 slept: Duration::ZERO,
@@ -42,7 +49,7 @@ impl Clock {
     /// The time since 1970.
     pub fn realtime(&self) -> Duration {
         match self {
-            Clock::Real => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+            Clock::Real { .. } => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
             Clock::Virtual(fixed) => fixed.unix_time + fixed.slept,
         }
     }
@@ -51,10 +58,18 @@ impl Clock {
     pub fn monotonic(&self) -> Duration {
         static ZERO: LazyLock<Instant> = LazyLock::new(Instant::now);
         let since = match self {
-            Clock::Real => ZERO.elapsed(),
+            Clock::Real { ahead } => ZERO.elapsed() + *ahead,
             Clock::Virtual(fixed) => fixed.slept,
         };
         since + Duration::from_nanos(1)
+    }
+
+    /// Lets the monotonic clock go on from a time, if it has not come so far yet.
+    pub fn go_on_from(&mut self, monotonic: Duration) {
+        let missing = monotonic.saturating_sub(self.monotonic());
+        if let Clock::Real { ahead } = self {
+            *ahead += missing;
+        }
     }
 
     /// Whether the clock moves only when the guest sleeps.
@@ -88,7 +103,7 @@ impl Clock {
     pub fn asleep_until(&mut self, duration: Duration) -> Option<Instant> {
         match self {
             // No call lasts longer than `MAX_TIMEOUT_MS`.
-            Clock::Real => Some(Instant::now() + duration.min(Duration::from_millis(MAX_TIMEOUT_MS))),
+            Clock::Real { .. } => Some(Instant::now() + duration.min(Duration::from_millis(MAX_TIMEOUT_MS))),
             Clock::Virtual(fixed) => {
                 fixed.slept = fixed.slept.saturating_add(duration);
                 None
@@ -101,8 +116,8 @@ impl Clock {
         let is_long = buffer.len() > LITTLE;
         for chunk in buffer.chunks_mut(CHUNK) {
             match self {
-                Clock::Real if getrandom::fill(chunk).is_err() => return Ok(None),
-                Clock::Real => {}
+                Clock::Real { .. } if getrandom::fill(chunk).is_err() => return Ok(None),
+                Clock::Real { .. } => {}
                 Clock::Virtual(fixed) => fixed.chance.fill_bytes(chunk),
             }
             if is_long {

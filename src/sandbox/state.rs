@@ -4,6 +4,7 @@ use super::clock::Clock;
 #[cfg(feature = "components")]
 use super::component::World;
 use super::files::Files;
+use super::initialisation::Initialisation;
 use super::limiter::Limiter;
 use super::stderr_lines::StderrLines;
 use super::stdio::Stdio;
@@ -40,6 +41,10 @@ pub(crate) struct Sandbox {
     #[cfg(feature = "components")]
     world: Option<Box<World>>,
     pub entry: Arc<RuntimeEntry>,
+    /// Whether the guest has begun to run. Before that it is initialised, if its module can be initialised by itself.
+    pub is_initialised: bool,
+    /// What the guest may do if a snapshot of it is being made.
+    pub initialisation: Option<Box<Initialisation>>,
     /// The script that the guest, an interpreter, runs.
     script: Option<ScriptArgs>,
     pub policy: ShardRef<Policy>,
@@ -67,6 +72,8 @@ impl Sandbox {
             // Two deterministic runs that differ show it in their fuel, so fuel is counted even if it is not limited.
             fuel: limits.fuel.or(policy.deterministic.map(|_| u64::MAX)),
             entry,
+            is_initialised: false,
+            initialisation: None,
             script: None,
             question: None,
             host_reply: None,
@@ -160,10 +167,13 @@ impl Sandbox {
         self.variables().into_iter().map(|(name, value)| c_string(&format!("{name}={value}"))).collect()
     }
 
-    /// The variables of the entry and of the executor. If both have a name, the executor's value counts.
+    /// The variables of the entry and of the executor. If both have a name, the executor's value counts. A guest whose
+    /// initialisation may be kept in a snapshot sees those of the entry alone until it runs.
     fn variables(&self) -> BTreeMap<&String, &String> {
         let mut merged: BTreeMap<&String, &String> = self.entry.env.iter().collect();
-        merged.extend(self.policy.env.iter());
+        if self.is_initialised || !self.entry.snapshot.is_on() {
+            merged.extend(self.policy.env.iter());
+        }
         merged
     }
 }

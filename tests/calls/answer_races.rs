@@ -96,7 +96,7 @@ fn whatever_races_with_an_answer_a_guest_gets_one_that_was_accepted_or_none() {
                     scope.spawn(move || {
                         let run = |guest: u64| {
                             // A guest whose function leaves it unanswered has a short deadline, and some others too.
-                            let timeout_ms = if guest % 5 == 4 || guest % 7 == 0 { 5 } else { 600_000 };
+                            let timeout_ms = if guest % 5 == 4 || guest.is_multiple_of(7) { 5 } else { 600_000 };
                             let job = guest.to_string();
                             let request = json!({"executor": id, "runtime": "echo", "job": job,
                                 "input": {"context": guest}, "limits": {"timeout_ms": timeout_ms}});

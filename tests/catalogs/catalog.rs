@@ -328,6 +328,7 @@ fn a_runtime_is_shown_with_all_that_its_file_tells() {
         "path": catalog.path().canonicalize().unwrap().join("custom/zeta.wasm"), "args": [], "env": {}, "config_schema": null,
         "pin": null, "sha256": sha256(&module), "bytes": module.len(), "kind": "module",
         "language": null, "imports": ["wasi_snapshot_preview1.fd_write", "wasi_snapshot_preview1.proc_exit"], "capabilities": [],
+        "snapshot": null,
         "problem": null,
     });
     assert_eq!(inspect("zeta"), expected);

@@ -369,7 +369,7 @@ fn the_texts_of_requests() {
     );
     fs::write(catalog.file(), "[runtimes.nothing]\npaht = \"a.wasm\"\n").unwrap();
     let broken = format!(
-        "{directory}/catalog.toml:1: runtime `nothing`: `paht` is an unknown key; known keys: `path`, `script`, `language`, `category`, `description`, `sha256`, `args`, `env`, `config_schema`"
+        "{directory}/catalog.toml:1: runtime `nothing`: `paht` is an unknown key; known keys: `path`, `script`, `language`, `category`, `description`, `sha256`, `args`, `env`, `config_schema`, `snapshot`, `warm_up`, `shared_random`"
     );
     assert_eq!(
         unknown(&id),

@@ -12,11 +12,13 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
             guest.write(at, &1u64.to_le_bytes())
         };
         clock_time_get(guest, clock: u32, _precision: i64, at: u32) {
+            guest.sandbox.note_clock();
             let now = clock_now(guest, clock)?;
             guest.write(at, &now.to_le_bytes())
         };
         random_get(guest, at: u32, len: u32) {
             let Guest { memory, sandbox } = guest;
+            sandbox.note_random()?;
             let buffer = memory.get_mut(at as usize..at as usize + len as usize).ok_or(Errno::Fault)?;
             sandbox.clock.fill(&sandbox.deadline, buffer)?.ok_or(Errno::Io)?;
             Ok(())

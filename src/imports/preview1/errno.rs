@@ -1,6 +1,7 @@
 //! The result of a function of preview 1: an error number for the guest, or an error that ends the guest.
 
 use crate::deadline::Stop;
+use crate::sandbox::NotNow;
 use wasmtime::Result;
 use wasmtime_wasi::p1::types::Errno;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
@@ -24,6 +25,12 @@ impl From<Errno> for TrappableErrno {
 impl From<Stop> for TrappableErrno {
     fn from(stop: Stop) -> Self {
         TrappableErrno::Trap(stop.into())
+    }
+}
+
+impl From<NotNow> for TrappableErrno {
+    fn from(refused: NotNow) -> Self {
+        TrappableErrno::Trap(wasmtime::Error::new(refused))
     }
 }
 

@@ -36,6 +36,9 @@ pub(super) fn poll_oneoff(
 ) -> ErrnoResult {
     let wait = subscribe(guest, subscriptions, count)?;
     let sandbox = &mut *guest.sandbox;
+    if wait.longest.is_none_or(|longest| !longest.is_zero()) {
+        sandbox.refuse_in_snapshot("has waited")?;
+    }
     sandbox.clock.sleep(&sandbox.deadline, wait.longest.unwrap_or_default())?;
     report(guest, wait, Vec::new(), events, ready)
 }
@@ -49,6 +52,9 @@ pub(super) async fn poll_oneoff_later(
     ready: u32,
 ) -> ErrnoResult {
     let wait = subscribe(guest, subscriptions, count)?;
+    if wait.longest.is_none_or(|longest| !longest.is_zero()) {
+        guest.sandbox.refuse_in_snapshot("has waited")?;
+    }
     let states = wait.over(guest.sandbox).await?;
     report(guest, wait, states, events, ready)
 }
@@ -108,6 +114,7 @@ fn subscribe(guest: &mut Guest<'_>, subscriptions: u32, count: u32) -> ErrnoResu
         if subscription[8] == CLOCK {
             let time = u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|i| subscription[24 + i]));
             let is_absolute = u32_at(40) & u32::from(Subclockflags::SUBSCRIPTION_CLOCK_ABSTIME.bits()) != 0;
+            guest.sandbox.note_clock();
             match clock_now(guest, u32_at(16)) {
                 Ok(now) => clocks.push((if is_absolute { time.saturating_sub(now) } else { time }, event)),
                 Err(_) => {

@@ -15,12 +15,14 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
         fd_write(guest, fd: u32, iovecs: u32, count: u32, written: u32) fd_write(guest, fd, iovecs, count, written);
         fd_close(guest, fd: u32) {
             guest.stream(fd)?;
+            guest.sandbox.refuse_in_snapshot("has closed a standard stream")?;
             guest.sandbox.stdio.close(fd);
             Ok(())
         };
         fd_renumber(guest, from: u32, to: u32) {
             guest.stream(from)?;
             guest.stream(to)?;
+            guest.sandbox.refuse_in_snapshot("has renumbered a standard stream")?;
             guest.sandbox.stdio.move_to(from, to);
             Ok(())
         };
@@ -39,6 +41,7 @@ pub(super) fn fd_read(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, r
     if guest.stream(fd)? != Stream::Stdin {
         return Err(Errno::Badf.into());
     }
+    guest.sandbox.refuse_before_warm_up("has read stdin")?;
     let mut total = 0;
     for index in 0..bounded(count)? {
         let (at, len) = guest.iovec(iovecs, index)?;
@@ -57,6 +60,9 @@ pub(super) fn fd_write(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count: u32, 
     let stream = guest.stream(fd)?;
     if stream == Stream::Stdin {
         return Err(Errno::Badf.into());
+    }
+    if stream == Stream::Stdout {
+        guest.sandbox.refuse_before_warm_up("has written to stdout")?;
     }
     let mut total = 0u32;
     for index in 0..bounded(count)? {

@@ -10,7 +10,7 @@ use super::startup::{self, Startup};
 use super::totals::Totals;
 use super::types::Signatures;
 use crate::error::quoted;
-use crate::wasm::is_line_section;
+use crate::wasm::{COMMAND, RUN, is_line_section};
 use wasmparser::{
     BinaryReader, ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, HeapType, Import, MemoryType, Payload,
     RefType, TableInit, TableType, TypeRef,
@@ -33,8 +33,8 @@ pub(super) struct Module {
     /// Imported tables and memories.
     imports: Counts,
     startup: Startup,
-    /// The export `_start`.
-    start: Option<(ExternalKind, u32)>,
+    /// The exports that run a guest.
+    starts: Vec<(&'static str, ExternalKind, u32)>,
     /// What is wrong with the first import that cannot be provided.
     import: Option<Problem>,
 }
@@ -138,8 +138,8 @@ impl Module {
                 totals.tally.add(Limit::Exports, u64::from(section.count()))?;
                 for export in section {
                     let export = export?;
-                    if export.name == "_start" {
-                        self.start = Some((export.kind, export.index));
+                    if let Some(name) = STARTS.into_iter().find(|name| *name == export.name) {
+                        self.starts.push((name, export.kind, export.index));
                     }
                 }
             }
@@ -288,23 +288,26 @@ impl Module {
 
     /// What keeps the module from being run as a WASI command.
     pub fn check(&mut self) -> Result {
-        match self.start {
-            None => return Err(Problem::Other("it has no `_start`, so it is not a WASI command".to_owned())),
-            Some((ExternalKind::Func | ExternalKind::FuncExact, index)) => {
-                // The compiler refuses a function without a type.
-                if self.signatures.types.is_other(self.signatures.function(index), Signature::new(&[], &[])) {
-                    return Err(wrong_start());
-                }
+        let has = |wanted| self.starts.iter().any(|(name, ..)| *name == wanted);
+        if !has(COMMAND) && !has(RUN) {
+            return Err(Problem::Other("it has no `_start`, so it is not a WASI command".to_owned()));
+        }
+        let is_reactor = has(RUN);
+        for (name, kind, index) in self.starts.iter().filter(|(name, ..)| (*name == COMMAND) != is_reactor) {
+            let is_function = matches!(kind, ExternalKind::Func | ExternalKind::FuncExact);
+            // The compiler refuses a function without a type.
+            let types = &self.signatures.types;
+            if !is_function || types.is_other(self.signatures.function(*index), Signature::new(&[], &[])) {
+                let message = format!("`{name}` must be a function without parameters and results");
+                return Err(Problem::Other(message));
             }
-            Some(_) => return Err(wrong_start()),
         }
         self.import.take().map_or(Ok(()), Err)
     }
 }
 
-fn wrong_start() -> Problem {
-    Problem::Other("`_start` must be a function without parameters and results".to_owned())
-}
+/// The exports that run a guest, or initialise it.
+const STARTS: [&str; 4] = [COMMAND, RUN, "_initialize", "arawn_init"];
 
 /// What is wrong with an import, if something is. `ty` is the type of an imported function.
 fn unmet(import: &Import<'_>, ty: Option<Signature>, provided: &dyn Provided) -> Option<Problem> {

@@ -1,0 +1,129 @@
+//! The struct [`Image`].
+#![allow(unsafe_code, reason = "maps a file")]
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use std::ffi::c_void;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The bytes with which memories begin.
+#[derive(Debug)]
+pub(crate) struct Image {
+    /// No two images of the process have the same number.
+    pub(super) number: u64,
+    file: File,
+    content: *mut c_void,
+    bytes: usize,
+    /// How many bytes were written to the file; the others are zero, and take no memory.
+    pub written: u64,
+}
+
+// SAFETY: `content` points to a mapping that only `drop` changes.
+unsafe impl Send for Image {}
+// SAFETY: as above. The mapped bytes never change.
+unsafe impl Sync for Image {}
+
+/// The unit in which zeroes are left out.
+const PAGE: usize = 4096;
+
+impl Image {
+    /// An image of `bytes` bytes, which is a multiple of the system's page. All bytes that are in none of the parts are
+    /// zero. Of parts that overlap, the last one counts.
+    pub fn new<'a>(bytes: usize, parts: impl IntoIterator<Item = (usize, &'a [u8])>) -> io::Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let file = File::from(memfd_create(c"arawn-image", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+        ftruncate(&file, bytes as u64)?;
+        let mut written = 0;
+        for (at, part) in parts {
+            if at.checked_add(part.len()).is_none_or(|end| end > bytes) {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "a part lies outside of its image"));
+            }
+            file.write_all_at(part, at as u64)?;
+            written += part.len() as u64;
+        }
+        fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        let content = match bytes {
+            0 => ptr::null_mut(),
+            // SAFETY: a new mapping at an address that the kernel chooses touches no memory that is in use.
+            _ => unsafe { mmap(ptr::null_mut(), bytes, ProtFlags::READ, MapFlags::PRIVATE, &file, 0)? },
+        };
+        Ok(Image { number: NEXT.fetch_add(1, Ordering::Relaxed), file, content, bytes, written })
+    }
+
+    /// An image of this memory.
+    pub fn of_memory(memory: &[u8]) -> io::Result<Self> {
+        Self::new(memory.len(), pages(memory))
+    }
+
+    /// The size of a memory that begins with this image.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn content(&self) -> &[u8] {
+        if self.bytes == 0 {
+            return &[];
+        }
+        // SAFETY: the mapping has `bytes` bytes, lives as long as `self`, and its file is sealed against writes.
+        unsafe { std::slice::from_raw_parts(self.content.cast(), self.bytes) }
+    }
+
+    /// Its pages that are not zero, each with its offset.
+    pub fn pages(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        pages(self.content())
+    }
+
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// The pages that are not zero, each with its offset.
+fn pages(memory: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let is_zero = |page: &[u8]| page.iter().all(|byte| *byte == 0);
+    memory.chunks(PAGE).enumerate().filter(move |(_, page)| !is_zero(page)).map(|(n, page)| (n * PAGE, page))
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            // SAFETY: the mapping is this image's, and no slice of it outlives `self`.
+            let _ = unsafe { munmap(self.content, self.bytes) };
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_its_parts_and_zeroes() {
+        let image = Image::new(4 * PAGE, [(10, &b"abc"[..]), (11, b"B"), (4 * PAGE - 1, b"z")]).unwrap();
+        let content = image.content();
+        assert_eq!((content.len(), &content[9..14], content[4 * PAGE - 1]), (4 * PAGE, &b"\0aBc\0"[..], b'z'));
+        assert_eq!(image.pages().map(|(at, _)| at).collect::<Vec<_>>(), [0, 3 * PAGE]);
+        let again = Image::of_memory(content).unwrap();
+        assert!(again.content() == content && again.written == 2 * PAGE as u64 && again.number != image.number);
+        assert_eq!(Image::new(0, []).unwrap().content(), b"");
+    }
+
+    #[test]
+    fn a_part_outside_of_the_image_is_an_error() {
+        for at in [PAGE - 1, PAGE, usize::MAX] {
+            assert_eq!(Image::new(PAGE, [(at, &b"ab"[..])]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+
+    #[test]
+    fn an_image_cannot_be_written() {
+        let image = Image::new(PAGE, [(0, &b"a"[..])]).unwrap();
+        assert!(image.file.write_all_at(b"b", 0).is_err() && image.file.set_len(0).is_err());
+    }
+}

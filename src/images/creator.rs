@@ -1,0 +1,57 @@
+//! Hands a memory to wasmtime for the instance that is being made.
+#![allow(unsafe_code, reason = "wasmtime trusts what a creator says")]
+
+use super::content::Image;
+use super::memory::Memory;
+use std::cell::RefCell;
+use std::io;
+use std::sync::{Arc, LazyLock};
+use wasmtime::{LinearMemory, MemoryType};
+
+/// Makes the memories of an engine whose modules have no data of their own.
+///
+/// wasmtime asks for a memory without saying for which instance. It asks on the thread that makes the instance, so
+/// [`with_memory`] leaves the memory there. It also asks for heaps of the garbage collector. A heap has no maximum, and
+/// the memory of a module of this engine always has one, see `wasm::without_data`.
+pub(crate) struct MemoryCreator;
+
+thread_local!(static NEXT: RefCell<Option<Memory>> = const { RefCell::new(None) });
+
+/// Runs `make`, which makes an instance on this thread. The instance's memory is `memory`.
+pub(crate) fn with_memory<T>(memory: Memory, make: impl FnOnce() -> T) -> T {
+    NEXT.set(Some(memory));
+    let made = make();
+    NEXT.take();
+    made
+}
+
+// SAFETY: each memory has the capacity and the guard that were asked for. A memory that was left by `with_memory` does
+// not begin with zeroes, as wasmtime's documentation has it, but with its image. wasmtime relies on the zeroes only for
+// what a module sees, and the modules of this engine see an image in place of their data.
+unsafe impl wasmtime::MemoryCreator for MemoryCreator {
+    fn new_memory(
+        &self,
+        ty: MemoryType,
+        minimum: usize,
+        _maximum: Option<usize>,
+        reserved_size_in_bytes: Option<usize>,
+        guard_size_in_bytes: usize,
+    ) -> Result<Box<dyn LinearMemory>, String> {
+        /// With what heaps begin.
+        static EMPTY: LazyLock<io::Result<Arc<Image>>> = LazyLock::new(|| Image::new(0, []).map(Arc::new));
+        let most = reserved_size_in_bytes.ok_or("a memory without a reservation")?;
+        let guard = guard_size_in_bytes;
+        let memory = match ty.maximum() {
+            None => {
+                let empty = EMPTY.as_ref().map_err(ToString::to_string)?;
+                Memory::take(empty, most, guard)
+            }
+            Some(_) => match NEXT.take() {
+                Some(memory) if memory.has(most, guard) && !ty.is_64() => Ok(memory),
+                _ => return Err("there is no memory for this instance".to_owned()),
+            },
+        };
+        let sized = memory.and_then(|mut memory| memory.set_size(minimum).map(|()| memory));
+        sized.map(|memory| Box::new(memory) as Box<dyn LinearMemory>).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,63 @@
+//! The slots that no guest has. They keep their images, so that the next guest of an image finds it mapped.
+
+use super::content::Image;
+use super::slot::Slot;
+use crate::locks::Locked;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+/// The most idle slots. Each keeps up to 4 MiB of written pages.
+const MOST: usize = 128;
+
+/// The idle slots, the one that was used last at the end.
+static IDLE: Mutex<VecDeque<Slot>> = Mutex::new(VecDeque::new());
+
+/// A slot with this image: one that has it, or one that has been idle the longest, or a new one.
+pub(super) fn take(image: &Arc<Image>, reserved: usize) -> io::Result<Slot> {
+    let (mut found, other) = {
+        let mut idle = IDLE.locked();
+        let of_image = |slot: &Slot| slot.image.number == image.number && slot.reserved == reserved;
+        match idle.iter().rposition(of_image) {
+            Some(at) => (idle.remove(at), None),
+            None if idle.len() >= MOST => (None, idle.pop_front()),
+            None => (None, None),
+        }
+    };
+    if let Some(mut other) = other.filter(|other| other.reserved == reserved) {
+        other.change(image.clone())?;
+        found = Some(other);
+    }
+    match found {
+        Some(mut slot) => {
+            slot.hide()?;
+            Ok(slot)
+        }
+        None => Slot::new(reserved, image.clone()),
+    }
+}
+
+/// Restores a slot that a guest has left, and keeps it for the next one.
+pub(super) fn put(mut slot: Slot) {
+    // A slot that cannot be restored is dropped, which unmaps it.
+    if slot.restore().is_err() {
+        return;
+    }
+    let longest = {
+        let mut idle = IDLE.locked();
+        idle.push_back(slot);
+        if idle.len() > MOST { idle.pop_front() } else { None }
+    };
+    drop(longest);
+}
+
+/// Drops the idle slots of an image that is used no more.
+pub(crate) fn forget(image: &Image) {
+    let forgotten: Vec<Slot> = {
+        let mut idle = IDLE.locked();
+        let (forgotten, kept) = idle.drain(..).partition(|slot| slot.image.number == image.number);
+        *idle = kept;
+        VecDeque::into(forgotten)
+    };
+    drop(forgotten);
+}

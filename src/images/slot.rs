@@ -1,0 +1,230 @@
+//! The struct [`Slot`]: an address range in which the memories of guests lie, one after the other.
+#![allow(unsafe_code, reason = "maps memory")]
+
+use super::content::Image;
+use super::pagemap;
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap};
+use std::ffi::c_void;
+use std::io;
+use std::ptr;
+use std::sync::Arc;
+
+/// The most bytes of written pages that are given the image's bytes again. The rest is given back to the kernel.
+const KEPT_BYTES: usize = 4 << 20;
+
+/// An address range whose beginning is mapped to an image.
+#[derive(Debug)]
+pub(super) struct Slot {
+    base: *mut c_void,
+    /// The bytes of the range.
+    pub reserved: usize,
+    pub image: Arc<Image>,
+    /// How many bytes, from the first on, can be read and written.
+    accessible: usize,
+}
+
+// SAFETY: the range belongs to the slot alone.
+unsafe impl Send for Slot {}
+// SAFETY: a shared slot only tells its base.
+unsafe impl Sync for Slot {}
+
+impl Slot {
+    /// Reserves a range, and maps the image to its beginning.
+    pub fn new(reserved: usize, image: Arc<Image>) -> io::Result<Self> {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a new mapping at an address that the kernel chooses touches no memory that is in use.
+        let base = unsafe { mmap_anonymous(ptr::null_mut(), reserved, ProtFlags::empty(), flags)? };
+        let mut slot = Slot { base, reserved, image, accessible: 0 };
+        // A huge page would be written as a whole, and restored as a whole. A kernel without huge pages refuses this.
+        // SAFETY: the range is the slot's, and the advice changes no content.
+        let _ = unsafe { madvise(base, reserved, Advice::LinuxNoHugepage) };
+        slot.map()?;
+        Ok(slot)
+    }
+
+    /// Maps another image in place of the present one.
+    pub fn change(&mut self, image: Arc<Image>) -> io::Result<()> {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+        if self.accessible > 0 {
+            // SAFETY: the range is the slot's, and no guest has it.
+            unsafe { mmap_anonymous(self.base, self.accessible, ProtFlags::empty(), flags)? };
+            self.accessible = 0;
+        }
+        self.image = image;
+        self.map()
+    }
+
+    fn map(&mut self) -> io::Result<()> {
+        let bytes = self.image.bytes();
+        if bytes > self.reserved {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "an image is larger than its slot"));
+        }
+        if bytes > 0 {
+            let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
+            // SAFETY: the range is the slot's, and no guest has it.
+            unsafe { mmap(self.base, bytes, protection, flags, self.image.file(), 0)? };
+            self.accessible = bytes;
+        }
+        Ok(())
+    }
+
+    pub fn base(&self) -> *mut u8 {
+        self.base.cast()
+    }
+
+    /// Lets a guest reach the first `bytes` bytes at least.
+    pub fn show(&mut self, bytes: usize) -> io::Result<()> {
+        if bytes > self.reserved {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        if bytes > self.accessible {
+            self.protect(self.accessible, bytes, MprotectFlags::READ | MprotectFlags::WRITE)?;
+            self.accessible = bytes;
+        }
+        Ok(())
+    }
+
+    /// Lets no guest reach anything behind the image.
+    pub fn hide(&mut self) -> io::Result<()> {
+        if self.accessible > self.image.bytes() {
+            self.protect(self.image.bytes(), self.accessible, MprotectFlags::empty())?;
+            self.accessible = self.image.bytes();
+        }
+        Ok(())
+    }
+
+    fn protect(&self, from: usize, to: usize, flags: MprotectFlags) -> io::Result<()> {
+        // SAFETY: the range is the slot's, since `to` is at most `reserved`.
+        unsafe { mprotect(self.base.byte_add(from), to - from, flags)? };
+        Ok(())
+    }
+
+    /// Gives all accessible bytes the content that they had before a guest came: that of the image, and zeroes.
+    pub fn restore(&mut self) -> io::Result<()> {
+        let start = self.base.addr();
+        let end = start + self.accessible;
+        let content = self.image.content();
+        let base = self.base();
+        let scanned = pagemap::written(start..end, KEPT_BYTES, |written| {
+            let (from, to) = (written.start - start, written.end - start);
+            let of_image = content.get(from.min(content.len())..to.min(content.len())).unwrap_or_default();
+            // SAFETY: `from..to` is within the accessible bytes of the slot, which no guest has any more, and the image
+            // is another mapping.
+            unsafe {
+                base.add(from).copy_from_nonoverlapping(of_image.as_ptr(), of_image.len());
+                base.add(from + of_image.len()).write_bytes(0, to - from - of_image.len());
+            }
+        });
+        // Where the kernel cannot tell, all pages go back to it. It then maps the image's pages, and zeroes, anew.
+        let scanned = scanned.unwrap_or(start);
+        if scanned < end {
+            // SAFETY: the range is the slot's, and no guest has it any more.
+            unsafe { madvise(self.base.byte_add(scanned - start), end - scanned, Advice::LinuxDontNeed)? };
+        }
+        Ok(())
+    }
+
+    /// The accessible bytes.
+    #[cfg(test)]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: they are mapped and readable.
+        unsafe { std::slice::from_raw_parts(self.base(), self.accessible) }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // SAFETY: the range is the slot's alone.
+        let _ = unsafe { munmap(self.base, self.reserved) };
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 4096;
+    const RESERVED: usize = 64 << 20;
+
+    fn image(bytes: usize) -> Arc<Image> {
+        let content: Vec<u8> = (0..bytes).map(|at| (at / 7 % 251) as u8).collect();
+        Arc::new(Image::of_memory(&content).unwrap())
+    }
+
+    fn write(slot: &Slot, at: usize, bytes: &[u8]) {
+        assert!(at + bytes.len() <= slot.accessible);
+        // SAFETY: the range is accessible, and nobody else has the slot.
+        unsafe { slot.base().add(at).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+
+    fn assert_clean(slot: &Slot) {
+        let content = slot.image.content();
+        let (first, rest) = slot.bytes().split_at(content.len());
+        assert!(first == content, "the image");
+        assert!(rest.iter().all(|byte| *byte == 0), "the rest");
+    }
+
+    /// Each pattern is the pages that a guest writes to. The last ones are more runs than one ioctl reports, and more bytes
+    /// than are kept.
+    #[test]
+    fn a_slot_that_is_restored_has_its_image_and_zeroes() {
+        let mut slot = Slot::new(RESERVED, image(20 * PAGE)).unwrap();
+        assert_clean(&slot);
+        slot.show(32 << 20).unwrap();
+        let every = |step: usize, most: usize| (0..most).step_by(step).collect::<Vec<_>>();
+        for pages in [vec![], vec![0], vec![19, 20, 21], every(2, 2000), every(1, 3000), every(3, 8192), vec![8191]] {
+            for page in &pages {
+                write(
+                    &slot,
+                    page * PAGE + page % PAGE,
+                    b"secret of a guest"[..].get(..16.min(PAGE - page % PAGE)).unwrap(),
+                );
+            }
+            slot.restore().unwrap();
+            assert_clean(&slot);
+        }
+    }
+
+    /// A page in the swap is not present, and is one that was written all the same. Without a swap the advice does nothing.
+    #[test]
+    fn a_page_that_is_swapped_out_is_restored() {
+        let mut slot = Slot::new(RESERVED, image(16 * PAGE)).unwrap();
+        slot.show(32 * PAGE).unwrap();
+        for page in 0..32 {
+            write(&slot, page * PAGE, b"secret");
+        }
+        // SAFETY: the range is the slot's, and the advice changes no content.
+        let _ = unsafe { madvise(slot.base, 32 * PAGE, Advice::LinuxPageOut) };
+        slot.restore().unwrap();
+        assert_clean(&slot);
+    }
+
+    #[test]
+    fn what_is_hidden_is_shown_with_zeroes() {
+        let mut slot = Slot::new(RESERVED, image(PAGE)).unwrap();
+        slot.show(4 * PAGE).unwrap();
+        write(&slot, 3 * PAGE, b"secret");
+        slot.restore().unwrap();
+        slot.hide().unwrap();
+        assert_eq!(slot.accessible, PAGE);
+        slot.show(5 * PAGE).unwrap();
+        assert_clean(&slot);
+        assert!(slot.show(RESERVED + 1).is_err());
+    }
+
+    #[test]
+    fn a_slot_changes_its_image() {
+        let mut slot = Slot::new(RESERVED, image(4 * PAGE)).unwrap();
+        slot.show(6 * PAGE).unwrap();
+        write(&slot, 0, b"secret");
+        write(&slot, 5 * PAGE, b"secret");
+        for pages in [2, 0, 8] {
+            slot.change(image(pages * PAGE)).unwrap();
+            assert_eq!(slot.accessible, pages * PAGE);
+            assert_clean(&slot);
+            slot.show(10 * PAGE).unwrap();
+            assert_clean(&slot);
+        }
+    }
+}

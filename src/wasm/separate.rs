@@ -1,0 +1,328 @@
+//! Separates a module's code from its data, so that the code is compiled once and runs on any image of its memory.
+//!
+//! | section | what becomes of it |
+//! | --- | --- |
+//! | memory | gets a maximum, if it has none: the largest that a memory of 32 bits can have |
+//! | export | gets the memory, the globals that may change and the start function, under names of [`names`] |
+//! | start | goes: the start function is called only where the image is that of the data |
+//! | data count | becomes 0 in as many bytes, or stays if code names segments |
+//! | data | goes; if code names segments, the active ones become passive ones without bytes |
+//! | all others | stay, byte for byte |
+//!
+//! A snapshot of an instance is its memory and its globals. A module whose instances have other state that may change,
+//! such as a table, is not separated.
+
+use std::ops::Range;
+use wasmparser::{
+    BinaryReader, ConstExpr, Data, DataKind, DataSectionReader, FunctionBody, GlobalSectionReader, MemorySectionReader,
+    Operator, Parser, Payload, ValType,
+};
+
+/// The names of the exports that are added.
+pub(crate) mod names {
+    /// The memory.
+    pub const MEMORY: &str = "arawn:memory";
+    /// The function of the start section.
+    pub const START: &str = "arawn:start";
+    /// What the names of globals begin with, before their index.
+    pub const GLOBAL: &str = "arawn:global:";
+}
+
+/// The export by which a module says that it can be initialised apart from being run. It is called in place of `_start`.
+pub(crate) const RUN: &str = "arawn_run";
+
+/// The export of a WASI command.
+pub(crate) const COMMAND: &str = "_start";
+
+/// A module that was separated.
+#[derive(Debug)]
+pub(crate) struct Separated<'a> {
+    /// The module without data.
+    pub code: Vec<u8>,
+    /// The data, each segment with its address in the memory.
+    pub data: Vec<(usize, &'a [u8])>,
+    /// The bytes of the memory before it grows.
+    pub memory_bytes: usize,
+    /// How many bytes further back code is in the file than in [`code`](Self::code).
+    pub shift: i64,
+}
+
+/// The most passive segments without bytes that take the place of active ones. An instance keeps a note of each.
+const MOST_SEGMENTS: u32 = 1000;
+
+const PAGE: u64 = 1 << 16;
+/// The most pages of a memory with addresses of 32 bits.
+const MOST_PAGES: u64 = 1 << 16;
+
+mod id {
+    pub const MEMORY: u8 = 5;
+    pub const EXPORT: u8 = 7;
+    pub const START: u8 = 8;
+    pub const CODE: u8 = 10;
+    pub const DATA: u8 = 11;
+    pub const DATA_COUNT: u8 = 12;
+}
+
+/// Whether the module exports [`RUN`]. What cannot be read counts as not exported.
+pub(crate) fn exports_run(wasm: &[u8]) -> bool {
+    let mut sections = Parser::new(0).parse_all(wasm).map_while(Result::ok);
+    sections.any(|section| match section {
+        Payload::ExportSection(exports) => exports.into_iter().flatten().any(|export| export.name == RUN),
+        _ => false,
+    })
+}
+
+/// Separates a module, or says why it cannot be separated. The module was validated, or will be.
+pub(crate) fn separate(wasm: &[u8]) -> Result<Separated<'_>, String> {
+    separated(wasm, true)
+}
+
+/// Separates a module whose code is known to be fit for it, without looking at the code. `code` may then lack segments.
+pub(crate) fn separate_again(wasm: &[u8]) -> Result<Separated<'_>, String> {
+    separated(wasm, false)
+}
+
+fn separated(wasm: &[u8], looks_at_code: bool) -> Result<Separated<'_>, String> {
+    let found = Found::read(wasm, looks_at_code)?;
+    let (minimum, maximum) = found.memory.ok_or("it has no memory")?;
+    let mut code = wasm.get(..8).unwrap_or_default().to_vec();
+    let mut shift = 0;
+    for Section { id, range, content } in found.sections {
+        let content: Option<Vec<u8>> = match id {
+            id::MEMORY => Some([&[1, 1][..], &leb(minimum), &leb(maximum)].concat()),
+            id::EXPORT => Some(with_exports(&wasm[content], &found.added)?),
+            id::START => None,
+            id::DATA_COUNT if !found.names_segments => Some(padded_zero(content.len())),
+            id::DATA if !found.names_segments => None,
+            id::DATA => Some(passive(&wasm[content])?),
+            _ => {
+                if id == id::CODE {
+                    shift = range.start as i64 - code.len() as i64;
+                }
+                code.extend_from_slice(&wasm[range]);
+                continue;
+            }
+        };
+        if let Some(content) = content {
+            code.push(id);
+            code.extend(leb(content.len() as u64));
+            code.extend(content);
+        }
+    }
+    let memory_bytes = usize::try_from(minimum * PAGE).map_err(|error| error.to_string())?;
+    Ok(Separated { code, data: found.data, memory_bytes, shift })
+}
+
+/// A section of the file: its number, where it lies from that number on, and where its content lies.
+struct Section {
+    id: u8,
+    range: Range<usize>,
+    content: Range<usize>,
+}
+
+/// What separating a module needs to know of it.
+#[derive(Default)]
+struct Found<'a> {
+    sections: Vec<Section>,
+    /// The pages that the memory has at first, and the most that it can have.
+    memory: Option<(u64, u64)>,
+    /// The exports to add: name, kind and index.
+    added: Vec<(String, u8, u32)>,
+    data: Vec<(usize, &'a [u8])>,
+    /// Whether code names data segments.
+    names_segments: bool,
+}
+
+/// The kinds of exports.
+mod kind {
+    pub const FUNCTION: u8 = 0;
+    pub const MEMORY: u8 = 2;
+    pub const GLOBAL: u8 = 3;
+}
+
+impl<'a> Found<'a> {
+    fn read(wasm: &'a [u8], looks_at_code: bool) -> Result<Self, String> {
+        let mut found = Found::default();
+        found.read_sections(wasm)?;
+        for payload in Parser::new(0).parse_all(wasm) {
+            match payload.map_err(text)? {
+                Payload::ImportSection(imports) => {
+                    for import in imports.into_imports() {
+                        let import = import.map_err(text)?;
+                        if !matches!(import.ty, wasmparser::TypeRef::Func(_) | wasmparser::TypeRef::FuncExact(_)) {
+                            return Err(format!("it imports `{}`, which is not a function", import.name));
+                        }
+                    }
+                }
+                Payload::MemorySection(memories) => found.memories(memories)?,
+                Payload::GlobalSection(globals) => found.globals(globals)?,
+                Payload::ExportSection(exports) => {
+                    for export in exports {
+                        let name = export.map_err(text)?.name;
+                        if name.starts_with("arawn:") {
+                            return Err(format!("it has an export `{name}` of its own"));
+                        }
+                    }
+                }
+                Payload::StartSection { func, .. } => {
+                    found.added.push((names::START.to_owned(), kind::FUNCTION, func));
+                }
+                Payload::DataSection(segments) => found.segments(segments)?,
+                Payload::CodeSectionEntry(body) if looks_at_code => found.function(&body)?,
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn read_sections(&mut self, wasm: &[u8]) -> Result<(), String> {
+        let mut reader = BinaryReader::new(wasm.get(8..).unwrap_or_default(), 8);
+        while !reader.eof() {
+            let start = reader.original_position();
+            let id = reader.read_u8().map_err(text)?;
+            let length = reader.read_var_u32().map_err(text)? as usize;
+            let content = reader.original_position();
+            reader.read_bytes(length).map_err(text)?;
+            self.sections.push(Section { id, range: start..content + length, content: content..content + length });
+        }
+        Ok(())
+    }
+
+    fn memories(&mut self, memories: MemorySectionReader<'_>) -> Result<(), String> {
+        if memories.count() != 1 {
+            return Err(format!("it has {} memories", memories.count()));
+        }
+        for memory in memories {
+            let memory = memory.map_err(text)?;
+            if memory.memory64 || memory.shared || memory.page_size_log2.is_some() {
+                return Err("its memory has 64-bit addresses, is shared or has pages of another size".to_owned());
+            }
+            self.memory = Some((memory.initial, memory.maximum.unwrap_or(MOST_PAGES)));
+            self.added.push((names::MEMORY.to_owned(), kind::MEMORY, 0));
+        }
+        Ok(())
+    }
+
+    fn globals(&mut self, globals: GlobalSectionReader<'_>) -> Result<(), String> {
+        for (index, global) in globals.into_iter().enumerate() {
+            let ty = global.map_err(text)?.ty;
+            if !ty.mutable {
+                continue;
+            }
+            if matches!(ty.content_type, ValType::Ref(_)) {
+                return Err(format!("its global {index} is a reference that may change"));
+            }
+            self.added.push((format!("{}{index}", names::GLOBAL), kind::GLOBAL, index as u32));
+        }
+        Ok(())
+    }
+
+    fn segments(&mut self, segments: DataSectionReader<'a>) -> Result<(), String> {
+        if self.names_segments && segments.count() > MOST_SEGMENTS {
+            return Err(format!("it has {} data segments, some of which its code names", segments.count()));
+        }
+        for segment in segments {
+            let Data { kind: DataKind::Active { memory_index: 0, offset_expr }, data, .. } = segment.map_err(text)?
+            else {
+                continue;
+            };
+            let at = constant(&offset_expr).ok_or("it has data at an address that is computed")?;
+            let most = self.memory.map_or(0, |(pages, _)| pages * PAGE);
+            if at as u64 + data.len() as u64 > most {
+                return Err("it has data outside of its memory".to_owned());
+            }
+            self.data.push((at as usize, data));
+        }
+        Ok(())
+    }
+
+    /// Refuses what changes state that a snapshot does not have.
+    fn function(&mut self, body: &FunctionBody<'_>) -> Result<(), String> {
+        for operator in body.get_operators_reader().map_err(text)? {
+            let changes = match operator.map_err(text)? {
+                Operator::TableSet { .. } => "table.set",
+                Operator::TableGrow { .. } => "table.grow",
+                Operator::TableFill { .. } => "table.fill",
+                Operator::TableCopy { .. } => "table.copy",
+                Operator::TableInit { .. } => "table.init",
+                Operator::ElemDrop { .. } => "elem.drop",
+                Operator::DataDrop { .. } => "data.drop",
+                Operator::MemoryInit { .. } | Operator::ArrayNewData { .. } | Operator::ArrayInitData { .. } => {
+                    self.names_segments = true;
+                    continue;
+                }
+                _ => continue,
+            };
+            return Err(format!("its code has `{changes}`, which changes what a snapshot does not keep"));
+        }
+        Ok(())
+    }
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}
+
+/// The value of an address that is a constant.
+fn constant(expression: &ConstExpr<'_>) -> Option<u32> {
+    let mut operators = expression.get_operators_reader();
+    match (operators.read().ok()?, operators.read().ok()?) {
+        (Operator::I32Const { value }, Operator::End) => Some(value as u32),
+        _ => None,
+    }
+}
+
+/// The content of the export section with more exports.
+fn with_exports(content: &[u8], added: &[(String, u8, u32)]) -> Result<Vec<u8>, String> {
+    let mut reader = BinaryReader::new(content, 0);
+    let count = reader.read_var_u32().map_err(text)?;
+    let mut extended = leb(u64::from(count) + added.len() as u64);
+    extended.extend_from_slice(&content[reader.original_position()..]);
+    for (name, kind, index) in added {
+        extended.extend(leb(name.len() as u64));
+        extended.extend_from_slice(name.as_bytes());
+        extended.push(*kind);
+        extended.extend(leb(u64::from(*index)));
+    }
+    Ok(extended)
+}
+
+/// The content of the data section, with passive segments without bytes in place of the active ones.
+fn passive(content: &[u8]) -> Result<Vec<u8>, String> {
+    const PASSIVE: u8 = 1;
+    let segments = DataSectionReader::new(BinaryReader::new(content, 0)).map_err(text)?;
+    let mut passive = leb(u64::from(segments.count()));
+    for segment in segments {
+        let Data { kind, data, .. } = segment.map_err(text)?;
+        let data = if matches!(kind, DataKind::Passive) { data } else { &[] };
+        passive.push(PASSIVE);
+        passive.extend(leb(data.len() as u64));
+        passive.extend_from_slice(data);
+    }
+    Ok(passive)
+}
+
+/// The number 0 in LEB128 of so many bytes, which are at least one.
+fn padded_zero(bytes: usize) -> Vec<u8> {
+    let mut zero = vec![0x80; bytes];
+    zero.last_mut().into_iter().for_each(|last| *last = 0);
+    zero
+}
+
+/// A number in LEB128.
+fn leb(mut number: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests;

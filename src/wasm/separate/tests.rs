@@ -1,0 +1,83 @@
+use super::*;
+
+fn refused(fields: &str) -> String {
+    let wasm = wat::parse_str(format!("(module {fields})")).unwrap();
+    separate(&wasm).unwrap_err()
+}
+
+#[test]
+fn code_and_data_are_separated() {
+    let wasm = wat::parse_str(
+        r#"(module (memory (export "memory") 2) (global (mut i32) (i32.const 7)) (global f64 (f64.const 1))
+           (global (mut v128) (v128.const i64x2 1 2)) (func) (start 0) (func (export "arawn_run"))
+           (data (i32.const 65530) "abc") (data "unused") (data (i32.const 65531) "B"))"#,
+    )
+    .unwrap();
+    let Separated { code, data, memory_bytes, shift } = separate(&wasm).unwrap();
+    assert_eq!((data, memory_bytes), (vec![(65530, &b"abc"[..]), (65531, b"B")], 2 << 16));
+    let expected = wat::parse_str(
+        r#"(module (memory 2 65536) (global (mut i32) (i32.const 7)) (global f64 (f64.const 1))
+           (global (mut v128) (v128.const i64x2 1 2)) (func) (func)
+           (export "memory" (memory 0)) (export "arawn_run" (func 1)) (export "arawn:memory" (memory 0))
+           (export "arawn:global:0" (global 0)) (export "arawn:global:2" (global 2)) (export "arawn:start" (func 0)))"#,
+    );
+    assert_eq!(code, expected.unwrap());
+    let code_at = |wasm: &[u8]| {
+        let mut payloads = Parser::new(0).parse_all(wasm).map_while(Result::ok);
+        payloads.find_map(|payload| match payload {
+            Payload::CodeSectionStart { range, .. } => Some(range.start as i64),
+            _ => None,
+        })
+    };
+    assert_eq!(code_at(&wasm).unwrap(), code_at(&code).unwrap() + shift);
+    assert!(exports_run(&wasm) && exports_run(&code) && !exports_run(&wasm[..20]));
+}
+
+#[test]
+fn segments_that_code_names_keep_their_numbers() {
+    let wasm = wat::parse_str(
+        r#"(module (memory 1 9) (export "e" (memory 0))
+           (func (memory.init 1 (i32.const 0) (i32.const 0) (i32.const 7)))
+           (data (i32.const 5) "a") (data "passive"))"#,
+    )
+    .unwrap();
+    let separated = separate(&wasm).unwrap();
+    let expected = wat::parse_str(
+        r#"(module (memory 1 9) (export "e" (memory 0)) (export "arawn:memory" (memory 0))
+           (func (memory.init 1 (i32.const 0) (i32.const 0) (i32.const 7)))
+           (data "") (data "passive"))"#,
+    );
+    assert_eq!((separated.code, separated.data), (expected.unwrap(), vec![(5, &b"a"[..])]));
+}
+
+#[test]
+fn a_module_with_other_state_is_not_separated() {
+    let table = "(memory 1) (table 1 funcref) (elem $e func) (data $d)";
+    for (fields, reason) in [
+        ("", "it has no memory"),
+        ("(memory 1) (memory 1)", "it has 2 memories"),
+        ("(memory i64 1)", "its memory has 64-bit addresses, is shared or has pages of another size"),
+        (r#"(import "a" "m" (memory 1))"#, "it imports `m`, which is not a function"),
+        ("(memory 1) (global (mut funcref) (ref.null func))", "its global 0 is a reference that may change"),
+        (
+            "(memory 1) (global i32 (i32.const 1)) (data (global.get 0) \"a\")",
+            "it has data at an address that is computed",
+        ),
+        ("(memory 1) (data (i32.const 65536) \"a\")", "it has data outside of its memory"),
+        (r#"(memory (export "arawn:memory") 1)"#, "it has an export `arawn:memory` of its own"),
+    ] {
+        assert_eq!(refused(fields), reason, "{fields}");
+    }
+    for (code, name) in [
+        ("(table.set (i32.const 0) (ref.null func))", "table.set"),
+        ("(drop (table.grow (ref.null func) (i32.const 0)))", "table.grow"),
+        ("(table.fill (i32.const 0) (ref.null func) (i32.const 0))", "table.fill"),
+        ("(table.copy (i32.const 0) (i32.const 0) (i32.const 0))", "table.copy"),
+        ("(table.init $e (i32.const 0) (i32.const 0) (i32.const 0))", "table.init"),
+        ("(elem.drop $e)", "elem.drop"),
+        ("(data.drop $d)", "data.drop"),
+    ] {
+        let reason = refused(&format!("{table} (func {code})"));
+        assert_eq!(reason, format!("its code has `{name}`, which changes what a snapshot does not keep"));
+    }
+}
