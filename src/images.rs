@@ -33,7 +33,7 @@ mod slot;
 mod stacks;
 
 pub(crate) use content::Image;
-pub(crate) use creator::{MemoryCreator, with_memory};
+pub(crate) use creator::{MemoryCreator, with_memory, with_memory_now};
 pub(crate) use idle::forget;
 pub(crate) use memory::Memory;
 pub(crate) use stacks::StackCreator;

@@ -26,6 +26,8 @@ mod request;
 mod step;
 
 pub(crate) use cache::cache;
+#[cfg(feature = "components")]
+pub(crate) use compiled::RunnableComponent;
 pub(crate) use compiled::{CompiledRuntime, Reactor, Runnable, RunnableModule, Start, State};
 pub(crate) use hashes::Records;
 pub(crate) use key::Tier;

@@ -105,8 +105,8 @@ async fn run_on_its_own_stack(
             until(&deadline, among(threads, cpu, guest)).await
         }
         #[cfg(feature = "components")]
-        Runnable::Component(command) => {
-            let guest = pin!(component::guest(command, &mut store));
+        Runnable::Component(component) => {
+            let guest = pin!(component::guest(component, &mut store));
             until(&deadline, among(threads, cpu, guest)).await.map(|ended| ended.map(|()| None))
         }
     };
@@ -167,7 +167,7 @@ fn captured(
     let (ending, frames) = match exit {
         Ok(code) => (Ok(Ending::Exit(code)), Vec::new()),
         Err(error) => {
-            let frames = backtrace::frames(&error, compiled.code_shift());
+            let frames = backtrace::frames(&error, &compiled.shifts);
             (failed(&error, &mut sandbox, fuel, &frames), frames)
         }
     };

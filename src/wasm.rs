@@ -31,6 +31,7 @@ pub(crate) use kind::{COMPILE_STACK, Kind, module_invalid};
 #[cfg(feature = "compiler")]
 pub(crate) use line_section::is_line_section;
 pub(crate) use loaded::LoadedCode;
-pub(crate) use separate::{COMMAND, RUN, Separated, exports_run, names, separate, separate_again};
+pub(crate) use separate::component::separate_component;
+pub(crate) use separate::{COMMAND, RUN, Separated, Shifts, exports_run, names, separate, separate_again};
 #[cfg(feature = "compiler")]
 pub(crate) use shape::{COUNTED_BY_STORES, Provided, Shape, Signature};

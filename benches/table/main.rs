@@ -18,6 +18,7 @@ mod measure;
 mod picture;
 mod processes;
 mod report;
+mod scripts;
 #[path = "../ways/mod.rs"]
 mod ways;
 
@@ -41,6 +42,7 @@ fn main() {
     calls::threads(&mut table, rounds);
     calls::executors(&mut table);
     catalogs::reload(&mut table, rounds);
+    scripts::calls(&mut table, rounds);
     catalogs::large(&mut table, rounds);
     catalogs::compile(&mut table, if is_whole { 100 } else { 10 });
     if is_whole {

@@ -4,7 +4,9 @@
 use super::content::Image;
 use super::memory::Memory;
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use wasmtime::{LinearMemory, MemoryType};
 
@@ -18,11 +20,29 @@ pub(crate) struct MemoryCreator;
 thread_local!(static NEXT: RefCell<Option<Memory>> = const { RefCell::new(None) });
 
 /// Runs `make`, which makes an instance on this thread. The instance's memory is `memory`.
-pub(crate) fn with_memory<T>(memory: Memory, make: impl FnOnce() -> T) -> T {
-    NEXT.set(Some(memory));
-    let made = make();
-    NEXT.take();
+pub(crate) fn with_memory_now<T>(memory: Memory, make: impl FnOnce() -> T) -> T {
+    let (made, _left) = leave(Some(memory), make);
     made
+}
+
+/// As [`with_memory_now`], for an instance that may be made in several polls, on several threads.
+pub(crate) async fn with_memory<F: Future>(memory: Memory, make: F) -> F::Output {
+    let mut make = pin!(make);
+    let mut memory = Some(memory);
+    poll_fn(|context| {
+        let (polled, left) = leave(memory.take(), || make.as_mut().poll(context));
+        memory = left;
+        polled
+    })
+    .await
+}
+
+/// Leaves the memory for `make`, and takes it back if nothing has asked for it. No other memory is there meanwhile: what was
+/// left before, of an instance around this one, is there again afterwards.
+fn leave<T>(memory: Option<Memory>, make: impl FnOnce() -> T) -> (T, Option<Memory>) {
+    let before = NEXT.replace(memory);
+    let made = make();
+    (made, NEXT.replace(before))
 }
 
 // SAFETY: each memory has the capacity and the guard that were asked for. A memory that was left by `with_memory` does

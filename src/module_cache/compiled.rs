@@ -8,7 +8,7 @@ use crate::images::Image;
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
 use crate::sha256::Sha256;
 use crate::signals::LoadedRange;
-use crate::wasm::{COMMAND, Kind, LoadedCode, RUN, module_invalid, names};
+use crate::wasm::{COMMAND, Kind, LoadedCode, RUN, Shifts, module_invalid, names};
 use once_cell::sync::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub(crate) struct CompiledRuntime {
     /// The stacks that its guests may have.
     pub stacks: Stacks,
     pub form: Form,
+    /// Where the code is in the file.
+    pub shifts: Shifts,
     /// The debug information of the module, as far as it is known.
     #[cfg(feature = "compiler")]
     pub debug_info: Arc<crate::debug_info::CachedDebugInfo>,
@@ -36,9 +38,8 @@ pub(crate) struct CompiledRuntime {
 /// What instances are made from.
 pub(crate) enum Runnable {
     Module(Box<RunnableModule>),
-    /// A component that exports `wasi:cli/run`.
     #[cfg(feature = "components")]
-    Component(Box<wasmtime_wasi::p2::bindings::CommandPre<Sandbox>>),
+    Component(Box<RunnableComponent>),
 }
 
 pub(crate) struct RunnableModule {
@@ -76,8 +77,14 @@ pub(crate) struct State {
     pub globals: Vec<(u32, ModuleExport)>,
     /// The memory of an instance that was not initialised yet.
     pub data: Arc<Image>,
-    /// How many bytes further back code is in the file than in what was compiled.
-    pub shift: i64,
+}
+
+/// A component that exports `wasi:cli/run`.
+#[cfg(feature = "components")]
+pub(crate) struct RunnableComponent {
+    pub command: wasmtime_wasi::p2::bindings::CommandPre<Sandbox>,
+    /// How its memory begins, if it was separated from its data.
+    pub data: Option<Arc<Image>>,
 }
 
 impl CompiledRuntime {
@@ -85,7 +92,7 @@ impl CompiledRuntime {
         match &self.runnable {
             Runnable::Module(module) => module.module.engine(),
             #[cfg(feature = "components")]
-            Runnable::Component(command) => command.engine(),
+            Runnable::Component(component) => component.command.engine(),
         }
     }
 
@@ -113,15 +120,6 @@ impl CompiledRuntime {
         }
     }
 
-    /// How many bytes further back code is in the file than in what was compiled.
-    pub fn code_shift(&self) -> i64 {
-        match &self.runnable {
-            Runnable::Module(module) => module.state().map_or(0, |state| state.shift),
-            #[cfg(feature = "components")]
-            Runnable::Component(_) => 0,
-        }
-    }
-
     /// Whether this is a component, which has the clocks, streams and files of WASI 0.2.
     pub fn is_component(&self) -> bool {
         !matches!(self.runnable, Runnable::Module(_))
@@ -134,7 +132,9 @@ impl Runnable {
         match self {
             Runnable::Module(module) => (Kind::Module, module.module.image_range()),
             #[cfg(feature = "components")]
-            Runnable::Component(command) => (Kind::Component, command.instance_pre().component().image_range()),
+            Runnable::Component(component) => {
+                (Kind::Component, component.command.instance_pre().component().image_range())
+            }
         }
     }
 }
@@ -161,9 +161,9 @@ impl RunnableModule {
     }
 }
 
-/// How the memory of a module begins that was separated from its data, and the shift of its code; or why the module
-/// was not separated.
-pub(super) type Data = Result<(Arc<Image>, i64), String>;
+/// How the memory of a module or component begins that was separated from its data, and where its code is in the file; or
+/// why it was not separated.
+pub(super) type Data = Result<(Arc<Image>, Shifts), String>;
 
 /// What [`ready`] needs to know of compiled code.
 pub(super) struct About<'a> {
@@ -193,11 +193,16 @@ pub(super) fn ready(
             None => return Err(invalid(error)),
         },
     };
+    let (data, shifts) = match data {
+        Ok((data, shifts)) => (Ok(data), shifts),
+        Err(reason) => (Err(reason), Shifts::default()),
+    };
     let runnable = match code {
         LoadedCode::Module(module) => Runnable::Module(Box::new(runnable_module(name, target, module, data)?)),
         #[cfg(feature = "components")]
         LoadedCode::Component(component) => {
-            Runnable::Component(Box::new(runnable_component(name, target, &component)?))
+            let command = runnable_component(name, target, &component)?;
+            Runnable::Component(Box::new(RunnableComponent { command, data: data.ok() }))
         }
     };
     let _loaded = LoadedRange::new(runnable.image().1);
@@ -208,13 +213,19 @@ pub(super) fn ready(
         bytes,
         stacks,
         form,
+        shifts,
         #[cfg(feature = "compiler")]
         debug_info: Arc::default(),
         _mapped_from: None,
     })
 }
 
-fn runnable_module(name: &str, target: &'static Target, module: Module, data: Data) -> Result<RunnableModule> {
+fn runnable_module(
+    name: &str,
+    target: &'static Target,
+    module: Module,
+    data: Result<Arc<Image>, String>,
+) -> Result<RunnableModule> {
     let function = |export: &str| match module.get_export_index(export).zip(module.get_export(export)) {
         Some((index, ExternType::Func(ty))) if ty.params().len() == 0 && ty.results().len() == 0 => Ok(Some(index)),
         Some(_) => Err(module_invalid(name, format!("`{export}` must be a function without parameters and results"))),
@@ -224,7 +235,7 @@ fn runnable_module(name: &str, target: &'static Target, module: Module, data: Da
         (Some(run), _) => {
             let initialize = [names::START, "_initialize", "arawn_init"].into_iter();
             let initialize = initialize.filter_map(|export| function(export).transpose()).collect::<Result<_>>()?;
-            let state = data.and_then(|(data, shift)| State::of(&module, data, shift));
+            let state = data.and_then(|data| State::of(&module, data));
             Start::Reactor(Box::new(Reactor { initialize, run, state }))
         }
         (None, Some(start)) => Start::Command(start),
@@ -246,12 +257,12 @@ fn runnable_module(name: &str, target: &'static Target, module: Module, data: Da
 }
 
 impl State {
-    fn of(module: &Module, data: Arc<Image>, shift: i64) -> Result<Self, String> {
+    fn of(module: &Module, data: Arc<Image>) -> Result<Self, String> {
         let memory = module.get_export_index(names::MEMORY).ok_or("its memory is not exported")?;
         let index = |name: &str| name.strip_prefix(names::GLOBAL)?.parse::<u32>().ok();
         let exports = module.exports().filter_map(|export| Some((index(export.name())?, export.name())));
         let globals = exports.filter_map(|(index, name)| Some((index, module.get_export_index(name)?))).collect();
-        Ok(State { memory, globals, data, shift })
+        Ok(State { memory, globals, data })
     }
 }
 

@@ -22,7 +22,7 @@ use crate::sha256::Sha256;
 use crate::shards::{Shard, ShardRef, ShardedArc};
 #[cfg(feature = "compiler")]
 use crate::wasm::Shape;
-use crate::wasm::{Kind, Separated, exports_run, separate, separate_again};
+use crate::wasm::{Kind, Separated, Shifts, exports_run, separate, separate_again, separate_component};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -158,7 +158,7 @@ impl ModuleCache {
                 let (kind, form) = (artifact.kind()?, artifact.form);
                 let pool = profile.pool(Demands { kind, bytes, stacks: request.stacks, form }).ok()?;
                 let data = match form.imaged {
-                    true => Ok(data_of(wasm.borrow_mut().read(request, &sha).ok()??).ok()?),
+                    true => Ok(data_of(kind, wasm.borrow_mut().read(request, &sha).ok()??).ok()?),
                     false => Err(NOT_SEPARATED.to_owned()),
                 };
                 let about = About { name: &request.name, sha, bytes: artifact.bytes, form, data };
@@ -216,8 +216,10 @@ impl ModuleCache {
         #[cfg(not(feature = "compiler"))]
         let heap = false;
         let separated = match kind {
-            Kind::Module if profile.has_images() && exports_run(wasm) => separate(wasm),
-            Kind::Module | Kind::Component => Err(NOT_SEPARATED.to_owned()),
+            _ if !profile.has_images() => Err(NOT_SEPARATED.to_owned()),
+            Kind::Module if exports_run(wasm) => separate(wasm),
+            Kind::Module => Err(NOT_SEPARATED.to_owned()),
+            Kind::Component => separate_component(wasm, true),
         };
         let form = Form { heap, imaged: separated.is_ok() };
         let data = match &separated {
@@ -258,16 +260,20 @@ fn changed(name: &str, path: &ConfinedPath) -> Error {
 /// Why a module was not separated from its data that exports `arawn_run`, if the module itself is not the reason.
 const NOT_SEPARATED: &str = "the process had too little address space for images when the module was compiled";
 
-/// The memory that the data make, and the shift of the code.
-fn image_of(separated: &Separated<'_>) -> Result<(Arc<Image>, i64)> {
+/// The memory that the data make, and where the code is in the file.
+fn image_of(separated: &Separated<'_>) -> Result<(Arc<Image>, Shifts)> {
     let image = Image::new(separated.memory_bytes, separated.data.iter().copied());
     let image = image.map_err(|error| Error::system("to make the image of a memory", &error))?;
-    Ok((Arc::new(image), separated.shift))
+    Ok((Arc::new(image), separated.shifts.clone()))
 }
 
-/// As [`image_of`], for a module whose code was compiled without its data before.
-fn data_of(wasm: &[u8]) -> Result<(Arc<Image>, i64)> {
-    image_of(&separate_again(wasm).map_err(Error::internal)?)
+/// As [`image_of`], for what was compiled without its data before.
+fn data_of(kind: Kind, wasm: &[u8]) -> Result<(Arc<Image>, Shifts)> {
+    let separated = match kind {
+        Kind::Module => separate_again(wasm),
+        Kind::Component => separate_component(wasm, false),
+    };
+    image_of(&separated.map_err(Error::internal)?)
 }
 
 /// Which compiler a module is for, of at most [`CompileLane::LARGEST_SMALL`] bytes: a small module compiles within a second. A

@@ -5,7 +5,7 @@ use crate::deadline::Deadline;
 #[cfg(feature = "compiler")]
 use crate::debug_info::SourceLocation;
 use crate::error::quoted;
-use crate::wasm::demangled;
+use crate::wasm::{Shifts, demangled};
 use std::sync::Arc;
 use wasmtime::{FrameInfo, WasmBacktrace};
 
@@ -28,11 +28,10 @@ pub(crate) struct Frame {
     pub offset: Option<u64>,
 }
 
-/// The frames of a trap, innermost first. `shift` is how many bytes further back code is in the file than in what was
-/// compiled.
-pub(super) fn frames(error: &wasmtime::Error, shift: i64) -> Vec<Frame> {
+/// The frames of a trap, innermost first.
+pub(super) fn frames(error: &wasmtime::Error, shifts: &Shifts) -> Vec<Frame> {
     let frames = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], WasmBacktrace::frames);
-    frames.iter().enumerate().map(|(number, frame)| Frame::new(number, frame, shift)).collect()
+    frames.iter().enumerate().map(|(number, frame)| Frame::new(number, frame, shifts)).collect()
 }
 
 /// One line for each frame: its number, its offset in the file, and `module!function`.
@@ -72,8 +71,8 @@ pub(crate) fn lines_with_places(frames: &[Frame], places: &[Vec<SourceLocation>]
 }
 
 impl Frame {
-    fn new(number: usize, frame: &FrameInfo, shift: i64) -> Self {
-        let in_file = frame.module_offset().and_then(|offset| (offset as u64).checked_add_signed(shift));
+    fn new(number: usize, frame: &FrameInfo, shifts: &Shifts) -> Self {
+        let in_file = frame.module_offset().and_then(|offset| shifts.in_file(offset as u64));
         let offset = in_file.map_or_else(String::new, |offset| format!("{offset:#8x} - "));
         let module = frame.module().name().map_or("<unknown>".into(), quoted);
         let function = match frame.func_name() {

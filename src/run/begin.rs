@@ -6,8 +6,6 @@ use crate::error::Phase;
 use crate::images::{self, Image};
 use crate::module_cache::{Reactor, RunnableModule, Start};
 use crate::sandbox::Sandbox;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
 use wasmtime::{Error, Extern, Func, Instance, ModuleExport, Result, Store};
 
@@ -60,8 +58,8 @@ impl Goal {
 #[allow(unsafe_code, reason = "the safe way looks the type up, twice, where all threads count references")]
 pub(super) fn guest(module: &RunnableModule, store: &mut Store<Sandbox>, goal: &Goal) -> Result<Option<Box<Snapshot>>> {
     let linked = module.instance(&store.data().entry.name, Imports::Plain)?;
-    let instance = match memory_for(module, goal)? {
-        Some(memory) => images::with_memory(memory, || linked.instantiate(&mut *store))?,
+    let instance = match goal.image(module) {
+        Some(image) => images::with_memory_now(memory_of(image)?, || linked.instantiate(&mut *store))?,
         None => linked.instantiate(&mut *store)?,
     };
     let steps = begin(module, &instance, store, goal)?;
@@ -88,17 +86,8 @@ pub(super) async fn guest_on_its_own_stack(
 ) -> Result<Option<Box<Snapshot>>> {
     let imports = if store.data().has_files() { Imports::WithFiles } else { Imports::Async };
     let linked = module.instance(&store.data().entry.name, imports)?;
-    let instance = match memory_for(module, goal)? {
-        Some(memory) => {
-            let mut making = pin!(linked.instantiate_async(&mut *store));
-            let mut memory = Some(memory);
-            // The memory is taken while the instance is first polled.
-            poll_fn(|context| match memory.take() {
-                Some(memory) => images::with_memory(memory, || making.as_mut().poll(context)),
-                None => making.as_mut().poll(context),
-            })
-            .await?
-        }
+    let instance = match goal.image(module) {
+        Some(image) => images::with_memory(memory_of(image)?, linked.instantiate_async(&mut *store)).await?,
         None => linked.instantiate_async(&mut *store).await?,
     };
     let steps = begin(module, &instance, store, goal)?;
@@ -113,9 +102,9 @@ pub(super) async fn guest_on_its_own_stack(
     before.map(|before| Snapshot::make(module, &instance, store, &before)).transpose()
 }
 
-fn memory_for(module: &RunnableModule, goal: &Goal) -> Result<Option<images::Memory>> {
-    let Some(image) = goal.image(module) else { return Ok(None) };
-    Ok(Some(images::Memory::take(image, IMAGE_RESERVATION, IMAGE_GUARD)?))
+/// A memory that begins with an image.
+pub(super) fn memory_of(image: &Arc<Image>) -> Result<images::Memory> {
+    Ok(images::Memory::take(image, IMAGE_RESERVATION, IMAGE_GUARD)?)
 }
 
 /// Brings a new instance to the state from which it goes on, and finds the functions to call.

@@ -1,11 +1,13 @@
 //! Runs a component, and bounds what its host calls may hand over.
 
+use super::begin::memory_of;
 use crate::error::Phase;
+use crate::images;
+use crate::module_cache::RunnableComponent;
 use crate::sandbox::Sandbox;
 use crate::sandbox::component::HOST_BYTES;
 use wasmtime::Store;
 use wasmtime_wasi::I32Exit;
-use wasmtime_wasi::p2::bindings::CommandPre;
 
 /// The most bytes that one host call may hand over, in strings and lists together: wasmtime copies them before the host
 /// call reaches the library. The bound is what the host may hold for the guest, or the longest request to a host
@@ -19,10 +21,10 @@ fn handed_over(sandbox: &Sandbox) -> usize {
 }
 
 /// Makes an instance and calls its `wasi:cli/run`. If that returns an error, the component has exited with 1.
-pub(super) async fn guest(command: &CommandPre<Sandbox>, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
+pub(super) async fn guest(component: &RunnableComponent, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
     let most = handed_over(store.data());
     store.set_hostcall_fuel(most);
-    let ended = run(command, store).await;
+    let ended = run(component, store).await;
     let sandbox = store.data_mut();
     match ended {
         Err(error) if sandbox.world().is_closed && !error.is::<I32Exit>() => sandbox.begin_host_call().and(Err(error)),
@@ -36,8 +38,12 @@ pub(super) async fn guest(command: &CommandPre<Sandbox>, store: &mut Store<Sandb
     }
 }
 
-async fn run(command: &CommandPre<Sandbox>, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
-    let command = command.instantiate_async(&mut *store).await?;
+async fn run(component: &RunnableComponent, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
+    let RunnableComponent { command, data } = component;
+    let command = match data {
+        Some(image) => images::with_memory(memory_of(image)?, command.instantiate_async(&mut *store)).await?,
+        None => command.instantiate_async(&mut *store).await?,
+    };
     store.data_mut().phase = Phase::Run;
     match command.wasi_cli_run().call_run(store).await? {
         Ok(()) => Ok(()),

@@ -11,11 +11,16 @@
 //!
 //! A snapshot of an instance is its memory and its globals. A module whose instances have other state that may change,
 //! such as a table, is not separated.
+//!
+//! A component begins from its start in each call, so the module in it that has the memory may have any other state. Its
+//! exports and its start section stay as they are. No other module of the component may have a memory or data.
+
+pub(super) mod component;
 
 use std::ops::Range;
 use wasmparser::{
     BinaryReader, ConstExpr, Data, DataKind, DataSectionReader, FunctionBody, GlobalSectionReader, MemorySectionReader,
-    Operator, Parser, Payload, ValType,
+    Operator, Parser, Payload, TypeRef, ValType,
 };
 
 /// The names of the exports that are added.
@@ -43,8 +48,27 @@ pub(crate) struct Separated<'a> {
     pub data: Vec<(usize, &'a [u8])>,
     /// The bytes of the memory before it grows.
     pub memory_bytes: usize,
-    /// How many bytes further back code is in the file than in [`code`](Self::code).
-    pub shift: i64,
+    /// Where code is in the file.
+    pub shifts: Shifts,
+}
+
+/// How far code has moved: from each offset on in [`Separated::code`], how many bytes further back it is in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shifts(Vec<(u64, i64)>);
+
+impl Shifts {
+    /// The offset in the file.
+    pub fn in_file(&self, offset: u64) -> Option<u64> {
+        let shift = self.0.iter().rev().find(|(from, _)| *from <= offset).map_or(0, |(_, shift)| *shift);
+        offset.checked_add_signed(shift)
+    }
+}
+
+/// For what a module is separated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Snapshots,
+    Component,
 }
 
 /// The most passive segments without bytes that take the place of active ones. An instance keeps a note of each.
@@ -74,30 +98,31 @@ pub(crate) fn exports_run(wasm: &[u8]) -> bool {
 
 /// Separates a module, or says why it cannot be separated. The module was validated, or will be.
 pub(crate) fn separate(wasm: &[u8]) -> Result<Separated<'_>, String> {
-    separated(wasm, true)
+    separated(wasm, Purpose::Snapshots, true)
 }
 
 /// Separates a module whose code is known to be fit for it, without looking at the code. `code` may then lack segments.
 pub(crate) fn separate_again(wasm: &[u8]) -> Result<Separated<'_>, String> {
-    separated(wasm, false)
+    separated(wasm, Purpose::Snapshots, false)
 }
 
-fn separated(wasm: &[u8], looks_at_code: bool) -> Result<Separated<'_>, String> {
-    let found = Found::read(wasm, looks_at_code)?;
+fn separated(wasm: &[u8], purpose: Purpose, looks_at_code: bool) -> Result<Separated<'_>, String> {
+    let found = Found::read(wasm, purpose, looks_at_code)?;
     let (minimum, maximum) = found.memory.ok_or("it has no memory")?;
     let mut code = wasm.get(..8).unwrap_or_default().to_vec();
-    let mut shift = 0;
+    let mut shifts = Shifts::default();
+    let keeps = purpose == Purpose::Component;
     for Section { id, range, content } in found.sections {
         let content: Option<Vec<u8>> = match id {
             id::MEMORY => Some([&[1, 1][..], &leb(minimum), &leb(maximum)].concat()),
-            id::EXPORT => Some(with_exports(&wasm[content], &found.added)?),
-            id::START => None,
+            id::EXPORT if !keeps => Some(with_exports(&wasm[content], &found.added)?),
+            id::START if !keeps => None,
             id::DATA_COUNT if !found.names_segments => Some(padded_zero(content.len())),
             id::DATA if !found.names_segments => None,
             id::DATA => Some(passive(&wasm[content])?),
             _ => {
                 if id == id::CODE {
-                    shift = range.start as i64 - code.len() as i64;
+                    shifts = Shifts(vec![(code.len() as u64, range.start as i64 - code.len() as i64)]);
                 }
                 code.extend_from_slice(&wasm[range]);
                 continue;
@@ -110,7 +135,7 @@ fn separated(wasm: &[u8], looks_at_code: bool) -> Result<Separated<'_>, String> 
         }
     }
     let memory_bytes = usize::try_from(minimum * PAGE).map_err(|error| error.to_string())?;
-    Ok(Separated { code, data: found.data, memory_bytes, shift })
+    Ok(Separated { code, data: found.data, memory_bytes, shifts })
 }
 
 /// A section of the file: its number, where it lies from that number on, and where its content lies.
@@ -141,22 +166,24 @@ mod kind {
 }
 
 impl<'a> Found<'a> {
-    fn read(wasm: &'a [u8], looks_at_code: bool) -> Result<Self, String> {
-        let mut found = Found::default();
-        found.read_sections(wasm)?;
+    fn read(wasm: &'a [u8], purpose: Purpose, looks_at_code: bool) -> Result<Self, String> {
+        let mut found = Found { sections: sections(wasm)?, ..Found::default() };
+        let is_for_snapshots = purpose == Purpose::Snapshots;
         for payload in Parser::new(0).parse_all(wasm) {
             match payload.map_err(text)? {
                 Payload::ImportSection(imports) => {
                     for import in imports.into_imports() {
                         let import = import.map_err(text)?;
-                        if !matches!(import.ty, wasmparser::TypeRef::Func(_) | wasmparser::TypeRef::FuncExact(_)) {
+                        let is_function = matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_));
+                        let is_memory = matches!(import.ty, TypeRef::Memory(_));
+                        if is_memory || is_for_snapshots && !is_function {
                             return Err(format!("it imports `{}`, which is not a function", import.name));
                         }
                     }
                 }
                 Payload::MemorySection(memories) => found.memories(memories)?,
-                Payload::GlobalSection(globals) => found.globals(globals)?,
-                Payload::ExportSection(exports) => {
+                Payload::GlobalSection(globals) if is_for_snapshots => found.globals(globals)?,
+                Payload::ExportSection(exports) if is_for_snapshots => {
                     for export in exports {
                         let name = export.map_err(text)?.name;
                         if name.starts_with("arawn:") {
@@ -168,24 +195,11 @@ impl<'a> Found<'a> {
                     found.added.push((names::START.to_owned(), kind::FUNCTION, func));
                 }
                 Payload::DataSection(segments) => found.segments(segments)?,
-                Payload::CodeSectionEntry(body) if looks_at_code => found.function(&body)?,
+                Payload::CodeSectionEntry(body) if looks_at_code => found.function(&body, purpose)?,
                 _ => {}
             }
         }
         Ok(found)
-    }
-
-    fn read_sections(&mut self, wasm: &[u8]) -> Result<(), String> {
-        let mut reader = BinaryReader::new(wasm.get(8..).unwrap_or_default(), 8);
-        while !reader.eof() {
-            let start = reader.original_position();
-            let id = reader.read_u8().map_err(text)?;
-            let length = reader.read_var_u32().map_err(text)? as usize;
-            let content = reader.original_position();
-            reader.read_bytes(length).map_err(text)?;
-            self.sections.push(Section { id, range: start..content + length, content: content..content + length });
-        }
-        Ok(())
     }
 
     fn memories(&mut self, memories: MemorySectionReader<'_>) -> Result<(), String> {
@@ -237,7 +251,7 @@ impl<'a> Found<'a> {
     }
 
     /// Refuses what changes state that a snapshot does not have.
-    fn function(&mut self, body: &FunctionBody<'_>) -> Result<(), String> {
+    fn function(&mut self, body: &FunctionBody<'_>, purpose: Purpose) -> Result<(), String> {
         for operator in body.get_operators_reader().map_err(text)? {
             let changes = match operator.map_err(text)? {
                 Operator::TableSet { .. } => "table.set",
@@ -253,10 +267,28 @@ impl<'a> Found<'a> {
                 }
                 _ => continue,
             };
+            if purpose == Purpose::Component && changes != "data.drop" {
+                continue;
+            }
             return Err(format!("its code has `{changes}`, which changes what a snapshot does not keep"));
         }
         Ok(())
     }
+}
+
+/// The sections of a module or a component.
+fn sections(wasm: &[u8]) -> Result<Vec<Section>, String> {
+    let mut reader = BinaryReader::new(wasm.get(8..).unwrap_or_default(), 8);
+    let mut sections = Vec::new();
+    while !reader.eof() {
+        let start = reader.original_position();
+        let id = reader.read_u8().map_err(text)?;
+        let length = reader.read_var_u32().map_err(text)? as usize;
+        let content = reader.original_position();
+        reader.read_bytes(length).map_err(text)?;
+        sections.push(Section { id, range: start..content + length, content: content..content + length });
+    }
+    Ok(sections)
 }
 
 fn text(error: impl ToString) -> String {

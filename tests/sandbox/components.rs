@@ -410,3 +410,43 @@ fn many_at_once_are_all_answered() {
         }
     });
 }
+
+/// A component with a mebibyte of data has a memory that the library maps. Whatever a call writes, the next finds the data
+/// and zeroes.
+#[test]
+fn a_component_with_much_data_begins_anew_in_each_call() {
+    let reply = r#"{"status":"ok","output":1}"#;
+    let (size, data) = (reply.len(), "x".repeat(1 << 20));
+    let escaped = reply.replace('"', "\\22");
+    let wat = format!(
+        r#"(module
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 33)
+        (data (i32.const 64) "{escaped}")
+        (data (i32.const 1048576) "{data}")
+        (func (export "_start") (local $at i32)
+            (local.set $at (i32.const 1048576))
+            (loop $data
+                (if (i32.ne (i32.load8_u (local.get $at)) (i32.const 120)) (then unreachable))
+                (i32.store8 (local.get $at) (i32.const 94))
+                (local.set $at (i32.add (local.get $at) (i32.const 511)))
+                (br_if $data (i32.lt_u (local.get $at) (i32.const 2097152))))
+            (loop $zeroes
+                (if (i32.load8_u (local.get $at)) (then unreachable))
+                (i32.store8 (local.get $at) (i32.const 94))
+                (local.set $at (i32.add (local.get $at) (i32.const 511)))
+                (br_if $zeroes (i32.lt_u (local.get $at) (i32.const 2162688))))
+            (local.set $at (i32.shl (memory.grow (i32.const 1)) (i32.const 16)))
+            (if (i32.load8_u (local.get $at)) (then unreachable))
+            (i32.store8 (local.get $at) (i32.const 94))
+            (i32.store (i32.const 0) (i32.const 64))
+            (i32.store (i32.const 4) (i32.const {size}))
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#
+    );
+    let catalog = Catalog::new().with_component("large", &wat);
+    let id = catalog.executor();
+    for _ in 0..20 {
+        let reply = execute(&json!({"executor": id, "runtime": "large", "limits": {"timeout_ms": 20000}}));
+        assert_eq!(reply["output"], 1, "{reply}");
+    }
+}

@@ -1,3 +1,4 @@
+use super::component::{FEWEST, separate_component};
 use super::*;
 
 fn refused(fields: &str) -> String {
@@ -13,7 +14,7 @@ fn code_and_data_are_separated() {
            (data (i32.const 65530) "abc") (data "unused") (data (i32.const 65531) "B"))"#,
     )
     .unwrap();
-    let Separated { code, data, memory_bytes, shift } = separate(&wasm).unwrap();
+    let Separated { code, data, memory_bytes, shifts } = separate(&wasm).unwrap();
     assert_eq!((data, memory_bytes), (vec![(65530, &b"abc"[..]), (65531, b"B")], 2 << 16));
     let expected = wat::parse_str(
         r#"(module (memory 2 65536) (global (mut i32) (i32.const 7)) (global f64 (f64.const 1))
@@ -25,11 +26,11 @@ fn code_and_data_are_separated() {
     let code_at = |wasm: &[u8]| {
         let mut payloads = Parser::new(0).parse_all(wasm).map_while(Result::ok);
         payloads.find_map(|payload| match payload {
-            Payload::CodeSectionStart { range, .. } => Some(range.start as i64),
+            Payload::CodeSectionStart { range, .. } => Some(range.start as u64),
             _ => None,
         })
     };
-    assert_eq!(code_at(&wasm).unwrap(), code_at(&code).unwrap() + shift);
+    assert_eq!(code_at(&wasm), shifts.in_file(code_at(&code).unwrap()));
     assert!(exports_run(&wasm) && exports_run(&code) && !exports_run(&wasm[..20]));
 }
 
@@ -79,5 +80,60 @@ fn a_module_with_other_state_is_not_separated() {
     ] {
         let reason = refused(&format!("{table} (func {code})"));
         assert_eq!(reason, format!("its code has `{name}`, which changes what a snapshot does not keep"));
+    }
+}
+
+/// A component whose module has a mebibyte of data, in which nothing else is as it was.
+fn component(module: &str, more: &str) -> Vec<u8> {
+    wat::parse_str(format!("(component (core module (func (export \"f\"))) (core module {module}) {more})")).unwrap()
+}
+
+#[test]
+fn a_component_is_separated_in_its_module_with_the_memory() {
+    let data = "x".repeat(FEWEST);
+    let fields = format!(
+        r#"(import "a" "g" (global (mut funcref))) (table 1 funcref) (memory (export "memory") 17 17) (func (table.set (i32.const 0) (global.get 0)))
+           (start 0) (data (i32.const 16) "{data}")"#
+    );
+    let (before, after) = ("(core module (func) (func))", "(core module (table 2 funcref))");
+    let wasm = component(&fields, &format!("{before}{after}"));
+    let Separated { code, data, memory_bytes, shifts } = separate_component(&wasm, true).unwrap();
+    assert_eq!((data[0].0, data[0].1.len(), data.len(), memory_bytes), (16, FEWEST, 1, 17 << 16));
+    let plain = fields.split("(data").next().unwrap();
+    assert_eq!(code, component(plain, &format!("{before}{after}")));
+    // The code of each module, in the order of the file.
+    let places = |wasm: &[u8]| {
+        let payloads = Parser::new(0).parse_all(wasm).map_while(Result::ok);
+        let places = payloads.filter_map(|payload| match payload {
+            Payload::CodeSectionEntry(body) => Some(body.range().start as u64),
+            _ => None,
+        });
+        places.collect::<Vec<_>>()
+    };
+    let moved: Vec<u64> = places(&code).into_iter().map(|place| shifts.in_file(place).unwrap()).collect();
+    assert_eq!(moved, places(&wasm));
+    assert_eq!(moved.len(), 4);
+}
+
+#[test]
+fn a_component_that_cannot_be_separated_says_why() {
+    let large = format!(r#"(memory 17) (data (i32.const 16) "{}")"#, "x".repeat(FEWEST));
+    for (module, more, reason) in [
+        ("", "", "it has no memory"),
+        ("(memory 1) (data (i32.const 1) \"a\")", "", "it has little data"),
+        (large.as_str(), "(core module (memory 1))", "it has several memories"),
+        (
+            large.as_str(),
+            "(core module (import \"a\" \"m\" (memory 1)) (data (i32.const 1) \"a\"))",
+            "it has data in a module without a memory",
+        ),
+        (large.as_str(), "(component (component (core module)))", "it has a component with a module in it"),
+        (
+            "(memory 1) (func (data.drop 0)) (data \"a\")",
+            "",
+            "its code has `data.drop`, which changes what a snapshot does not keep",
+        ),
+    ] {
+        assert_eq!(separate_component(&component(module, more), true).unwrap_err(), reason, "{more}");
     }
 }
