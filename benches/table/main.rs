@@ -1,7 +1,8 @@
 //! Measures what libarawn promises about speed and prints it beside its targets: `make bench`.
 //!
 //! Each ratio is of medians from one interleaved run, since these are figures of a machine that may be shared and only their
-//! proportions mean anything. With `--save` the table goes to `docs/bench.md` and the picture to `docs/latency.svg`.
+//! proportions mean anything. With `--save` the table goes to `docs/bench.md` and the pictures to `docs/latency.svg` and
+//! `docs/languages.svg`.
 //! ARAWN_BENCH_LIBRARY names the library to be measured (default: what is linked into this program). ARAWN_BENCH_ROUNDS sets the
 //! number of rounds (default 300); what takes long, and what is of the library that ships, is left out below 300.
 #![allow(
@@ -14,6 +15,7 @@
 
 mod calls;
 mod catalogs;
+mod languages;
 mod measure;
 mod picture;
 mod processes;
@@ -43,6 +45,7 @@ fn main() {
     calls::executors(&mut table);
     catalogs::reload(&mut table, rounds);
     scripts::calls(&mut table, rounds);
+    let languages = languages::measure(&mut table, rounds);
     catalogs::large(&mut table, rounds);
     catalogs::compile(&mut table, if is_whole { 100 } else { 10 });
     if is_whole {
@@ -57,5 +60,6 @@ fn main() {
         std::fs::create_dir_all(&docs).unwrap();
         std::fs::write(docs.join("bench.md"), table.page()).unwrap();
         std::fs::write(docs.join("latency.svg"), picture::draw(&curve)).unwrap();
+        std::fs::write(docs.join("languages.svg"), languages::draw(&languages)).unwrap();
     }
 }

@@ -55,7 +55,8 @@ impl Table {
         format!(
             "# Figures\n\nWritten by `make bench` ({} rounds) on {}.\nEvery call is a fresh instance of `passthrough` through \
              the C interface. Medians of one interleaved run; a ratio\nmeans something on any machine, a time on this one.\n\n\
-             {}\n![Microseconds a call against the size of the input](latency.svg)\n",
+             {}\n![Microseconds a call against the size of the input](latency.svg)\n\n\
+             ![Microseconds of a small call in each language](languages.svg)\n",
             self.rounds,
             machine(),
             self.markdown()

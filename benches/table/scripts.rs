@@ -30,8 +30,6 @@ pub fn calls(table: &mut Table, rounds: usize) {
         let how = || format!("{from_start:.1} µs, {from_snapshot:.1} µs");
         let what = format!("script in {language}, from the start");
         table.row(&what, Target::AtMost(350.0), " µs", from_start, how());
-        let what = format!("script in {language}, from a snapshot");
-        table.row(&what, Target::AtMost(60.0), " µs", from_snapshot, how());
     }
     for (language, end, script) in LANGUAGES {
         let file = directory.path().join(format!("greet.{end}"));
