@@ -160,7 +160,7 @@ impl Floor {
             .total_stacks(SLOTS)
             .total_gc_heaps(0);
         pool.max_unused_warm_slots(0);
-        pool.pagemap_scan(Enabled::Auto).linear_memory_keep_resident(4 << 20).table_keep_resident(64 << 10);
+        pool.pagemap_scan(Enabled::No).linear_memory_keep_resident(64 << 10).table_keep_resident(64 << 10);
         let mut config = Config::new();
         config.epoch_interruption(true).concurrency_support(false).memory_init_cow(false);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

@@ -184,18 +184,16 @@ fn strategy(slots: u32, size: Size, stacks: Stacks) -> InstanceAllocationStrateg
     pool.max_component_instance_size(INSTANCE_SIZE).max_core_instance_size(INSTANCE_SIZE);
     // As for memories, this takes address space alone. A table takes as much memory as its guest uses.
     pool.table_elements(TABLE_ELEMENTS);
-    pool.pagemap_scan(Enabled::Auto);
-    let scans = PoolingAllocationConfig::is_pagemap_scan_available();
-    pool.linear_memory_keep_resident(if scans { KEEP_RESIDENT } else { KEEP_RESIDENT_WITHOUT_SCAN });
-    pool.table_keep_resident(KEEP_RESIDENT_WITHOUT_SCAN);
+    // wasmtime's scan looks for written pages that are present. It misses a page that is swapped out, or that the kernel
+    // is just moving to another place, and the next guest of the slot would see what the last one has written there.
+    pool.pagemap_scan(Enabled::No);
+    pool.linear_memory_keep_resident(KEEP_RESIDENT).table_keep_resident(KEEP_RESIDENT);
     InstanceAllocationStrategy::Pooling(pool)
 }
 
-/// The bytes of memory that a slot keeps between calls if the kernel can tell which pages were touched (`PAGEMAP_SCAN`,
-/// Linux 6.7). Otherwise all kept pages are cleared after each call, which pays only for the smaller number.
-const KEEP_RESIDENT: usize = 4 << 20;
-
-const KEEP_RESIDENT_WITHOUT_SCAN: usize = 64 << 10;
+/// The bytes, from the first on, that a slot keeps between calls. They are cleared after each call, whatever a guest has
+/// written, so more of them cost more than the kernel takes for giving pages anew.
+const KEEP_RESIDENT: usize = 64 << 10;
 
 /// The most bytes of wasmtime's own data for one instance. Each instance allocates as much as it needs. CPython needs
 /// more than wasmtime's default of 1 MiB.
