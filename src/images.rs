@@ -36,4 +36,5 @@ pub(crate) use content::Image;
 pub(crate) use creator::{MemoryCreator, with_memory, with_memory_now};
 pub(crate) use idle::forget;
 pub(crate) use memory::Memory;
+pub(crate) use pagemap::is_available as finds_written_pages;
 pub(crate) use stacks::StackCreator;

@@ -6,6 +6,7 @@ use crate::disk_cache;
 use crate::engine;
 use crate::error::{Code, Result};
 use crate::executor;
+use crate::images;
 use crate::module_cache;
 use crate::protocol::StatsRequest;
 use crate::reply::{
@@ -16,7 +17,6 @@ use crate::snapshots::{self, COUNTERS as SNAPSHOTS};
 use crate::warnings;
 use crate::workers;
 use std::sync::atomic::{AtomicU64, Ordering};
-use wasmtime::PoolingAllocationConfig;
 
 /// The figures that a request asks for.
 pub(crate) fn report(request: &StatsRequest) -> Result<Stats> {
@@ -31,7 +31,7 @@ pub(crate) fn report(request: &StatsRequest) -> Result<Stats> {
         calls: CallStats { ok: CALLS.ok(), failed: failed.filter(|(_, count)| *count > 0).collect() },
         engine: engine::existing().map(|engine| EngineStats {
             allocation: engine.allocation(),
-            pagemap_scan: PoolingAllocationConfig::is_pagemap_scan_available(),
+            pagemap_scan: images::finds_written_pages(),
             pool_slots: engine.options.pool_slots,
             slots_in_use: engine.slots_in_use(),
             signal_handlers: engine.options.signal_handlers,

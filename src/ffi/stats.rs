@@ -18,7 +18,8 @@ use std::ffi::{CStr, c_char};
 ///  "calls": {"ok": 12, "timeout": 1},        by "ok" and the codes of errors
 ///  "engine": {"allocation": "pool",          or "on_demand": the address space for a pool could not be reserved, and
 ///                                            calls take longer
-///             "pagemap_scan": true, "pool_slots": 128, "slots_in_use": 0, "signal_handlers": true,
+///             "pagemap_scan": true,             whether the kernel tells which pages of a snapshot's memory were written
+///             "pool_slots": 128, "slots_in_use": 0, "signal_handlers": true,
 ///             "metered": false},             true: code that counts fuel was asked for, by a limit of fuel or by a
 ///                                            deterministic executor; such code has pools of its own
 ///  "memory_cache": {"modules": 1, "hits": 11, "evictions": 0,

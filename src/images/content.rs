@@ -9,18 +9,21 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The bytes with which memories begin.
 #[derive(Debug)]
 pub(crate) struct Image {
     /// No two images of the process have the same number.
     pub(super) number: u64,
+    /// Ends with the last page that is not zero.
     file: File,
     content: *mut c_void,
+    /// The bytes of the file.
+    file_bytes: usize,
     bytes: usize,
-    /// How many bytes were written to the file; the others are zero, and take no memory.
-    pub written: u64,
+    /// Whether no call asks for the image any more.
+    pub(super) is_forgotten: AtomicBool,
 }
 
 // SAFETY: `content` points to a mapping that only `drop` changes.
@@ -36,23 +39,30 @@ impl Image {
     /// zero. Of parts that overlap, the last one counts.
     pub fn new<'a>(bytes: usize, parts: impl IntoIterator<Item = (usize, &'a [u8])>) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let file = File::from(memfd_create(c"arawn-image", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
-        ftruncate(&file, bytes as u64)?;
-        let mut written = 0;
-        for (at, part) in parts {
-            if at.checked_add(part.len()).is_none_or(|end| end > bytes) {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "a part lies outside of its image"));
-            }
-            file.write_all_at(part, at as u64)?;
-            written += part.len() as u64;
+        let wrong = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        let page = rustix::param::page_size();
+        if !bytes.is_multiple_of(page) {
+            return wrong("an image that does not end with a page");
         }
+        let file = File::from(memfd_create(c"arawn-image", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+        let mut last = 0;
+        for (at, part) in parts {
+            let Some(end) = at.checked_add(part.len()).filter(|end| *end <= bytes) else {
+                return wrong("a part lies outside of its image");
+            };
+            file.write_all_at(part, at as u64)?;
+            last = last.max(end);
+        }
+        let file_bytes = last.next_multiple_of(page);
+        ftruncate(&file, file_bytes as u64)?;
         fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        let content = match bytes {
+        let content = match file_bytes {
             0 => ptr::null_mut(),
             // SAFETY: a new mapping at an address that the kernel chooses touches no memory that is in use.
-            _ => unsafe { mmap(ptr::null_mut(), bytes, ProtFlags::READ, MapFlags::PRIVATE, &file, 0)? },
+            _ => unsafe { mmap(ptr::null_mut(), file_bytes, ProtFlags::READ, MapFlags::PRIVATE, &file, 0)? },
         };
-        Ok(Image { number: NEXT.fetch_add(1, Ordering::Relaxed), file, content, bytes, written })
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Ok(Image { number, file, content, file_bytes, bytes, is_forgotten: AtomicBool::new(false) })
     }
 
     /// An image of this memory.
@@ -65,12 +75,18 @@ impl Image {
         self.bytes
     }
 
+    /// The most memory that the image takes. A page of zeroes between others takes memory once a guest has read it.
+    pub fn file_bytes(&self) -> usize {
+        self.file_bytes
+    }
+
+    /// The bytes up to the last page that is not zero.
     pub fn content(&self) -> &[u8] {
-        if self.bytes == 0 {
+        if self.file_bytes == 0 {
             return &[];
         }
-        // SAFETY: the mapping has `bytes` bytes, lives as long as `self`, and its file is sealed against writes.
-        unsafe { std::slice::from_raw_parts(self.content.cast(), self.bytes) }
+        // SAFETY: the mapping has `file_bytes` bytes, lives as long as `self`, and its file is sealed against writes.
+        unsafe { std::slice::from_raw_parts(self.content.cast(), self.file_bytes) }
     }
 
     /// Its pages that are not zero, each with its offset.
@@ -91,9 +107,9 @@ fn pages(memory: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 
 impl Drop for Image {
     fn drop(&mut self) {
-        if self.bytes > 0 {
+        if self.file_bytes > 0 {
             // SAFETY: the mapping is this image's, and no slice of it outlives `self`.
-            let _ = unsafe { munmap(self.content, self.bytes) };
+            let _ = unsafe { munmap(self.content, self.file_bytes) };
         }
     }
 }
@@ -110,8 +126,17 @@ mod tests {
         assert_eq!((content.len(), &content[9..14], content[4 * PAGE - 1]), (4 * PAGE, &b"\0aBc\0"[..], b'z'));
         assert_eq!(image.pages().map(|(at, _)| at).collect::<Vec<_>>(), [0, 3 * PAGE]);
         let again = Image::of_memory(content).unwrap();
-        assert!(again.content() == content && again.written == 2 * PAGE as u64 && again.number != image.number);
+        assert!(again.content() == content && again.number != image.number);
         assert_eq!(Image::new(0, []).unwrap().content(), b"");
+    }
+
+    /// Zeroes behind the last page that is not zero are no part of the file, so that no guest makes them take memory.
+    #[test]
+    fn an_image_takes_no_more_memory_than_it_says() {
+        let image = Image::new(1000 * PAGE, [(0, &b"a"[..]), (5 * PAGE, b"b")]).unwrap();
+        assert_eq!((image.bytes(), image.file_bytes()), (1000 * PAGE, 6 * PAGE));
+        assert_eq!(image.content().iter().filter(|byte| **byte != 0).count(), 2);
+        assert!(rustix::fs::fstat(&image.file).unwrap().st_blocks as usize * 512 <= image.file_bytes());
     }
 
     #[test]
@@ -119,6 +144,7 @@ mod tests {
         for at in [PAGE - 1, PAGE, usize::MAX] {
             assert_eq!(Image::new(PAGE, [(at, &b"ab"[..])]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         }
+        assert_eq!(Image::new(PAGE + 1, []).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

@@ -40,9 +40,18 @@ pub(crate) async fn with_memory<F: Future>(memory: Memory, make: F) -> F::Output
 /// Leaves the memory for `make`, and takes it back if nothing has asked for it. No other memory is there meanwhile: what was
 /// left before, of an instance around this one, is there again afterwards.
 fn leave<T>(memory: Option<Memory>, make: impl FnOnce() -> T) -> (T, Option<Memory>) {
-    let before = NEXT.replace(memory);
+    /// Puts back what was there before, also if `make` panics.
+    struct PutBack(Option<Memory>);
+    impl Drop for PutBack {
+        fn drop(&mut self) {
+            NEXT.set(self.0.take());
+        }
+    }
+    let put_back = PutBack(NEXT.replace(memory));
     let made = make();
-    (made, NEXT.replace(before))
+    let left = NEXT.take();
+    drop(put_back);
+    (made, left)
 }
 
 // SAFETY: each memory has the capacity and the guard that were asked for. A memory that was left by `with_memory` does
@@ -73,5 +82,25 @@ unsafe impl wasmtime::MemoryCreator for MemoryCreator {
         };
         let sized = memory.and_then(|mut memory| memory.set_size(minimum).map(|()| memory));
         sized.map(|memory| Box::new(memory) as Box<dyn LinearMemory>).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn a_memory_that_nobody_asked_for_is_for_no_later_instance() {
+        let memory = || {
+            let image = Arc::new(Image::of_memory(&[1; 1 << 16]).unwrap());
+            Memory::take(&image, 1 << 20, 0).unwrap()
+        };
+        with_memory(memory(), || ());
+        assert!(NEXT.take().is_none());
+        let panics = AssertUnwindSafe(|| with_memory(memory(), || std::panic::resume_unwind(Box::new(()))));
+        assert!(catch_unwind(panics).is_err());
+        assert!(NEXT.take().is_none());
     }
 }

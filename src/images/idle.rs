@@ -5,6 +5,7 @@ use super::slot::Slot;
 use crate::locks::Locked;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 /// The most idle slots. Each keeps up to 4 MiB of written pages.
@@ -45,19 +46,44 @@ pub(super) fn put(mut slot: Slot) {
     }
     let longest = {
         let mut idle = IDLE.locked();
+        if slot.image.is_forgotten.load(Ordering::Relaxed) {
+            drop(idle);
+            return;
+        }
         idle.push_back(slot);
         if idle.len() > MOST { idle.pop_front() } else { None }
     };
     drop(longest);
 }
 
-/// Drops the idle slots of an image that is used no more.
+/// Drops the idle slots of an image that is used no more. A slot that a guest still has is dropped when the guest leaves
+/// it.
 pub(crate) fn forget(image: &Image) {
     let forgotten: Vec<Slot> = {
         let mut idle = IDLE.locked();
+        image.is_forgotten.store(true, Ordering::Relaxed);
         let (forgotten, kept) = idle.drain(..).partition(|slot| slot.image.number == image.number);
         *idle = kept;
         VecDeque::into(forgotten)
     };
     drop(forgotten);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forgotten_image_is_kept_by_no_slot() {
+        const RESERVED: usize = 1 << 20;
+        let image = Arc::new(Image::of_memory(&[1; 1 << 16]).unwrap());
+        let (one, other) = (take(&image, RESERVED).unwrap(), take(&image, RESERVED).unwrap());
+        put(one);
+        assert_eq!(Arc::strong_count(&image), 3);
+        forget(&image);
+        assert_eq!(Arc::strong_count(&image), 2, "the idle slot");
+        put(other);
+        assert_eq!(Arc::strong_count(&image), 1, "the slot that was in use");
+    }
 }

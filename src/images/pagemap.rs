@@ -52,18 +52,51 @@ const REGIONS: usize = 128;
 
 static PAGEMAP: LazyLock<Option<File>> = LazyLock::new(|| {
     let file = File::open("/proc/self/pagemap").ok()?;
-    scan(&file, 0..0, 1, |_| {}).ok()?;
+    scan(&file, 0..0, 1, category::FILE, |_| {}).ok()?;
     Some(file)
 });
 
-/// Passes the written pages of a range to `each`, in runs, up to `most` bytes. Returns the address up to which the range
-/// was scanned: its end, unless more than `most` bytes were written. Fails if the kernel cannot tell.
-pub(super) fn written(range: Range<usize>, most: usize, each: impl FnMut(Range<usize>)) -> io::Result<usize> {
-    let file = PAGEMAP.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-    scan(file, range, most / rustix::param::page_size(), each)
+/// What the unwritten pages of a range are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unwritten {
+    /// Pages of a file.
+    OfFile,
+    /// The kernel's page of zeroes, or none. In the place of a file's page, the kernel's page of zeroes is what a guest
+    /// has written: the kernel puts it there if it merges pages that are equal.
+    Zeroes,
 }
 
-fn scan(file: &File, range: Range<usize>, mut pages: usize, mut each: impl FnMut(Range<usize>)) -> io::Result<usize> {
+/// Passes the written pages of a range to `each`, in runs, up to `most` bytes. Returns the address up to which the range
+/// was scanned: its end, unless more than `most` bytes were written. Fails if the kernel cannot tell.
+pub(super) fn written(
+    range: Range<usize>,
+    unwritten: Unwritten,
+    most: usize,
+    each: impl FnMut(Range<usize>),
+) -> io::Result<usize> {
+    let file = PAGEMAP.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+    let excluded = match unwritten {
+        Unwritten::OfFile => category::FILE,
+        Unwritten::Zeroes => category::FILE | category::ZERO,
+    };
+    scan(file, range, most / rustix::param::page_size(), excluded, each)
+}
+
+/// Whether the kernel can tell.
+pub(crate) fn is_available() -> bool {
+    PAGEMAP.is_some()
+}
+
+fn scan(
+    file: &File,
+    range: Range<usize>,
+    mut pages: usize,
+    excluded: u64,
+    mut each: impl FnMut(Range<usize>),
+) -> io::Result<usize> {
+    if pages == 0 {
+        return Ok(range.start);
+    }
     let mut at = range.start as u64;
     let end = range.end as u64;
     loop {
@@ -75,8 +108,8 @@ fn scan(file: &File, range: Range<usize>, mut pages: usize, mut each: impl FnMut
             regions: regions.as_mut_ptr().addr() as u64,
             region_count: REGIONS as u64,
             max_pages: pages as u64,
-            category_inverted: category::FILE | category::ZERO,
-            category_mask: category::WRITTEN | category::FILE | category::ZERO,
+            category_inverted: excluded,
+            category_mask: category::WRITTEN | excluded,
             category_any_of: category::PRESENT | category::SWAPPED,
             ..ScanArgument::default()
         };

@@ -2,10 +2,12 @@
 #![allow(unsafe_code, reason = "maps memory")]
 
 use super::content::Image;
-use super::pagemap;
+use super::pagemap::{self, Unwritten};
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap};
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::io;
+use std::ops::Range;
 use std::ptr;
 use std::sync::Arc;
 
@@ -21,6 +23,10 @@ pub(super) struct Slot {
     pub image: Arc<Image>,
     /// How many bytes, from the first on, can be read and written.
     accessible: usize,
+    /// Behind so many bytes no page was ever touched. Touched pages behind the accessible ones are zero.
+    touched: usize,
+    /// Whether the kernel has left a part of the range accessible that should not be.
+    is_broken: bool,
 }
 
 // SAFETY: the range belongs to the slot alone.
@@ -34,38 +40,45 @@ impl Slot {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new mapping at an address that the kernel chooses touches no memory that is in use.
         let base = unsafe { mmap_anonymous(ptr::null_mut(), reserved, ProtFlags::empty(), flags)? };
-        let mut slot = Slot { base, reserved, image, accessible: 0 };
-        // A huge page would be written as a whole, and restored as a whole. A kernel without huge pages refuses this.
-        // SAFETY: the range is the slot's, and the advice changes no content.
-        let _ = unsafe { madvise(base, reserved, Advice::LinuxNoHugepage) };
+        let mut slot = Slot { base, reserved, image, accessible: 0, touched: 0, is_broken: false };
         slot.map()?;
+        slot.refuse_huge_pages();
         Ok(slot)
     }
 
     /// Maps another image in place of the present one.
     pub fn change(&mut self, image: Arc<Image>) -> io::Result<()> {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
-        if self.accessible > 0 {
+        let touched = self.touched.max(self.accessible);
+        if touched > 0 {
             // SAFETY: the range is the slot's, and no guest has it.
-            unsafe { mmap_anonymous(self.base, self.accessible, ProtFlags::empty(), flags)? };
-            self.accessible = 0;
+            unsafe { mmap_anonymous(self.base, touched, ProtFlags::empty(), flags)? };
+            (self.accessible, self.touched) = (0, 0);
         }
         self.image = image;
-        self.map()
+        self.map()?;
+        self.refuse_huge_pages();
+        Ok(())
     }
 
     fn map(&mut self) -> io::Result<()> {
-        let bytes = self.image.bytes();
+        let (bytes, of_file) = (self.image.bytes(), self.image.file_bytes());
         if bytes > self.reserved {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "an image is larger than its slot"));
         }
-        if bytes > 0 {
+        if of_file > 0 {
             let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
             // SAFETY: the range is the slot's, and no guest has it.
-            unsafe { mmap(self.base, bytes, protection, flags, self.image.file(), 0)? };
-            self.accessible = bytes;
+            unsafe { mmap(self.base, of_file, protection, flags, self.image.file(), 0)? };
+            self.accessible = of_file;
         }
-        Ok(())
+        self.show(bytes)
+    }
+
+    /// A huge page would be written as a whole, and restored as a whole. A kernel without huge pages refuses the advice.
+    fn refuse_huge_pages(&self) {
+        // SAFETY: the range is the slot's, and the advice changes no content.
+        let _ = unsafe { madvise(self.base, self.reserved, Advice::LinuxNoHugepage) };
     }
 
     pub fn base(&self) -> *mut u8 {
@@ -78,7 +91,14 @@ impl Slot {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         if bytes > self.accessible {
-            self.protect(self.accessible, bytes, MprotectFlags::READ | MprotectFlags::WRITE)?;
+            let (from, flags) = (self.accessible, MprotectFlags::READ | MprotectFlags::WRITE);
+            if let Err(error) = self.protect(from, bytes, flags) {
+                // The range may consist of parts, of which the kernel has changed the first ones before it failed at
+                // another. It takes these back in the same order.
+                let _ = self.protect(from, bytes, MprotectFlags::empty());
+                self.is_broken = true;
+                return Err(error);
+            }
             self.accessible = bytes;
         }
         Ok(())
@@ -101,11 +121,15 @@ impl Slot {
 
     /// Gives all accessible bytes the content that they had before a guest came: that of the image, and zeroes.
     pub fn restore(&mut self) -> io::Result<()> {
+        if self.is_broken {
+            return Err(io::Error::other("a part of the slot may be accessible"));
+        }
         let start = self.base.addr();
         let end = start + self.accessible;
         let content = self.image.content();
         let base = self.base();
-        let scanned = pagemap::written(start..end, KEPT_BYTES, |written| {
+        let left = Cell::new(KEPT_BYTES);
+        let restore = |written: Range<usize>| {
             let (from, to) = (written.start - start, written.end - start);
             let of_image = content.get(from.min(content.len())..to.min(content.len())).unwrap_or_default();
             // SAFETY: `from..to` is within the accessible bytes of the slot, which no guest has any more, and the image
@@ -114,12 +138,30 @@ impl Slot {
                 base.add(from).copy_from_nonoverlapping(of_image.as_ptr(), of_image.len());
                 base.add(from + of_image.len()).write_bytes(0, to - from - of_image.len());
             }
-        });
+            left.set(left.get().saturating_sub(to - from));
+        };
+        let of_file = start..start + content.len();
+        let zeroes = of_file.end..end;
+        let mut scanned = pagemap::written(of_file, Unwritten::OfFile, KEPT_BYTES, restore);
+        if let Ok(at) = scanned
+            && at == zeroes.start
+        {
+            scanned = pagemap::written(zeroes, Unwritten::Zeroes, left.get(), restore);
+        }
         // Where the kernel cannot tell, all pages go back to it. It then maps the image's pages, and zeroes, anew.
         let scanned = scanned.unwrap_or(start);
-        if scanned < end {
+        // An earlier guest may have touched more than this one could reach. Otherwise guests that reach less and less
+        // would leave more and more pages.
+        let touched = start + self.touched.max(self.accessible);
+        self.touched = self.accessible;
+        self.give_back(scanned.min(end), touched)
+    }
+
+    /// Gives the pages between two addresses back to the kernel.
+    fn give_back(&self, from: usize, to: usize) -> io::Result<()> {
+        if from < to {
             // SAFETY: the range is the slot's, and no guest has it any more.
-            unsafe { madvise(self.base.byte_add(scanned - start), end - scanned, Advice::LinuxDontNeed)? };
+            unsafe { madvise(self.base.byte_add(from - self.base.addr()), to - from, Advice::LinuxDontNeed)? };
         }
         Ok(())
     }
@@ -225,6 +267,73 @@ mod tests {
             assert_clean(&slot);
             slot.show(10 * PAGE).unwrap();
             assert_clean(&slot);
+        }
+    }
+
+    /// Guests that reach less and less leave no more pages than the last of them.
+    #[test]
+    fn a_slot_keeps_a_bounded_number_of_pages() {
+        let mut slot = Slot::new(RESERVED, image(4 * PAGE)).unwrap();
+        for most in (1..8).rev() {
+            slot.hide().unwrap();
+            slot.show(most * KEPT_BYTES).unwrap();
+            for at in ((most - 1) * KEPT_BYTES..most * KEPT_BYTES).step_by(PAGE) {
+                write(&slot, at, b"a");
+            }
+            slot.restore().unwrap();
+            assert_clean(&slot);
+        }
+        let mut kept = 0;
+        let start = slot.base.addr();
+        let counted = |written: Range<usize>| kept += written.len();
+        match pagemap::written(start..start + RESERVED, Unwritten::Zeroes, RESERVED, counted) {
+            Ok(_) => assert!(kept <= KEPT_BYTES, "{kept}"),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::Unsupported),
+        }
+    }
+
+    /// The kernel may fail after it has made a part of what was asked for accessible.
+    #[test]
+    fn a_slot_that_cannot_be_grown_is_used_no_more_and_shows_nothing() {
+        let mut slot = Slot::new(RESERVED, image(PAGE)).unwrap();
+        let sealed = Image::of_memory(&[1; PAGE]).unwrap();
+        // SAFETY: the range is the slot's. A file that is sealed cannot be mapped writable if it is shared.
+        unsafe {
+            mmap(
+                slot.base.byte_add(8 * PAGE),
+                PAGE,
+                ProtFlags::READ,
+                MapFlags::SHARED | MapFlags::FIXED,
+                sealed.file(),
+                0,
+            )
+        }
+        .unwrap();
+        slot.show(4 * PAGE).unwrap();
+        assert!(slot.show(16 * PAGE).is_err());
+        assert_eq!(slot.accessible, 4 * PAGE);
+        let address = format!("{:x}", slot.base.addr() + 4 * PAGE);
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let hidden = maps.lines().find(|line| line.starts_with(&address)).unwrap();
+        assert_eq!(hidden.split(' ').nth(1), Some("---p"), "{hidden}");
+        assert!(slot.restore().is_err());
+    }
+
+    /// The kernel's page of zeroes is unwritten where nothing was mapped, and is what a guest wrote where a file was.
+    #[test]
+    fn a_page_of_zeroes_in_the_place_of_a_files_is_written() {
+        let slot = Slot::new(RESERVED, image(0)).unwrap();
+        slot.protect(0, 2 * PAGE, MprotectFlags::READ).unwrap();
+        // SAFETY: the byte is readable. Reading it maps the page of zeroes.
+        assert_eq!(unsafe { slot.base().read_volatile() }, 0);
+        let found = |unwritten| {
+            let (mut found, start) = (Vec::new(), slot.base.addr());
+            let scanned = pagemap::written(start..start + 2 * PAGE, unwritten, PAGE, |range| found.push(range.len()));
+            scanned.map(|_| found).ok()
+        };
+        if pagemap::is_available() {
+            assert_eq!(found(Unwritten::OfFile), Some(vec![PAGE]));
+            assert_eq!(found(Unwritten::Zeroes), Some(vec![]));
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::directories::HostDirectory;
 use crate::disk_cache::Form;
 use crate::engine::{Imports, Pool, Stacks, Target};
 use crate::error::{Error, Result, quoted};
-use crate::images::Image;
+use crate::images::{self, Image};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
 use crate::sha256::Sha256;
 use crate::signals::LoadedRange;
@@ -12,7 +12,7 @@ use crate::wasm::{COMMAND, Kind, LoadedCode, RUN, Shifts, module_invalid, names}
 use once_cell::sync::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
-use wasmtime::{ExternType, InstancePre, Module, ModuleExport, UnknownImportError};
+use wasmtime::{ExternType, InstancePre, Module, ModuleExport, UnknownImportError, ValType};
 
 /// Compiled code with its imports resolved. Only instantiating it is left.
 pub(crate) struct CompiledRuntime {
@@ -73,8 +73,10 @@ pub(crate) struct Reactor {
 /// The parts of an instance that a snapshot has, in a module that was separated from its data.
 pub(crate) struct State {
     pub memory: ModuleExport,
-    /// The globals that may change, with their indexes.
-    pub globals: Vec<(u32, ModuleExport)>,
+    /// The most bytes that the memory can have.
+    pub most_bytes: u64,
+    /// The globals that may change, with their indexes and types.
+    pub globals: Vec<(u32, ModuleExport, ValType)>,
     /// The memory of an instance that was not initialised yet.
     pub data: Arc<Image>,
 }
@@ -118,6 +120,16 @@ impl CompiledRuntime {
             #[cfg(feature = "components")]
             Runnable::Component(_) => None,
         }
+    }
+
+    /// The most memory that the image takes with which its memories begin.
+    pub fn image_bytes(&self) -> u64 {
+        let data = match &self.runnable {
+            Runnable::Module(module) => module.state().map(|state| &state.data),
+            #[cfg(feature = "components")]
+            Runnable::Component(component) => component.data.as_ref(),
+        };
+        data.map_or(0, |data| data.file_bytes() as u64)
     }
 
     /// Whether this is a component, which has the clocks, streams and files of WASI 0.2.
@@ -256,13 +268,36 @@ fn runnable_module(
     Ok(module)
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        images::forget(&self.data);
+    }
+}
+
+#[cfg(feature = "components")]
+impl Drop for RunnableComponent {
+    fn drop(&mut self) {
+        self.data.iter().for_each(|data| images::forget(data));
+    }
+}
+
 impl State {
     fn of(module: &Module, data: Arc<Image>) -> Result<Self, String> {
         let memory = module.get_export_index(names::MEMORY).ok_or("its memory is not exported")?;
+        let most_bytes = match module.get_export(names::MEMORY) {
+            Some(ExternType::Memory(ty)) => ty.maximum().map(|pages| pages.saturating_mul(ty.page_size())),
+            _ => None,
+        };
         let index = |name: &str| name.strip_prefix(names::GLOBAL)?.parse::<u32>().ok();
-        let exports = module.exports().filter_map(|export| Some((index(export.name())?, export.name())));
-        let globals = exports.filter_map(|(index, name)| Some((index, module.get_export_index(name)?))).collect();
-        Ok(State { memory, globals, data })
+        let globals = module.exports().filter_map(|export| match export.ty() {
+            ExternType::Global(ty) => {
+                let index = index(export.name())?;
+                Some((index, module.get_export_index(export.name())?, ty.content().clone()))
+            }
+            _ => None,
+        });
+        let globals = globals.collect();
+        Ok(State { memory, most_bytes: most_bytes.ok_or("its memory has no maximum")?, globals, data })
     }
 }
 

@@ -44,7 +44,7 @@ impl Cached {
     }
 
     fn bytes(&self) -> u64 {
-        self.compiled.iter().flatten().map(|compiled| compiled.bytes).sum()
+        self.compiled.iter().flatten().map(|compiled| compiled.bytes + compiled.image_bytes()).sum()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::sandbox::{NotNow, Sandbox, Seen};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
-use wasmtime::{Error, Extern, Global, Instance, Memory, Result, Store, Val};
+use wasmtime::{Error, Extern, Global, Instance, Memory, Result, Store, Val, ValType};
 
 /// An instance that was initialised.
 #[derive(Debug)]
@@ -51,6 +51,17 @@ impl GlobalValue {
         })
     }
 
+    fn is_of(&self, ty: &ValType) -> bool {
+        matches!(
+            (self, ty),
+            (GlobalValue::I32(_), ValType::I32)
+                | (GlobalValue::I64(_), ValType::I64)
+                | (GlobalValue::F32(_), ValType::F32)
+                | (GlobalValue::F64(_), ValType::F64)
+                | (GlobalValue::V128(..), ValType::V128)
+        )
+    }
+
     fn to_val(self) -> Val {
         match self {
             GlobalValue::I32(value) => Val::I32(value),
@@ -82,7 +93,7 @@ impl Snapshot {
     ) -> Result<Box<Self>> {
         let state = module.state().ok_or_else(|| Error::msg("a module that was not separated from its data"))?;
         let after = globals(state, instance, store)?;
-        let indexes = state.globals.iter().map(|(index, _)| *index);
+        let indexes = state.globals.iter().map(|(index, ..)| *index);
         let changed = indexes.zip(before.iter().zip(after)).filter(|(_, (before, after))| **before != *after);
         let globals = changed.map(|(index, (_, after))| (index, after)).collect();
         let memory = memory(state, instance, store)?;
@@ -90,6 +101,18 @@ impl Snapshot {
         let sandbox = store.data();
         let seen = sandbox.initialisation.as_ref().map(|initialisation| initialisation.seen).unwrap_or_default();
         Ok(Box::new(Snapshot { image, globals, monotonic: sandbox.clock.monotonic(), seen }))
+    }
+
+    /// Whether it can be a snapshot of this module. One that was made of it always is; what is read from a file may be
+    /// anything.
+    pub fn fits(&self, state: &State) -> bool {
+        const PAGE: usize = 1 << 16;
+        let bytes = self.image.bytes();
+        let is_size = bytes.is_multiple_of(PAGE) && bytes >= state.data.bytes() && bytes as u64 <= state.most_bytes;
+        let has = |(index, value): &(u32, GlobalValue)| {
+            state.globals.iter().any(|(other, _, ty)| other == index && value.is_of(ty))
+        };
+        is_size && self.globals.iter().all(has)
     }
 
     /// Brings a new instance, whose memory has the image, to the state of the snapshot.
@@ -101,13 +124,13 @@ impl Snapshot {
     ) -> Result<()> {
         let state = module.state().ok_or_else(|| Error::msg("a module that was not separated from its data"))?;
         let memory = memory(state, instance, store)?;
-        let missing = (self.image.bytes() - memory.data_size(&*store)) as u64 / memory.page_size(&*store);
+        let missing = self.image.bytes().saturating_sub(memory.data_size(&*store)) as u64 / memory.page_size(&*store);
         if missing > 0 {
             memory.grow(&mut *store, missing)?;
         }
         for (index, value) in &self.globals {
-            let export = state.globals.iter().find(|(other, _)| other == index);
-            let global = export.and_then(|(_, export)| instance.get_module_export(&mut *store, export));
+            let export = state.globals.iter().find(|(other, ..)| other == index);
+            let global = export.and_then(|(_, export, _)| instance.get_module_export(&mut *store, export));
             let global = global.and_then(Extern::into_global).ok_or_else(|| Error::msg("a global is gone"))?;
             global.set(&mut *store, value.to_val())?;
         }
@@ -119,7 +142,7 @@ impl Snapshot {
 }
 
 fn globals(state: &State, instance: &Instance, store: &mut Store<Sandbox>) -> Result<Vec<GlobalValue>> {
-    let exports = state.globals.iter().map(|(_, export)| {
+    let exports = state.globals.iter().map(|(_, export, _)| {
         let global: Option<Global> = instance.get_module_export(&mut *store, export).and_then(Extern::into_global);
         let global = global.ok_or_else(|| Error::msg("a global is gone"))?;
         GlobalValue::of(&global.get(&mut *store))

@@ -165,7 +165,7 @@ impl Known {
     /// The memory that it takes.
     fn bytes(&self) -> u64 {
         match self {
-            Known::Made(snapshot) => snapshot.image.written,
+            Known::Made(snapshot) => snapshot.image.file_bytes() as u64,
             Known::Refused(_) | Known::Making => 0,
         }
     }
