@@ -32,7 +32,7 @@ impl Policy {
             dirs: Vec::new(),
             env: BTreeMap::new(),
             http: HttpGrant::default(),
-            deterministic: of.deterministic,
+            deterministic: None,
             functions: Arc::new(HostFunctions::new(of.tenant, "", &[], None, Arc::default())),
             cpu: of.cpu.clone(),
             memory: of.memory.clone(),

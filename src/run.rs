@@ -176,8 +176,10 @@ fn captured(
         Box::new(GuestBacktrace { frames, entry, deadline })
     });
     let is_out_of_memory = sandbox.limiter.is_out_of_memory;
+    let is_for_a_snapshot = sandbox.initialisation.is_some();
     let captured = ending.and_then(|ending| {
-        if is_out_of_memory && matches!(ending, Ending::Trap { .. }) {
+        // A snapshot would keep forever that the system had no memory once.
+        if is_out_of_memory && (matches!(ending, Ending::Trap { .. }) || is_for_a_snapshot) {
             return Err(Error::no_memory("a guest"));
         }
         let (memory_bytes, refused) = (sandbox.limiter.peak as u64, sandbox.limiter.refused);

@@ -20,4 +20,4 @@ mod known;
 pub(crate) use counters::COUNTERS;
 pub(crate) use file::{load, store};
 pub(crate) use key::SnapshotKey;
-pub(crate) use known::{Claim, Claimed, Known, Limited, Refusal, claim, count};
+pub(crate) use known::{Claim, Claimed, Holds, Known, Limited, Refusal, claim, count};

@@ -4,19 +4,21 @@ use super::call_slots::CallSlots;
 use super::script_executor::ScriptExecutor;
 use super::scripts::ParseFor;
 use crate::catalog::{RuntimeEntry, ScriptArgs, ScriptMode, ScriptText};
+use crate::config::Limits;
 use crate::deadline::Deadline;
-use crate::error::{Phase, Result};
+use crate::engine::Metering;
+use crate::error::{Error, Phase, Result};
 use crate::module_cache::{self, Prepared};
 use crate::policy::Policy;
 use crate::protocol::RuntimeOutput;
 use crate::reply::SnapshotReport;
-use crate::run::{self, Ended, Goal, Run, Snapshot};
-use crate::sandbox::Sandbox;
+use crate::run::{self, Captured, Ended, Goal, Run, Snapshot};
+use crate::sandbox::{Refused, Sandbox};
 use crate::shards::{Shard, ShardedArc};
-use crate::snapshots::{self, COUNTERS, Claim, Claimed, Known, Limited, Refusal, SnapshotKey};
+use crate::snapshots::{self, COUNTERS, Claim, Claimed, Holds, Known, Limited, Refusal, SnapshotKey};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl ScriptExecutor {
     /// Where a call of a runtime begins that asks for snapshots, and what to tell of it.
@@ -35,8 +37,7 @@ impl ScriptExecutor {
         }
         let script_text = script.map(|text| &**text);
         let key = SnapshotKey::new(prepared.compiled.sha, script_text, self.metering(call.limits), entry);
-        let limits = Limited { memory_bytes: call.limits.memory_bytes, fuel: call.limits.fuel };
-        let known = match snapshots::claim(key, limits) {
+        let known = match snapshots::claim(key, Limited::of(call.limits)) {
             Claimed::Known(known) => known,
             Claimed::Claim(claim) => Box::pin(self.find_or_make(claim, key, entry, prepared, script, call)).await?,
         };
@@ -101,7 +102,9 @@ impl ScriptExecutor {
         if let Some((disk, compatibility)) = disk.clone() {
             let found = module_cache::look_up(tenant, deadline, move || snapshots::load(&disk, compatibility, &key));
             let found = found.await.map_err(|stop| deadline.error(stop, Phase::Load))?;
-            if let Some(snapshot) = found.flatten().map(Arc::new) {
+            let state = prepared.compiled.reactor().and_then(|reactor| reactor.state.as_ref().ok());
+            let fits = |snapshot: &Snapshot| state.is_some_and(|state| snapshot.fits(state));
+            if let Some(snapshot) = found.flatten().filter(fits).map(Arc::new) {
                 COUNTERS.disk_hits.fetch_add(1, Ordering::Relaxed);
                 claim.made(snapshot.clone(), most_bytes);
                 return Ok(Known::Made(snapshot));
@@ -119,27 +122,31 @@ impl ScriptExecutor {
                 }
                 Ok(Known::Made(snapshot))
             }
-            Err(refusal) => {
+            Err((refusal, stopped)) => {
                 let refusal = Arc::new(refusal);
                 claim.refused(refusal.clone(), most_bytes);
-                Ok(Known::Refused(refusal))
+                stopped.map_or(Ok(Known::Refused(refusal)), Err)
             }
         }
     }
 
-    /// Initialises an instance and makes a snapshot of it. An error says why the call cannot go on; a refusal, why there
-    /// is no snapshot.
+    /// Initialises an instance and makes a snapshot of it. A refusal says why there is no snapshot, and has the error of
+    /// a call that cannot go on.
     async fn make_snapshot(
         &self,
         entry: &Arc<RuntimeEntry>,
         prepared: &Prepared,
         script: Option<&Arc<ScriptText>>,
         call: ParseFor<'_>,
-    ) -> Result<Result<Arc<Snapshot>, Refusal>> {
+    ) -> Result<Result<Arc<Snapshot>, (Refusal, Option<Error>)>> {
         let ParseFor { limits, deadline, stacks, shard } = call;
         let slots: CallSlots<'_> = self.slots(deadline).await?;
-        // Nothing that the executor grants: the snapshot lies on disk, and is for all executors.
+        let had_time = deadline.remaining().is_ok_and(|left| left >= Duration::from_millis(limits.timeout_ms / 2));
+        // Nothing that the executor grants or fixes: the snapshot lies on disk, and is for all executors. Code that
+        // counts fuel needs some.
         let policy = ShardedArc::new(Policy::of_no_grants(&self.policy));
+        let is_metered = self.metering(limits) == Metering::Fuel;
+        let limits = &Limits { fuel: limits.fuel.or(is_metered.then_some(u64::MAX)), ..*limits };
         let (input, warms_up) = (entry.warm_up.clone().unwrap_or_default(), entry.warm_up.is_some());
         let sandbox = || {
             let args = script.map(|text| ScriptArgs { mode: ScriptMode::Run, text: text.clone() });
@@ -152,25 +159,40 @@ impl ScriptExecutor {
             Run::Waits(run) => run.await?,
         };
         let Ended { captured, snapshot, .. } = ended;
-        let refused = |reason: String, is_limited: bool| {
-            let limits = Limited { memory_bytes: limits.memory_bytes, fuel: limits.fuel };
-            Ok(Err(Refusal { reason, limits: is_limited.then_some(limits) }))
+        let refused = |reason: String, holds| Ok(Err((Refusal { reason, holds }, None)));
+        let within = Holds::Within(Limited::of(call.limits));
+        let of_memory = |refused: Option<Refused>| match refused.map(|refused| refused.limit) {
+            Some("memory_bytes") => within,
+            // The executor's other guests have the rest.
+            Some("memory_total_bytes") => Holds::Once,
+            _ => Holds::Always,
         };
         match (snapshot, captured) {
-            (Some(Ok(_)), Ok(captured)) if captured.refused.is_some() => {
-                refused("it wanted more memory than `memory_bytes` while it was initialised".to_owned(), true)
+            (Some(Ok(_)), Ok(Captured { refused: Some(limit), .. })) => {
+                let reason = format!("it wanted more memory than `{}` while it was initialised", limit.limit);
+                refused(reason, of_memory(Some(limit)))
             }
             (Some(Ok(snapshot)), Ok(captured)) if warms_up => {
                 match RuntimeOutput::parse(captured.stdout, &captured.stderr) {
                     Ok(_) => Ok(Ok(Arc::from(snapshot))),
-                    Err(error) => refused(format!("its reply to `warm_up` is an error: {error}"), false),
+                    Err(error) => refused(format!("its reply to `warm_up` is an error: {error}"), Holds::Always),
                 }
             }
             (Some(Ok(snapshot)), Ok(_)) => Ok(Ok(Arc::from(snapshot))),
-            (Some(Err(reason)), Ok(captured)) => refused(reason, captured.refused.is_some()),
-            (Some(Err(reason)), Err(_)) => refused(reason, true),
-            (_, Err(error)) => Err(error),
-            (None, Ok(_)) => refused("it ended while it was initialised".to_owned(), false),
+            (Some(Err(reason)), Ok(captured)) => refused(reason, of_memory(captured.refused)),
+            (None, Ok(_)) => refused("it ended while it was initialised".to_owned(), Holds::Always),
+            (_, Err(error @ (Error::Timeout { .. } | Error::Cancelled { .. }))) => {
+                // A call that has waited long before says nothing of those that have not.
+                let is_slow = had_time && matches!(error, Error::Timeout { .. });
+                let reason = "it was not initialised within `timeout_ms`".to_owned();
+                let holds = if is_slow { within } else { Holds::Once };
+                Ok(Err((Refusal { reason, holds }, Some(error))))
+            }
+            (snapshot, Err(error)) => {
+                let is_limit = matches!(error, Error::FuelExhausted { .. } | Error::OutputTooLarge { .. });
+                let reason = snapshot.and_then(Result::err).unwrap_or_else(|| error.to_string());
+                refused(reason, if is_limit { within } else { Holds::Once })
+            }
         }
     }
 }

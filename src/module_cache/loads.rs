@@ -33,7 +33,7 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
 use std::thread;
 use std::time::SystemTime;
@@ -73,12 +73,28 @@ pub(crate) async fn look_up<T: Send + 'static>(
     }
 }
 
-/// Writes to a cache on a thread for writes. Closing an executor waits for it.
+/// The most writes that no call waits for. Each holds what it is to write.
+const MOST_LATER: usize = 64;
+
+/// Writes to a cache on a thread for writes. Closing an executor waits for it. Where too many of such writes wait, as with
+/// a disk that hangs, nothing is written.
 pub(crate) fn write_later(tenant: Tenant, work: impl FnOnce() + Send + 'static) {
+    static LATER: AtomicUsize = AtomicUsize::new(0);
+    struct Waits;
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            LATER.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    let before = LATER.fetch_add(1, Ordering::Relaxed);
+    let waits = Waits;
+    if before >= MOST_LATER {
+        return;
+    }
     let writing = disk_cache::COUNTERS.begin_write();
     let _ = WRITES.submit(tenant, move || {
         work();
-        drop(writing);
+        drop((writing, waits));
     });
 }
 

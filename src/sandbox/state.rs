@@ -131,6 +131,8 @@ impl Sandbox {
     /// Gives a component its world, which takes over the standard streams and the clock.
     #[cfg(feature = "components")]
     pub fn enter_world(&mut self) {
+        // A component has no initialisation apart from its run.
+        self.is_initialised = true;
         let (stdio, clock) = (std::mem::take(&mut self.stdio), std::mem::take(&mut self.clock));
         let world = World::new(stdio, clock, &self.entry, self.variables(), self.policy.clone());
         self.world = Some(Box::new(world));

@@ -3,6 +3,7 @@
 
 use super::counters::COUNTERS;
 use super::key::SnapshotKey;
+use crate::config::Limits;
 use crate::images;
 use crate::locks::ReadLocked;
 use crate::run::Snapshot;
@@ -26,21 +27,41 @@ pub(crate) enum Known {
 pub(crate) struct Refusal {
     /// Follows the runtime's name: "it has called a host function while it was initialised".
     pub reason: String,
-    /// If the limits of the call were the reason: what they were. A call with wider ones tries again.
-    pub limits: Option<Limited>,
+    pub holds: Holds,
+}
+
+/// For which calls a refusal holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// For all calls: the runtime itself is the reason.
+    Always,
+    /// For calls within these limits, which were those of the call that has tried. A call with wider ones tries again.
+    Within(Limited),
+    /// For the call that has tried alone: it was cancelled, or there was too little memory at the time.
+    Once,
 }
 
 /// The limits within which a runtime is initialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limited {
     pub memory_bytes: u64,
+    pub output_bytes: u64,
+    pub timeout_ms: u64,
     pub fuel: Option<u64>,
 }
 
 impl Limited {
+    pub fn of(limits: &Limits) -> Self {
+        let Limits { memory_bytes, output_bytes, timeout_ms, fuel, .. } = *limits;
+        Limited { memory_bytes, output_bytes, timeout_ms, fuel }
+    }
+
     fn is_wider_than(self, other: Self) -> bool {
         let fuel = |limits: Self| limits.fuel.unwrap_or(u64::MAX);
-        self.memory_bytes > other.memory_bytes || fuel(self) > fuel(other)
+        self.memory_bytes > other.memory_bytes
+            || self.output_bytes > other.output_bytes
+            || self.timeout_ms > other.timeout_ms
+            || fuel(self) > fuel(other)
     }
 }
 
@@ -82,7 +103,11 @@ pub(crate) struct Claim {
 /// What is known of a snapshot, or the right to make it.
 pub(crate) fn claim(key: SnapshotKey, limits: Limited) -> Claimed {
     let applies = |known: &Known| match known {
-        Known::Refused(refusal) => refusal.limits.is_none_or(|refused| !limits.is_wider_than(refused)),
+        Known::Refused(refusal) => match refusal.holds {
+            Holds::Always => true,
+            Holds::Within(refused) => !limits.is_wider_than(refused),
+            Holds::Once => false,
+        },
         Known::Made(_) | Known::Making => true,
     };
     if let Some(cached) = KNOWN.read_locked().get(&key).filter(|cached| applies(&cached.known)) {
@@ -109,8 +134,11 @@ impl Claim {
         self.settle(Known::Made(snapshot), most_bytes);
     }
 
-    /// Publishes that there is no snapshot.
+    /// Publishes that there is no snapshot, if that holds for other calls.
     pub fn refused(self, refusal: Arc<Refusal>, most_bytes: u64) {
+        if refusal.holds == Holds::Once {
+            return;
+        }
         COUNTERS.refused.fetch_add(1, Ordering::Relaxed);
         self.settle(Known::Refused(refusal), most_bytes);
     }

@@ -10,7 +10,7 @@
 //! | all others | stay, byte for byte |
 //!
 //! A snapshot of an instance is its memory and its globals. A module whose instances have other state that may change,
-//! such as a table, is not separated.
+//! such as a table or an object in a constant global, is not separated.
 //!
 //! A component begins from its start in each call, so the module in it that has the memory may have any other state. Its
 //! exports and its start section stay as they are. No other module of the component may have a memory or data.
@@ -19,8 +19,8 @@ pub(super) mod component;
 
 use std::ops::Range;
 use wasmparser::{
-    BinaryReader, ConstExpr, Data, DataKind, DataSectionReader, FunctionBody, GlobalSectionReader, MemorySectionReader,
-    Operator, Parser, Payload, TypeRef, ValType,
+    BinaryReader, ConstExpr, Data, DataKind, DataSectionReader, ElementItems, FunctionBody, Global,
+    GlobalSectionReader, MemorySectionReader, Operator, Parser, Payload, TableInit, TypeRef, ValType,
 };
 
 /// The names of the exports that are added.
@@ -156,6 +156,8 @@ struct Found<'a> {
     data: Vec<(usize, &'a [u8])>,
     /// Whether code names data segments.
     names_segments: bool,
+    /// Whether a new instance has objects of the garbage-collected heap: in a global, a table or an element segment.
+    has_objects: bool,
 }
 
 /// The kinds of exports.
@@ -194,6 +196,22 @@ impl<'a> Found<'a> {
                 Payload::StartSection { func, .. } => {
                     found.added.push((names::START.to_owned(), kind::FUNCTION, func));
                 }
+                Payload::TableSection(tables) => {
+                    for table in tables {
+                        if let TableInit::Expr(init) = table.map_err(text)?.init {
+                            found.has_objects |= makes_object(&init)?;
+                        }
+                    }
+                }
+                Payload::ElementSection(segments) => {
+                    for segment in segments {
+                        if let ElementItems::Expressions(_, items) = segment.map_err(text)?.items {
+                            for item in items {
+                                found.has_objects |= makes_object(&item.map_err(text)?)?;
+                            }
+                        }
+                    }
+                }
                 Payload::DataSection(segments) => found.segments(segments)?,
                 Payload::CodeSectionEntry(body) if looks_at_code => found.function(&body, purpose)?,
                 _ => {}
@@ -219,7 +237,8 @@ impl<'a> Found<'a> {
 
     fn globals(&mut self, globals: GlobalSectionReader<'_>) -> Result<(), String> {
         for (index, global) in globals.into_iter().enumerate() {
-            let ty = global.map_err(text)?.ty;
+            let Global { ty, init_expr } = global.map_err(text)?;
+            self.has_objects |= makes_object(&init_expr)?;
             if !ty.mutable {
                 continue;
             }
@@ -261,6 +280,14 @@ impl<'a> Found<'a> {
                 Operator::TableInit { .. } => "table.init",
                 Operator::ElemDrop { .. } => "elem.drop",
                 Operator::DataDrop { .. } => "data.drop",
+                Operator::StructSet { .. } if self.has_objects => "struct.set",
+                Operator::ArraySet { .. } if self.has_objects => "array.set",
+                Operator::ArrayFill { .. } if self.has_objects => "array.fill",
+                Operator::ArrayCopy { .. } if self.has_objects => "array.copy",
+                Operator::ArrayInitData { .. } if self.has_objects && purpose == Purpose::Snapshots => {
+                    "array.init_data"
+                }
+                Operator::ArrayInitElem { .. } if self.has_objects => "array.init_elem",
                 Operator::MemoryInit { .. } | Operator::ArrayNewData { .. } | Operator::ArrayInitData { .. } => {
                     self.names_segments = true;
                     continue;
@@ -293,6 +320,21 @@ fn sections(wasm: &[u8]) -> Result<Vec<Section>, String> {
 
 fn text(error: impl ToString) -> String {
     error.to_string()
+}
+
+/// Whether a constant expression makes an object that can be changed.
+fn makes_object(expression: &ConstExpr<'_>) -> Result<bool, String> {
+    for operator in expression.get_operators_reader() {
+        if let Operator::StructNew { .. }
+        | Operator::StructNewDefault { .. }
+        | Operator::ArrayNew { .. }
+        | Operator::ArrayNewDefault { .. }
+        | Operator::ArrayNewFixed { .. } = operator.map_err(text)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The value of an address that is a constant.

@@ -63,8 +63,18 @@ impl Guest<'_> {
         }
     }
 
-    pub(super) fn stream(&self, fd: u32) -> ErrnoResult<Stream> {
-        self.sandbox.stdio.stream(fd).ok_or(TrappableErrno::Errno(Errno::Badf))
+    pub(super) fn stream(&mut self, fd: u32) -> ErrnoResult<Stream> {
+        self.sandbox.stdio.stream(fd).ok_or_else(|| {
+            // A granted directory, if there were any.
+            self.sandbox.note_directories();
+            TrappableErrno::Errno(Errno::Badf)
+        })
+    }
+
+    /// How many bytes of stdin are left.
+    pub(super) fn stdin_left(&mut self) -> ErrnoResult<u64> {
+        self.sandbox.refuse_before_warm_up("has asked for the size of stdin")?;
+        Ok(self.sandbox.stdio.stdin_left().len() as u64)
     }
 }
 

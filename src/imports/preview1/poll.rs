@@ -126,7 +126,7 @@ fn subscribe(guest: &mut Guest<'_>, subscriptions: u32, count: u32) -> ErrnoResu
         }
         match guest.stream(u32_at(16)) {
             Ok(Stream::Stdin) => {
-                let left = guest.sandbox.stdio.stdin_left().len() as u64;
+                let left = guest.stdin_left()?;
                 event[16..24].copy_from_slice(&left.to_le_bytes());
             }
             Ok(Stream::Stdout | Stream::Stderr) => {}

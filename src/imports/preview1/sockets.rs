@@ -16,7 +16,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
 }
 
 /// The error of a descriptor, which is never a socket.
-fn no_socket(guest: &Guest<'_>, fd: u32) -> ErrnoResult {
+fn no_socket(guest: &mut Guest<'_>, fd: u32) -> ErrnoResult {
     let is_open = guest.stream(fd).is_ok() || guest.sandbox.files.as_ref().is_some_and(|files| files.has(fd));
     Err(if is_open { Errno::Notsock } else { Errno::Badf }.into())
 }

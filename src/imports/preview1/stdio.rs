@@ -94,7 +94,7 @@ pub(super) fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> ErrnoRes
 /// that are left, so that a guest can allocate a buffer that fits.
 pub(super) fn fd_filestat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> ErrnoResult {
     let size = match guest.stream(fd)? {
-        Stream::Stdin => guest.sandbox.stdio.stdin_left().len() as u64,
+        Stream::Stdin => guest.stdin_left()?,
         Stream::Stdout | Stream::Stderr => 0,
     };
     let mut stat = [0; 64];
@@ -104,7 +104,7 @@ pub(super) fn fd_filestat_get(guest: &mut Guest<'_>, fd: u32, at: u32) -> ErrnoR
     guest.write(at, &stat)
 }
 
-pub(super) fn unseekable(guest: &Guest<'_>, fd: u32) -> ErrnoResult {
+pub(super) fn unseekable(guest: &mut Guest<'_>, fd: u32) -> ErrnoResult {
     guest.stream(fd)?;
     Err(Errno::Spipe.into())
 }

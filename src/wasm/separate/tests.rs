@@ -137,3 +137,35 @@ fn a_component_that_cannot_be_separated_says_why() {
         assert_eq!(separate_component(&component(module, more), true).unwrap_err(), reason, "{more}");
     }
 }
+
+/// An object in a global that is constant may change itself.
+#[test]
+fn a_module_that_may_change_objects_which_it_begins_with_is_not_separated() {
+    let types = "(type $s (struct (field (mut i32)))) (type $a (array (mut i32))) (memory 1)";
+    let set = "(func (param (ref $s)) (struct.set $s 0 (local.get 0) (i32.const 1)))";
+    for begins in [
+        "(global (ref $s) (struct.new $s (i32.const 0)))",
+        "(global (ref $s) (struct.new_default $s))",
+        "(global (ref $a) (array.new_fixed $a 1 (i32.const 0)))",
+        "(table 1 (ref $s) (struct.new_default $s))",
+        "(table 1 (ref null $s)) (elem (table 0) (i32.const 0) (ref null $s) (item (struct.new_default $s)))",
+    ] {
+        let reason = refused(&format!("{types} {begins} {set}"));
+        assert_eq!(reason, "its code has `struct.set`, which changes what a snapshot does not keep", "{begins}");
+    }
+    for (code, name) in [
+        ("(array.set $a (local.get 0) (i32.const 0) (i32.const 1))", "array.set"),
+        ("(array.fill $a (local.get 0) (i32.const 0) (i32.const 1) (i32.const 0))", "array.fill"),
+        ("(array.copy $a $a (local.get 0) (i32.const 0) (local.get 0) (i32.const 0) (i32.const 0))", "array.copy"),
+        ("(array.init_data $a $d (local.get 0) (i32.const 0) (i32.const 0) (i32.const 0))", "array.init_data"),
+    ] {
+        let begins = "(global (ref $a) (array.new_default $a (i32.const 1))) (data $d)";
+        let reason = refused(&format!("{types} {begins} (func (param (ref $a)) {code})"));
+        assert_eq!(reason, format!("its code has `{name}`, which changes what a snapshot does not keep"));
+    }
+    // Objects that are made while a call runs are kept nowhere, and objects without changes are constant.
+    let wasm = wat::parse_str(format!("(module {types} {set})")).unwrap();
+    assert!(separate(&wasm).is_ok());
+    let wasm = wat::parse_str(format!("(module {types} (global (ref $s) (struct.new_default $s)))")).unwrap();
+    assert!(separate(&wasm).is_ok());
+}
