@@ -23,6 +23,7 @@ pub mod names;
 pub mod request;
 pub mod requests;
 pub mod scanner;
+pub mod snapshots;
 pub mod stdout;
 pub mod wasi;
 
@@ -36,7 +37,7 @@ pub struct Target {
     pub longest: usize,
 }
 
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "actions", run: actions::run, longest: 512 },
     Target { name: "bytes", run: bytes::run, longest: 4096 },
     Target { name: "catalog", run: catalog::run, longest: 4096 },
@@ -46,6 +47,7 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "request", run: request::run, longest: 4096 },
     Target { name: "requests", run: requests::run, longest: 2048 },
     Target { name: "scanner", run: scanner::run, longest: 4096 },
+    Target { name: "snapshots", run: snapshots::run, longest: 8192 },
     Target { name: "stdout", run: stdout::run, longest: 4096 },
     Target { name: "wasi", run: wasi::run, longest: 2048 },
     Target { name: "wasi_components", run: wasi::run_components, longest: 2048 },

@@ -61,10 +61,29 @@ pub fn module(choices: &mut Unstructured<'_>) -> Result<Vec<u8>> {
                 fields += choices.choose(&unmet)?;
             }
             config.module_shape = Some(parsed(&(fields + EXPORTS)));
-            return Ok(telling(&terminating(config, choices)?.to_bytes()));
+            return Ok(telling(&terminating(config, choices)?.to_bytes(), false));
         }
     }
     Ok(terminating(config, choices)?.to_bytes())
+}
+
+/// A module that is initialised apart from being run. `arawn_run` calls what is of chance, and hashes the whole memory.
+pub fn reactor(choices: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    let mut config = config(choices)?;
+    let lines: Vec<&str> = IMPORTS.lines().collect();
+    let mut fields = lines[0].to_owned();
+    for _ in 0..choices.int_in_range(0..=4)? {
+        fields += choices.choose(&lines)?;
+    }
+    let exports = EXPORTS.replace("_start", "arawn_run");
+    let initialise = r#"(func (export "_initialize")) (func (export "arawn_init"))"#;
+    config.module_shape = Some(parsed(&(fields + &exports + initialise)));
+    // Most modules have one memory and change no table; others have no snapshot.
+    if choices.ratio(7, 8)? {
+        (config.max_memories, config.max_tables, config.min_tables) = (1, 0, 0);
+        config.memory64_enabled = false;
+    }
+    Ok(telling(&terminating(config, choices)?.to_bytes(), true))
 }
 
 /// A module without imports for a component, of which `run` and the memory are exported.
@@ -148,8 +167,9 @@ fn terminating(config: Config, choices: &mut Unstructured<'_>) -> Result<Module>
     Ok(module)
 }
 
-/// The module with another body of `_start`, its first function.
-fn telling(wasm: &[u8]) -> Vec<u8> {
+/// The module with another body of `_start` or `arawn_run`, its first function. It hashes the beginning of the memory, or all
+/// of it.
+fn telling(wasm: &[u8], is_whole: bool) -> Vec<u8> {
     const CODE: u8 = 10;
     let mut sections = Sections::of(wasm);
     let start = imported(&sections);
@@ -158,7 +178,7 @@ fn telling(wasm: &[u8]) -> Vec<u8> {
             let (count, count_len) = leb(content);
             let (size, size_len) = leb(&content[count_len..]);
             assert!(count >= 2, "a shape has two functions");
-            let body = told(start + 1).into_raw_body();
+            let body = told(start + 1, is_whole).into_raw_body();
             let mut changed = content[..count_len].to_vec();
             wasm_encoder::Encode::encode(&(body.len() as u32), &mut changed);
             changed.extend(body);
@@ -176,7 +196,7 @@ fn imported(sections: &Sections) -> u32 {
 }
 
 /// A `_start` that calls a function and writes what has come of it.
-fn told(run: u32) -> Function {
+fn told(run: u32, is_whole: bool) -> Function {
     const HASHED: i32 = 4096;
     const BEFORE: &[u8; 24] = br#"{"status":"ok","output":"#;
     const TEXT: i32 = 16;
@@ -188,7 +208,12 @@ fn told(run: u32) -> Function {
     code.i64_const(0x1bf2_9ce4_8422_2325).local_set(0);
     code.loop_(BlockType::Empty);
     code.local_get(0).local_get(1).i64_load(at(0)).i64_xor().i64_const(PRIME).i64_mul().local_set(0);
-    code.local_get(1).i32_const(8).i32_add().local_tee(1).i32_const(HASHED).i32_lt_u().br_if(0);
+    code.local_get(1).i32_const(8).i32_add().local_tee(1);
+    match is_whole {
+        true => code.memory_size(0).i32_const(16).i32_shl(),
+        false => code.i32_const(HASHED),
+    };
+    code.i32_lt_u().br_if(0);
     code.end();
     for global in 0..4 {
         code.local_get(0).global_get(global);
