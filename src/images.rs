@@ -17,7 +17,7 @@
 //! 2. A slot that is idle has the bytes of its image, and zeroes up to `accessible`: [`Slot::restore`] runs before the
 //!    slot becomes idle. A slot that cannot be restored is unmapped.
 //! 3. A guest can reach the bytes below the size of its memory. All others of its slot are not accessible:
-//!    [`Slot::hide`] runs before a guest gets the slot.
+//!    [`Slot::show`] sets the size before a guest gets the slot.
 //! 4. An image never changes. Its file is sealed before the first slot maps it.
 //!
 //! wasmtime has the same technique for its pool. It is not used here, because it takes the image from the module's data,
@@ -33,8 +33,9 @@ mod slot;
 mod stacks;
 
 pub(crate) use content::Image;
-pub(crate) use creator::{MemoryCreator, with_memory, with_memory_now};
+pub(crate) use creator::{MemoryCreator, refusal, with_memory, with_memory_now};
 pub(crate) use idle::forget;
 pub(crate) use memory::Memory;
 pub(crate) use pagemap::is_available as finds_written_pages;
+pub(crate) use slot::can_reserve;
 pub(crate) use stacks::StackCreator;

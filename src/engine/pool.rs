@@ -1,7 +1,7 @@
 //! Where instances are made.
 
 use crate::error::{Error, Result};
-use crate::images::{MemoryCreator, StackCreator};
+use crate::images::{self, MemoryCreator, StackCreator};
 #[cfg(feature = "components")]
 use crate::imports::component;
 use crate::imports::{host_call, preview1};
@@ -47,20 +47,30 @@ impl Imports {
 
 impl Pool {
     pub(super) fn new(config: &Config, size: Size, slots: u32, stacks: Stacks) -> wasmtime::Result<Self> {
+        if size == Size::Small {
+            return Self::of_small(config, slots);
+        }
         let config = config_for(config, size);
         let target = Target::new(config.clone().allocation_strategy(strategy(slots, size, stacks)))?;
         Ok(Pool { target, stacks, pooled: true, on_demand: OnceCell::new(), config })
     }
 
+    /// A pool for small modules. The library keeps their memories and stacks (`images`), and wasmtime makes the rest of an
+    /// instance anew.
+    fn of_small(config: &Config, slots: u32) -> wasmtime::Result<Self> {
+        if !images::can_reserve((slots as usize).saturating_mul(IMAGE_RESERVATION + IMAGE_GUARD)) {
+            return Err(wasmtime::Error::msg("the process has too little address space"));
+        }
+        let target = Target::new(&with_own_memories(config, false))?;
+        let config = config_for(config, Size::Small);
+        Ok(Pool { target, stacks: Stacks::Own, pooled: true, on_demand: OnceCell::new(), config })
+    }
+
     /// A pool for modules whose data was separated from their code. Their memories are mapped to images, see `images`.
     pub(super) fn of_images(config: &Config) -> Result<Self> {
-        let mut config = config.clone();
-        config.memory_reservation(IMAGE_RESERVATION as u64).memory_guard_size(IMAGE_GUARD as u64);
-        // The modules have no data. Without this, wasmtime could map data onto a memory that is not its own.
-        config.memory_init_cow(false);
-        config.with_host_memory(Arc::new(MemoryCreator)).with_host_stack(Arc::new(StackCreator));
-        let target = Target::new(&config).map_err(|error| Error::of_wasmtime("to make an engine", error))?;
-        Ok(Pool { target, stacks: Stacks::Own, pooled: false, on_demand: OnceCell::new(), config })
+        let made = Target::new(&with_own_memories(config, true));
+        let target = made.map_err(|error| Error::of_wasmtime("to make an engine", error))?;
+        Ok(Pool { target, stacks: Stacks::Own, pooled: false, on_demand: OnceCell::new(), config: config.clone() })
     }
 
     pub(super) fn without_slots(config: &Config, size: Size) -> Result<Self> {
@@ -155,6 +165,16 @@ pub(crate) enum Stacks {
 
 impl Stacks {
     pub const COUNT: usize = Stacks::Own as usize + 1;
+}
+
+/// The configuration of an engine whose memories and stacks the library keeps.
+fn with_own_memories(config: &Config, from_images: bool) -> Config {
+    let mut config = config.clone();
+    config.memory_reservation(IMAGE_RESERVATION as u64).memory_guard_size(IMAGE_GUARD as u64);
+    // wasmtime maps data onto memories of its own alone.
+    config.memory_init_cow(false);
+    config.with_host_memory(Arc::new(MemoryCreator { from_images })).with_host_stack(Arc::new(StackCreator));
+    config
 }
 
 fn config_for(config: &Config, size: Size) -> Config {

@@ -10,12 +10,22 @@ use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use wasmtime::{LinearMemory, MemoryType};
 
-/// Makes the memories of an engine whose modules have no data of their own.
+/// Makes the memories of an engine.
 ///
 /// wasmtime asks for a memory without saying for which instance. It asks on the thread that makes the instance, so
 /// [`with_memory`] leaves the memory there. It also asks for heaps of the garbage collector. A heap has no maximum, and
 /// the memory of a module of this engine always has one, see `wasm::without_data`.
-pub(crate) struct MemoryCreator;
+pub(crate) struct MemoryCreator {
+    /// Whether modules have no data of their own, so that each of their memories is left by [`with_memory`].
+    pub from_images: bool,
+}
+
+thread_local!(static REFUSED: RefCell<Option<io::Error>> = const { RefCell::new(None) });
+
+/// Why the system has refused a memory on this thread since this was last asked. wasmtime passes the text alone on.
+pub(crate) fn refusal() -> Option<io::Error> {
+    REFUSED.take()
+}
 
 thread_local!(static NEXT: RefCell<Option<Memory>> = const { RefCell::new(None) });
 
@@ -66,22 +76,25 @@ unsafe impl wasmtime::MemoryCreator for MemoryCreator {
         reserved_size_in_bytes: Option<usize>,
         guard_size_in_bytes: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
-        /// With what heaps begin.
+        /// With what heaps begin, and memories into which wasmtime copies the data.
         static EMPTY: LazyLock<io::Result<Arc<Image>>> = LazyLock::new(|| Image::new(0, []).map(Arc::new));
         let most = reserved_size_in_bytes.ok_or("a memory without a reservation")?;
         let guard = guard_size_in_bytes;
-        let memory = match ty.maximum() {
-            None => {
-                let empty = EMPTY.as_ref().map_err(ToString::to_string)?;
-                Memory::take(empty, most, guard)
-            }
-            Some(_) => match NEXT.take() {
-                Some(memory) if memory.has(most, guard) && !ty.is_64() => Ok(memory),
-                _ => return Err("there is no memory for this instance".to_owned()),
+        let is_heap = ty.maximum().is_none();
+        let memory = match NEXT.with_borrow_mut(|next| next.take_if(|_| self.from_images && !is_heap)) {
+            Some(memory) if memory.has(most, guard) && !ty.is_64() => Ok(memory),
+            None if !self.from_images || is_heap => match &*EMPTY {
+                Ok(empty) => Memory::take(empty, most, guard),
+                Err(error) => Err(io::Error::from(error.kind())),
             },
+            _ => return Err("there is no memory for this instance".to_owned()),
         };
         let sized = memory.and_then(|mut memory| memory.set_size(minimum).map(|()| memory));
-        sized.map(|memory| Box::new(memory) as Box<dyn LinearMemory>).map_err(|error| error.to_string())
+        sized.map(|memory| Box::new(memory) as Box<dyn LinearMemory>).map_err(|error| {
+            let text = error.to_string();
+            REFUSED.set(Some(error));
+            text
+        })
     }
 }
 
@@ -97,9 +110,9 @@ mod tests {
             let image = Arc::new(Image::of_memory(&[1; 1 << 16]).unwrap());
             Memory::take(&image, 1 << 20, 0).unwrap()
         };
-        with_memory(memory(), || ());
+        with_memory_now(memory(), || ());
         assert!(NEXT.take().is_none());
-        let panics = AssertUnwindSafe(|| with_memory(memory(), || std::panic::resume_unwind(Box::new(()))));
+        let panics = AssertUnwindSafe(|| with_memory_now(memory(), || std::panic::resume_unwind(Box::new(()))));
         assert!(catch_unwind(panics).is_err());
         assert!(NEXT.take().is_none());
     }

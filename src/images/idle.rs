@@ -30,10 +30,7 @@ pub(super) fn take(image: &Arc<Image>, reserved: usize) -> io::Result<Slot> {
         found = Some(other);
     }
     match found {
-        Some(mut slot) => {
-            slot.hide()?;
-            Ok(slot)
-        }
+        Some(slot) => Ok(slot),
         None => Slot::new(reserved, image.clone()),
     }
 }

@@ -75,6 +75,9 @@ pub(super) fn written(
     each: impl FnMut(Range<usize>),
 ) -> io::Result<usize> {
     let file = PAGEMAP.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+    if range.is_empty() {
+        return Ok(range.end);
+    }
     let excluded = match unwritten {
         Unwritten::OfFile => category::FILE,
         Unwritten::Zeroes => category::FILE | category::ZERO,

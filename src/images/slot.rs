@@ -85,10 +85,15 @@ impl Slot {
         self.base.cast()
     }
 
-    /// Lets a guest reach the first `bytes` bytes at least.
+    /// Lets a guest reach the first `bytes` bytes, or the image if that is larger, and nothing behind them.
     pub fn show(&mut self, bytes: usize) -> io::Result<()> {
         if bytes > self.reserved {
             return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        let bytes = bytes.max(self.image.bytes());
+        if bytes < self.accessible {
+            self.protect(bytes, self.accessible, MprotectFlags::empty())?;
+            self.accessible = bytes;
         }
         if bytes > self.accessible {
             let (from, flags) = (self.accessible, MprotectFlags::READ | MprotectFlags::WRITE);
@@ -100,15 +105,6 @@ impl Slot {
                 return Err(error);
             }
             self.accessible = bytes;
-        }
-        Ok(())
-    }
-
-    /// Lets no guest reach anything behind the image.
-    pub fn hide(&mut self) -> io::Result<()> {
-        if self.accessible > self.image.bytes() {
-            self.protect(self.image.bytes(), self.accessible, MprotectFlags::empty())?;
-            self.accessible = self.image.bytes();
         }
         Ok(())
     }
@@ -181,6 +177,16 @@ impl Drop for Slot {
     }
 }
 
+/// Whether the process has address space for so many bytes.
+pub(crate) fn can_reserve(bytes: usize) -> bool {
+    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+    // SAFETY: a new mapping at an address that the kernel chooses touches no memory that is in use, and nothing is in it when
+    // it is unmapped.
+    unsafe {
+        mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::empty(), flags).is_ok_and(|base| munmap(base, bytes).is_ok())
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
@@ -248,7 +254,7 @@ mod tests {
         slot.show(4 * PAGE).unwrap();
         write(&slot, 3 * PAGE, b"secret");
         slot.restore().unwrap();
-        slot.hide().unwrap();
+        slot.show(0).unwrap();
         assert_eq!(slot.accessible, PAGE);
         slot.show(5 * PAGE).unwrap();
         assert_clean(&slot);
@@ -275,7 +281,6 @@ mod tests {
     fn a_slot_keeps_a_bounded_number_of_pages() {
         let mut slot = Slot::new(RESERVED, image(4 * PAGE)).unwrap();
         for most in (1..8).rev() {
-            slot.hide().unwrap();
             slot.show(most * KEPT_BYTES).unwrap();
             for at in ((most - 1) * KEPT_BYTES..most * KEPT_BYTES).step_by(PAGE) {
                 write(&slot, at, b"a");

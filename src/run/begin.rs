@@ -60,7 +60,7 @@ pub(super) fn guest(module: &RunnableModule, store: &mut Store<Sandbox>, goal: &
     let linked = module.instance(&store.data().entry.name, Imports::Plain)?;
     let instance = match goal.image(module) {
         Some(image) => images::with_memory_now(memory_of(image)?, || linked.instantiate(&mut *store))?,
-        None => linked.instantiate(&mut *store)?,
+        None => linked.instantiate(&mut *store).map_err(refused)?,
     };
     let steps = begin(module, &instance, store, goal)?;
     let before = goal.globals_before(module, &instance, store)?;
@@ -88,7 +88,7 @@ pub(super) async fn guest_on_its_own_stack(
     let linked = module.instance(&store.data().entry.name, imports)?;
     let instance = match goal.image(module) {
         Some(image) => images::with_memory(memory_of(image)?, linked.instantiate_async(&mut *store)).await?,
-        None => linked.instantiate_async(&mut *store).await?,
+        None => linked.instantiate_async(&mut *store).await.map_err(refused)?,
     };
     let steps = begin(module, &instance, store, goal)?;
     let before = goal.globals_before(module, &instance, store)?;
@@ -100,6 +100,11 @@ pub(super) async fn guest_on_its_own_stack(
         run.typed::<(), ()>(&*store)?.call_async(&mut *store, ()).await?;
     }
     before.map(|before| Snapshot::make(module, &instance, store, &before)).transpose()
+}
+
+/// The system's error, if that is why an instance has no memory.
+fn refused(error: Error) -> Error {
+    images::refusal().map_or(error, Error::from)
 }
 
 /// A memory that begins with an image.

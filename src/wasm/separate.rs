@@ -16,6 +16,9 @@
 //! exports and its start section stay as they are. No other module of the component may have a memory or data.
 
 pub(super) mod component;
+mod leb;
+
+use leb::{leb, padded_zero};
 
 use std::ops::Range;
 use wasmparser::{
@@ -374,27 +377,6 @@ fn passive(content: &[u8]) -> Result<Vec<u8>, String> {
         passive.extend_from_slice(data);
     }
     Ok(passive)
-}
-
-/// The number 0 in LEB128 of so many bytes, which are at least one.
-fn padded_zero(bytes: usize) -> Vec<u8> {
-    let mut zero = vec![0x80; bytes];
-    zero.last_mut().into_iter().for_each(|last| *last = 0);
-    zero
-}
-
-/// A number in LEB128.
-fn leb(mut number: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = (number & 0x7f) as u8;
-        number >>= 7;
-        if number == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
 }
 
 #[cfg(test)]

@@ -67,8 +67,8 @@ fn without_address_space_instances_are_made_on_demand() {
         ),
         ("arawn_stats", json!({})),
     ];
-    // No pool; one for modules alone, with neither a second one that counts fuel nor one for components; all of them.
-    let spaces = [("2000000", "on_demand", 2), ("900000000", "pool", 2), ("unlimited", "pool", 0)];
+    // No pool; those for small modules, and none for components; all of them.
+    let spaces = [("2000000", "on_demand", 2), ("560000000", "pool", 1), ("unlimited", "pool", 0)];
     for (kib, allocation, warnings) in spaces {
         let script = format!("ulimit -v {kib}; exec \"$0\"");
         let replies = in_new_process_under(&["sh", "-c", &script], &calls);

@@ -1,6 +1,7 @@
 //! Separates a component: the data of the one core module in it that has a memory.
 
-use super::{Purpose, Section, Separated, Shifts, id, leb, sections, separated};
+use super::leb::leb;
+use super::{Purpose, Section, Separated, Shifts, id, sections, separated};
 
 /// The number of a section with a core module.
 const MODULE: u8 = 1;
