@@ -119,7 +119,7 @@ impl Engine {
             Metering::Off => Ok(&self.plain),
             Metering::Fuel => {
                 let made = || Profile::new(Metering::Fuel, &self.options, Stacks::None).map(Box::new);
-                self.metered.get_or_try_init(made).map(|profile| &**profile)
+                self.metered.get_or_try_init(|| threads::with_large_stack(made)).map(|profile| &**profile)
             }
         }
     }

@@ -25,8 +25,8 @@ pub(crate) fn spawn_with_stack<T: Send + 'static>(
     start(thread::Builder::new().name(name.to_owned()).stack_size(bytes), body)
 }
 
-/// Does work that recurses deeply, such as parsing: on this thread if its stack is large enough, else on another
-/// thread.
+/// Does work that needs much stack, such as parsing and making an engine: on this thread if its stack is large enough,
+/// else on another thread.
 pub(crate) fn with_large_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     const ROOM: usize = 4 << 20;
     if stack::is_large_enough() { work() } else { with_stack("arawn-room", ROOM, work) }

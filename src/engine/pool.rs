@@ -6,6 +6,7 @@ use crate::images::{self, MemoryCreator, StackCreator};
 use crate::imports::component;
 use crate::imports::{host_call, preview1};
 use crate::sandbox::{INSTANCES, Sandbox, TABLE_ELEMENTS, TABLES};
+use crate::threads::with_large_stack;
 use once_cell::sync::OnceCell;
 use std::sync::Arc;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
@@ -88,7 +89,7 @@ impl Pool {
             let made = Target::new(&self.config).map(Box::new);
             made.map_err(|error| Error::of_wasmtime("to make an engine", error))
         };
-        self.on_demand.get_or_try_init(made).map(|target| Some(&**target))
+        self.on_demand.get_or_try_init(|| with_large_stack(made)).map(|target| Some(&**target))
     }
 }
 

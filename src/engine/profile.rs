@@ -46,6 +46,7 @@ use crate::config::Options;
 use crate::disk_cache::Form;
 use crate::error::Result;
 use crate::sandbox::FIRST_HEAP_BYTES;
+use crate::threads::with_large_stack;
 use crate::warnings::{About, warn};
 use crate::wasm::Kind;
 use once_cell::sync::OnceCell;
@@ -130,7 +131,7 @@ impl Profile {
         let Demands { kind, bytes, stacks, form } = demands;
         if form.imaged {
             let made = || Pool::of_images(&self.small.config).map(Box::new);
-            return self.imaged.get_or_try_init(made).map(|pool| &**pool);
+            return self.imaged.get_or_try_init(|| with_large_stack(made)).map(|pool| &**pool);
         }
         let is_small = kind == Kind::Module && bytes <= SMALL;
         let (pool, size, what) = match (form.heap, is_small) {
@@ -139,7 +140,7 @@ impl Profile {
             (false, false) => (&self.large, Size::Large, "components and modules of more than 128 KiB"),
             (true, _) => (&self.collected, Size::Collected, "guests with a garbage-collected heap"),
         };
-        pool.get_or_try_init(|| self.later(size, what)).map(|pool| &**pool)
+        pool.get_or_try_init(|| with_large_stack(|| self.later(size, what))).map(|pool| &**pool)
     }
 
     /// Makes a pool other than `small`.

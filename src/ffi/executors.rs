@@ -6,6 +6,7 @@ use crate::config::ExecutorConfig;
 use crate::executor::{self};
 use crate::protocol::{ExecutorRequest, parse_config, parse_request};
 use crate::reply::{Closed, ok_reply_of};
+use crate::threads;
 use std::ffi::c_char;
 
 /// Makes an executor: a catalog of runtimes, limits and capabilities under one name. Compiled code is shared by all
@@ -117,7 +118,8 @@ pub unsafe extern "C" fn arawn_executor_new(config_json: *const c_char) -> *mut 
     let text = unsafe { text("config_json", config_json) };
     guard(text, |json| {
         let config: ExecutorConfig = parse_config(json)?;
-        ok_reply_of(&executor::open(config)?.policy())
+        // The first executor makes the engine.
+        threads::with_large_stack(|| ok_reply_of(&executor::open(config)?.policy()))
     })
 }
 

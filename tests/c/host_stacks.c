@@ -7,6 +7,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+static const char *directory;
 static struct sigaction previous;
 
 /* Go's way: on the alternate stack, the host's own faults first, everything else to who was there before. */
@@ -86,6 +87,7 @@ static void overflow(void)
     static void *(*const threads[])(void *) = {overflow_on_the_librarys, overflow_on_a_late_one, overflow_on_a_large_one};
     pthread_t thread[6];
     int i;
+    open_executor(directory);
     install(SIGSEGV, on_fault, SA_ONSTACK, &previous);
     traps();
     for (i = 0; i < 6; i++)
@@ -97,6 +99,12 @@ static void overflow(void)
     traps();
 }
 
+static void *opens(void *unused)
+{
+    open_executor(directory);
+    return unused;
+}
+
 /* Around the size from which a guest runs on the caller's own stack; and a large guard page must not count as stack. */
 static void small(void)
 {
@@ -104,6 +112,7 @@ static void small(void)
     pthread_attr_t attributes;
     pthread_t thread;
     size_t i;
+    on_a_thread(opens, 64 * 1024);
     traps();
     for (i = 0; i < sizeof kib / sizeof *kib; i++)
         on_a_thread(all_traps, kib[i] * 1024);
@@ -151,13 +160,14 @@ static void *coroutines(void *unused)
 int main(int argc, char **argv)
 {
     CHECK(argc == 3);
-    open_executor(argv[2]);
+    directory = argv[2];
     if (strcmp(argv[1], "overflow") == 0) {
         overflow();
     } else if (strcmp(argv[1], "small") == 0) {
         small();
     } else {
         CHECK(strcmp(argv[1], "coroutine") == 0);
+        open_executor(directory);
         coroutines(NULL);
         on_a_thread(coroutines, 256 * 1024);
     }
