@@ -1,6 +1,8 @@
 //! Requests that are nearly right: each function's own keys, with values that are right, extreme or of another kind, keys
 //! that are missing, misspelt or there twice, and spaces between all of them. Executors, jobs and catalogs come and go.
 
+mod register;
+
 use super::abi::{FUNCTIONS, Reply, call_text, scratch};
 use arbitrary::{Result, Unstructured};
 use serde_json::{Value, json};
@@ -38,7 +40,9 @@ static PLACES: LazyLock<Places> = LazyLock::new(|| {
     std::fs::write(directory.join("read/file"), "a file").unwrap();
     let places = Places(directory);
     std::fs::write(places.0.join("module.wasm"), wat::parse_str(ANSWERING).unwrap()).unwrap();
-    std::fs::write(places.0.join("text.wasm"), "no module").unwrap();
+    // With a NUL it is no script either.
+    std::fs::write(places.0.join("text.wasm"), "no module\0").unwrap();
+    std::fs::write(places.0.join("empty.lua"), "").unwrap();
     places.tidy();
     places
 });
@@ -98,7 +102,6 @@ impl<'a> Source<'a> {
             source.name(&["passthrough", "transform", "file_read", "file_write", "checked", "missing", "added"])
         };
         let job: Member<'a, '_> = ("job", &|source| source.name(&["one", "two"]));
-        let text = |source: &mut Self| source.string();
         let flag = |source: &mut Self| source.flag();
         match name {
             "executor_new" => self.object(&[
@@ -118,11 +121,15 @@ impl<'a> Source<'a> {
                     ];
                     source.one(&forms)
                 }),
+                ("stderr_to", &|source| source.name(&["f", "engine.log"])),
                 ("capabilities", &Self::capabilities),
                 ("deterministic", &|source| {
                     source.object(&[("seed", &|source| source.number()), ("unix_time", &|source| source.number())])
                 }),
             ]),
+            "submit" if self.0.ratio(1, 4)? => {
+                self.object(&[executor, ("register", &|source| source.registration("")), job])
+            }
             "execute_runtime" | "submit" => self.object(&[
                 executor,
                 ("runtime", &runtime),
@@ -148,17 +155,10 @@ impl<'a> Source<'a> {
                 ("call", &|source| source.name(&["c-1", "c-2"])),
                 ("reply", &|source| source.one(&["{\"status\":\"ok\"}", "{\"status\":\"error\"}", "{}", "1"])),
             ]),
-            "catalog_register" => self.object(&[
-                executor,
-                ("name", &|source| source.name(&["added", "checked", "passthrough"])),
-                ("path", &|source| source.place(&["module.wasm", "text.wasm", "read", "none"])),
-                ("description", &text),
-                ("config_schema", &|source| source.schema(3)),
-                ("args", &|source| source.list(&text)),
-                ("env", &|source| source.object(&[("A", &text), ("=", &text)])),
-                ("replace", &flag),
-                ("timeout_ms", &|source| source.number()),
-            ]),
+            "catalog_register" => {
+                let executor = self.name(&["a", "b"])?;
+                self.registration(&format!("\"executor\":{executor}"))
+            }
             "catalog_inspect" | "catalog_remove" => self.object(&[executor, ("name", &runtime)]),
             "configure" => self.object(&[
                 ("pool_slots", &|source| source.number()),
