@@ -10,6 +10,7 @@
 # make guests  builds the runtimes in other languages than Rust, which the tests run
 # make profile renews what the compiler knows of warm calls: see profile/train.py
 # make slim    builds a small library without compiler, components, HTTP and schemas, and prints its size
+# make wheel   builds the Python package with the library in it into target/wheel, for each Linux with glibc 2.28 or newer
 # make install puts it where compilers look for it: see packaging/install.mk
 # make bench   measures
 # make bench-peers measures libarawn beside Extism, wasmtime's C interface and a process: see benches/peers.sh
@@ -38,7 +39,7 @@ PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/
 EXAMPLES := example-hello example-c example-events example-cpp example-go example-love2d example-lua example-node example-python
 
 .PHONY: all slim run $(EXAMPLES) node-modules check test lint header layers book counts profile bench bench-quick bench-tenants \
-	bench-peers fuzz verify guests builtins clean tools
+	bench-peers fuzz verify guests builtins wheel clean tools
 
 all: $(LIB)/libarawn.so.0
 
@@ -105,7 +106,7 @@ example-lua: $(LIB)/libarawn.so.0
 
 example-python: $(LIB)/libarawn.so.0
 	$(call needs,$(PYTHON),python3)
-	ARAWN_LIBRARY=$< $(PYTHON) examples/python/main.py
+	ARAWN_LIBRARY=$< PYTHONPATH=bindings/python $(PYTHON) examples/python/main.py
 
 # Go's own cache knows best whether something changed.
 example-go: $(LIB)/libarawn.so.0
@@ -215,6 +216,18 @@ guests:
 # The committed runtimes/prebuilt, which takes a toolchain of its own.
 builtins:
 	runtimes/build.sh
+
+# The linker that knows older versions of glibc.
+ZIG = target/tools/zig/bin/python -m ziglang
+target/tools/zig/bin/python:
+	$(call needs,$(PYTHON),python3 python3-venv)
+	$(PYTHON) -m venv target/tools/zig
+	$@ -m pip install --quiet --disable-pip-version-check ziglang==0.17.1
+
+wheel: $(LIB)/libarawn.so.0 | target/tools/zig/bin/python
+	$(call needs,objdump,binutils)
+	ZIG='$(ZIG)' CC='$(CC)' packaging/link-for-glibc 2.28 $(LIB)/libarawn.a target/wheel/libarawn.so
+	$(PYTHON) bindings/python/build_wheel.py --library target/wheel/libarawn.so --out target/wheel
 
 # What is missing is installed where that needs no questions, and named where it does.
 tools:

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "examples/python"))
+sys.path.insert(0, str(ROOT / "bindings/python"))
 
 import arawn  # noqa: E402
 
@@ -26,7 +26,7 @@ def repeat(executor: arawn.Executor, times: int, runtime: str, context: object, 
     """The same request again and again, with as little of Python in between as can be."""
     request = {"executor": executor.id, "runtime": runtime, "input": {"config": config, "context": context}, **more}
     text = json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode()
-    execute, free = arawn._library.arawn_execute_runtime, arawn._library.arawn_free
+    execute, free = arawn._native.library.arawn_execute_runtime, arawn._native.library.arawn_free
     for _ in range(times):
         free(execute(text))
 

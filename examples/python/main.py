@@ -58,18 +58,17 @@ with arawn.Executor(
     print("transform:", shop.execute("transform", {"mappings": mappings}, order))
 
     # `stock` is put into the catalog. It asks the host, on a thread of the library's.
-    shop.call("catalog_register", name="stock", path=ROOT / "runtimes/prebuilt/stock.wasm", replace=True)
+    shop.register("stock", ROOT / "runtimes/prebuilt/stock.wasm", replace=True)
     shop.host_function("stock.level")(stock_level)
     print("stock:", shop.execute("stock", context=order))
 
     # A script is registered as its text: there is nothing to build.
-    script = {"name": "levels", "language": "javascript", "replace": True}
-    shop.call("catalog_register", **script, script=LEVELS)
+    shop.register("levels", script=LEVELS, language="javascript", replace=True)
     print("levels:", shop.execute("levels", context=order))
 
     # An edit that does not parse is refused with its place, and the version before it stays.
     try:
-        shop.call("catalog_register", **script, script=LEVELS.replace("return", "retrun"))
+        shop.register("levels", script=LEVELS.replace("return", "retrun"), language="javascript", replace=True)
     except arawn.Error as error:
         print(f"edit: {error.code}, line {error.details['line']}, column {error.details['column']}")
 

