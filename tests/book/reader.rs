@@ -2,7 +2,7 @@
 
 use crate::common::{library_path, new_process_under, root, run, target_directory};
 use crate::page::{Page, Step, compact, fits};
-use crate::shown;
+use crate::{shown, wheel};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -88,6 +88,9 @@ impl Reader {
         let reader = Reader { directory };
         match page {
             "docs/start/node.md" => reader.install_koffi(),
+            "docs/start/python.md" => {
+                wheel::here(&reader.path(""));
+            }
             "docs/start/rust.md" => reader.program("cargo", CARGO),
             // The versions that the SDK is tested with.
             "docs/runtimes/rust.md" => {
@@ -157,6 +160,7 @@ impl Reader {
         command.env("CPATH", root().join("include")).env("LIBRARY_PATH", &library);
         command.env("LD_LIBRARY_PATH", &library).env_remove("ARAWN_LIBRARY").env("DEPS", target_directory());
         command.env("CARGO_TARGET_DIR", temporary.join("book-cargo"));
+        command.env("PIP_NO_INDEX", "1").env("PIP_DISABLE_PIP_VERSION_CHECK", "1");
         command.env("GOFLAGS", "").env("GOTOOLCHAIN", "local").env("GOPROXY", "off");
         command.env("XDG_CACHE_HOME", temporary.join("example-cache"))
     }

@@ -9,6 +9,8 @@ mod reader;
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/wheel.rs"]
+mod wheel;
 
 use common::root;
 use page::{Page, Step, compact, fits};
