@@ -135,7 +135,7 @@ impl ScriptExecutor {
                 };
                 let (supply, bytes) = (Supply::Builtin(sha, builtin.wasm), builtin.wasm.len() as u64);
                 self.compile(name, (sha, bytes), &supply, deadline, progress)?;
-                let (limits, stacks, shard) = (&self.limits, self.stacks(false), Shard::current());
+                let (limits, stacks, shard) = (&self.limits, self.stacks(deadline.is_submitted()), Shard::current());
                 let parse_for = ParseFor { limits, deadline, stacks, shard };
                 block_on(pin!(self.parse(name, script.language, text, parse_for)))
             }

@@ -7,7 +7,7 @@ mod common;
 use arawn::ffi::{
     arawn_catalog_inspect, arawn_catalog_list, arawn_catalog_register, arawn_catalog_remove, arawn_stats, arawn_submit,
 };
-use common::{Catalog, answering, assert_error, call, execute, executor, ok};
+use common::{Catalog, answering, assert_error, call, execute, executor, ok, writer};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -285,6 +285,22 @@ fn a_registration_may_be_submitted() {
         .clone();
     let polled = ok(arawn::ffi::arawn_poll, &json!({"executor": id, "job": job, "wait_ms": 60000}));
     assert_eq!(polled["reply"]["output"]["hello"], 7, "{polled}");
+}
+
+/// The parse takes some of the times in which a submitted call gives way to others, and other calls wait for a worker.
+#[test]
+fn a_registration_may_be_submitted_while_calls_wait() {
+    let catalog = Catalog::new().with("loop", &writer(b"", b"", "(loop $forever (br $forever))"));
+    let id = catalog.executor();
+    for _ in 0..10 {
+        ok(arawn_submit, &json!({"executor": id, "runtime": "loop"}));
+    }
+    let script = format!("export default () => [{}].length;", "{a: [1]},".repeat(100_000));
+    let register = json!({"name": "long", "script": script, "language": "javascript"});
+    let job = ok(arawn_submit, &json!({"executor": id, "register": register}))["job"].clone();
+    let polled = ok(arawn::ffi::arawn_poll, &json!({"executor": id, "job": job, "wait_ms": 60000}));
+    assert_eq!(polled["reply"]["output"]["name"], "long", "{polled}");
+    ok(arawn::ffi::arawn_executor_close, &json!({"executor": id}));
 }
 
 /// Entries were named `javascript` and `lua` before the library had interpreters of these names.
