@@ -77,7 +77,9 @@ def check(library: Path, tag: str) -> None:
     needed = set(re.findall(r"GLIBC_(\d+(?:\.\d+)+)", shown))
     newer = sorted((version for version in needed if numbers(version) > bound), key=numbers)
     if newer:
-        sys.exit(f"{library} needs glibc {newer[-1]}, and {tag} promises no more than {bound[0]}.{bound[1]}: `make wheel`")
+        sys.exit(
+            f"{library} needs glibc {newer[-1]}, and {tag} promises no more than {bound[0]}.{bound[1]}: `make wheel`"
+        )
     other = [name for name in re.findall(r"NEEDED\s+(\S+)", shown) if not LIBRARIES.fullmatch(name)]
     if other:
         sys.exit(f"{library} needs {', '.join(other)}, which {tag} does not promise")
@@ -130,6 +132,7 @@ def build_sdist(sdist_directory: str, config_settings: object = None) -> str:
     base = f"{about['name']}-{about['version']}"
     files = [*package(), ("PKG-INFO", metadata(about["license-files"]).encode())]
     files += [(path.name, path.read_bytes()) for path in sorted(HERE.iterdir()) if path.is_file()]
+    Path(sdist_directory).mkdir(parents=True, exist_ok=True)
     with tarfile.open(Path(sdist_directory) / f"{base}.tar.gz", "w:gz") as archive:
         for name, content in files:
             entry = tarfile.TarInfo(f"{base}/{name}")

@@ -66,6 +66,20 @@ impl Environment {
         command
     }
 
+    /// What was installed without the library loads the one that it is told.
+    fn finds_its_library(&self) {
+        let program = "import arawn; print(arawn.version())";
+        let output = self.command("python").args(["-c", program]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("libarawn is not in this package, not named by ARAWN_LIBRARY and not installed: "),
+            "{said}"
+        );
+        let mut named = self.command("python");
+        named.args(["-c", program]).env("ARAWN_LIBRARY", target_directory().join("libarawn.so"));
+        assert_eq!(run(&mut named).trim_end(), env!("CARGO_PKG_VERSION"));
+    }
+
     /// Installs a wheel, runs a program, and removes the wheel again.
     fn tries(&self, wheel: &Path) {
         run(self.pip(&["install", "--no-index", "--quiet"]).arg(wheel));
@@ -98,21 +112,23 @@ fn it_runs_where_nothing_else_is() {
     }
 }
 
-/// From the directory of the package pip makes one too, without the library.
+/// From the directory of the package, and from an archive of its sources, pip makes one too, without the library.
 #[test]
-fn pip_installs_the_directory() {
+fn pip_installs_the_sources() {
     if !there_is_python() {
         return;
     }
     let environment = Environment::new();
-    run(environment.pip(&["install", "--no-index", "--quiet"]).arg(root().join("bindings/python")));
-    let program = "import arawn; print(arawn.version())";
-    let output = environment.command("python").args(["-c", program]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("libarawn is not in this package, not named by ARAWN_LIBRARY and not installed: "), "{said}");
-    let mut named = environment.command("python");
-    named.args(["-c", program]).env("ARAWN_LIBRARY", target_directory().join("libarawn.so"));
-    assert_eq!(run(&mut named).trim_end(), env!("CARGO_PKG_VERSION"));
+    let package = root().join("bindings/python");
+    let script = "import build_wheel, sys; print(build_wheel.build_sdist(sys.argv[1]))";
+    let mut archive = Command::new("python3");
+    archive.args(["-B", "-c", script]).arg(environment.path()).env("PYTHONPATH", &package);
+    let archive = environment.path().join(run(&mut archive).trim_end());
+    for source in [package, archive] {
+        let install = ["install", "--no-index", "--quiet", "--force-reinstall"];
+        run(environment.pip(&install).env("PYTHONDONTWRITEBYTECODE", "1").arg(source));
+        environment.finds_its_library();
+    }
 }
 
 #[test]

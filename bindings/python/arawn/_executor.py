@@ -86,7 +86,7 @@ class Executor(Calls, Catalog):
         with self._lock:
             is_closed, self._is_closed = self._is_closed, True
             is_last = self._own_under_way == 0
-            awaited = [job for job in {**self._jobs, **self._own}.values() if job._waiters]
+            awaited = [job for job in (*self._jobs.values(), *self._own.values()) if job._waiters]
         if is_last:
             self._end()
         elif not is_closed:

@@ -52,7 +52,7 @@ class Waits:
         if function == "executor_close":
             raise ValueError("an executor is closed by its `close`")
         if function not in _native.functions:
-            call(function, members)
+            call(function, members)  # Which says so.
         request = {"executor": self._id, **members}
         return _json.loads(self._ask(function, _json.encode(request, _json.dumps(request))))["output"]
 
@@ -88,7 +88,8 @@ class Waits:
                 own = self._own.pop(name, None)
                 job = self._jobs.pop(name, None)
                 job = asked or own or job or Job(self, name)
-                job._taken = taken
+                # The text is as large as the reply again.
+                job._taken = taken if job._is_raw else (taken[0], "")
                 waiters, job._waiters = job._waiters, []
                 for future in waiters:
                     self._wake(future)
@@ -115,8 +116,9 @@ class Waits:
             left = max(until - time.monotonic(), 0.0)
             request = {"executor": self._id, "wait_ms": int(min(left, SLICE_S) * 1000)}
             jobs = self._hand_out(entries(self._ask("poll", _json.dumps(request).encode())))
-            while self._left:
-                jobs.append(self._left.pop())
+            with self._lock:
+                jobs += [job for job in self._left if not job._was_awaited]
+                self._left.clear()
             if jobs or left < 0.001:
                 return jobs
 
@@ -144,7 +146,8 @@ class Waits:
         text = _take(_poll(self._polling))
         # Another thread may have been faster, or have closed the executor.
         if text != _NONE_FINISHED and text.startswith(OK):
-            self._left.update(job for job in self._hand_out(entries(text)) if not job._was_awaited)
+            with self._lock:
+                self._left.update(self._hand_out(entries(text)))
 
     def _wait_for(self, job: Job) -> Generator[Any, None, None]:
         loop = asyncio.get_running_loop()
@@ -167,7 +170,10 @@ class Waits:
 
     def _abandon(self, job: Job, watch: Watch) -> None:
         """Stops a job, and has the loop go on polling until its reply has come and is dropped."""
-        job.cancel()
+        try:
+            job.cancel()
+        except Error:
+            return  # The executor is closed.
         with self._lock:
             if job._taken is not None:
                 return
