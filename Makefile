@@ -11,6 +11,7 @@
 # make profile renews what the compiler knows of warm calls: see profile/train.py
 # make slim    builds a small library without compiler, components, HTTP and schemas, and prints its size
 # make wheel   builds the Python package with the library in it into target/wheel, for each Linux with glibc 2.28 or newer
+# make npm     packs the library for Node.js into target/npm
 # make install puts it where compilers look for it: see packaging/install.mk
 # make bench   measures
 # make bench-peers measures libarawn beside Extism, wasmtime's C interface and a process: see benches/peers.sh
@@ -38,7 +39,7 @@ PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/
 
 EXAMPLES := example-hello example-c example-events example-cpp example-go example-love2d example-lua example-node example-python
 
-.PHONY: all slim run $(EXAMPLES) node-modules check test lint header layers book counts profile bench bench-quick bench-tenants \
+.PHONY: all slim run $(EXAMPLES) node-modules npm check test lint header layers book counts profile bench bench-quick bench-tenants \
 	bench-peers fuzz verify guests builtins wheel clean tools
 
 all: $(LIB)/libarawn.so.0
@@ -119,12 +120,23 @@ example-node: $(LIB)/libarawn.so.0 node-modules
 	$(call needs,$(NODE),nodejs npm)
 	ARAWN_LIBRARY='$(abspath $<)' $(NODE) examples/node/main.js
 
-# What the lock file says, and no script of a package is run.
-node-modules: examples/node/node_modules/.package-lock.json
-examples/node/node_modules/.package-lock.json: examples/node/package.json examples/node/package-lock.json
+# What the lock files say, and no script of a package is run; and the add-on of the package, built here.
+node-modules: bindings/node/node_modules/.package-lock.json examples/node/node_modules/.package-lock.json \
+	bindings/node/build/arawn.node
+
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	$(call needs,$(NPM),nodejs npm)
-	cd examples/node && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel error >&2
+	cd $* && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel error >&2
 	touch $@
+
+bindings/node/build/arawn.node: $(wildcard bindings/node/native/*)
+	$(call needs,$(NODE),nodejs npm)
+	CFLAGS=-Werror bindings/node/native/build.sh $@
+
+# The packages that `npm install` takes. See bindings/node/pack.mjs.
+npm: $(LIB)/libarawn.so.0
+	$(call needs,$(NPM),nodejs npm)
+	$(NODE) bindings/node/pack.mjs $< target/npm
 
 test: lint run guests slim
 	ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so ARAWN_SLIM_LIBRARY=$(SLIM)/libarawn.so \

@@ -1,6 +1,6 @@
 // A shop and an order: an executor, `transform` on a document, a runtime that asks a function of the host, a script that
 // asks it too, an edit of the script that does not parse, a call that does not block, one that is cancelled, an error,
-// and the end of it all. arawn.js beside it is the binding, for any program to take along.
+// and the end of it all. The package `arawn` is the one of bindings/node.
 //
 //     make example-node
 //
@@ -15,7 +15,7 @@
 //     runtime_error: expression: context.customer has no key "adress" (it has: address, email, name)
 import { readFile } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
-import { ArawnError, Executor, Json } from './arawn.js';
+import { ArawnError, Executor, Json } from 'arawn';
 
 // As a text: the tracking number has more digits than a number of JavaScript's.
 const order = new Json(await readFile('examples/c/document.json', 'utf8'));
@@ -29,7 +29,7 @@ let asked = 0;
 
 /**
  * What the runtime asks, between other events; an unknown article throws, which the guest gets as an error.
- * @type {import('./arawn.js').HostFunction}
+ * @type {import('arawn').HostFunction}
  */
 function stockLevel({ sku }) {
   asked++;

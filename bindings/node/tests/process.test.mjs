@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { open, runtimes_dir } from './shop.js';
+import { open, runtimes_dir } from './shop.mjs';
 
-const module = new URL('../arawn.js', import.meta.url);
+const module = new URL('../index.mjs', import.meta.url);
 /** A program that has a guest that computes and one that waits for a function of the program. */
 const busy = `
   const { Executor } = await import('${module}');
@@ -56,4 +56,42 @@ test('processes are started as ever', async (t) => {
   await executor.execute('passthrough');
   const { status, stdout } = spawnSync('echo', ['hello']);
   assert.deepEqual([status, `${stdout}`], [0, 'hello\n']);
+});
+
+test('an executor that is open keeps no program alive, and a call does', () => {
+  const ends = `import { Executor } from '${module}';
+    const config = { runtimes_dir: ${JSON.stringify(runtimes_dir)}, cache_dir: null, limits: { timeout_ms: 500 } };
+    const executor = new Executor(config, { echo: async () => 1, 'arawn.log': () => {} });
+    executor.execute('echo').then((reply) => console.log(reply.output));
+    executor.execute('loop').catch((error) => console.log(error.code));`;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', ends]);
+  assert.deepEqual([status, `${stdout}`, `${stderr}`], [0, '1\ntimeout\n', '']);
+});
+
+test('a thread that ends closes its executors', async (t) => {
+  const code = `(async () => {
+    const { Executor } = await import('${module}');
+    const config = { id: 'of-a-thread', runtimes_dir: ${JSON.stringify(runtimes_dir)}, cache_dir: null };
+    const executor = new Executor(config, { echo: () => new Promise(() => {}) });
+    executor.execute('echo').catch(() => {});
+    setTimeout(() => process.exit(3), 20);
+  })()`;
+  assert.deepEqual(await once(new Worker(code, { eval: true }), 'exit'), [3]);
+  await open(t, { id: 'of-a-thread' });
+});
+
+test('what is closed while its thread ends is closed before that', async () => {
+  const code = `(async () => {
+    const { Executor } = await import('${module}');
+    const config = { runtimes_dir: ${JSON.stringify(runtimes_dir)}, cache_dir: null };
+    for (let n = 0; n < 4; n++) {
+      const executor = new Executor(config, { echo: () => 1 });
+      for (let call = 0; call < 50; call++) executor.execute('echo').catch(() => {});
+      setTimeout(() => executor.close(), 5);
+    }
+    setTimeout(() => process.exit(3), 5);
+  })()`;
+  const workers = Array.from({ length: 8 }, () => new Worker(code, { eval: true }));
+  const codes = await Promise.all(workers.map((worker) => once(worker, 'exit')));
+  assert.deepEqual(new Set(codes.flat()), new Set([3]));
 });

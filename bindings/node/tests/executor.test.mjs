@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import * as arawn from '../arawn.js';
-import { open, rejection, runtimes_dir } from './shop.js';
+import * as arawn from '../index.mjs';
+import { open, rejection, runtimes_dir } from './shop.mjs';
 
 test('the module exports what its types say', async () => {
-  const types = await readFile(new URL('../arawn.d.ts', import.meta.url), 'utf8');
+  const types = await readFile(new URL('../index.d.ts', import.meta.url), 'utf8');
   const values = [...types.matchAll(/^export (?:class|function) (\w+)/gm)].map(([, name]) => name);
   assert.deepEqual(Object.keys(arawn).sort(), values.sort());
 });
@@ -57,15 +58,71 @@ test('the output as a text keeps them, too', async (t) => {
   await rejection(executor.execute('transfrom', { raw: true }), 'unknown_runtime');
 });
 
+test('a raw call takes texts', async (t) => {
+  const executor = await open(t);
+  const text = '{"n": 9007199254740993, "e":1E2}';
+  const [config, context] = [text, '"a text"'];
+  const whole = `{"config":${text},"context":"a text"}`;
+  assert.equal(await executor.execute('passthrough', { config, context, raw: true }), whole);
+  assert.equal(executor.executeSync('passthrough', { config, context, raw: true }), whole);
+  const { output, meta } = await executor.execute('passthrough', { config, context, raw: true, meta: true });
+  assert.deepEqual([output, meta.runtime], [whole, 'passthrough']);
+  // What is not whole could pass for other keys of the request.
+  for (const broken of ['{}},"limits":{"timeout_ms":1},"input":{"config":{}', '', '{} {}', 'NaN']) {
+    const refused = { name: 'SyntaxError', message: /^config of a raw call is not JSON: / };
+    await assert.rejects(executor.execute('passthrough', { config: broken, raw: true }), refused);
+  }
+});
+
+test('a call may block, and may tell its figures', async (t) => {
+  const executor = await open(t);
+  const config = { text: '<a & b> \u2028 😀' };
+  assert.deepEqual(executor.executeSync('passthrough', { config }), { config, context: {} });
+  assert.deepEqual(executor.executeSync('passthrough'), { config: {}, context: {} });
+  const { output, meta } = executor.executeSync('passthrough', { config, meta: true });
+  assert.deepEqual([output, meta.runtime, typeof meta.run_us], [{ config, context: {} }, 'passthrough', 'number']);
+  const later = await executor.execute('writes', { meta: true });
+  assert.deepEqual([later.output, later.meta.stderr], [1, 'first\nlast']);
+  assert.throws(() => executor.executeSync('fails'), { name: 'ArawnError', code: 'runtime_error', message: 'no luck' });
+  assert.throws(() => executor.executeSync('fails', { raw: true }), { code: 'runtime_error' });
+});
+
+test('an executor is made and closed without promises, too', () => {
+  const executor = new arawn.Executor({ id: 'at-once', cache_dir: null });
+  assert.equal(executor.executeSync('passthrough').context.a, undefined);
+  assert.throws(() => new arawn.Executor({ id: 'at-once' }), { code: 'executor_exists' });
+  // @ts-expect-error
+  assert.throws(() => new arawn.Executor({ limit: {} }), { code: 'invalid_config', message: /`limits`/ });
+  assert.throws(() => new arawn.Executor({ id: 'f', capabilities: { host_functions: [] } }, { f: () => 1 }), arawn.ArawnError);
+  new arawn.Executor({ id: 'f', cache_dir: null })[Symbol.dispose]();
+  executor[Symbol.dispose]();
+  executor[Symbol.dispose]();
+  assert.throws(() => executor.executeSync('passthrough'), { code: 'unknown_executor' });
+  new arawn.Executor({ id: 'at-once', cache_dir: null })[Symbol.dispose]();
+});
+
+test('the package has one module for both kinds of import', async () => {
+  const required = createRequire(import.meta.url)('../index.js');
+  assert.equal(required.Executor, arawn.Executor);
+  assert.deepEqual(Object.keys(required).sort(), Object.keys(arawn).sort());
+});
+
 test('an option that there is not is refused', async (t) => {
   const executor = await open(t);
-  const known = 'it has: config, context, limits, raw, signal';
-  for (const call of [{ contxt: {} }, { limit: { timeout_ms: 1 } }, { config: {}, Context: {} }]) {
-    const option = Object.keys(call).at(-1);
-    const message = `a call has no option \`${option}\`; ${known}`;
-    // @ts-ignore
+  const known = 'it has: config, context, limits, meta, raw, signal';
+  /** @type {[any, string][]} */
+  const cases = [
+    [{ contxt: {} }, '`contxt` (did you mean `context`?)'],
+    [{ limit: { timeout_ms: 1 } }, '`limit` (did you mean `limits`?)'],
+    [{ config: {}, Context: {} }, '`Context` (did you mean `context`?)'],
+    [{ deadline: 1 }, '`deadline`'],
+  ];
+  for (const [call, option] of cases) {
+    const message = `a call has no option ${option}; ${known}`;
     await assert.rejects(executor.execute('passthrough', call), { name: 'TypeError', message });
   }
+  // @ts-expect-error
+  assert.throws(() => executor.executeSync('passthrough', { signal: AbortSignal.timeout(1) }), TypeError);
   for (const call of ['context', null, 1]) {
     // @ts-expect-error
     await assert.rejects(executor.execute('passthrough', call), TypeError);
@@ -164,6 +221,25 @@ test('a runtime is registered', async (t) => {
   const stopped = executor.register({ name: 'r', path }, { signal: AbortSignal.abort(reason) });
   await assert.rejects(stopped, reason);
   await rejection(executor.execute('r'), 'runtime_error');
+});
+
+test('a runtime is registered as bytes, listed, shown and removed', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'arawn-node-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const executor = await open(t, { runtimes_dir: directory });
+  const bytes = await readFile(join(runtimes_dir, 'custom/writes.wasm'));
+  const inspected = await executor.register({ name: 'r', bytes, description: 'writes' });
+  assert.deepEqual([inspected.name, inspected.bytes, inspected.problem], ['r', bytes.length, null]);
+  assert.equal(await executor.execute('r'), 1);
+  const listed = (await executor.list()).find(({ name }) => name === 'r');
+  assert.deepEqual(listed, { name: 'r', category: 'custom', description: 'writes', has_config_schema: false });
+  assert.deepEqual(await executor.inspect('r'), inspected);
+  assert.equal((await executor.stats()).executor.executor, executor.id);
+  await executor.remove('r');
+  await rejection(executor.remove('r'), 'unknown_runtime');
+  await rejection(executor.inspect('r'), 'unknown_runtime');
+  // @ts-expect-error
+  await assert.rejects(executor.register({ name: 'r', bytes: [0] }), TypeError);
 });
 
 test('a script is registered', async (t) => {

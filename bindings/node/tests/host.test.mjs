@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { isMainThread } from 'node:worker_threads';
-import { open, rejection } from './shop.js';
+import { Json } from '../index.mjs';
+import { open, rejection, runtimes_dir } from './shop.mjs';
 
 // The guests ask a function each, by their own name, and answer with the reply that they get.
 
@@ -15,16 +20,57 @@ test('guests call functions of this program', async (t) => {
     panic: () => {
       throw null;
     },
-    // @ts-expect-error It must not be asynchronous.
-    function: async () => 1,
     call: () => {},
   });
   assert.deepEqual(await executor.execute('echo'), { status: 'ok', output: { from: 'the guest' } });
   assert.equal((await executor.execute('error')).error, 'no <such> "thing"');
   assert.equal((await executor.execute('panic')).error, 'null');
-  assert.match((await executor.execute('function')).error, /not with a promise/);
   assert.deepEqual(await executor.execute('call'), { status: 'ok', output: null });
   assert.equal((await executor.execute('missing')).code, 'host_function_failed');
+});
+
+test('they may answer later, by a promise', async (t) => {
+  const executor = await open(t, {}, {
+    echo: async (request) => {
+      await setTimeout(5);
+      return request;
+    },
+    error: async () => {
+      throw new Error('no such thing');
+    },
+    function: async () => {
+      await setTimeout(5);
+      return new Json('[1.10]');
+    },
+    // @ts-expect-error
+    panic: async () => ({ deep: [new Map()] }),
+    call: () => new Promise(() => {}),
+  });
+  assert.deepEqual(await executor.execute('echo'), { status: 'ok', output: { from: 'the guest' } });
+  assert.equal((await executor.execute('error')).error, 'no such thing');
+  assert.equal(await executor.execute('function', { raw: true }), '{"status":"ok","output":[1.10]}');
+  assert.equal((await executor.execute('panic')).error, 'output.deep[0] is a Map, which JSON has not');
+  await rejection(executor.execute('call', { limits: { timeout_ms: 200 } }), 'timeout');
+  const signal = AbortSignal.timeout(20);
+  await assert.rejects(executor.execute('call', { signal }), { name: 'TimeoutError' });
+  // Guests that wait hold no worker: there are four.
+  const many = await Promise.all(Array.from({ length: 20 }, () => executor.execute('echo')));
+  assert.ok(many.every(({ status }) => status === 'ok'));
+});
+
+test('they answer within a call that blocks, but by no promise', async (t) => {
+  const executor = await open(t, {}, {
+    echo: (request) => ({ request, again: executor.executeSync('function').output }),
+    function: () => 7,
+    error: async () => 1,
+    call: () => executor[Symbol.dispose](),
+  });
+  const output = { request: { from: 'the guest' }, again: 7 };
+  assert.deepEqual(executor.executeSync('echo'), { status: 'ok', output });
+  assert.match(executor.executeSync('error').error, /executeSync cannot wait for the promise/);
+  assert.deepEqual((await executor.execute('echo')).output, output);
+  assert.deepEqual(executor.executeSync('call'), { status: 'ok', output: null });
+  assert.throws(() => executor.executeSync('call'), { code: 'unknown_executor' });
 });
 
 test('they run on this thread, between other events, also while it computes now and then', async (t) => {
@@ -48,12 +94,25 @@ test('they run on this thread, between other events, also while it computes now 
 });
 
 test('one of them is told the lines that guests write to stderr', async (t) => {
-  /** @type {import('../arawn.js').StderrLine[]} */
+  /** @type {import('../index.mjs').StderrLine[]} */
   const told = [];
   const executor = await open(t, { stderr_to: 'log' }, { log: (line) => void told.push(line) });
   assert.equal(await executor.execute('writes'), 1);
   assert.deepEqual(told.map(({ runtime, line }) => [runtime, line]), [['writes', 'first'], ['writes', 'last']]);
+  assert.equal(executor.executeSync('writes'), 1);
+  assert.equal(told.length, 4);
   await rejection(open(t, { stderr_to: 'log' }, {}), 'invalid_config');
+});
+
+test('another one is told what a registration is doing', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'arawn-node-'));
+  t.after(() => rm(directory, { recursive: true }));
+  /** @type {any[]} */
+  const told = [];
+  const executor = await open(t, { runtimes_dir: directory }, { 'arawn.log': (line) => void told.push(line) });
+  await executor.register({ name: 'r', path: join(runtimes_dir, 'custom/writes.wasm') });
+  const stages = told.filter(({ about }) => about === 'register').map(({ stage }) => stage);
+  assert.deepEqual([stages[0], stages.at(-1)], ['reading', 'writing']);
 });
 
 test('they may begin calls', async (t) => {

@@ -4,6 +4,7 @@
 // wherever it happens to be; but the kernel counts its processor time, and how often it has gone to sleep of its own
 // accord.
 import koffi from 'koffi';
+import { createRequire } from 'node:module';
 
 const libc = koffi.load(null);
 const clock_gettime = libc.func('clock_gettime', 'int', ['int', 'void *']);
@@ -70,25 +71,14 @@ export class Figures {
 }
 
 /**
- * Times each function that a module loads by koffi from now on, wherever this thread calls it and waits for it.
- * @returns {Record<string, Figures>}
+ * Times each call of the library from now on, wherever this thread makes it and waits for it.
+ * @returns {Figures}
  */
 export function meter() {
-  /** @type {Record<string, Figures>} */
-  const all = {};
-  const load = koffi.load;
-  koffi.load = (...file) => {
-    const library = load(...file);
-    /** @param {any} definition */
-    const func = (...definition) => {
-      // @ts-expect-error It has overloads.
-      const f = library.func(...definition);
-      const figures = (all[definition[0]] = new Figures());
-      /** @param {any[]} values */
-      const metered = (...values) => figures.time(() => f(...values));
-      return Object.assign(metered, { async: f.async, info: f.info });
-    };
-    return Object.create(library, { func: { value: func } });
-  };
-  return all;
+  const figures = new Figures();
+  const { native } = createRequire(import.meta.url)('../lib/native.js');
+  const { call } = native;
+  /** @param {any[]} values */
+  native.call = (...values) => figures.time(() => call(...values));
+  return figures;
 }

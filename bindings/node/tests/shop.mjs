@@ -1,6 +1,6 @@
 // What the tests share.
 import assert from 'node:assert/strict';
-import { ArawnError, Executor } from '../arawn.js';
+import { ArawnError, Executor } from '../index.mjs';
 
 /** The catalog of guests that tests/languages/node.rs makes. */
 export const runtimes_dir = process.env.ARAWN_RUNTIMES ?? '';
@@ -9,8 +9,8 @@ assert.notEqual(runtimes_dir, '', 'ARAWN_RUNTIMES names no catalog: run cargo te
 /**
  * Opens an executor with those guests and a deadline for a busy machine, and closes it after the test.
  * @param {import('node:test').TestContext} t
- * @param {import('../arawn.js').Config} [config]
- * @param {Record<string, import('../arawn.js').HostFunction>} [hostFunctions]
+ * @param {import('../index.mjs').Config} [config]
+ * @param {Record<string, import('../index.mjs').HostFunction>} [hostFunctions]
  */
 export async function open(t, config, hostFunctions) {
   const defaults = { runtimes_dir, cache_dir: null, limits: { timeout_ms: 300_000 } };

@@ -1,0 +1,3 @@
+import arawn from './index.js';
+
+export const { ArawnError, Executor, Json, configure, stats, version } = arawn;

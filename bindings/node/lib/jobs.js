@@ -1,0 +1,144 @@
+'use strict';
+// The submitted calls of one executor: from arawn_submit to the reply that a poll hands out.
+//
+// The event loop waits for the descriptor of the executor, and for no timer. It is kept alive while a call has no reply.
+// A call for which the executor has no place waits here, first come first served, within its own deadline.
+const { ArawnError } = require('./error.js');
+const { native, number } = require('./native.js');
+const { finishedIn, isOk } = require('./raw.js');
+
+class Jobs {
+  #executor;
+  #watcher;
+  #pollRequest;
+  #nextJob = 0;
+  /** By job: calls that the library has. */
+  #submitted = new Map();
+  #raw = 0;
+  /** Calls that the library has no place for. */
+  #queued = [];
+  #held = false;
+
+  constructor(executor) {
+    this.#executor = executor;
+    this.#pollRequest = JSON.stringify({ executor });
+    const descriptor = JSON.parse(native.call(number.pollDescriptor, this.#pollRequest));
+    if (descriptor.status !== 'ok') throw new ArawnError(descriptor);
+    this.#watcher = native.watch(descriptor.output.fd, () => this.poll());
+  }
+
+  /**
+   * A promise of the parsed reply. `request` makes the request of a job, with a deadline if one is given in its place.
+   */
+  run(request, { raw = false, timeout_ms, signal }) {
+    return new Promise((resolve, reject) => {
+      const job = `node-${this.#nextJob++}`;
+      const call = { job, request, raw, timeout_ms, signal, resolve, reject };
+      if (this.#queued.length > 0 || !this.#submit(call, request(job))) this.#queue(call);
+      if (signal !== undefined && this.#isWaiting(call)) {
+        call.abort = () => this.#abort(call);
+        signal.addEventListener('abort', call.abort);
+      }
+    });
+  }
+
+  #isWaiting(call) {
+    return call.timer !== undefined || this.#submitted.get(call.job) === call;
+  }
+
+  /** False where there is no place for it. */
+  #submit(call, request) {
+    const text = native.call(number.submit, request);
+    if (isOk(text)) {
+      this.#submitted.set(call.job, call);
+      if (call.raw) this.#raw++;
+      this.#hold();
+      return true;
+    }
+    const reply = JSON.parse(text);
+    const isFull = reply.code === 'overloaded' && ('queue' in reply.details || 'reply_bytes' in reply.details);
+    if (isFull && this.#submitted.size > 0) return false;
+    this.#end(call);
+    call.resolve(reply);
+    return true;
+  }
+
+  #queue(call) {
+    call.until = performance.now() + call.timeout_ms;
+    call.timer = setTimeout(() => {
+      const error = `no place was free for the call within its ${call.timeout_ms} ms: make fewer calls at once`;
+      this.#queued.splice(this.#queued.indexOf(call), 1);
+      this.#end(call);
+      call.reject(new ArawnError({ error, code: 'overloaded', details: { timeout_ms: call.timeout_ms } }));
+    }, call.timeout_ms);
+    this.#queued.push(call);
+  }
+
+  #submitQueued() {
+    while (this.#queued.length > 0) {
+      const [call] = this.#queued;
+      const left = Math.max(1, Math.ceil(call.until - performance.now()));
+      if (!this.#submit(call, call.request(call.job, left))) return;
+      this.#queued.shift();
+      clearTimeout(call.timer);
+      call.timer = undefined;
+    }
+  }
+
+  #abort(call) {
+    const at = this.#queued.indexOf(call);
+    if (at < 0) {
+      native.call(number.cancel, JSON.stringify({ executor: this.#executor, job: call.job }));
+      return;
+    }
+    this.#queued.splice(at, 1);
+    this.#end(call);
+    call.reject(call.signal.reason);
+  }
+
+  /** The call has a result. */
+  #end(call) {
+    clearTimeout(call.timer);
+    call.timer = undefined;
+    if (call.abort !== undefined) call.signal.removeEventListener('abort', call.abort);
+    if (this.#submitted.delete(call.job) && call.raw) this.#raw--;
+    this.#hold();
+  }
+
+  #hold() {
+    const held = this.#submitted.size > 0;
+    if (held !== this.#held && this.#watcher !== undefined) native.watchHold(this.#watcher, held);
+    this.#held = held;
+  }
+
+  poll() {
+    const text = native.call(number.poll, this.#pollRequest);
+    // A function that ran within the poll may have closed the executor.
+    if (this.#watcher === undefined || !isOk(text)) return;
+    const isRaw = (job) => this.#submitted.get(job)?.raw;
+    const finished = this.#raw > 0 ? finishedIn(text, isRaw) : JSON.parse(text).output.finished;
+    for (const { job, reply } of finished) {
+      const call = this.#submitted.get(job);
+      if (call === undefined) continue;
+      this.#end(call);
+      if (call.signal?.aborted && reply.code === 'cancelled') call.reject(call.signal.reason);
+      else call.resolve(reply);
+    }
+    if (this.#queued.length > 0) this.#submitQueued();
+  }
+
+  /** No descriptor is watched from now on. */
+  stop() {
+    native.watchStop(this.#watcher);
+    this.#watcher = undefined;
+  }
+
+  rejectAll(error) {
+    for (const call of [...this.#submitted.values(), ...this.#queued.splice(0)]) {
+      this.#end(call);
+      call.reject(error);
+    }
+  }
+}
+
+module.exports = { Jobs };
