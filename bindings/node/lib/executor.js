@@ -5,7 +5,7 @@ const { Jobs } = require('./jobs.js');
 const { jsonOf, rawJsonOf } = require('./json.js');
 const { native, number } = require('./native.js');
 const { checkOptions } = require('./options.js');
-const { rawReply } = require('./raw.js');
+const raw = require('./raw.js');
 
 const CALL = ['config', 'context', 'limits', 'meta', 'raw', 'signal'];
 const CALL_SYNC = CALL.filter((option) => option !== 'signal');
@@ -77,21 +77,22 @@ class Executor {
 
   async execute(runtime, options = {}) {
     checkOptions(options, CALL, 'a call');
-    const { limits, meta = false, raw = false, signal } = options;
+    const { limits, meta, raw: isRaw, signal } = options;
     signal?.throwIfAborted();
     this.#check();
     const input = inputOf(options);
     const request = (job, timeout_ms) => this.#request(runtime, input, options, job, timeout_ms);
     const timeout_ms = limits?.timeout_ms ?? this.#timeout_ms;
-    return resultOf(await this.#jobs.run(request, { raw, timeout_ms, signal }), meta);
+    return resultOf(await this.#jobs.run(request, { isRaw, timeout_ms, signal }), meta);
   }
 
   executeSync(runtime, options = {}) {
     checkOptions(options, CALL_SYNC, 'a call that blocks');
     this.#check();
-    const text = native.call(number.executeRuntime, this.#request(runtime, inputOf(options), options));
+    const request = this.#request(runtime, inputOf(options), options);
+    const reply = options.raw ? raw.execute(request) : JSON.parse(native.call(number.executeRuntime, request));
     if (this.#tellsStderr) this.#jobs.poll();
-    return resultOf(options.raw ? rawReply(text) : JSON.parse(text), options.meta);
+    return resultOf(reply, options.meta);
   }
 
   async register(registration, options = {}) {
@@ -199,8 +200,8 @@ class Executor {
   }
 }
 
-function inputOf({ config, context, raw }) {
-  const json = raw ? rawJsonOf : jsonOf;
+function inputOf({ config, context, raw: isRaw }) {
+  const json = isRaw ? rawJsonOf : jsonOf;
   return `{"config":${json(config, 'config', '{}')},"context":${json(context, 'context', '{}')}}`;
 }
 

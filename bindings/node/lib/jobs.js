@@ -5,7 +5,9 @@
 // A call for which the executor has no place waits here, first come first served, within its own deadline.
 const { ArawnError } = require('./error.js');
 const { native, number } = require('./native.js');
-const { finishedIn, isOk } = require('./raw.js');
+const raw = require('./raw.js');
+
+const isOk = (text) => text.startsWith('{"status":"ok"');
 
 class Jobs {
   #executor;
@@ -30,10 +32,10 @@ class Jobs {
   /**
    * A promise of the parsed reply. `request` makes the request of a job, with a deadline if one is given in its place.
    */
-  run(request, { raw = false, timeout_ms, signal }) {
+  run(request, { isRaw = false, timeout_ms, signal }) {
     return new Promise((resolve, reject) => {
       const job = `node-${this.#nextJob++}`;
-      const call = { job, request, raw, timeout_ms, signal, resolve, reject };
+      const call = { job, request, isRaw, timeout_ms, signal, resolve, reject };
       if (this.#queued.length > 0 || !this.#submit(call, request(job))) this.#queue(call);
       if (signal !== undefined && this.#isWaiting(call)) {
         call.abort = () => this.#abort(call);
@@ -51,7 +53,7 @@ class Jobs {
     const text = native.call(number.submit, request);
     if (isOk(text)) {
       this.#submitted.set(call.job, call);
-      if (call.raw) this.#raw++;
+      if (call.isRaw) this.#raw++;
       this.#hold();
       return true;
     }
@@ -101,7 +103,7 @@ class Jobs {
     clearTimeout(call.timer);
     call.timer = undefined;
     if (call.abort !== undefined) call.signal.removeEventListener('abort', call.abort);
-    if (this.#submitted.delete(call.job) && call.raw) this.#raw--;
+    if (this.#submitted.delete(call.job) && call.isRaw) this.#raw--;
     this.#hold();
   }
 
@@ -112,11 +114,9 @@ class Jobs {
   }
 
   poll() {
-    const text = native.call(number.poll, this.#pollRequest);
+    const finished = this.#finished();
     // A function that ran within the poll may have closed the executor.
-    if (this.#watcher === undefined || !isOk(text)) return;
-    const isRaw = (job) => this.#submitted.get(job)?.raw;
-    const finished = this.#raw > 0 ? finishedIn(text, isRaw) : JSON.parse(text).output.finished;
+    if (finished === null || this.#watcher === undefined) return;
     for (const { job, reply } of finished) {
       const call = this.#submitted.get(job);
       if (call === undefined) continue;
@@ -125,6 +125,12 @@ class Jobs {
       else call.resolve(reply);
     }
     if (this.#queued.length > 0) this.#submitQueued();
+  }
+
+  #finished() {
+    if (this.#raw > 0) return raw.poll(this.#pollRequest, (job) => this.#submitted.get(job)?.isRaw);
+    const text = native.call(number.poll, this.#pollRequest);
+    return isOk(text) ? JSON.parse(text).output.finished : null;
   }
 
   /** No descriptor is watched from now on. */

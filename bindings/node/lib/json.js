@@ -63,14 +63,18 @@ function checkParts(value, path, around) {
       checkValue(value[index], `${path}[${index}]`, around);
     }
   } else {
-    const tag = Object.prototype.toString.call(value).slice(8, -1);
-    if (tag !== 'Object') refuse(path, `a ${tag}, which JSON has not`);
-    for (const key of Object.keys(value)) {
+    if (Object.getPrototypeOf(value) !== Object.prototype) checkTag(value, path);
+    for (const key in value) {
       const member = value[key];
       if (member !== undefined && !isPlain(member)) checkValue(member, `${path}.${key}`, around);
     }
   }
   around.pop();
+}
+
+function checkTag(value, path) {
+  const tag = Object.prototype.toString.call(value).slice(8, -1);
+  if (tag !== 'Object') refuse(path, `a ${tag}, which JSON has not`);
 }
 
 const isPlain = (value) => typeof value === 'string' || Number.isFinite(value) || value === null || typeof value === 'boolean';

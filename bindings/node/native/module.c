@@ -4,7 +4,6 @@
 #include "state.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static napi_value fail(napi_env env, const char *text)
 {
@@ -151,6 +150,8 @@ NAPI_MODULE_INIT()
         {"executorOpened", executor_opened},
         {"hostFunctionSet", host_function_set},
         {"hostFunctionFree", host_function_free},
+        {"executeSplit", execute_split},
+        {"pollSplit", poll_split},
         {"watch", watch},
         {"watchHold", watch_hold},
         {"watchStop", watch_stop},

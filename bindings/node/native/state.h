@@ -66,6 +66,10 @@ napi_value executor_opened(napi_env env, napi_callback_info info);
 void executor_closing(struct state *state, const char *close_json);
 void executor_closed(struct state *state);
 
+// split.c
+napi_value execute_split(napi_env env, napi_callback_info info);
+napi_value poll_split(napi_env env, napi_callback_info info);
+
 // text.c
 // The text of a string, in `buffer` if it has room, else on the heap. Release it with `text_free`. NULL: an exception
 // is pending.
@@ -73,6 +77,7 @@ void executor_closed(struct state *state);
 char *text_of(napi_env env, napi_value string, char *buffer);
 void text_free(char *text, const char *buffer);
 napi_value string_of(napi_env env, const char *text);
+napi_value string_of_part(napi_env env, const char *text, size_t length);
 // The same, of a reply of the library, which is released.
 napi_value reply_of(napi_env env, char *reply);
 

@@ -47,15 +47,19 @@ static bool is_ascii(const char *text, size_t length)
 }
 
 // V8 copies Latin-1 as it is, and looks at each character of UTF-8.
-napi_value string_of(napi_env env, const char *text)
+napi_value string_of_part(napi_env env, const char *text, size_t length)
 {
     napi_value string = NULL;
-    size_t length = strlen(text);
     if (is_ascii(text, length))
         napi_create_string_latin1(env, text, length, &string);
     else
         napi_create_string_utf8(env, text, length, &string);
     return string;
+}
+
+napi_value string_of(napi_env env, const char *text)
+{
+    return string_of_part(env, text, strlen(text));
 }
 
 napi_value reply_of(napi_env env, char *reply)

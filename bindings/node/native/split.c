@@ -1,0 +1,197 @@
+// Parts of the library's replies as they are, with every digit: what JSON.parse would round. The texts are valid JSON.
+#include "library.h"
+#include "state.h"
+
+#include <string.h>
+
+static const char *skip_space(const char *at)
+{
+    while (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n')
+        at++;
+    return at;
+}
+
+// From the first quote to behind the last.
+static const char *skip_string(const char *at)
+{
+    for (at++; *at != '"'; at++) {
+        at += strcspn(at, "\"\\");
+        if (*at != '\\')
+            break;
+        at++;
+    }
+    return at + 1;
+}
+
+// To behind the value: a comma or a bracket that does not belong to it, or the end.
+static const char *skip_value(const char *at)
+{
+    unsigned long depth = 0;
+    for (;;) {
+        at += strcspn(at, "\"{}[],");
+        switch (*at) {
+        case '"':
+            at = skip_string(at);
+            break;
+        case '{':
+        case '[':
+            depth++;
+            at++;
+            break;
+        case ',':
+            if (depth == 0)
+                return at;
+            at++;
+            break;
+        case '\0':
+            return at;
+        default:
+            if (depth == 0)
+                return at;
+            depth--;
+            at++;
+        }
+    }
+}
+
+struct part {
+    const char *begin, *end;
+};
+
+// A reply of a call. The parts that it does not have are NULL.
+struct reply {
+    struct part whole, output, meta;
+};
+
+// The key of an object's member, of which `at` is moved to the value; or false: there is none left.
+static bool next_member(const char **at, struct part *key)
+{
+    const char *next = skip_space(*at);
+    if (*next == ',')
+        next = skip_space(next + 1);
+    if (*next != '"')
+        return false;
+    key->begin = next + 1;
+    next = skip_string(next);
+    key->end = next - 1;
+    *at = skip_space(skip_space(next) + 1);
+    return true;
+}
+
+static bool is(struct part key, const char *name)
+{
+    size_t length = strlen(name);
+    return (size_t)(key.end - key.begin) == length && memcmp(key.begin, name, length) == 0;
+}
+
+// To behind the object.
+static const char *read_reply(const char *at, struct reply *reply)
+{
+    struct part key;
+    memset(reply, 0, sizeof *reply);
+    reply->whole.begin = at++;
+    while (next_member(&at, &key)) {
+        const char *value = at;
+        at = skip_value(value);
+        if (is(key, "output"))
+            reply->output = (struct part){value, at};
+        else if (is(key, "meta"))
+            reply->meta = (struct part){value, at};
+    }
+    reply->whole.end = skip_space(at) + 1;
+    return reply->whole.end;
+}
+
+static bool add(napi_env env, napi_value array, uint32_t *length, struct part part)
+{
+    napi_value text = NULL;
+    if (part.begin == NULL)
+        napi_get_null(env, &text);
+    else
+        text = string_of_part(env, part.begin, (size_t)(part.end - part.begin));
+    return text != NULL && napi_set_element(env, array, (*length)++, text) == napi_ok;
+}
+
+// Two texts: the output, and the meta or null; or null, and the whole of a reply that is an error.
+static bool add_reply(napi_env env, napi_value array, uint32_t *length, const struct reply *reply)
+{
+    return add(env, array, length, reply->output) &&
+        add(env, array, length, reply->output.begin != NULL ? reply->meta : reply->whole);
+}
+
+// `at` is in the array of what has ended.
+static void add_finished(napi_env env, napi_value array, const char *at)
+{
+    uint32_t length = 0;
+    for (;;) {
+        struct part key, job = {NULL, NULL};
+        struct reply reply = {0};
+        at = skip_space(at);
+        if (*at == ',')
+            at = skip_space(at + 1);
+        if (*at++ != '{')
+            return;
+        while (next_member(&at, &key)) {
+            const char *value = at;
+            at = is(key, "reply") ? read_reply(value, &reply) : skip_value(value);
+            if (is(key, "job"))
+                job = (struct part){value, at};
+        }
+        at = skip_space(at) + 1;
+        if (!add(env, array, &length, job) || !add_reply(env, array, &length, &reply))
+            return;
+    }
+}
+
+// Asks the library, and gives the reply, which is the caller's. NULL: an exception is pending.
+static char *ask(napi_env env, napi_callback_info info, enum function function, enum way way)
+{
+    struct state *state = state_of(env);
+    napi_value request;
+    size_t count = 1;
+    char buffer[TEXT_BUFFER];
+    napi_get_cb_info(env, info, &count, &request, NULL, NULL);
+    char *text = text_of(env, request, buffer);
+    if (text == NULL)
+        return NULL;
+    enum way around = state->way;
+    state->way = way;
+    char *reply = arawn.functions[function](text);
+    state->way = around;
+    text_free(text, buffer);
+    return reply;
+}
+
+// (request_json): runs a call and gives the two texts of its reply.
+napi_value execute_split(napi_env env, napi_callback_info info)
+{
+    napi_value array = NULL;
+    uint32_t length = 0;
+    struct reply parts;
+    char *reply = ask(env, info, EXECUTE_RUNTIME, IN_CALL);
+    if (reply == NULL)
+        return NULL;
+    read_reply(reply, &parts);
+    if (napi_create_array(env, &array) == napi_ok)
+        add_reply(env, array, &length, &parts);
+    arawn.free(reply);
+    return array;
+}
+
+// (request_json): what a poll hands out, as three texts each: the job, and the two of its reply. Null: the poll failed.
+napi_value poll_split(napi_env env, napi_callback_info info)
+{
+    static const char FINISHED[] = "{\"status\":\"ok\",\"output\":{\"finished\":[";
+    napi_value array = NULL;
+    char *reply = ask(env, info, POLL, IN_POLL);
+    if (reply == NULL)
+        return NULL;
+    if (strncmp(reply, FINISHED, sizeof FINISHED - 1) == 0) {
+        if (napi_create_array(env, &array) == napi_ok)
+            add_finished(env, array, reply + sizeof FINISHED - 1);
+    } else {
+        napi_get_null(env, &array);
+    }
+    arawn.free(reply);
+    return array;
+}
