@@ -11,7 +11,7 @@
 # make profile renews what the compiler knows of warm calls: see profile/train.py
 # make slim    builds a small library without compiler, components, HTTP and schemas, and prints its size
 # make wheel   builds the Python package with the library in it into target/wheel, for each Linux with glibc 2.28 or newer
-# make npm     packs the library for Node.js into target/npm
+# make npm     packs what `npm install` takes into target/npm
 # make install puts it where compilers look for it: see packaging/install.mk
 # make bench   measures
 # make bench-peers measures libarawn beside Extism, wasmtime's C interface and a process: see benches/peers.sh
@@ -131,12 +131,13 @@ node-modules: bindings/node/node_modules/.package-lock.json examples/node/node_m
 
 bindings/node/build/arawn.node: $(wildcard bindings/node/native/*)
 	$(call needs,$(NODE),nodejs npm)
-	CFLAGS=-Werror bindings/node/native/build.sh $@
+	CC='$(CC)' CFLAGS=-Werror bindings/node/native/build.sh $@
 
-# The packages that `npm install` takes. See bindings/node/pack.mjs.
+# The packages that `npm install` takes, into PACKED. See bindings/node/pack.mjs.
+PACKED ?= target/npm
 npm: $(LIB)/libarawn.so.0
 	$(call needs,$(NPM),nodejs npm)
-	$(NODE) bindings/node/pack.mjs $< target/npm
+	$(NODE) bindings/node/pack.mjs $< '$(PACKED)'
 
 test: lint run guests slim
 	ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so ARAWN_SLIM_LIBRARY=$(SLIM)/libarawn.so \

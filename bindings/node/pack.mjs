@@ -52,5 +52,6 @@ pack(json(join(here, 'platforms', platform, 'package.json')), (stage) => {
   if (!existsSync(library)) throw new Error(`${library} is missing: run make`);
   run('strip', '--strip-unneeded', '-o', join(stage, name), library);
   run(join(here, 'native/build.sh'), join(stage, 'arawn.node'));
+  run('strip', '--strip-unneeded', join(stage, 'arawn.node'));
   cpSync(join(here, 'platforms', platform, 'README.md'), join(stage, 'README.md'));
 });
