@@ -87,7 +87,7 @@ impl Reader {
         symlink(root(), directory.path().join("libarawn")).unwrap();
         let reader = Reader { directory };
         match page {
-            "docs/start/node.md" => reader.install_koffi(),
+            "docs/start/node.md" => reader.install_arawn(),
             "docs/start/python.md" => {
                 wheel::here(&reader.path(""));
             }
@@ -117,14 +117,15 @@ impl Reader {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// What `npm install` would leave, but by the lock file.
-    fn install_koffi(&self) {
+    /// What `npm install` would leave, but for the library: the one of the system is used.
+    fn install_arawn(&self) {
         let mut make = Command::new("make");
         for inherited in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS"] {
             make.env_remove(inherited);
         }
         run(make.current_dir(root()).args(["--silent", "node-modules"]));
-        symlink(root().join("examples/node/node_modules"), self.path("node_modules")).unwrap();
+        fs::create_dir(self.path("node_modules")).unwrap();
+        symlink(root().join("bindings/node"), self.path("node_modules/arawn")).unwrap();
     }
 
     /// False where `make guests` has not built it, which is a failure in CI.
