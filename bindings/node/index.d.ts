@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" />
+
 /** What an executor may do: the argument of arawn_executor_new, word for word. */
 export interface Config {
   id?: string;

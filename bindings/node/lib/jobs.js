@@ -19,6 +19,8 @@ class Jobs {
   #raw = 0;
   /** Calls that the library has no place for. */
   #queued = [];
+  /** Why it has none: its last reply that said so. */
+  #full;
   #held = false;
 
   constructor(executor) {
@@ -59,7 +61,10 @@ class Jobs {
     }
     const reply = JSON.parse(text);
     const isFull = reply.code === 'overloaded' && ('queue' in reply.details || 'reply_bytes' in reply.details);
-    if (isFull && this.#submitted.size > 0) return false;
+    if (isFull && this.#submitted.size > 0) {
+      this.#full = reply;
+      return false;
+    }
     this.#end(call);
     call.resolve(reply);
     return true;
@@ -68,10 +73,10 @@ class Jobs {
   #queue(call) {
     call.until = performance.now() + call.timeout_ms;
     call.timer = setTimeout(() => {
-      const error = `no place was free for the call within its ${call.timeout_ms} ms: make fewer calls at once`;
+      const { error, code, details } = this.#full;
       this.#queued.splice(this.#queued.indexOf(call), 1);
       this.#end(call);
-      call.reject(new ArawnError({ error, code: 'overloaded', details: { timeout_ms: call.timeout_ms } }));
+      call.reject(new ArawnError({ error, code, details: { ...details, timeout_ms: call.timeout_ms } }));
     }, call.timeout_ms);
     this.#queued.push(call);
   }
