@@ -131,7 +131,7 @@ node-modules: bindings/node/node_modules/.package-lock.json examples/node/node_m
 
 bindings/node/build/arawn.node: $(wildcard bindings/node/native/*)
 	$(call needs,$(NODE),nodejs npm)
-	CC='$(CC)' CFLAGS=-Werror bindings/node/native/build.sh $@
+	CC='$(CC)' NODE='$(NODE)' CFLAGS=-Werror bindings/node/native/build.sh $@
 
 # The packages that `npm install` takes, into PACKED. See bindings/node/pack.mjs.
 PACKED ?= target/npm

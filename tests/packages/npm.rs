@@ -155,13 +155,16 @@ fn the_packages_are_installed_and_used() {
     let said = String::from_utf8_lossy(&missing.stderr).into_owned();
     assert!(!missing.status.success() && said.contains("the library /no/such.so cannot be loaded: "), "{said}");
     types_fit(&both);
-    builds_the_add_on(&place, &packages[0]);
+    builds_the_add_on(&place, &packages[..1]);
 }
 
-fn types_fit(project: &Project) {
+fn types_fit(project: &Project<'_>) {
     make(&["node-modules".to_owned()]);
     for extension in ["mts", "cts"] {
-        project.write(&format!("typed.{extension}"), &format!("import {{ Executor, type WithMeta }} from 'arawn';{TYPED}"));
+        project.write(
+            &format!("typed.{extension}"),
+            &format!("import {{ Executor, type WithMeta }} from 'arawn';{TYPED}"),
+        );
     }
     let mut tsc = Command::new(root().join("bindings/node/node_modules/.bin/tsc"));
     tsc.current_dir(&project.directory).args(["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022"]);
@@ -169,8 +172,8 @@ fn types_fit(project: &Project) {
 }
 
 /// Without the package of a platform: what is missing is named, and can be built from what the other package has.
-fn builds_the_add_on(place: &Place, package: &PathBuf) {
-    let alone = place.project("alone", std::slice::from_ref(package));
+fn builds_the_add_on(place: &Place, packages: &[PathBuf]) {
+    let alone = place.project("alone", packages);
     alone.write_programs();
     assert!(!alone.directory.join("node_modules/@arawn/linux-x64-gnu").exists());
     let failed = alone.node("common.cjs").output().unwrap();

@@ -2,7 +2,7 @@
 const { ArawnError, outcome } = require('./error.js');
 const host = require('./host.js');
 const { Jobs } = require('./jobs.js');
-const { jsonOf, rawJsonOf } = require('./json.js');
+const { jsonOf } = require('./json.js');
 const { native, number } = require('./native.js');
 const { checkOptions } = require('./options.js');
 const raw = require('./raw.js');
@@ -34,9 +34,10 @@ function granting(config, hostFunctions) {
 }
 
 /** The result of a call's reply. */
-function resultOf(reply, meta) {
+function resultOf(reply, options) {
+  if (options.raw && reply.code === 'invalid_json') raw.checkTexts(options);
   const output = outcome(reply);
-  return meta ? { output, meta: reply.meta } : output;
+  return options.meta ? { output, meta: reply.meta } : output;
 }
 
 class Executor {
@@ -77,13 +78,13 @@ class Executor {
 
   async execute(runtime, options = {}) {
     checkOptions(options, CALL, 'a call');
-    const { limits, meta, raw: isRaw, signal } = options;
+    const { limits, raw: isRaw, signal } = options;
     signal?.throwIfAborted();
     this.#check();
     const input = inputOf(options);
     const request = (job, timeout_ms) => this.#request(runtime, input, options, job, timeout_ms);
     const timeout_ms = limits?.timeout_ms ?? this.#timeout_ms;
-    return resultOf(await this.#jobs.run(request, { isRaw, timeout_ms, signal }), meta);
+    return resultOf(await this.#jobs.run(request, { isRaw, timeout_ms, signal }), options);
   }
 
   executeSync(runtime, options = {}) {
@@ -92,7 +93,7 @@ class Executor {
     const request = this.#request(runtime, inputOf(options), options);
     const reply = options.raw ? raw.execute(request) : JSON.parse(native.call(number.executeRuntime, request));
     if (this.#tellsStderr) this.#jobs.poll();
-    return resultOf(reply, options.meta);
+    return resultOf(reply, options);
   }
 
   async register(registration, options = {}) {
@@ -201,7 +202,7 @@ class Executor {
 }
 
 function inputOf({ config, context, raw: isRaw }) {
-  const json = isRaw ? rawJsonOf : jsonOf;
+  const json = isRaw ? raw.textOf : jsonOf;
   return `{"config":${json(config, 'config', '{}')},"context":${json(context, 'context', '{}')}}`;
 }
 

@@ -119,7 +119,14 @@ class Jobs {
   }
 
   poll() {
-    const finished = this.#finished();
+    let finished;
+    try {
+      finished = this.#finished();
+    } catch (error) {
+      // The replies are lost: together they were longer than a string can be.
+      this.rejectAll(error);
+      return;
+    }
     // A function that ran within the poll may have closed the executor.
     if (finished === null || this.#watcher === undefined) return;
     for (const { job, reply } of finished) {

@@ -22,17 +22,6 @@ function jsonOf(value, name, otherwise) {
   return JSON.stringify(value) ?? otherwise;
 }
 
-/** The same of a `raw` call, where a string is JSON already. It must be whole, or its end could pass for other keys. */
-function rawJsonOf(value, name, otherwise) {
-  if (typeof value !== 'string') return jsonOf(value, name, otherwise);
-  try {
-    JSON.parse(value);
-  } catch (error) {
-    throw new SyntaxError(`${name} of a raw call is not JSON: ${error.message}`, { cause: error });
-  }
-  return value;
-}
-
 /** What JSON.stringify would leave out, or turn into null or {}, is refused with the path to it. */
 function checkValue(value, path, around) {
   switch (typeof value) {
@@ -83,4 +72,4 @@ function refuse(path, what) {
   throw new TypeError(`${path} is ${what}`);
 }
 
-module.exports = { Json, jsonOf, rawJsonOf };
+module.exports = { Json, jsonOf };

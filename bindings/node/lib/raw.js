@@ -1,6 +1,32 @@
 'use strict';
-// Replies whose output stays the text that the guest wrote, with every digit.
+// Calls whose JSON is a text, in and out, with every digit.
+const { jsonOf } = require('./json.js');
 const { native } = require('./native.js');
+
+/**
+ * A config or context, whose strings are JSON already. The library finds out whether they are valid; what could be read as
+ * more than one value is refused here.
+ */
+function textOf(value, name, otherwise) {
+  if (typeof value !== 'string') return jsonOf(value, name, otherwise);
+  if (!native.isWhole(value)) check(value, name);
+  return value;
+}
+
+function check(text, name) {
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    throw new SyntaxError(`${name} of a raw call is not JSON: ${error.message}`, { cause: error });
+  }
+}
+
+/** Throws where the library's `invalid_json` comes from the texts. */
+function checkTexts(options) {
+  for (const name of ['config', 'context']) {
+    if (typeof options[name] === 'string') check(options[name], name);
+  }
+}
 
 /** The parsed reply of a call, but for its output. Of an error there is the whole reply, and no output. */
 function rawReply(output, other) {
@@ -25,4 +51,4 @@ function poll(request, isRaw) {
   return finished;
 }
 
-module.exports = { execute, poll };
+module.exports = { checkTexts, execute, poll, textOf };

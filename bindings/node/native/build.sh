@@ -6,7 +6,7 @@
 set -eu
 sources=$(dirname "$0")
 output=${1:-$sources/../build/arawn.node}
-headers=${NODE_HEADERS:-$(node --print 'path.resolve(process.execPath, "../../include/node")')}
+headers=${NODE_HEADERS:-$("${NODE:-node}" --print 'path.resolve(process.execPath, "../../include/node")')}
 [ -e "$headers/node_api.h" ] || {
     echo "$headers has no node_api.h: install the headers of Node.js (apt install libnode-dev), or let NODE_HEADERS name them" >&2
     exit 1

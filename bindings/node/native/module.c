@@ -151,6 +151,7 @@ NAPI_MODULE_INIT()
         {"hostFunctionSet", host_function_set},
         {"hostFunctionFree", host_function_free},
         {"executeSplit", execute_split},
+        {"isWhole", is_whole},
         {"pollSplit", poll_split},
         {"watch", watch},
         {"watchHold", watch_hold},

@@ -1,4 +1,4 @@
-// Parts of the library's replies as they are, with every digit: what JSON.parse would round. The texts are valid JSON.
+// Parts of the library's replies as they are, with every digit: what JSON.parse would round. These texts are valid JSON.
 #include "library.h"
 #include "state.h"
 
@@ -194,4 +194,38 @@ napi_value poll_split(napi_env env, napi_callback_info info)
     }
     arawn.free(reply);
     return array;
+}
+
+// (text): whether a text can only be one value, wherever it stands in a request that is valid JSON. Its end cannot pass
+// for other keys of the request then.
+napi_value is_whole(napi_env env, napi_callback_info info)
+{
+    napi_value argument, result = NULL;
+    size_t count = 1;
+    long depth = 0;
+    bool inside = false;
+    char buffer[TEXT_BUFFER];
+    napi_get_cb_info(env, info, &count, &argument, NULL, NULL);
+    char *text = text_of(env, argument, buffer);
+    if (text == NULL)
+        return NULL;
+    bool whole = *skip_space(text) != '\0';
+    for (const char *at = text; whole; at++) {
+        at += strcspn(at, inside ? "\"\\" : "\"{}[],");
+        if (*at == '\0')
+            break;
+        if (*at == '"')
+            inside = !inside;
+        else if (*at == '\\' && at[1] != '\0')
+            at++;
+        else if (*at == '{' || *at == '[')
+            depth++;
+        else if (depth == 0)
+            whole = false;
+        else if (*at != ',')
+            depth--;
+    }
+    text_free(text, buffer);
+    napi_get_boolean(env, whole && depth == 0 && !inside, &result);
+    return result;
 }

@@ -68,6 +68,7 @@ void executor_closed(struct state *state);
 
 // split.c
 napi_value execute_split(napi_env env, napi_callback_info info);
+napi_value is_whole(napi_env env, napi_callback_info info);
 napi_value poll_split(napi_env env, napi_callback_info info);
 
 // text.c
