@@ -9,8 +9,8 @@ import { open } from './shop.mjs';
 const THREADS = 8;
 const CALLS = 10_000;
 /** Of all calls of the library, how many may sleep and how many may compute for long: see below. */
-const RARE_SLEEPS = 0.005;
-const RARE_COMPUTES = 0.0001;
+const RARE_SLEEPS = 0.02;
+const RARE_COMPUTES = 0.0003;
 
 async function load() {
   const workerData = { calls: CALLS / THREADS, atOnce: 16 };

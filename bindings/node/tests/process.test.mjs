@@ -60,10 +60,11 @@ test('processes are started as ever', async (t) => {
 
 test('an executor that is open keeps no program alive, and a call does', () => {
   const ends = `import { Executor } from '${module}';
-    const config = { runtimes_dir: ${JSON.stringify(runtimes_dir)}, cache_dir: null, limits: { timeout_ms: 500 } };
+    const config = { runtimes_dir: ${JSON.stringify(runtimes_dir)}, cache_dir: null };
     const executor = new Executor(config, { echo: async () => 1, 'arawn.log': () => {} });
-    executor.execute('echo').then((reply) => console.log(reply.output));
-    executor.execute('loop').catch((error) => console.log(error.code));`;
+    console.log((await executor.execute('echo')).output);
+    const loop = executor.execute('loop', { limits: { timeout_ms: 500 } });
+    loop.catch((error) => console.log(error.code));`;
   const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', ends]);
   assert.deepEqual([status, `${stdout}`, `${stderr}`], [0, '1\ntimeout\n', '']);
 });
