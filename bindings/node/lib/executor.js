@@ -108,7 +108,8 @@ class Executor {
       register.wasm_base64 = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
     }
     const executor = this.#id;
-    const request = (job) => jsonOf({ executor, register, job }, 'request');
+    const request = (job, left_ms = register.timeout_ms) =>
+      jsonOf({ executor, register: { ...register, timeout_ms: left_ms }, job }, 'request');
     const timeout_ms = registration.timeout_ms ?? REGISTRATION_MS;
     return outcome(await this.#jobs.run(request, { timeout_ms, signal }));
   }
@@ -149,8 +150,9 @@ class Executor {
     this.#jobs?.stop();
     try {
       ask('executorClose', { executor: this.#id });
+      this.#functions.forEach(native.hostFunctionFree);
     } finally {
-      this.#free();
+      this.#end();
     }
   }
 
@@ -158,16 +160,15 @@ class Executor {
     this.#jobs.stop();
     try {
       await askAside('executorClose', { executor: this.#id });
+      // The library calls them no more.
+      this.#functions.forEach(native.hostFunctionFree);
     } finally {
-      this.#free();
+      this.#end();
     }
   }
 
-  #free() {
-    for (const id of this.#functions.splice(0)) {
-      host.remove(id);
-      native.hostFunctionFree(id);
-    }
+  #end() {
+    this.#functions.splice(0).forEach(host.remove);
     this.#jobs?.rejectAll(this.#unknown());
   }
 

@@ -95,7 +95,9 @@ class Jobs {
   #abort(call) {
     const at = this.#queued.indexOf(call);
     if (at < 0) {
-      native.call(number.cancel, JSON.stringify({ executor: this.#executor, job: call.job }));
+      // While the executor closes, its name may become that of another.
+      const request = JSON.stringify({ executor: this.#executor, job: call.job });
+      if (this.#watcher !== undefined) native.call(number.cancel, request);
       return;
     }
     this.#queued.splice(at, 1);

@@ -1,9 +1,12 @@
 // More calls at once than the library takes: the others wait here.
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { configure } from '../index.mjs';
-import { open, rejection } from './shop.mjs';
+import { open, rejection, runtimes_dir } from './shop.mjs';
 
 configure({ queue: 3 });
 
@@ -52,6 +55,16 @@ test('they may be aborted, and have a deadline', async (t) => {
   answers.forEach((answer) => answer());
   assert.ok((await Promise.all(three)).every(({ output }) => output === 1));
   assert.equal((await last).context, 1);
+});
+
+test('registrations wait as well', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'arawn-node-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const executor = await open(t, { runtimes_dir: directory });
+  const path = join(runtimes_dir, 'custom/writes.wasm');
+  const names = ['a', 'b', 'c', 'd', 'e'];
+  const registered = await Promise.all(names.map((name) => executor.register({ name, path, timeout_ms: 300_000 })));
+  assert.deepEqual(registered.map(({ name }) => name), names);
 });
 
 test('they end with their executor', async (t) => {
