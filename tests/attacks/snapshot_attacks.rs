@@ -1,5 +1,5 @@
 //! Attempts to get something of one call, one executor or one moment into the calls of others by way of a snapshot.
-#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly")]
 
 #[path = "../common/mod.rs"]
 mod common;
