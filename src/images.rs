@@ -17,7 +17,7 @@
 //! 2. A slot that is idle has the bytes of its image, and zeroes up to `accessible`: [`Slot::restore`] runs before the
 //!    slot becomes idle. A slot that cannot be restored is unmapped.
 //! 3. A guest can reach the bytes below the size of its memory. All others of its slot are not accessible:
-//!    [`Slot::show`] sets the size before a guest gets the slot.
+//!    [`Slot::show`] runs before a guest begins, and hides what an earlier guest of the slot had in addition.
 //! 4. An image never changes. Its file is sealed before the first slot maps it.
 //!
 //! wasmtime has the same technique for its pool. It is not used here, because it takes the image from the module's data,

@@ -25,7 +25,7 @@ pub(super) struct Slot {
     accessible: usize,
     /// Behind so many bytes no page was ever touched. Touched pages behind the accessible ones are zero.
     touched: usize,
-    /// Whether the kernel has left a part of the range accessible that should not be.
+    /// Whether the kernel has changed only a part of what was to be shown or hidden.
     is_broken: bool,
 }
 
@@ -85,27 +85,29 @@ impl Slot {
         self.base.cast()
     }
 
-    /// Lets a guest reach the first `bytes` bytes, or the image if that is larger, and nothing behind them.
+    /// Lets a guest reach the first `bytes` bytes and those of the image, and nothing behind them. Where an earlier guest of
+    /// the slot had as much, there is nothing to do.
     pub fn show(&mut self, bytes: usize) -> io::Result<()> {
+        let bytes = bytes.max(self.image.bytes());
         if bytes > self.reserved {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
-        let bytes = bytes.max(self.image.bytes());
+        // The range may consist of parts, of which the kernel changes the first ones before it fails at another. If it
+        // fails, none of what was hidden stays accessible, and no later guest gets the slot.
+        let none = MprotectFlags::empty();
         if bytes < self.accessible {
-            self.protect(bytes, self.accessible, MprotectFlags::empty())?;
-            self.accessible = bytes;
+            let hidden = self.protect(bytes, self.accessible, none);
+            hidden.inspect_err(|_| self.is_broken = true)?;
         }
         if bytes > self.accessible {
             let (from, flags) = (self.accessible, MprotectFlags::READ | MprotectFlags::WRITE);
-            if let Err(error) = self.protect(from, bytes, flags) {
-                // The range may consist of parts, of which the kernel has changed the first ones before it failed at
-                // another. It takes these back in the same order.
-                let _ = self.protect(from, bytes, MprotectFlags::empty());
+            let shown = self.protect(from, bytes, flags);
+            shown.inspect_err(|_| {
+                let _ = self.protect(from, bytes, none);
                 self.is_broken = true;
-                return Err(error);
-            }
-            self.accessible = bytes;
+            })?;
         }
+        self.accessible = bytes;
         Ok(())
     }
 
@@ -118,7 +120,7 @@ impl Slot {
     /// Gives all accessible bytes the content that they had before a guest came: that of the image, and zeroes.
     pub fn restore(&mut self) -> io::Result<()> {
         if self.is_broken {
-            return Err(io::Error::other("a part of the slot may be accessible"));
+            return Err(io::Error::other("a part of the slot may be accessible or hidden"));
         }
         let start = self.base.addr();
         let end = start + self.accessible;
