@@ -132,12 +132,16 @@ impl DiskCache {
     }
 
     fn try_load<T>(&self, compatibility: &str, sha: &Sha256, load: impl Fn(Artifact) -> Option<T>) -> io::Result<T> {
-        let is_there = |opened: &io::Result<Artifact>| {
-            opened.as_ref().err().is_none_or(|error| error.kind() != io::ErrorKind::NotFound)
-        };
-        let opened = Form::ALL.into_iter().map(|form| self.open_artifact(compatibility, sha, form)).find(is_there);
-        let artifact = opened.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))?;
-        load(artifact).ok_or_else(|| io::Error::other("an artifact of another version, processor or option"))
+        let mut missed = io::Error::from(io::ErrorKind::NotFound);
+        for form in Form::ALL {
+            match self.open_artifact(compatibility, sha, form).map(&load) {
+                Ok(Some(loaded)) => return Ok(loaded),
+                Ok(None) => missed = io::Error::other("an artifact of another version, processor or option"),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => missed = error,
+            }
+        }
+        Err(missed)
     }
 
     /// The first artifact that loads, from whichever subdirectory. An artifact names the settings, the version and the

@@ -17,11 +17,13 @@ pub(crate) struct Form {
 impl Form {
     pub const PLAIN: Form = Form { heap: false, imaged: false };
 
+    /// In the order in which a process looks for them. A module is in the cache in more than one form where a process has
+    /// compiled it that had no address space for images.
     pub(super) const ALL: [Form; 4] = [
-        Form::PLAIN,
-        Form { heap: true, imaged: false },
         Form { heap: false, imaged: true },
         Form { heap: true, imaged: true },
+        Form::PLAIN,
+        Form { heap: true, imaged: false },
     ];
 }
 

@@ -40,11 +40,12 @@
 //! A guest runs on a stack of its own if it is a component, if it has a garbage-collected heap, or if its call asks for
 //! [`Stacks::Own`]. A call asks for it if the guest may be left waiting or if the thread's own stack is too small.
 
-use super::pool::{Pool, Size, Stacks};
+use super::pool::{IMAGE_GUARD, IMAGE_RESERVATION, Pool, Size, Stacks};
 use crate::compiler;
 use crate::config::Options;
 use crate::disk_cache::Form;
 use crate::error::Result;
+use crate::images;
 use crate::sandbox::FIRST_HEAP_BYTES;
 use crate::threads::with_large_stack;
 use crate::warnings::{About, warn};
@@ -121,9 +122,10 @@ impl Profile {
         }
     }
 
-    /// Whether memories can be mapped to images: where there is as much address space as a pool takes.
+    /// Whether memories can be mapped to images: where there is address space for them beside that of the pool.
     pub fn has_images(&self) -> bool {
-        cfg!(target_os = "linux") && self.small.pooled
+        let is_reserved = || images::reserve(self.pool_slots as usize, IMAGE_RESERVATION + IMAGE_GUARD);
+        cfg!(target_os = "linux") && self.small.pooled && is_reserved()
     }
 
     /// The pool that fits the demands, see the table at the head of this file. Makes the pool if need be.

@@ -6,7 +6,7 @@ use crate::locks::Locked;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The most idle slots. Each keeps up to 4 MiB of written pages.
 const MOST: usize = 128;
@@ -31,8 +31,31 @@ pub(super) fn take(image: &Arc<Image>, reserved: usize) -> io::Result<Slot> {
     }
     match found {
         Some(slot) => Ok(slot),
-        None => Slot::new(reserved, image.clone()),
+        None => Slot::new(reserved, image.clone()).or_else(|error| instead(image, reserved).unwrap_or(Err(error))),
     }
+}
+
+/// A slot of another image, where the system refuses the address space for a new one.
+fn instead(image: &Arc<Image>, reserved: usize) -> Option<io::Result<Slot>> {
+    let mut idle = IDLE.locked();
+    let at = idle.iter().position(|slot| slot.reserved == reserved)?;
+    let slot = idle.remove(at);
+    drop(idle);
+    slot.map(|mut slot| slot.change(image.clone()).map(|()| slot))
+}
+
+/// Makes slots for as many guests as there may be at once, when it is first asked for. Returns whether the system gives
+/// the address space for them.
+pub(crate) fn reserve(slots: usize, reserved: usize) -> bool {
+    static IS_RESERVED: OnceLock<bool> = OnceLock::new();
+    let make = || -> io::Result<()> {
+        let empty = Arc::new(Image::new(0, [])?);
+        let slots = (0..slots.min(MOST)).map(|_| Slot::new(reserved, empty.clone()));
+        let slots = slots.collect::<io::Result<Vec<_>>>()?;
+        IDLE.locked().extend(slots);
+        Ok(())
+    };
+    *IS_RESERVED.get_or_init(|| make().is_ok())
 }
 
 /// Restores a slot that a guest has left, and keeps it for the next one.
@@ -82,5 +105,17 @@ mod tests {
         assert_eq!(Arc::strong_count(&image), 2, "the idle slot");
         put(other);
         assert_eq!(Arc::strong_count(&image), 1, "the slot that was in use");
+    }
+
+    /// Two slots of this size do not fit into the 47 bits that a process of x86-64 has.
+    #[test]
+    fn a_slot_of_another_image_serves_where_there_is_no_address_space() {
+        const RESERVED: usize = 1 << 46;
+        for byte in 1..4 {
+            let image = Arc::new(Image::of_memory(&[byte; 1 << 16]).unwrap());
+            let slot = take(&image, RESERVED).unwrap();
+            assert!(slot.bytes() == [byte; 1 << 16]);
+            put(slot);
+        }
     }
 }

@@ -156,6 +156,9 @@ impl ModuleCache {
         if let (Some(disk), None) = (&request.disk, compiler)
             && let Some((compiled, unsynced)) = disk.load(profile.compatibility.as_deref(), &sha, |artifact| {
                 let (kind, form) = (artifact.kind()?, artifact.form);
+                if form.imaged && !profile.has_images() {
+                    return None;
+                }
                 let pool = profile.pool(Demands { kind, bytes, stacks: request.stacks, form }).ok()?;
                 let data = match form.imaged {
                     true => Ok(data_of(kind, wasm.borrow_mut().read(request, &sha).ok()??).ok()?),
@@ -216,10 +219,10 @@ impl ModuleCache {
         #[cfg(not(feature = "compiler"))]
         let heap = false;
         let separated = match kind {
-            _ if !profile.has_images() => Err(NOT_SEPARATED.to_owned()),
-            Kind::Module if exports_run(wasm) => separate(wasm),
-            Kind::Module => Err(NOT_SEPARATED.to_owned()),
-            Kind::Component => separate_component(wasm, true),
+            Kind::Module if !exports_run(wasm) => Err(NOT_SEPARATED.to_owned()),
+            Kind::Module if profile.has_images() => separate(wasm),
+            Kind::Component if profile.has_images() => separate_component(wasm, true),
+            Kind::Module | Kind::Component => Err(NOT_SEPARATED.to_owned()),
         };
         let form = Form { heap, imaged: separated.is_ok() };
         let data = match &separated {

@@ -214,6 +214,28 @@ fn a_component_with_the_key_sees_the_executors_variables() {
     assert_eq!(reply["output"], 3, "{reply}");
 }
 
+/// There is address space for the pool's two slots of 4 GiB, and not for as many memories that are mapped to images.
+#[test]
+#[cfg(target_os = "linux")]
+fn without_address_space_for_images_a_runtime_runs_from_its_start() {
+    let catalog = with(Catalog::new(), "one", &reactor(1, "(i32.store (i32.const 48) (i32.const 1))", ""), "");
+    let call = ("arawn_execute_runtime", json!({"executor": "main", "runtime": "one", "meta": true}));
+    let replies = common::in_new_process_under(
+        &["sh", "-c", r#"ulimit -v 14000000; exec "$0""#],
+        &[
+            ("arawn_configure", json!({"pool_slots": 2})),
+            ("arawn_executor_new", json!({"id": "main", "runtimes_dir": catalog.path(), "cache_dir": null})),
+            call.clone(),
+            call,
+        ],
+    );
+    for reply in &replies[2..] {
+        assert_eq!(reply["output"], "baaaaaaa", "{reply}");
+        let why = "the process had too little address space for images when the module was compiled";
+        assert_from_start(reply, why);
+    }
+}
+
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
     sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
