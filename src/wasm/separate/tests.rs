@@ -128,6 +128,12 @@ fn a_component_that_cannot_be_separated_says_why() {
             "it has data in a module without a memory",
         ),
         (large.as_str(), "(component (component (core module)))", "it has a component with a module in it"),
+        (large.as_str(), "(core instance (instantiate 1)) (core instance (instantiate 1))", "it has several memories"),
+        (
+            large.as_str(),
+            "(component $c (import \"m\" (core module))) (instance (instantiate $c (with \"m\" (core module 1))))",
+            "it hands a module to a component",
+        ),
         (
             "(memory 1) (func (data.drop 0)) (data \"a\")",
             "",
