@@ -8,7 +8,7 @@ mod spec;
 mod ticker;
 
 pub(crate) use pool::{IMAGE_GUARD, IMAGE_RESERVATION, Imports, Pool, Stacks, Target};
-pub(crate) use profile::{Demands, Metering, Profile};
+pub(crate) use profile::{Demands, Metering, Profile, SMALL};
 
 use crate::config::Options;
 use crate::deadline::{Deadline, Stop};

@@ -32,6 +32,8 @@ pub(crate) use kind::{COMPILE_STACK, Kind, module_invalid};
 pub(crate) use line_section::is_line_section;
 pub(crate) use loaded::LoadedCode;
 pub(crate) use separate::component::separate_component;
-pub(crate) use separate::{COMMAND, RUN, Separated, Shifts, exports_run, names, separate, separate_again};
+pub(crate) use separate::{
+    COMMAND, RUN, Separated, Shifts, exports_run, names, separate, separate_again, separate_command,
+};
 #[cfg(feature = "compiler")]
 pub(crate) use shape::{COUNTED_BY_STORES, Provided, Shape, Signature};

@@ -18,7 +18,7 @@
 //! | pool `stacked` | for the first such guest | modules up to [`SMALL`] that need a stack that `small` has not |
 //! | pool `large` | for the first such guest | larger modules, and components |
 //! | pool `collected` | for the first such guest | all modules and components with a garbage-collected heap |
-//! | pool `imaged` | for the first such guest | modules that export `arawn_run`, and components with a mebibyte of data: `images` |
+//! | pool `imaged` | for the first such guest | modules that export `arawn_run`, other modules of more than [`SMALL`], components with a mebibyte of data: `images` |
 //! | [`Pool::target`] | with the pool | code that fits into a slot |
 //! | [`Pool::on_demand`] | for the first such code | code that does not fit into a slot; it runs on demand, with stacks |
 //! | [`Imports::Plain`] | with the first module | modules on the stack of their call's thread |
@@ -91,7 +91,7 @@ pub(crate) struct Demands {
 
 /// The size of the largest `.wasm` whose data are copied, in bytes. A fifth to a third of a module that Rust compiles
 /// is data. Copying some 20 KiB takes as long as a mapping costs (docs/performance.md).
-const SMALL: u64 = 128 << 10;
+pub(crate) const SMALL: u64 = 128 << 10;
 
 impl Profile {
     pub(super) fn new(metering: Metering, options: &Options, stacks: Stacks) -> Result<Self> {

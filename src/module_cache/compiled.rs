@@ -48,6 +48,8 @@ pub(crate) struct RunnableModule {
     /// The module linked with each kind of imports. Each is linked when it is first used.
     instances: [OnceCell<InstancePre<Sandbox>>; Imports::COUNT],
     pub start: Start,
+    /// How the memory of an instance begins, if the module was separated from its data.
+    pub data: Option<Arc<Image>>,
     /// The memory that host functions read and write, if the module exports one as `memory`.
     pub memory: Option<ModuleExport>,
 }
@@ -73,12 +75,12 @@ pub(crate) struct Reactor {
 /// The parts of an instance that a snapshot has, in a module that was separated from its data.
 pub(crate) struct State {
     pub memory: ModuleExport,
+    /// The bytes that the memory has at first.
+    pub least_bytes: u64,
     /// The most bytes that the memory can have.
     pub most_bytes: u64,
     /// The globals that may change, with their indexes and types.
     pub globals: Vec<(u32, ModuleExport, ValType)>,
-    /// The memory of an instance that was not initialised yet.
-    pub data: Arc<Image>,
 }
 
 /// A component that exports `wasi:cli/run`.
@@ -125,7 +127,7 @@ impl CompiledRuntime {
     /// The most memory that the image takes with which its memories begin.
     pub fn image_bytes(&self) -> u64 {
         let data = match &self.runnable {
-            Runnable::Module(module) => module.state().map(|state| &state.data),
+            Runnable::Module(module) => module.data.as_ref(),
             #[cfg(feature = "components")]
             Runnable::Component(component) => component.data.as_ref(),
         };
@@ -247,7 +249,7 @@ fn runnable_module(
         (Some(run), _) => {
             let initialize = [names::START, "_initialize", "arawn_init"].into_iter();
             let initialize = initialize.filter_map(|export| function(export).transpose()).collect::<Result<_>>()?;
-            let state = data.and_then(|data| State::of(&module, data));
+            let state = data.as_ref().map_err(Clone::clone).and_then(|_| State::of(&module));
             Start::Reactor(Box::new(Reactor { initialize, run, state }))
         }
         (None, Some(start)) => Start::Command(start),
@@ -261,16 +263,16 @@ fn runnable_module(
     }
     let memory = module.get_export_index("memory");
     let instances = [const { OnceCell::new() }; Imports::COUNT];
-    let module = RunnableModule { module, target, instances, start, memory };
+    let module = RunnableModule { module, target, instances, start, data: data.ok(), memory };
     // Linked now because most calls use these imports. This also shows whether the module can be linked at all, since
     // all kinds of imports have the same names.
     module.instance(name, Imports::Plain)?;
     Ok(module)
 }
 
-impl Drop for State {
+impl Drop for RunnableModule {
     fn drop(&mut self) {
-        images::forget(&self.data);
+        self.data.iter().for_each(|data| images::forget(data));
     }
 }
 
@@ -282,12 +284,16 @@ impl Drop for RunnableComponent {
 }
 
 impl State {
-    fn of(module: &Module, data: Arc<Image>) -> Result<Self, String> {
+    fn of(module: &Module) -> Result<Self, String> {
         let memory = module.get_export_index(names::MEMORY).ok_or("its memory is not exported")?;
-        let most_bytes = match module.get_export(names::MEMORY) {
-            Some(ExternType::Memory(ty)) => ty.maximum().map(|pages| pages.saturating_mul(ty.page_size())),
+        let bytes = match module.get_export(names::MEMORY) {
+            Some(ExternType::Memory(ty)) => {
+                let bytes = |pages: u64| pages.saturating_mul(ty.page_size());
+                ty.maximum().map(|most| (bytes(ty.minimum()), bytes(most)))
+            }
             _ => None,
         };
+        let (least_bytes, most_bytes) = bytes.ok_or("its memory has no maximum")?;
         let index = |name: &str| name.strip_prefix(names::GLOBAL)?.parse::<u32>().ok();
         let globals = module.exports().filter_map(|export| match export.ty() {
             ExternType::Global(ty) => {
@@ -297,7 +303,7 @@ impl State {
             _ => None,
         });
         let globals = globals.collect();
-        Ok(State { memory, most_bytes: most_bytes.ok_or("its memory has no maximum")?, globals, data })
+        Ok(State { memory, least_bytes, most_bytes, globals })
     }
 }
 

@@ -14,7 +14,7 @@ use super::step::{Obtained, Step};
 use crate::catalog::{check_pin, check_size, unavailable};
 use crate::compiler;
 use crate::disk_cache::{self, Form};
-use crate::engine::{Demands, Engine, Profile, Stacks};
+use crate::engine::{Demands, Engine, Profile, SMALL, Stacks};
 use crate::error::{Error, Result};
 use crate::files::{ConfinedPath, Identity, RegularFile};
 use crate::images::Image;
@@ -22,7 +22,9 @@ use crate::sha256::Sha256;
 use crate::shards::{Shard, ShardRef, ShardedArc};
 #[cfg(feature = "compiler")]
 use crate::wasm::Shape;
-use crate::wasm::{Kind, Separated, Shifts, exports_run, separate, separate_again, separate_component};
+use crate::wasm::{
+    Kind, Separated, Shifts, exports_run, separate, separate_again, separate_command, separate_component,
+};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -219,8 +221,9 @@ impl ModuleCache {
         #[cfg(not(feature = "compiler"))]
         let heap = false;
         let separated = match kind {
-            Kind::Module if !exports_run(wasm) => Err(NOT_SEPARATED.to_owned()),
-            Kind::Module if profile.has_images() => separate(wasm),
+            Kind::Module if !exports_run(wasm) && wasm.len() as u64 <= SMALL => Err(NOT_SEPARATED.to_owned()),
+            Kind::Module if profile.has_images() && exports_run(wasm) => separate(wasm),
+            Kind::Module if profile.has_images() => separate_command(wasm, true),
             Kind::Component if profile.has_images() => separate_component(wasm, true),
             Kind::Module | Kind::Component => Err(NOT_SEPARATED.to_owned()),
         };
@@ -273,7 +276,8 @@ fn image_of(separated: &Separated<'_>) -> Result<(Arc<Image>, Shifts)> {
 /// As [`image_of`], for what was compiled without its data before.
 fn data_of(kind: Kind, wasm: &[u8]) -> Result<(Arc<Image>, Shifts)> {
     let separated = match kind {
-        Kind::Module => separate_again(wasm),
+        Kind::Module if exports_run(wasm) => separate_again(wasm),
+        Kind::Module => separate_command(wasm, false),
         Kind::Component => separate_component(wasm, false),
     };
     image_of(&separated.map_err(Error::internal)?)

@@ -49,8 +49,8 @@ impl Goal {
 
     /// With what the memory of the instance begins; `None` if the module has its data itself.
     fn image<'a>(&'a self, module: &'a RunnableModule) -> Option<&'a Arc<Image>> {
-        let state = module.state()?;
-        Some(self.snapshot().map_or(&state.data, |snapshot| &snapshot.image))
+        let data = module.data.as_ref()?;
+        Some(self.snapshot().map_or(data, |snapshot| &snapshot.image))
     }
 }
 

@@ -108,7 +108,7 @@ impl Snapshot {
     pub fn fits(&self, state: &State) -> bool {
         const PAGE: usize = 1 << 16;
         let bytes = self.image.bytes();
-        let is_size = bytes.is_multiple_of(PAGE) && bytes >= state.data.bytes() && bytes as u64 <= state.most_bytes;
+        let is_size = bytes.is_multiple_of(PAGE) && (state.least_bytes..=state.most_bytes).contains(&(bytes as u64));
         let has = |(index, value): &(u32, GlobalValue)| {
             state.globals.iter().any(|(other, _, ty)| other == index && value.is_of(ty))
         };

@@ -12,8 +12,8 @@
 //! A snapshot of an instance is its memory and its globals. A module whose instances have other state that may change,
 //! such as a table or an object in a constant global, is not separated.
 //!
-//! A component begins from its start in each call, so the module in it that has the memory may have any other state. Its
-//! exports and its start section stay as they are. No other module of the component may have a memory or data.
+//! A command, and a component, begins from its start in each call, so a module of it may have any other state. Its exports
+//! and its start section stay as they are. In a component, one module has the memory, and no other has data.
 
 pub(super) mod component;
 mod leb;
@@ -71,7 +71,8 @@ impl Shifts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Snapshots,
-    Component,
+    /// Each call begins from the start.
+    Calls,
 }
 
 /// The most passive segments without bytes that take the place of active ones. An instance keeps a note of each.
@@ -109,12 +110,17 @@ pub(crate) fn separate_again(wasm: &[u8]) -> Result<Separated<'_>, String> {
     separated(wasm, Purpose::Snapshots, false)
 }
 
+/// Separates a command, or says why it cannot be separated.
+pub(crate) fn separate_command(wasm: &[u8], looks_at_code: bool) -> Result<Separated<'_>, String> {
+    separated(wasm, Purpose::Calls, looks_at_code)
+}
+
 fn separated(wasm: &[u8], purpose: Purpose, looks_at_code: bool) -> Result<Separated<'_>, String> {
     let found = Found::read(wasm, purpose, looks_at_code)?;
     let (minimum, maximum) = found.memory.ok_or("it has no memory")?;
     let mut code = wasm.get(..8).unwrap_or_default().to_vec();
     let mut shifts = Shifts::default();
-    let keeps = purpose == Purpose::Component;
+    let keeps = purpose == Purpose::Calls;
     for Section { id, range, content } in found.sections {
         let content: Option<Vec<u8>> = match id {
             id::MEMORY => Some([&[1, 1][..], &leb(minimum), &leb(maximum)].concat()),
@@ -297,7 +303,7 @@ impl<'a> Found<'a> {
                 }
                 _ => continue,
             };
-            if purpose == Purpose::Component && changes != "data.drop" {
+            if purpose == Purpose::Calls && changes != "data.drop" {
                 continue;
             }
             return Err(format!("its code has `{changes}`, which changes what a snapshot does not keep"));

@@ -214,14 +214,14 @@ fn a_component_with_the_key_sees_the_executors_variables() {
     assert_eq!(reply["output"], 3, "{reply}");
 }
 
-/// There is address space for the pool's two slots of 4 GiB, and not for as many memories that are mapped to images.
+/// There is no address space for the pool's two slots of 4 GiB.
 #[test]
 #[cfg(target_os = "linux")]
 fn without_address_space_for_images_a_runtime_runs_from_its_start() {
     let catalog = with(Catalog::new(), "one", &reactor(1, "(i32.store (i32.const 48) (i32.const 1))", ""), "");
     let call = ("arawn_execute_runtime", json!({"executor": "main", "runtime": "one", "meta": true}));
     let replies = common::in_new_process_under(
-        &["sh", "-c", r#"ulimit -v 14000000; exec "$0""#],
+        &["sh", "-c", r#"ulimit -v 4000000; exec "$0""#],
         &[
             ("arawn_configure", json!({"pool_slots": 2})),
             ("arawn_executor_new", json!({"id": "main", "runtimes_dir": catalog.path(), "cache_dir": null})),

@@ -50,7 +50,7 @@ pub(crate) fn separate_component(wasm: &[u8], looks_at_code: bool) -> Result<Sep
         }
         with_memory = Some(modules - 1);
         let Separated { code: inner, data, memory_bytes, shifts: inner_shifts } =
-            separated(module, Purpose::Component, looks_at_code)?;
+            separated(module, Purpose::Calls, looks_at_code)?;
         code.push(id);
         code.extend(leb(inner.len() as u64));
         let moved = content.start as i64 - code.len() as i64;
