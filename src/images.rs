@@ -34,7 +34,7 @@ mod stacks;
 
 pub(crate) use content::Image;
 pub(crate) use creator::{MemoryCreator, refusal, with_memory, with_memory_now};
-pub(crate) use idle::{forget, reserve};
+pub(crate) use idle::forget;
 pub(crate) use memory::Memory;
 pub(crate) use pagemap::is_available as finds_written_pages;
 pub(crate) use slot::can_reserve;

@@ -40,12 +40,11 @@
 //! A guest runs on a stack of its own if it is a component, if it has a garbage-collected heap, or if its call asks for
 //! [`Stacks::Own`]. A call asks for it if the guest may be left waiting or if the thread's own stack is too small.
 
-use super::pool::{IMAGE_GUARD, IMAGE_RESERVATION, Pool, Size, Stacks};
+use super::pool::{Pool, Size, Stacks};
 use crate::compiler;
 use crate::config::Options;
 use crate::disk_cache::Form;
 use crate::error::Result;
-use crate::images;
 use crate::sandbox::FIRST_HEAP_BYTES;
 use crate::threads::with_large_stack;
 use crate::warnings::{About, warn};
@@ -122,10 +121,9 @@ impl Profile {
         }
     }
 
-    /// Whether memories can be mapped to images: where there is address space for them beside that of the pool.
+    /// Whether memories can be mapped to images: where there is address space for the memories of small modules too.
     pub fn has_images(&self) -> bool {
-        let is_reserved = || images::reserve(self.pool_slots as usize, IMAGE_RESERVATION + IMAGE_GUARD);
-        cfg!(target_os = "linux") && self.small.pooled && is_reserved()
+        cfg!(target_os = "linux") && self.small.pooled
     }
 
     /// The pool that fits the demands, see the table at the head of this file. Makes the pool if need be.

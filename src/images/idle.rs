@@ -6,7 +6,7 @@ use crate::locks::Locked;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 /// The most idle slots. Each keeps up to 4 MiB of written pages.
 const MOST: usize = 128;
@@ -42,20 +42,6 @@ fn instead(image: &Arc<Image>, reserved: usize) -> Option<io::Result<Slot>> {
     let slot = idle.remove(at);
     drop(idle);
     slot.map(|mut slot| slot.change(image.clone()).map(|()| slot))
-}
-
-/// Makes slots for as many guests as there may be at once, when it is first asked for. Returns whether the system gives
-/// the address space for them.
-pub(crate) fn reserve(slots: usize, reserved: usize) -> bool {
-    static IS_RESERVED: OnceLock<bool> = OnceLock::new();
-    let make = || -> io::Result<()> {
-        let empty = Arc::new(Image::new(0, [])?);
-        let slots = (0..slots.min(MOST)).map(|_| Slot::new(reserved, empty.clone()));
-        let slots = slots.collect::<io::Result<Vec<_>>>()?;
-        IDLE.locked().extend(slots);
-        Ok(())
-    };
-    *IS_RESERVED.get_or_init(|| make().is_ok())
 }
 
 /// Restores a slot that a guest has left, and keeps it for the next one.

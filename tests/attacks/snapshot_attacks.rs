@@ -236,6 +236,27 @@ fn without_address_space_for_images_a_runtime_runs_from_its_start() {
     }
 }
 
+/// There is address space for three slots of 4 GiB. Each runtime leaves one with its own image.
+#[test]
+#[cfg(target_os = "linux")]
+fn idle_memories_keep_no_runtime_from_its_own() {
+    let mut catalog = Catalog::new();
+    let mut calls = vec![
+        ("arawn_configure", json!({"pool_slots": 2})),
+        ("arawn_executor_new", json!({"id": "main", "runtimes_dir": catalog.path(), "cache_dir": null})),
+    ];
+    for n in 0..6 {
+        let name = format!("r{n}");
+        catalog = with(catalog, &name, &reactor(1, &format!("(i32.store (i32.const 48) (i32.const {n}))"), ""), "");
+        calls.push(("arawn_execute_runtime", json!({"executor": "main", "runtime": name, "meta": true})));
+    }
+    let replies = common::in_new_process_under(&["sh", "-c", r#"ulimit -v 14000000; exec "$0""#], &calls);
+    for (reply, digit) in replies[2..].iter().zip('a'..) {
+        assert_eq!(reply["output"], format!("{digit}aaaaaaa"), "{reply}");
+        assert_restored(reply);
+    }
+}
+
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
     sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
