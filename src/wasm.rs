@@ -33,7 +33,8 @@ pub(crate) use line_section::is_line_section;
 pub(crate) use loaded::LoadedCode;
 pub(crate) use separate::component::separate_component;
 pub(crate) use separate::{
-    COMMAND, RUN, Separated, Shifts, exports_run, names, separate, separate_again, separate_command,
+    COMMAND, INITIALIZE, RUN, Separated, Shifts, is_reactor, is_reactor_module, names, separate, separate_again,
+    separate_command,
 };
 #[cfg(feature = "compiler")]
 pub(crate) use shape::{COUNTED_BY_STORES, Provided, Shape, Signature};

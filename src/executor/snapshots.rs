@@ -31,7 +31,7 @@ impl ScriptExecutor {
     ) -> Result<(Goal, Option<SnapshotReport>)> {
         let from_start = |problem: &str| Ok((Goal::Call, Some(SnapshotReport::none(problem))));
         match prepared.compiled.reactor().map(|reactor| &reactor.state) {
-            None => return from_start("it does not export `arawn_run`"),
+            None => return from_start(prepared.compiled.why_no_reactor()),
             Some(Err(reason)) => return from_start(reason),
             Some(Ok(_)) => {}
         }

@@ -8,7 +8,7 @@ use crate::images::{self, Image};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
 use crate::sha256::Sha256;
 use crate::signals::LoadedRange;
-use crate::wasm::{COMMAND, Kind, LoadedCode, RUN, Shifts, module_invalid, names};
+use crate::wasm::{COMMAND, INITIALIZE, Kind, LoadedCode, RUN, Shifts, is_reactor, module_invalid, names};
 use once_cell::sync::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
@@ -113,6 +113,16 @@ impl CompiledRuntime {
         // SAFETY: `image` returns the bounds of a single allocation. The code that `self` holds keeps it alive, and
         // nothing writes to it after loading.
         (kind, unsafe { std::slice::from_raw_parts(image.start, len) })
+    }
+
+    /// Why it has no [`reactor`](Self::reactor), if it has none.
+    pub fn why_no_reactor(&self) -> &'static str {
+        match &self.runnable {
+            Runnable::Module(module) if module.module.get_export_index(RUN).is_some() => {
+                "it exports `_start` and no `_initialize`: build it as a reactor"
+            }
+            _ => "it does not export `arawn_run`",
+        }
     }
 
     /// The functions of a module that is initialised apart from being run.
@@ -245,15 +255,18 @@ fn runnable_module(
         Some(_) => Err(module_invalid(name, format!("`{export}` must be a function without parameters and results"))),
         None => Ok(None),
     };
-    let start = match (function(RUN)?, function(COMMAND)?) {
-        (Some(run), _) => {
-            let initialize = [names::START, "_initialize", "arawn_init"].into_iter();
+    let run = if is_reactor(|export| module.get_export_index(export).is_some()) { function(RUN)? } else { None };
+    let start = match run {
+        Some(run) => {
+            let initialize = [names::START, INITIALIZE, "arawn_init"].into_iter();
             let initialize = initialize.filter_map(|export| function(export).transpose()).collect::<Result<_>>()?;
             let state = data.as_ref().map_err(Clone::clone).and_then(|_| State::of(&module));
             Start::Reactor(Box::new(Reactor { initialize, run, state }))
         }
-        (None, Some(start)) => Start::Command(start),
-        (None, None) => return Err(module_invalid(name, "it has no `_start`, so it is not a WASI command")),
+        None => match function(COMMAND)? {
+            Some(start) => Start::Command(start),
+            None => return Err(module_invalid(name, "it has no `_start`, so it is not a WASI command")),
+        },
     };
     let needs = module.resources_required();
     for (count, most, what) in [(needs.num_memories, MEMORIES, "memories"), (needs.num_tables, TABLES, "tables")] {

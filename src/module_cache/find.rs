@@ -23,7 +23,7 @@ use crate::shards::{Shard, ShardRef, ShardedArc};
 #[cfg(feature = "compiler")]
 use crate::wasm::Shape;
 use crate::wasm::{
-    Kind, Separated, Shifts, exports_run, separate, separate_again, separate_command, separate_component,
+    Kind, Separated, Shifts, is_reactor_module, separate, separate_again, separate_command, separate_component,
 };
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -221,11 +221,11 @@ impl ModuleCache {
         #[cfg(not(feature = "compiler"))]
         let heap = false;
         let separated = match kind {
-            Kind::Module if !exports_run(wasm) && wasm.len() as u64 <= SMALL => Err(NOT_SEPARATED.to_owned()),
-            Kind::Module if profile.has_images() && exports_run(wasm) => separate(wasm),
-            Kind::Module if profile.has_images() => separate_command(wasm, true),
-            Kind::Component if profile.has_images() => separate_component(wasm, true),
-            Kind::Module | Kind::Component => Err(NOT_SEPARATED.to_owned()),
+            _ if !profile.has_images() => Err(NOT_SEPARATED.to_owned()),
+            Kind::Module if is_reactor_module(wasm) => separate(wasm),
+            Kind::Module if wasm.len() as u64 > SMALL => separate_command(wasm, true),
+            Kind::Module => Err(NOT_SEPARATED.to_owned()),
+            Kind::Component => separate_component(wasm, true),
         };
         let form = Form { heap, imaged: separated.is_ok() };
         let data = match &separated {
@@ -276,7 +276,7 @@ fn image_of(separated: &Separated<'_>) -> Result<(Arc<Image>, Shifts)> {
 /// As [`image_of`], for what was compiled without its data before.
 fn data_of(kind: Kind, wasm: &[u8]) -> Result<(Arc<Image>, Shifts)> {
     let separated = match kind {
-        Kind::Module if exports_run(wasm) => separate_again(wasm),
+        Kind::Module if is_reactor_module(wasm) => separate_again(wasm),
         Kind::Module => separate_command(wasm, false),
         Kind::Component => separate_component(wasm, false),
     };

@@ -42,6 +42,16 @@ pub(crate) const RUN: &str = "arawn_run";
 /// The export of a WASI command.
 pub(crate) const COMMAND: &str = "_start";
 
+/// The export of a WASI reactor.
+pub(crate) const INITIALIZE: &str = "_initialize";
+
+/// Whether a module with these exports is initialised apart from being run. A module with `_start` and without
+/// `_initialize` is a command, whatever else it exports: nothing but `_start` initialises it. Go and C export `arawn_run`
+/// from commands too.
+pub(crate) fn is_reactor(exports: impl Fn(&str) -> bool) -> bool {
+    exports(RUN) && (exports(INITIALIZE) || !exports(COMMAND))
+}
+
 /// A module that was separated.
 #[derive(Debug)]
 pub(crate) struct Separated<'a> {
@@ -91,11 +101,13 @@ mod id {
     pub const DATA_COUNT: u8 = 12;
 }
 
-/// Whether the module exports [`RUN`]. What cannot be read counts as not exported.
-pub(crate) fn exports_run(wasm: &[u8]) -> bool {
+/// Whether the module is initialised apart from being run. What cannot be read counts as not exported.
+pub(crate) fn is_reactor_module(wasm: &[u8]) -> bool {
     let mut sections = Parser::new(0).parse_all(wasm).map_while(Result::ok);
     sections.any(|section| match section {
-        Payload::ExportSection(exports) => exports.into_iter().flatten().any(|export| export.name == RUN),
+        Payload::ExportSection(exports) => {
+            is_reactor(|name| exports.clone().into_iter().flatten().any(|export| export.name == name))
+        }
         _ => false,
     })
 }

@@ -213,6 +213,22 @@ fn a_module_without_the_contract_says_so() {
     assert_eq!(reply["output"], json!([1, 1, 1, 5]));
 }
 
+/// Go and C export `arawn_run` from their commands, which only `_start` initialises.
+#[test]
+fn a_command_that_exports_its_run_is_started() {
+    let command = r#"(global $started (mut i32) (i32.const 0))
+        (func (export "_start") (global.set $started (i32.const 1)) (call $run))"#;
+    let run_code = "(if (i32.eqz (global.get $started)) (then unreachable))";
+    let wat =
+        reactor_with("unreachable", run_code, command).replace("(export \"arawn_run\")", "$run (export \"arawn_run\")");
+    let wat = wat.replace("(func (export \"_initialize\")", "(func");
+    let catalog = Catalog::new().snapshot("snapshot", &wat, "").with("plain", &wat);
+    let id = catalog.executor();
+    let reply = run(&id, "snapshot");
+    assert_from_start(&reply, "it exports `_start` and no `_initialize`: build it as a reactor");
+    assert_eq!((&reply["output"], &run(&id, "plain")["output"]), (&json!([0, 0, 1, 2]), &json!([0, 0, 1, 2])));
+}
+
 #[test]
 fn random_bytes_are_shared_if_the_entry_allows_it() {
     let init = "(drop (call $random (i32.const 1001) (i32.const 1))) \

@@ -31,7 +31,7 @@ fn code_and_data_are_separated() {
         })
     };
     assert_eq!(code_at(&wasm), shifts.in_file(code_at(&code).unwrap()));
-    assert!(exports_run(&wasm) && exports_run(&code) && !exports_run(&wasm[..20]));
+    assert!(is_reactor_module(&wasm) && is_reactor_module(&code) && !is_reactor_module(&wasm[..20]));
 }
 
 #[test]
@@ -174,4 +174,20 @@ fn a_module_that_may_change_objects_which_it_begins_with_is_not_separated() {
     assert!(separate(&wasm).is_ok());
     let wasm = wat::parse_str(format!("(module {types} (global (ref $s) (struct.new_default $s)))")).unwrap();
     assert!(separate(&wasm).is_ok());
+}
+
+#[test]
+fn a_module_with_a_start_of_its_own_is_a_command() {
+    for (exports, expected) in [
+        (&["arawn_run"][..], true),
+        (&["arawn_run", "_initialize"], true),
+        (&["_initialize", "arawn_run", "_start"], true),
+        (&["_start", "arawn_run", "arawn_init"], false),
+        (&["_initialize", "arawn_init"], false),
+        (&["_start"], false),
+    ] {
+        let exports: String = exports.iter().map(|name| format!(r#"(export "{name}" (func 0))"#)).collect();
+        let wasm = wat::parse_str(format!("(module (func) {exports})")).unwrap();
+        assert_eq!(is_reactor_module(&wasm), expected, "{exports}");
+    }
 }

@@ -10,7 +10,7 @@ use super::startup::{self, Startup};
 use super::totals::Totals;
 use super::types::Signatures;
 use crate::error::quoted;
-use crate::wasm::{COMMAND, RUN, is_line_section};
+use crate::wasm::{COMMAND, INITIALIZE, RUN, is_line_section, is_reactor};
 use wasmparser::{
     BinaryReader, ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, HeapType, Import, MemoryType, Payload,
     RefType, TableInit, TableType, TypeRef,
@@ -288,11 +288,11 @@ impl Module {
 
     /// What keeps the module from being run as a WASI command.
     pub fn check(&mut self) -> Result {
-        let has = |wanted| self.starts.iter().any(|(name, ..)| *name == wanted);
-        if !has(COMMAND) && !has(RUN) {
+        let has = |wanted: &str| self.starts.iter().any(|(name, ..)| *name == wanted);
+        let is_reactor = is_reactor(has);
+        if !has(COMMAND) && !is_reactor {
             return Err(Problem::Other("it has no `_start`, so it is not a WASI command".to_owned()));
         }
-        let is_reactor = has(RUN);
         for (name, kind, index) in self.starts.iter().filter(|(name, ..)| (*name == COMMAND) != is_reactor) {
             let is_function = matches!(kind, ExternalKind::Func | ExternalKind::FuncExact);
             // The compiler refuses a function without a type.
@@ -307,7 +307,7 @@ impl Module {
 }
 
 /// The exports that run a guest, or initialise it.
-const STARTS: [&str; 4] = [COMMAND, RUN, "_initialize", "arawn_init"];
+const STARTS: [&str; 4] = [COMMAND, RUN, INITIALIZE, "arawn_init"];
 
 /// What is wrong with an import, if something is. `ty` is the type of an imported function.
 fn unmet(import: &Import<'_>, ty: Option<Signature>, provided: &dyn Provided) -> Option<Problem> {
