@@ -17,6 +17,9 @@ wasi_libc=/usr/lib/wasm32-wasi
 # Imports what only components have, and is wrapped as one.
 components="http"
 
+# Export `_initialize` and `arawn_run` in place of `_start`.
+reactors="factors"
+
 # In C, with a toolchain of their own.
 interpreters=(javascript lua)
 
@@ -85,6 +88,7 @@ remap "$here" /runtimes
 # Separated by 0x1f, since a directory's name may have spaces in it.
 CARGO_ENCODED_RUSTFLAGS=$(printf '%s\x1f' "${flags[@]}")
 export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
+reactor_flags=${CARGO_ENCODED_RUSTFLAGS//crt1-command.o/crt1-reactor.o}
 
 is_in() {
     [[ " $2 " == *" $1 "* ]]
@@ -103,9 +107,13 @@ build() {
         name=${main%%/*}
         [ "$name" != componentize ] || continue
         names+=("$name")
-        packages+=(-p "$name")
+        is_in "$name" "$reactors" || packages+=(-p "$name")
     done
     cargo build --locked --release ${cargo_args[@]+"${cargo_args[@]}"} --target "$target" --target-dir "$1" "${packages[@]}"
+    for name in $reactors; do
+        CARGO_ENCODED_RUSTFLAGS=$reactor_flags cargo rustc --locked --release ${cargo_args[@]+"${cargo_args[@]}"} \
+            --target "$target" --target-dir "$1" -p "$name" --lib --crate-type cdylib
+    done
     mkdir -p "$2"
     for name in "${names[@]}"; do
         if is_in "$name" "$components"; then

@@ -22,6 +22,8 @@
 //! A runtime gets one `RuntimeInput` on stdin, `{"config":…,"context":…}`, and gives one `RuntimeOutput` on stdout,
 //! `{"status":"ok","output":…}` or `{"status":"error","error":"text"}`. stdout belongs to [`run`]; diagnostics go to
 //! stderr.
+//!
+//! [`runtime!`] makes of the same closure a module whose calls may begin from a snapshot.
 
 mod arena;
 mod context;
@@ -29,6 +31,7 @@ mod host;
 #[cfg(target_os = "wasi")]
 mod realloc;
 mod respond;
+mod runtime;
 mod stdio;
 mod words;
 
@@ -44,8 +47,8 @@ pub use respond::respond;
 
 /// Runs a whole runtime: reads stdin to its end, calls `runtime` at most once, and writes one `RuntimeOutput` to stdout.
 ///
-/// Call it once, as all that `main` does. The input lives until the process ends, so `C` and `X` may borrow from it
-/// (`&'static str`, `&'static RawValue`). What becomes of the input, and which errors there are, is [`respond`]'s.
+/// Call it as all that `main` does, or leave the call to [`runtime!`]. The input lives until the process ends, so `C` and
+/// `X` may borrow from it (`&'static str`, `&'static RawValue`). What becomes of the input, and which errors there are, is [`respond`]'s.
 ///
 /// The exit code is 0, also for an answer with `"status":"error"`. It is 1 for a panic, which answers
 /// `panicked: <message> at <file>:<line>`, and, with nothing to read on stdout, when stdout cannot be written.
