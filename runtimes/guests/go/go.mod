@@ -1,3 +1,7 @@
 module csv
 
-go 1.25
+go 1.24
+
+require example.com/libarawn/runtimes/sdk-go v0.0.0
+
+replace example.com/libarawn/runtimes/sdk-go => ../../sdk-go

@@ -4,43 +4,34 @@ package main
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"unicode/utf8"
+
+	arawn "example.com/libarawn/runtimes/sdk-go"
 )
 
-type input struct {
-	Config struct {
-		Delimiter string `json:"delimiter"`
-	} `json:"config"`
-	Context struct {
-		Text string `json:"text"`
-	} `json:"context"`
+type config struct {
+	Delimiter *string `json:"delimiter"`
 }
 
-type output struct {
-	Status string `json:"status"`
-	Output any    `json:"output,omitempty"`
-	Error  string `json:"error,omitempty"`
+type context struct {
+	Text string `json:"text"`
 }
 
-func records(in io.Reader) ([]map[string]string, error) {
-	var input input
-	input.Config.Delimiter = ","
-	if err := json.NewDecoder(in).Decode(&input); err != nil {
-		return nil, err
-	}
-	delimiter, size := utf8.DecodeRuneInString(input.Config.Delimiter)
-	if size == 0 || size != len(input.Config.Delimiter) {
-		return nil, errors.New("config.delimiter must be one character")
-	}
+type record map[string]string
 
-	reader := csv.NewReader(strings.NewReader(input.Context.Text))
-	reader.Comma = delimiter
+func records(config config, context context) ([]record, error) {
+	reader := csv.NewReader(strings.NewReader(context.Text))
+	if config.Delimiter != nil {
+		delimiter, size := utf8.DecodeRuneInString(*config.Delimiter)
+		if size == 0 || size != len(*config.Delimiter) {
+			return nil, errors.New("config.delimiter must be one character")
+		}
+		reader.Comma = delimiter
+	}
 	columns, err := reader.Read()
 	if err == io.EOF {
 		return nil, errors.New("context.text is empty: its first line names the columns")
@@ -60,9 +51,9 @@ func records(in io.Reader) ([]map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	records := make([]map[string]string, 0, len(rows))
+	records := make([]record, 0, len(rows))
 	for _, row := range rows {
-		record := make(map[string]string, len(columns))
+		record := make(record, len(columns))
 		for i, column := range columns {
 			record[column] = row[i]
 		}
@@ -72,16 +63,5 @@ func records(in io.Reader) ([]map[string]string, error) {
 }
 
 func main() {
-	answer := output{Status: "ok"}
-	if records, err := records(os.Stdin); err != nil {
-		answer = output{Status: "error", Error: err.Error()}
-	} else {
-		answer.Output = records
-	}
-	encoder := json.NewEncoder(os.Stdout)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(answer); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	arawn.Run(records)
 }

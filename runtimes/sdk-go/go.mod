@@ -1,0 +1,3 @@
+module example.com/libarawn/runtimes/sdk-go
+
+go 1.24
