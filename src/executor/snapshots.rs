@@ -20,6 +20,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// A snapshot that a call needs, and what it is made of.
+struct Making<'a> {
+    key: SnapshotKey,
+    entry: &'a Arc<RuntimeEntry>,
+    prepared: &'a Prepared,
+    script: Option<&'a Arc<ScriptText>>,
+    /// The guest paths of the granted directories, if the runtime asks for them while it is initialised.
+    directories: Vec<Arc<str>>,
+}
+
 impl ScriptExecutor {
     /// Where a call of a runtime begins that asks for snapshots, and what to tell of it.
     pub(super) async fn goal(
@@ -37,10 +47,17 @@ impl ScriptExecutor {
         }
         let script_text = script.map(|text| &**text);
         let key = SnapshotKey::new(prepared.compiled.sha, script_text, self.metering(call.limits), entry);
-        let known = match snapshots::claim(key, Limited::of(call.limits)) {
-            Claimed::Known(known) => known,
-            Claimed::Claim(claim) => Box::pin(self.find_or_make(claim, key, entry, prepared, script, call)).await?,
-        };
+        let making = Making { key, entry, prepared, script, directories: Vec::new() };
+        let mut known = self.known(&making, call).await?;
+        // A snapshot for all executors comes first: few runtimes ask for the directories while they are initialised.
+        if let Known::Made(snapshot) = &known
+            && snapshot.seen.directories
+            && !self.policy.dirs.is_empty()
+        {
+            let directories: Vec<_> = self.policy.dirs.iter().map(|grant| grant.guest().clone()).collect();
+            known =
+                self.known(&Making { key: key.with_directories(&directories), directories, ..making }, call).await?;
+        }
         match known {
             Known::Made(snapshot) => match self.why_unfit(&snapshot, call) {
                 None => {
@@ -77,24 +94,22 @@ impl ScriptExecutor {
         if snapshot.image.bytes() as u64 > call.limits.memory_bytes {
             return Some("the snapshot has more memory than `memory_bytes`");
         }
-        if seen.directories && !self.policy.dirs.is_empty() {
-            return Some("it asks for the granted directories while it is initialised, and snapshots have none");
-        }
         if (seen.clock || seen.random) && self.policy.deterministic.is_some() {
             return Some("the snapshot holds the time or random bytes, which is not deterministic");
         }
         None
     }
 
-    async fn find_or_make(
-        &self,
-        claim: Claim,
-        key: SnapshotKey,
-        entry: &Arc<RuntimeEntry>,
-        prepared: &Prepared,
-        script: Option<&Arc<ScriptText>>,
-        call: ParseFor<'_>,
-    ) -> Result<Known> {
+    /// What is known of a snapshot. Makes it if nobody has made it yet.
+    async fn known(&self, making: &Making<'_>, call: ParseFor<'_>) -> Result<Known> {
+        match snapshots::claim(making.key, Limited::of(call.limits)) {
+            Claimed::Known(known) => Ok(known),
+            Claimed::Claim(claim) => Box::pin(self.find_or_make(claim, making, call)).await,
+        }
+    }
+
+    async fn find_or_make(&self, claim: Claim, making: &Making<'_>, call: ParseFor<'_>) -> Result<Known> {
+        let key = making.key;
         let most_bytes = self.engine.options.module_cache_bytes;
         let (tenant, deadline) = (self.policy.tenant, call.deadline);
         let compatibility = self.engine.profile(self.metering(call.limits))?.compatibility.as_deref();
@@ -102,7 +117,7 @@ impl ScriptExecutor {
         if let Some((disk, compatibility)) = disk.clone() {
             let found = module_cache::look_up(tenant, deadline, move || snapshots::load(&disk, compatibility, &key));
             let found = found.await.map_err(|stop| deadline.error(stop, Phase::Load))?;
-            let state = prepared.compiled.reactor().and_then(|reactor| reactor.state.as_ref().ok());
+            let state = making.prepared.compiled.reactor().and_then(|reactor| reactor.state.as_ref().ok());
             let fits = |snapshot: &Snapshot| state.is_some_and(|state| snapshot.fits(state));
             if let Some(snapshot) = found.flatten().filter(fits).map(Arc::new) {
                 COUNTERS.disk_hits.fetch_add(1, Ordering::Relaxed);
@@ -110,7 +125,7 @@ impl ScriptExecutor {
                 return Ok(Known::Made(snapshot));
             }
         }
-        match self.make_snapshot(entry, prepared, script, call).await? {
+        match self.make_snapshot(making, call).await? {
             Ok(snapshot) => {
                 COUNTERS.made.fetch_add(1, Ordering::Relaxed);
                 claim.made(snapshot.clone(), most_bytes);
@@ -134,16 +149,15 @@ impl ScriptExecutor {
     /// a call that cannot go on.
     async fn make_snapshot(
         &self,
-        entry: &Arc<RuntimeEntry>,
-        prepared: &Prepared,
-        script: Option<&Arc<ScriptText>>,
+        making: &Making<'_>,
         call: ParseFor<'_>,
     ) -> Result<Result<Arc<Snapshot>, (Refusal, Option<Error>)>> {
+        let Making { entry, prepared, script, directories, .. } = making;
         let ParseFor { limits, deadline, stacks, shard } = call;
         let slots: CallSlots<'_> = self.slots(deadline).await?;
         let had_time = deadline.remaining().is_ok_and(|left| left >= Duration::from_millis(limits.timeout_ms / 2));
         // Nothing that the executor grants or fixes: the snapshot lies on disk, and is for all executors. Code that
-        // counts fuel needs some.
+        // counts fuel needs some. Directories have names.
         let policy = ShardedArc::new(Policy::of_no_grants(&self.policy));
         let is_metered = self.metering(limits) == Metering::Fuel;
         let limits = &Limits { fuel: limits.fuel.or(is_metered.then_some(u64::MAX)), ..*limits };
@@ -151,8 +165,8 @@ impl ScriptExecutor {
         let sandbox = || {
             let args = script.map(|text| ScriptArgs { mode: ScriptMode::Run, text: text.clone() });
             let (policy, deadline) = (policy.share(shard), deadline.clone());
-            let made = Sandbox::new(entry.clone(), policy, input.into_bytes(), limits, deadline);
-            made.with_script(args).for_a_snapshot(entry.shared_random)
+            let made = Sandbox::new(Arc::clone(entry), policy, input.into_bytes(), limits, deadline);
+            made.with_script(args).for_a_snapshot(entry.shared_random, directories.clone())
         };
         let ended = match run::run(&prepared.compiled, Goal::Snapshot { warms_up }, stacks, sandbox, slots)? {
             Run::Ended(ended) => ended,

@@ -52,15 +52,16 @@ macro_rules! refuse {
     )*};
 }
 
-/// As [`refuse`], and notes that the guest has asked for the granted directories.
-macro_rules! refuse_noted {
+/// Defines functions for guests without files as [`refuse`] does. A guest whose snapshot is being made, and which is told
+/// the names of directories, is ended by them.
+macro_rules! refuse_file {
     ($linker:ident, $errno:path => $($name:ident($($ty:ty),*);)*) => {$(
         $linker.func_wrap(
             $crate::imports::preview1::MODULE,
             stringify!($name),
-            |mut caller: wasmtime::Caller<'_, $crate::sandbox::Sandbox> $(, _: $ty)*| -> i32 {
-                caller.data_mut().note_directories();
-                $errno as i32
+            |mut caller: wasmtime::Caller<'_, $crate::sandbox::Sandbox>, $(_: $ty),*| -> wasmtime::Result<i32> {
+                caller.data_mut().refuse_directories()?;
+                Ok($errno as i32)
             },
         )?;
     )*};
@@ -121,19 +122,17 @@ fn add_common(linker: &mut Linker<Sandbox>) -> Result<()> {
 /// Adds each function that could reach a file as one that only notes that the guest has called it, and returns an error
 /// number. No code that could reach a file is linked.
 fn refuse_files(linker: &mut Linker<Sandbox>) -> Result<()> {
-    refuse_noted! { linker, Errno::Badf =>
+    refuse_file! { linker, Errno::Badf =>
         fd_advise(i32, i64, i64, i32);
         fd_allocate(i32, i64, i64);
         fd_datasync(i32);
         fd_fdstat_set_rights(i32, i64, i64);
         fd_filestat_set_size(i32, i64);
         fd_filestat_set_times(i32, i64, i64, i32);
-        fd_prestat_dir_name(i32, i32, i32);
-        fd_prestat_get(i32, i32);
         fd_readdir(i32, i32, i32, i64, i32);
         fd_sync(i32);
     }
-    refuse_noted! { linker, Errno::Notcapable =>
+    refuse_file! { linker, Errno::Notcapable =>
         path_create_directory(i32, i32, i32);
         path_filestat_get(i32, i32, i32, i32, i32);
         path_filestat_set_times(i32, i32, i32, i32, i64, i64, i32);
@@ -144,6 +143,16 @@ fn refuse_files(linker: &mut Linker<Sandbox>) -> Result<()> {
         path_rename(i32, i32, i32, i32, i32, i32);
         path_symlink(i32, i32, i32, i32, i32);
         path_unlink_file(i32, i32, i32);
+    }
+    define! { linker:
+        fd_prestat_get(guest, fd: u32, at: u32) {
+            let name = guest.sandbox.directory_to_be(fd).ok_or(Errno::Badf)?;
+            guest.write_prestat(at, &name)
+        };
+        fd_prestat_dir_name(guest, fd: u32, at: u32, len: u32) {
+            let name = guest.sandbox.directory_to_be(fd).ok_or(Errno::Badf)?;
+            guest.write_directory_name(at, len, &name)
+        };
     }
     Ok(())
 }

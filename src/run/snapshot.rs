@@ -4,7 +4,8 @@
 //! 1. A snapshot is made of an instance that nobody uses afterwards.
 //! 2. It has all state of an instance that may differ from that of a new one: `wasm::separate` refuses modules with other
 //!    state, and `sandbox::Initialisation` the host calls that leave some in the host.
-//! 3. It holds nothing of an executor: the instance was initialised without an executor's grants.
+//! 3. It holds nothing of an executor but the guest paths of directories: the instance was initialised without an executor's
+//!    grants.
 
 use super::ending::{exit_code, trap_name};
 use crate::error::{Error as OwnError, printable};
@@ -96,6 +97,9 @@ impl Snapshot {
         let indexes = state.globals.iter().map(|(index, ..)| *index);
         let changed = indexes.zip(before.iter().zip(after)).filter(|(_, (before, after))| **before != *after);
         let globals = changed.map(|(index, (_, after))| (index, after)).collect();
+        // The guest may have gone on after a host call that was refused.
+        let refused = store.data().initialisation.as_ref().and_then(|initialisation| initialisation.refused);
+        refused.map_or(Ok(()), |what| Err(NotNow(what)))?;
         let memory = memory(state, instance, store)?;
         let image = Arc::new(Image::of_memory(memory.data(&*store))?);
         let sandbox = store.data();

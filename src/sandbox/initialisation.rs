@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// A guest whose snapshot is being made. The snapshot is for later calls, whoever makes them, so it must depend on
 /// nothing that differs from call to call.
@@ -11,6 +12,8 @@ pub(crate) struct Initialisation {
     pub shared_random: bool,
     /// Whether the guest now runs the sample request. It may read stdin and write to stdout.
     pub warms_up: bool,
+    /// The guest paths of the granted directories. The guest may ask for them, and not use them.
+    pub directories: Vec<Arc<str>>,
     pub seen: Seen,
     /// What the guest has tried that a snapshot cannot be made of.
     pub refused: Option<&'static str>,
@@ -24,7 +27,7 @@ pub(crate) struct Seen {
     pub clock: bool,
     /// It has taken random bytes.
     pub random: bool,
-    /// It has asked for the granted directories, and there were none.
+    /// It has asked for the granted directories, or has tried to use one.
     pub directories: bool,
 }
 

@@ -2,11 +2,17 @@
 
 use super::initialisation::{Initialisation, NotNow};
 use super::state::Sandbox;
+use std::sync::Arc;
+
+/// The descriptor of the first granted directory, as `Files::granted` has it.
+const FIRST_DIRECTORY: u32 = 3;
 
 impl Sandbox {
-    /// The same sandbox, for a guest whose snapshot is to be made.
-    pub fn for_a_snapshot(mut self, shared_random: bool) -> Self {
-        self.initialisation = Some(Box::new(Initialisation { shared_random, ..Initialisation::default() }));
+    /// The same sandbox, for a guest whose snapshot is to be made. `directories` are the guest paths of those that will be
+    /// granted.
+    pub fn for_a_snapshot(mut self, shared_random: bool, directories: Vec<Arc<str>>) -> Self {
+        let initialisation = Initialisation { shared_random, directories, ..Initialisation::default() };
+        self.initialisation = Some(Box::new(initialisation));
         self
     }
 
@@ -46,10 +52,35 @@ impl Sandbox {
         }
     }
 
-    /// Notes that the guest has asked for the granted directories.
-    pub fn note_directories(&mut self) {
-        if let Some(initialisation) = &mut self.initialisation {
-            initialisation.seen.directories = true;
+    /// The guest path of the granted directory that a descriptor will be. Notes that the guest has asked for it.
+    pub fn directory_to_be(&mut self, fd: u32) -> Option<Arc<str>> {
+        let initialisation = self.initialisation.as_mut()?;
+        initialisation.seen.directories = true;
+        initialisation.directories.get(fd.checked_sub(FIRST_DIRECTORY)? as usize).cloned()
+    }
+
+    /// Refuses a guest that uses the descriptor of a granted directory while its snapshot is being made.
+    pub fn refuse_directory(&mut self, fd: u32) -> Result<(), NotNow> {
+        let Some(initialisation) = &mut self.initialisation else { return Ok(()) };
+        initialisation.seen.directories |= fd >= FIRST_DIRECTORY;
+        match fd.checked_sub(FIRST_DIRECTORY) {
+            Some(index) if (index as usize) < initialisation.directories.len() => self.refuse_directories(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a guest that uses directories, of which it knows the names only, while its snapshot is being made. Notes it
+    /// if there are none.
+    pub fn refuse_directories(&mut self) -> Result<(), NotNow> {
+        match &mut self.initialisation {
+            Some(initialisation) if !initialisation.directories.is_empty() => {
+                initialisation.refuse("has used a granted directory")
+            }
+            Some(initialisation) => {
+                initialisation.seen.directories = true;
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::catalog::{RuntimeEntry, ScriptText};
 use crate::engine::Metering;
 use crate::sha256::Sha256;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// Everything that a snapshot depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,13 @@ pub(crate) struct SnapshotKey {
 impl SnapshotKey {
     pub fn new(module: Sha256, script: Option<&ScriptText>, metering: Metering, entry: &RuntimeEntry) -> Self {
         SnapshotKey { module, script: script.map(|text| text.sha), metering, entry: entry.initialisation() }
+    }
+
+    /// The key of a snapshot that knows the guest paths of the granted directories.
+    pub fn with_directories(self, guest_paths: &[Arc<str>]) -> Self {
+        // No path has a NUL.
+        let entry = format!("{}\ndirectories\n{}", self.entry, guest_paths.join("\0"));
+        SnapshotKey { entry: Sha256::of(entry.as_bytes()), ..self }
     }
 
     /// The name of the snapshot on disk.

@@ -15,6 +15,9 @@ const IMPORTS: &str = r#"
     (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
     (import "wasi_snapshot_preview1" "fd_prestat_get" (func $prestat (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_prestat_dir_name" (func $dir_name (param i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $fdstat (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_readdir" (func $readdir (param i32 i32 i32 i64 i32) (result i32)))
     (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
     (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
@@ -278,21 +281,73 @@ fn fuel_is_counted_from_the_run_on() {
     assert_restored(&run(&id, "busy"));
 }
 
+/// Go and older C libraries ask for the directories as they start. They are told the guest paths, in a snapshot for
+/// executors that grant the same ones.
 #[test]
-fn a_runtime_that_asks_for_directories_has_a_snapshot_where_none_are_granted() {
-    let init = "(drop (call $prestat (i32.const 3) (i32.const 500)))";
-    let run_code = "(call $add (i32.const 1001) (i32.eqz (call $prestat (i32.const 3) (i32.const 500)))) \
-        (memory.fill (i32.const 500) (i32.const 0) (i32.const 8))";
-    let catalog = Catalog::new().snapshot("files", &reactor(init, run_code), "");
-    let reply = run(&catalog.executor(), "files");
-    assert_restored(&reply);
-    assert_eq!(reply["output"], json!([1, 1, 1, 5]));
+fn a_runtime_may_ask_for_directories_while_it_is_initialised() {
+    // Adds 1 for a first directory and 2 for a second one, and keeps the third byte of the first one's name: /data, /files.
+    let init = "(call $add (i32.const 1001) (i32.eqz (call $prestat (i32.const 3) (i32.const 500)))) \
+        (call $add (i32.const 1001) (i32.shl (i32.eqz (call $prestat (i32.const 4) (i32.const 500))) (i32.const 1))) \
+        (drop (call $dir_name (i32.const 3) (i32.const 520) (i32.const 40)))";
+    // A run has the directories themselves.
+    let run_code = "(call $add (i32.const 1002) (i32.eqz (call $fdstat (i32.const 3) (i32.const 560)))) \
+        (i32.store8 (i32.const 1000) (i32.add (i32.const 48) \
+        (i32.rem_u (i32.load8_u (i32.const 522)) (i32.const 10))))";
+    let wat = reactor(init, run_code);
+    let catalog = Catalog::new().snapshot("files", &wat, "").with("start", &wat);
+    let [data, other] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let grant = |host: &tempfile::TempDir, guest: &str| json!({"host": host.path(), "guest": guest});
+    // `/data` has the byte 97, `a`; `/files` has 105, `i`.
+    for (dirs, expected) in [
+        (json!([]), json!([0, 1, 1, 5])),
+        (json!([grant(&data, "/data")]), json!([7, 2, 2, 5])),
+        (json!([grant(&other, "/data")]), json!([7, 2, 2, 5])),
+        (json!([grant(&other, "/files")]), json!([5, 2, 2, 5])),
+        (json!([grant(&other, "/files"), grant(&data, "/data")]), json!([5, 4, 2, 5])),
+        (json!([grant(&data, "/data"), grant(&other, "/files")]), json!([7, 4, 2, 5])),
+    ] {
+        let id = catalog.executor_with(json!({"capabilities": {"dirs": dirs}}));
+        for _ in 0..2 {
+            let reply = run(&id, "files");
+            assert_restored(&reply);
+            assert_eq!((&reply["output"], &run(&id, "start")["output"]), (&expected, &expected), "{dirs}");
+        }
+    }
+}
+
+/// What is in a directory, and what a call of WASI tells of it, may differ from call to call.
+#[test]
+fn a_runtime_that_uses_a_directory_while_it_is_initialised_has_no_snapshot() {
+    const ASKS: &str = "(drop (call $prestat (i32.const 3) (i32.const 500)))";
+    let uses = [
+        ("fdstat", "(drop (call $fdstat (i32.const 3) (i32.const 500)))"),
+        ("close", "(drop (call $close (i32.const 3)))"),
+        ("read", "(drop (call $read (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 8)))"),
+        ("list", "(drop (call $readdir (i32.const 3) (i32.const 600) (i32.const 0) (i64.const 0) (i32.const 500)))"),
+        (
+            "poll",
+            "(i32.store8 (i32.const 208) (i32.const 1)) (i32.store (i32.const 216) (i32.const 3)) \
+             (drop (call $poll (i32.const 200) (i32.const 300) (i32.const 1) (i32.const 400))) \
+             (memory.fill (i32.const 200) (i32.const 0) (i32.const 300))",
+        ),
+    ];
     let granted = tempfile::tempdir().unwrap();
     let dirs = json!([{"host": granted.path(), "guest": "/data"}]);
+    // Whether the guest has asked for the directories or guesses.
+    let uses: Vec<_> = uses
+        .iter()
+        .flat_map(|(name, code)| [(name.to_string(), "", code), (format!("{name}-asks"), ASKS, code)])
+        .collect();
+    let catalog = uses.iter().fold(Catalog::new(), |catalog, (name, asks, code)| {
+        catalog.snapshot(name, &reactor(&format!("{asks} {code}"), ""), "")
+    });
+    assert_restored(&run(&catalog.executor(), "fdstat"));
     let id = catalog.executor_with(json!({"capabilities": {"dirs": dirs}}));
-    let reply = run(&id, "files");
-    assert_from_start(&reply, "it asks for the granted directories while it is initialised, and snapshots have none");
-    assert_eq!(reply["output"], json!([1, 2, 1, 5]));
+    for (name, ..) in uses {
+        let reply = run(&id, &name);
+        assert_from_start(&reply, "it has used a granted directory while it was initialised");
+        assert_eq!(reply["output"], json!([1, 1, 1, 5]), "{name}");
+    }
 }
 
 /// The initialisation sees the variables of the entry, and the run those of the executor too.

@@ -64,17 +64,26 @@ impl Guest<'_> {
     }
 
     pub(super) fn stream(&mut self, fd: u32) -> ErrnoResult<Stream> {
-        self.sandbox.stdio.stream(fd).ok_or_else(|| {
-            // A granted directory, if there were any.
-            self.sandbox.note_directories();
-            TrappableErrno::Errno(Errno::Badf)
-        })
+        if let Some(stream) = self.sandbox.stdio.stream(fd) {
+            return Ok(stream);
+        }
+        self.sandbox.refuse_directory(fd)?;
+        Err(Errno::Badf.into())
     }
 
     /// How many bytes of stdin are left.
     pub(super) fn stdin_left(&mut self) -> ErrnoResult<u64> {
         self.sandbox.refuse_before_warm_up("has asked for the size of stdin")?;
         Ok(self.sandbox.stdio.stdin_left().len() as u64)
+    }
+
+    /// Writes a `prestat`: the tag at 0, which is 0 for a directory; the length of the name at 4.
+    pub(super) fn write_prestat(&mut self, at: u32, name: &str) -> ErrnoResult {
+        self.write(at, &(u64::from(name.len() as u32) << 32).to_le_bytes())
+    }
+
+    pub(super) fn write_directory_name(&mut self, at: u32, len: u32, name: &str) -> ErrnoResult {
+        if name.len() > len as usize { Err(Errno::Nametoolong.into()) } else { self.write(at, name.as_bytes()) }
     }
 }
 

@@ -61,13 +61,12 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
             }
         };
         fd_prestat_get(guest, fd: u32, at: u32) {
-            // `prestat`: the tag at 0, which is 0 for a directory; the length of the name at 4.
             let name = granted_as(guest, fd, Errno::Badf)?;
-            guest.write(at, &(u64::from(name.len() as u32) << 32).to_le_bytes())
+            guest.write_prestat(at, &name)
         };
         fd_prestat_dir_name(guest, fd: u32, at: u32, len: u32) {
             let name = granted_as(guest, fd, Errno::Notdir)?;
-            if name.len() > len as usize { Err(Errno::Nametoolong.into()) } else { guest.write(at, name.as_bytes()) }
+            guest.write_directory_name(at, len, &name)
         };
     }
     Ok(())
