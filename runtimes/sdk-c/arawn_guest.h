@@ -45,12 +45,22 @@ ARAWN_EXPORT("arawn_run") void arawn_run(void);
 /* The runtime's own too: what prepares what all calls have in common, before the snapshot. It may be missing. */
 ARAWN_EXPORT("arawn_init") void arawn_init(void);
 
+#ifdef __wasi__
+/* Of wasi/libc-environ.h; there if the program reads variables. */
+__attribute__((weak)) void __wasilibc_deinitialize_environ(void);
+#endif
+
 /*
- * All of stdin and a NUL, in memory of malloc. NULL if memory does not suffice, if stdin cannot be read, or if there is a
+ * All of stdin and a NUL, in memory of malloc. It lets getenv read the variables of this call, since the C library keeps
+ * those that it has read before a snapshot: what getenv has returned before is no longer there. NULL if memory does not suffice, if stdin cannot be read, or if there is a
  * NUL in it, which JSON text has not.
  */
 static inline char *arawn_read_input(void)
 {
+#ifdef __wasi__
+    if (__wasilibc_deinitialize_environ)
+        __wasilibc_deinitialize_environ();
+#endif
     size_t size = 0, capacity = 4096;
     char *text = malloc(capacity);
     while (text) {

@@ -135,6 +135,19 @@ fn begins_from_snapshots(guest: &Guest) {
         assert_eq!(reply["output"], output(&[5, 7], calls), "the variables of the executor, {name}: {reply}");
     }
 
+    // Two executors with the same guest path, and each its own directory.
+    for (text, expected) in [("22\n", [2, 11]), ("39", [3, 13])] {
+        let granted = tempfile::tempdir().unwrap();
+        fs::write(granted.path().join("number"), text).unwrap();
+        let dirs = json!([{"host": granted.path(), "guest": "/data"}]);
+        let id = catalog.executor_with(json!({"limits": limits, "capabilities": {"dirs": dirs}}));
+        for (name, calls) in [("start", 1), ("snapshot", 1), ("warm", 2)] {
+            let reply = factors(&id, name, &json!({"config": {"file": "/data/number"}}));
+            assert_eq!(reply["output"], output(&expected, calls), "a granted directory, {name}: {reply}");
+            assert_eq!(reply["meta"]["snapshot"]["restored"] == true, name != "start", "{reply}");
+        }
+    }
+
     let id = catalog.executor_with(json!({"limits": limits}));
     let reply = factors(&id, "snapshot", &json!({}));
     assert_error(&reply, "runtime_error");

@@ -1,5 +1,5 @@
-//! `factors`: breaks `context.number` up into primes. Where there is none it takes the variable `NUMBER`, and where that is
-//! not set it asks the host function `factors.number`.
+//! `factors`: breaks `context.number` up into primes. Where there is none it reads it from the file `config.file`, takes the
+//! variable `NUMBER`, or asks the host function `factors.number`: what there is first.
 
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Config {}
+struct Config {
+    file: Option<String>,
+}
 
 #[derive(Deserialize)]
 struct Context {
@@ -37,15 +39,22 @@ fn sieve(end: usize) -> Vec<u32> {
     primes
 }
 
-fn factors(_: Config, context: Context) -> Result<Output, String> {
+fn number(config: Config, context: Context) -> Result<u32, String> {
+    let parsed = |text: &str, name: &str| text.trim().parse().map_err(|error| format!("{name}: {error}"));
+    match (context.number, config.file, std::env::var("NUMBER")) {
+        (Some(number), ..) => Ok(number),
+        (None, Some(path), _) => {
+            let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+            parsed(&text, &path)
+        }
+        (None, None, Ok(text)) => parsed(&text, "NUMBER"),
+        (None, None, Err(_)) => arawn_sdk::host_call("factors.number", &()),
+    }
+}
+
+fn factors(config: Config, context: Context) -> Result<Output, String> {
     let calls = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
-    let mut number = match context.number {
-        Some(number) => number,
-        None => match std::env::var("NUMBER") {
-            Ok(number) => number.parse().map_err(|error| format!("NUMBER: {error}"))?,
-            Err(_) => arawn_sdk::host_call("factors.number", &())?,
-        },
-    };
+    let mut number = number(config, context)?;
     if number < 2 {
         return Err("a number below 2 has no prime factors".to_owned());
     }

@@ -1,6 +1,6 @@
 /*
- * Breaks `context.number` up into primes. Where there is none it takes the variable `NUMBER`, and where that is not set it
- * asks the host function `factors.number`.
+ * Breaks `context.number` up into primes. Where there is none it reads it from the file `config.file`, takes the variable
+ * `NUMBER`, or asks the host function `factors.number`: what there is first.
  */
 #include "arawn_guest.h"
 #include "json.h"
@@ -40,6 +40,25 @@ static uint32_t number_at(const char *at)
     return !at || *at == '.' || *at == 'e' || *at == 'E' ? 0 : (uint32_t)number;
 }
 
+/* The first line of a file, whose path is a JSON string of ASCII; NULL where it cannot be read. */
+static const char *first_line(const char *path)
+{
+    static char line[16];
+    char name[256];
+    uint32_t code;
+    size_t size = 0;
+    if (*path != '"')
+        return NULL;
+    for (path++; *path != '"' && size < sizeof name - 1; name[size++] = (char)code)
+        path = json_char(path, &code);
+    name[size] = '\0';
+    FILE *file = fopen(name, "r");
+    const char *read = file ? fgets(line, sizeof line, file) : NULL;
+    if (file)
+        fclose(file);
+    return read;
+}
+
 void arawn_run(void)
 {
     calls++;
@@ -49,8 +68,14 @@ void arawn_run(void)
         return;
     }
     const char *at = json_member(json_member(input, "context"), "number");
+    const char *path = json_member(json_member(input, "config"), "file");
+    const char *variable = getenv("NUMBER");
     if (!at)
-        at = getenv("NUMBER");
+        at = path ? first_line(path) : variable;
+    if (!at && path) {
+        arawn_reply_error("config.file cannot be read");
+        return;
+    }
     if (!at) {
         const char *reply = arawn_host_call("factors.number", "null");
         at = reply ? json_member(json_check(reply), "output") : NULL;

@@ -1,16 +1,19 @@
-// Command factors breaks context.number up into primes. Where there is none it takes the variable NUMBER, and where that
-// is not set it asks the host function factors.number.
+// Command factors breaks context.number up into primes. Where there is none it reads it from the file config.file, takes the
+// variable NUMBER, or asks the host function factors.number: what there is first.
 package main
 
 import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 
 	arawn "example.com/libarawn/runtimes/sdk-go"
 )
 
-type config struct{}
+type config struct {
+	File string `json:"file"`
+}
 
 type context struct {
 	Number *uint32 `json:"number"`
@@ -43,20 +46,31 @@ func sieve(end int) []uint32 {
 	return primes
 }
 
-func number(context context) (uint32, error) {
+func parsed(text string) (uint32, error) {
+	number, err := strconv.ParseUint(strings.TrimSpace(text), 10, 32)
+	return uint32(number), err
+}
+
+func number(config config, context context) (uint32, error) {
 	if context.Number != nil {
 		return *context.Number, nil
 	}
+	if config.File != "" {
+		text, err := os.ReadFile(config.File)
+		if err != nil {
+			return 0, err
+		}
+		return parsed(string(text))
+	}
 	if text, isSet := os.LookupEnv("NUMBER"); isSet {
-		number, err := strconv.ParseUint(text, 10, 32)
-		return uint32(number), err
+		return parsed(text)
 	}
 	return arawn.Call[uint32]("factors.number", nil)
 }
 
-func factors(_ config, context context) (output, error) {
+func factors(config config, context context) (output, error) {
 	calls++
-	number, err := number(context)
+	number, err := number(config, context)
 	if err != nil {
 		return output{}, err
 	}

@@ -44,6 +44,9 @@ pub use arena::Arena;
 pub use context::{Context, NotFound, Path, PathError, text};
 pub use host::host_call;
 pub use respond::respond;
+#[cfg(target_os = "wasi")]
+#[doc(hidden)]
+pub use runtime::read_variables_anew;
 
 /// Runs a whole runtime: reads stdin to its end, calls `runtime` at most once, and writes one `RuntimeOutput` to stdout.
 ///

@@ -37,7 +37,7 @@ macro_rules! runtime {
         $crate::runtime!(@items {} $run);
     };
     ($run:expr, init = $init:expr $(,)?) => {
-        #[cfg(target_family = "wasm")]
+        #[cfg(target_os = "wasi")]
         #[allow(unsafe_code, reason = "the host finds the function by its name")]
         const _: () = {
             #[unsafe(export_name = "arawn_init")]
@@ -48,11 +48,12 @@ macro_rules! runtime {
         $crate::runtime!(@items { let _ = $init; } $run);
     };
     (@items { $($init:tt)* } $run:expr) => {
-        #[cfg(target_family = "wasm")]
+        #[cfg(target_os = "wasi")]
         #[allow(unsafe_code, reason = "the host finds the function by its name")]
         const _: () = {
             #[unsafe(export_name = "arawn_run")]
             extern "C" fn arawn_run() {
+                $crate::read_variables_anew();
                 $crate::run($run);
             }
         };
@@ -63,4 +64,17 @@ macro_rules! runtime {
             $crate::run($run);
         }
     };
+}
+
+/// Lets `std::env` read the variables of this call. The C library keeps those that it has read before a snapshot.
+#[cfg(target_os = "wasi")]
+#[doc(hidden)]
+#[allow(unsafe_code, reason = "a function of the C library")]
+pub fn read_variables_anew() {
+    // Declared in wasi/libc-environ.h.
+    unsafe extern "C" {
+        fn __wasilibc_deinitialize_environ();
+    }
+    // SAFETY: a module without threads has no other reader of the variables, and `std::env` keeps no pointer to them.
+    unsafe { __wasilibc_deinitialize_environ() };
 }
