@@ -30,7 +30,7 @@ impl ScriptExecutor {
     /// happens within the registration's own `timeout_ms`. If the registration fails, nothing is left behind.
     ///
     /// # Errors
-    /// `invalid_request`, `runtime_exists`, `builtin_runtime`, `unknown_runtime` (of [`ModuleSource::Of`]),
+    /// `invalid_request`, `runtime_exists`, `builtin_runtime`, `unknown_runtime` (of [`ModuleSource::Of`](crate::catalog::ModuleSource::Of)),
     /// `runtime_unavailable` (the file cannot be read), `module_invalid`, `module_too_large`, `hash_mismatch`,
     /// `catalog_invalid`, `catalog_unwritable`, `timeout`, and `unsupported` where the executor has no directory or
     /// this build lacks a feature that the runtime needs.

@@ -1,6 +1,7 @@
 //! The struct [`Image`].
 #![allow(unsafe_code, reason = "maps a file")]
 
+use super::pagemap::page_size;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::ffi::c_void;
@@ -40,7 +41,7 @@ impl Image {
     pub fn new<'a>(bytes: usize, parts: impl IntoIterator<Item = (usize, &'a [u8])>) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let wrong = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-        let page = rustix::param::page_size();
+        let page = page_size();
         if !bytes.is_multiple_of(page) {
             return wrong("an image that does not end with a page");
         }

@@ -47,6 +47,12 @@ mod category {
     pub const ZERO: u64 = 1 << 5;
 }
 
+/// The bytes of a page. rustix reads them from a place that valgrind does not map.
+pub(super) fn page_size() -> usize {
+    // SAFETY: the function reads a value of the system.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
 /// How many regions one ioctl reports.
 const REGIONS: usize = 128;
 
@@ -82,7 +88,7 @@ pub(super) fn written(
         Unwritten::OfFile => category::FILE,
         Unwritten::Zeroes => category::FILE | category::ZERO,
     };
-    scan(file, range, most / rustix::param::page_size(), excluded, each)
+    scan(file, range, most / page_size(), excluded, each)
 }
 
 /// Whether the kernel can tell.
@@ -120,7 +126,7 @@ fn scan(
         // and length `argument` has, and which both outlive the call.
         let (found, walk_end) = unsafe { rustix::ioctl::ioctl(file, Scan(argument))? };
         for region in regions.iter().take(found) {
-            pages = pages.saturating_sub((region.end - region.start) as usize / rustix::param::page_size());
+            pages = pages.saturating_sub((region.end - region.start) as usize / page_size());
             each(region.start as usize..region.end as usize);
         }
         at = walk_end;

@@ -2,6 +2,7 @@
 //! these.
 #![allow(unsafe_code, reason = "maps memory")]
 
+use super::pagemap::page_size;
 use crate::locks::Locked;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use std::ffi::c_void;
@@ -34,7 +35,7 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     fn new(bytes: usize) -> io::Result<Self> {
-        let guard = rustix::param::page_size();
+        let guard = page_size();
         let all = bytes.checked_next_multiple_of(guard).and_then(|bytes| bytes.checked_add(guard));
         let all = all.ok_or(io::ErrorKind::OutOfMemory)?;
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
