@@ -1,6 +1,6 @@
 // A shop and an order: an executor, transform on a document, a runtime that asks a function of the host, a script that
 // asks it too, an edit of the script that does not parse, a call that does not block, one that is cancelled, an error,
-// and the end of it all. The package arawn beside it is the binding, for any program to take along.
+// and the end of it all. The package arawn is the binding, in bindings/go.
 //
 //	make example-go
 //
@@ -26,7 +26,7 @@ import (
 	"sync"
 	"time"
 
-	"example/arawn"
+	"libarawn/arawn"
 )
 
 // levels is a script in JavaScript, which asks for the pieces of each article.
@@ -120,7 +120,7 @@ func run(ctx context.Context) error {
 	fmt.Println("transform:", string(output))
 
 	// stock is put into the catalog. It asks this program, on the thread that runs the call.
-	err = shop.Register(arawn.Registration{Name: "stock", Path: "runtimes/prebuilt/stock.wasm", Replace: true})
+	_, err = shop.Register(ctx, arawn.Registration{Name: "stock", Path: "runtimes/prebuilt/stock.wasm", Replace: true})
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func run(ctx context.Context) error {
 
 	// A script is registered as its text: there is nothing to build.
 	script := arawn.Registration{Name: "levels", Script: levels, Language: arawn.JavaScript, Replace: true}
-	if err = shop.Register(script); err != nil {
+	if _, err = shop.Register(ctx, script); err != nil {
 		return err
 	}
 	if output, err = shop.Execute(ctx, arawn.Call{Runtime: "levels", Context: json.RawMessage(order)}); err != nil {
@@ -143,7 +143,7 @@ func run(ctx context.Context) error {
 	// An edit that does not parse is refused with its place, and the version before it stays.
 	script.Script = strings.Replace(levels, "return", "retrun", 1)
 	var failure *arawn.Error
-	if err = shop.Register(script); !errors.As(err, &failure) {
+	if _, err = shop.Register(ctx, script); !errors.As(err, &failure) {
 		return fmt.Errorf("not the error of a script: %w", err)
 	}
 	var place struct{ Line, Column int }

@@ -1,6 +1,7 @@
 -- A thread of its own, with a Lua state of its own: registers brains with the game's executor, and looks at scripts.
 -- Both take longer than a frame.
 local id = ...
+package.path = love.filesystem.getSource() .. "/../../bindings/lua/?.lua;" .. package.path
 local arawn = require "arawn"
 local Scripts = require "scripts"
 
@@ -11,8 +12,7 @@ local asked, told = love.thread.getChannel("asked"), love.thread.getChannel("tol
 local function register(name, bytes)
     local language = Scripts.language(name)
     local output, err = executor:register("brain", {
-        wasm_base64 = not language and love.data.encode("string", "base64", bytes) or nil,
-        script = language and bytes, language = language,
+        wasm = not language and bytes or nil, script = language and bytes, language = language,
         description = "What the enemies think with: " .. name,
         replace = true,
     })

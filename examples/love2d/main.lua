@@ -27,8 +27,9 @@
 -- picture of the last frame in screenshot.tga in its save directory.
 --
 -- world.lua is the game without LÖVE and brains, minds.lua the enemies' minds, scripts.lua those that are scripts,
--- catalog.lua the thread that registers brains, demo.lua the player of ARAWN_FRAMES, frames.lua the measuring, and
--- arawn.lua the binding.
+-- catalog.lua the thread that registers brains, demo.lua the player of ARAWN_FRAMES, and frames.lua the measuring. The
+-- binding is in bindings/lua. A game of your own has its two files beside main.lua, and not the next line.
+package.path = love.filesystem.getSource() .. "/../../bindings/lua/?.lua;" .. package.path
 local Demo = require "demo"
 local Frames = require "frames"
 local Minds = require "minds"

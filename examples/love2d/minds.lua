@@ -119,11 +119,11 @@ end
 function Minds:decided(call, output, err, meta)
     self.under_way = self.under_way - 1
     if not err and not (type(output) == "table" and type(output.enemies) == "table") then
-        err = { code = "no decision", error = "the brain's answer has no enemies" }
+        err = { code = "no decision", message = "the brain's answer has no enemies" }
     end
     if err then
         count(self.errors, err.code)
-        self.problem = err.code .. ": " .. err.error
+        self.problem = err.code .. ": " .. err.message
         return
     end
     -- Of one that is unknown the thread has not told yet.
@@ -153,7 +153,7 @@ end
 -- Once a frame: takes the decisions, answers the questions, and begins the next decision.
 function Minds:think()
     self.frame = self.frame + 1
-    assert(self.executor:update())
+    assert(self.executor:poll())
     if not self.name or self.under_way >= MOST_UNDER_WAY then
         return
     end

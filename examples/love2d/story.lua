@@ -13,7 +13,7 @@
 --     later: {"missing":[],"order":"2026-004711"}
 --     never: cancelled
 --     runtime_error: expression: context.customer has no key "adress" (it has: address, email, name)
-package.path = arg[0]:gsub("[^/]*$", "?.lua;") .. package.path
+package.path = "bindings/lua/?.lua;" .. package.path
 local arawn = require "arawn"
 local json = arawn.json
 
@@ -73,7 +73,7 @@ print(("edit: %s, line %d, column %d"):format(refused.code, refused.details.line
 local function draw_frames(job)
     asked = 0
     while asked < 3 and not job.reply do
-        assert(shop:update())
+        assert(shop:poll())
     end
 end
 

@@ -1,4 +1,4 @@
-//! `examples/go/arawn`: what it says, tested in Go, with the race detector; and Go's own judges of style.
+//! `bindings/go`: what it says, tested in Go, with the race detector; and Go's own judges of style.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly, and says what it skips")]
 
 #[path = "../common/mod.rs"]
@@ -9,9 +9,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Runs a tool of Go in `examples/go`, with cgo told where header and library are; `None` where there is no Go.
+/// Runs a tool of Go in `bindings/go`, with cgo told where header and library are; `None` where there is no Go.
 fn go(tool: &str, arguments: &[&str], catalog: Option<&Catalog>) -> Option<String> {
-    go_in(&root().join("examples/go"), tool, arguments, catalog)
+    go_in(&root().join("bindings/go"), tool, arguments, catalog)
 }
 
 fn go_in(directory: &Path, tool: &str, arguments: &[&str], catalog: Option<&Catalog>) -> Option<String> {
@@ -44,24 +44,28 @@ fn the_package_passes_its_tests_with_the_race_detector() {
         .with("ask-and-loop", &ask_and_loop)
         .with("writes", &writer(br#"{"status":"ok","output":1}"#, b"first\nlast", ""))
         .with("fails", &writer(br#"{"status":"error","error":"no luck"}"#, b"", ""));
-    let Some(printed) = go("go", &["test", "-race", "-count=1", "-v", "./arawn"], Some(&catalog)) else { return };
-    let sources = ["arawn_test.go", "context_test.go", "host_test.go", "threads_test.go"];
-    let source = |name: &&str| std::fs::read_to_string(root().join("examples/go/arawn").join(name)).unwrap();
-    let tests: usize = sources.iter().map(|name| source(name).matches("\nfunc Test").count()).sum();
+    let Some(printed) = go("go", &["test", "-race", "-count=1", "-v", "."], Some(&catalog)) else { return };
+    let files = fs::read_dir(root().join("bindings/go")).unwrap().map(|entry| entry.unwrap().path());
+    let sources = files.filter(|path| path.to_str().unwrap().ends_with("_test.go"));
+    let is_test = |line: &&str| line.starts_with("func Test") && !line.contains("*testing.M");
+    let tests: usize = sources.map(|path| fs::read_to_string(path).unwrap().lines().filter(is_test).count()).sum();
+    assert!(tests > 20);
     assert_eq!(printed.matches("\n--- PASS: Test").count(), tests, "{printed}");
 }
 
-/// Its tests skip what takes this repository, and say so, where the directory was copied into a program.
+/// Its tests skip what takes this repository, and say so, where a program has it as a module beside its own.
 #[test]
-fn the_package_passes_its_tests_in_a_program_that_has_copied_it() {
+fn the_package_passes_its_tests_in_a_program_that_requires_it() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("arawn")).unwrap();
-    fs::write(directory.path().join("go.mod"), "module program\n\ngo 1.19\n").unwrap();
-    for entry in fs::read_dir(root().join("examples/go/arawn")).unwrap() {
+    let module = "module program\n\ngo 1.19\n\nrequire libarawn/arawn v0.1.0\n\nreplace libarawn/arawn => ./arawn\n";
+    fs::write(directory.path().join("go.mod"), module).unwrap();
+    fs::write(directory.path().join("main.go"), "package main\n\nimport _ \"libarawn/arawn\"\n\nfunc main() {}\n").unwrap();
+    for entry in fs::read_dir(root().join("bindings/go")).unwrap() {
         let path = entry.unwrap().path();
         fs::copy(&path, directory.path().join("arawn").join(path.file_name().unwrap())).unwrap();
     }
-    let arguments = ["test", "-count=1", "-v", "./arawn"];
+    let arguments = ["test", "-count=1", "-v", "libarawn/arawn"];
     let Some(printed) = go_in(directory.path(), "go", &arguments, None) else { return };
     assert!(printed.contains("\n--- SKIP: TestCallsReachTheirRuntimeAndBack"), "{printed}");
     assert!(printed.contains("\n--- PASS: TestAnExecutorThatNobodyHasIsClosed"), "{printed}");
@@ -71,8 +75,10 @@ fn the_package_passes_its_tests_in_a_program_that_has_copied_it() {
 
 #[test]
 fn go_vet_and_gofmt_find_nothing() {
-    if go("go", &["vet", "./..."], None).is_none() {
-        return;
+    for directory in ["bindings/go", "examples/go"].map(|name| root().join(name)) {
+        if go_in(&directory, "go", &["vet", "./..."], None).is_none() {
+            return;
+        }
+        assert_eq!(go_in(&directory, "gofmt", &["-l", "."], None).as_deref(), Some(""), "gofmt -w these");
     }
-    assert_eq!(go("gofmt", &["-l", "."], None).as_deref(), Some(""), "gofmt -w these");
 }

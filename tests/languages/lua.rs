@@ -1,4 +1,4 @@
-//! `examples/love2d/arawn.lua` and `arawn_json.lua`: what they say, tested in plain LuaJIT.
+//! `bindings/lua/arawn.lua` and `arawn_json.lua`: what they say, tested in plain LuaJIT.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly, and says what it skips")]
 
 #[path = "../common/mod.rs"]
@@ -17,7 +17,7 @@ fn passes(file: &str, environment: &[(&str, &std::path::Path)]) {
     }
     let path = root().join("tests/lua").join(file);
     let tests = fs::read_to_string(&path).unwrap().matches("\nfunction tests.test_").count();
-    let places = format!("{0}/examples/love2d/?.lua;{0}/tests/lua/?.lua", root().display());
+    let places = format!("{0}/bindings/lua/?.lua;{0}/examples/love2d/?.lua;{0}/tests/lua/?.lua", root().display());
     let mut command = Command::new("luajit");
     command.arg(path).env("LUA_PATH", places).env("ARAWN_LIBRARY", target_directory().join("libarawn.so"));
     let printed = run(command.envs(environment.iter().copied()));

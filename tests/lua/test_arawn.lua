@@ -1,4 +1,4 @@
--- examples/love2d/arawn.lua, with guests from ARAWN_RUNTIMES: `loop` never ends, `fails` says no luck, `ask` calls the
+-- bindings/lua/arawn.lua, with guests from ARAWN_RUNTIMES: `loop` never ends, `fails` says no luck, `ask` calls the
 -- host function f with {"from":"the guest"} and answers its reply, `large` answers a mebibyte,
 -- `writes` writes "first" and "last" to stderr.
 local arawn = require "arawn"
@@ -67,7 +67,7 @@ function tests.test_a_closed_executor_stays_closed()
         function() return first:close() end,
         function() return first:submit("passthrough") end,
         function() return first:execute("passthrough") end,
-        function() return first:update() end,
+        function() return first:poll() end,
         function() return first:host_function("f", print) end,
         function() return first:register("r", { path = "r.wasm" }) end,
         function() return first:inspect("passthrough") end,
@@ -82,7 +82,7 @@ function tests.test_a_closed_executor_stays_closed()
         check.equal(tostring(err), 'unknown_executor: the executor "named" is closed')
         check.equal(err.details.executor, "named")
     end
-    check.raises("is closed", function() assert(first:update()) end)
+    check.raises("is closed", function() assert(first:poll()) end)
     -- One that has attached lets go of it, and no more.
     local attached = arawn.attach("named")
     assert(attached:close())
@@ -97,13 +97,13 @@ function tests.test_options_that_there_are_not()
     for _, call in ipairs { { contxt = {} }, { limit = { timeout_ms = 1 } }, { "config" } } do
         local option = next(call)
         for _, run in ipairs { main.submit, main.execute } do
-            local expected = ("a call has no option `%s`; it has: config, context, job, limits, meta"):format(option)
+            local expected = ("a call has no option `%s`; it has: config, context, job, limits, meta, raw"):format(option)
             check.raises(expected, run, main, "passthrough", call)
         end
     end
     local _, err = main:execute("passthrough", { limits = { timeout = 1 } })
     check.equal(err.code, "invalid_request")
-    assert(err.error:find("timeout", 1, true) and err.error:find("timeout_ms", 1, true), err.error)
+    assert(err.message:find("timeout", 1, true) and err.message:find("timeout_ms", 1, true), err.message)
     _, err = arawn.executor { limit = {} }
     check.equal(err.code, "invalid_config")
     check.raises("`executor`", main.register, main, "r", { executor = "another" })
@@ -121,7 +121,7 @@ function tests.test_what_is_called_by_name()
     for name in file:read("*a"):gmatch("\nchar %*arawn_([%l_]+)%(const char %*[%l_]+%);") do
         if name ~= "string_new" and name ~= "execute_runtime" then
             local _, err = arawn.call(name, { no_such_key = 1 })
-            assert(err and err.error:find("no_such_key", 1, true), name)
+            assert(err and err.message:find("no_such_key", 1, true), name)
         end
     end
     file:close()
@@ -136,12 +136,12 @@ function tests.test_other_modules_keep_their_names()
     -- In a directory of a program, too.
     local places = package.path
     package.path = places:gsub("%?%.lua", "../?.lua")
-    local again = require "love2d.arawn"
+    local again = require "lua.arawn"
     package.path = places
-    check.equal(package.loaded["love2d.arawn_json"], again.json)
+    check.equal(package.loaded["lua.arawn_json"], again.json)
 end
 
-function tests.test_update_hands_out_what_has_ended()
+function tests.test_poll_hands_out_what_has_ended()
     local main = executor()
     local outputs = {}
     for index = 1, 20 do
@@ -153,11 +153,11 @@ function tests.test_update_hands_out_what_has_ended()
     end
     assert(main:submit("fails", nil, function(output, err)
         check.equal(output, nil)
-        outputs.failed = err.error
+        outputs.failed = err.message
     end))
     local count = 0
     while count < 21 do
-        count = count + assert(main:update(10))
+        count = count + assert(main:poll(10))
     end
     check.equal(#outputs, 20)
     check.equal(outputs.failed, "no luck")
@@ -179,10 +179,10 @@ function tests.test_what_done_raises_loses_no_other_job()
         assert(job.reply == nil)
     end
     for index = 1, 3 do
-        check.raises("job " .. index, main.update, main)
+        check.raises("job " .. index, main.poll, main)
         check.equal(#ended, index)
     end
-    check.equal(main:update(), 0)
+    check.equal(main:poll(), 0)
     assert(main:close())
 end
 
@@ -284,7 +284,7 @@ function tests.test_host_functions_may_call_the_library()
     local output, err = main:execute("ask")
     check.equal(output, nil)
     check.equal(err.code, "unknown_executor")
-    check.equal(err.error, ('the executor "%s" is closed'):format(main.id))
+    check.equal(err.message, ('the executor "%s" is closed'):format(main.id))
     check.equal(closed.executor, main.id)
 end
 
@@ -395,7 +395,7 @@ function tests.test_a_registration_is_submitted()
     local job = assert(main:submit_registration("copy", entry, function(output) shown = output end))
     check.equal(job.name, "r-1")
     while not shown do
-        assert(main:update(1))
+        assert(main:poll(1))
     end
     check.equal(shown.name, "copy")
     check.equal(select(2, assert(main:submit_registration("copy", entry)):wait()).code, "runtime_exists")
@@ -423,6 +423,186 @@ function tests.test_a_script_is_registered()
     assert(main:close())
 end
 
+function tests.test_near_options_are_named()
+    local main = executor()
+    local near = "it has: config, context, job, limits, meta, raw. Did you mean `context`?"
+    check.raises(near, main.execute, main, "passthrough", { contxt = {} })
+    check.raises("Did you mean `limits`?", main.submit, main, "passthrough", { limit = {} })
+    local misspelt = "a host function has no option `defered`; it has: deferred. Did you mean `deferred`?"
+    check.raises(misspelt, main.host_function, main, "f", print, { defered = true })
+    local _, err = main:register("r", { pth = "r.wasm" })
+    assert(err.message:find("pth", 1, true) and err.message:find("path", 1, true), err.message)
+    assert(main:close())
+end
+
+-- By both ways of execute: in one call where no host function is set, else by a job.
+function tests.test_meta_and_raw_json()
+    local main = executor()
+    local document = '{"pi": 3.10, "large": 12345678901234567890123}'
+    for _ = 1, 2 do
+        local call = { context = json.raw(document), raw = true, meta = true }
+        local output, err, meta = main:execute("passthrough", call)
+        check.equal(output, '{"config":{},"context":' .. document .. "}")
+        check.equal(err, nil)
+        check.equal(meta.runtime, "passthrough")
+        check.equal(meta.total_us, meta.load_us + meta.queue_us + meta.run_us)
+        check.equal(select(3, main:execute("passthrough")), nil)
+        local job = assert(main:submit("passthrough", call))
+        check.equal(job:wait(), output)
+        check.equal(select(3, job:wait()).runtime, "passthrough")
+        check.equal(select(2, main:execute("fails", { raw = true })).message, "no luck")
+        check.equal(main:execute("passthrough", { raw = true, context = { "]}\"\\" } }),
+            '{"config":{},"context":["]}\\"\\\\"]}')
+        assert(main:host_function("f", print))
+    end
+    check.raises("not JSON", json.raw, "1,2")
+    check.raises("not JSON", json.raw, "")
+    assert(main:close())
+end
+
+function tests.test_a_call_is_cancelled_by_its_name()
+    local main = executor()
+    check.equal(select(2, main:cancel("level-7")).code, "unknown_job")
+    local job = assert(main:submit("loop", { job = "level-7" }))
+    check.equal(main:cancel("level-7"), true)
+    check.equal(select(2, job:wait()).code, "cancelled")
+    assert(main:close())
+end
+
+function tests.test_a_module_is_registered_from_its_bytes()
+    local main = executor()
+    local file = assert(io.open(assert(os.getenv("ARAWN_FIRST")), "rb"))
+    local bytes = file:read("*a")
+    file:close()
+    for length = 0, 5 do
+        local expected = ({ [0] = "", "AA==", "AAE=", "AAEC", "AAECAw==", "AAECAwQ=" })[length]
+        check.equal(json.base64(("\0\1\2\3\4"):sub(1, length)), expected)
+    end
+    check.equal(assert(main:register("bytes", { wasm = bytes })).bytes, #bytes)
+    local job = assert(main:submit_registration("bytes", { wasm = bytes, replace = true }))
+    check.equal(assert(job:wait()).bytes, #bytes)
+    check.equal(select(2, main:register("text", { wasm = "no module" })).code, "module_invalid")
+    assert(main:remove("bytes"))
+    assert(main:close())
+end
+
+function tests.test_coroutines_await_jobs()
+    local main = executor()
+    local log, jobs = {}, {}
+    local function add(value) log[#log + 1] = value end
+    for index = 1, 5 do
+        coroutine.wrap(function()
+            jobs[index] = assert(main:submit("passthrough", { context = { index = index } }))
+            add(assert(main:await(jobs[index])).context.index)
+            local _, err = main:await(assert(main:submit("fails")))
+            add(err.message)
+        end)()
+    end
+    -- Two may await one job, and one that has ended is not waited for.
+    coroutine.wrap(function()
+        add(assert(main:await(jobs[1])).context.index)
+        add(assert(main:await(jobs[1])).context.index)
+    end)()
+    check.equal(#log, 0)
+    while #log < 12 do
+        assert(main:poll(10))
+    end
+    table.sort(log, function(a, b) return tostring(a) < tostring(b) end)
+    check.equal(table.concat(log, " "), "1 1 1 2 3 4 5 no luck no luck no luck no luck no luck")
+    check.raises("await waits in a coroutine", main.await, main, jobs[1])
+    -- job:wait takes the reply, and the coroutine goes on in the next poll.
+    local job, seen = assert(main:submit("passthrough")), nil
+    coroutine.wrap(function() seen = main:await(job) end)()
+    assert(job:wait())
+    check.equal(seen, nil)
+    assert(main:poll(10))
+    assert(seen)
+    -- What one raises is passed on, and the others go on in the next poll.
+    local went_on = 0
+    for _, problem in ipairs { "first", "second" } do
+        coroutine.wrap(function()
+            main:await()
+            went_on = went_on + 1
+            error(problem, 0)
+        end)()
+    end
+    check.raises("first", main.poll, main)
+    check.raises("second", main.poll, main)
+    check.equal(went_on, 2)
+    check.equal(main:poll(), 0)
+    -- The end of the executor is told.
+    local codes = {}
+    coroutine.wrap(function()
+        codes[1] = select(2, main:await(assert(main:submit("loop")))).code
+        main:await()
+        codes[2] = select(2, main:await(assert(job))) == nil and "had ended"
+    end)()
+    assert(main:close())
+    check.equal(table.concat(codes, ", "), "unknown_executor, had ended")
+end
+
+-- A deferred host function is a coroutine: other guests ask it while it waits.
+function tests.test_deferred_host_functions()
+    local main = executor()
+    local inside, most = 0, 0
+    assert(main:host_function("f", function(request)
+        inside = inside + 1
+        most = math.max(most, inside)
+        -- So that all of them ask before the first one is answered.
+        while most < 8 do
+            main:await()
+        end
+        local output = assert(main:await(assert(main:submit("passthrough", { context = request }))))
+        main:await()
+        inside = inside - 1
+        return output.context.from
+    end, { deferred = true }))
+    local jobs = {}
+    for index = 1, 8 do
+        jobs[index] = assert(main:submit("ask"))
+    end
+    for index = 1, 8 do
+        while not jobs[index].reply do
+            assert(main:poll(10))
+        end
+        check.equal(assert(jobs[index]:wait()).output, "the guest")
+    end
+    check.equal(most, 8)
+    for expected, run in pairs {
+        ['"output":"at once"'] = function() return "at once" end,
+        ['"error":"no luck"'] = function() error("no luck", 0) end,
+        ['"error":"later"'] = function() main:await() error("later", 0) end,
+        ['"output":null'] = function() main:await() end,
+        ["JSON has no function"] = function() main:await() return print end,
+        ["not UTF-8"] = function() main:await() return "\255" end,
+    } do
+        assert(main:host_function("f", run, { deferred = true }))
+        local job = assert(main:submit("ask", { raw = true }))
+        while not job.reply do
+            assert(main:poll(10))
+        end
+        local reply = assert(job:wait())
+        assert(reply:find(expected, 1, true), reply)
+    end
+    -- The guest has a deadline, and a late answer reaches nobody.
+    local late
+    assert(main:host_function("f", function()
+        while not late do
+            main:await()
+        end
+        late = "answered"
+    end, { deferred = true }))
+    local job = assert(main:submit("ask", { limits = { timeout_ms = 50 } }))
+    while not job.reply do
+        assert(main:poll())
+    end
+    check.equal(select(2, job:wait()).code, "timeout")
+    late = true
+    assert(main:poll())
+    check.equal(late, "answered")
+    assert(main:close())
+end
+
 function tests.test_the_rest_of_the_interface()
     local _, err = arawn.configure { workers = 1 }
     check.equal(err.code, "invalid_config")
@@ -434,6 +614,8 @@ function tests.test_the_rest_of_the_interface()
     check.equal(names.ask, "custom")
     check.equal(names.transform, "builtin")
     check.equal(main:stats().executor.executor, main.id)
+    check.equal(arawn.stats().executor, nil)
+    assert(arawn.stats().executors >= 1)
     assert(main:close())
 end
 

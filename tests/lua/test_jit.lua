@@ -1,4 +1,4 @@
--- examples/love2d/arawn.lua in a loop that LuaJIT compiles, in a state of its own, where nothing has run before:
+-- bindings/lua/arawn.lua in a loop that LuaJIT compiles, in a state of its own, where nothing has run before:
 -- compiled code that called what calls back into Lua would end the process with "bad callback".
 local arawn = require "arawn"
 local check = require "check"
@@ -18,7 +18,7 @@ function tests.test_polling_loops_may_be_hot()
     for round = 1, 3000 do
         local job = assert(main:submit("ask"))
         while not job.reply do
-            assert(main:update())
+            assert(main:poll())
         end
         check.equal(job.reply.output.output, round)
     end

@@ -1,4 +1,4 @@
--- examples/love2d/arawn_json.lua
+-- bindings/lua/arawn_json.lua
 local check = require "check"
 local json = require "arawn_json"
 

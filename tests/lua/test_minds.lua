@@ -16,7 +16,7 @@ local function decided_by(brain)
     check.equal(minds:told { name = brain, runtime = "brain", sha256 = shown.sha256 }, brain)
     minds:think()
     while minds.under_way > 0 do
-        minds.executor:update(1)
+        minds.executor:poll(1)
     end
     minds:close()
     return minds, minds.world.enemies

@@ -47,7 +47,7 @@ local function decide(minds)
     for _ = 1, 50 do
         minds:think()
         while minds.under_way > 0 do
-            assert(minds.executor:update(1))
+            assert(minds.executor:poll(1))
         end
         late = minds.newest == newest and (minds.problem or ""):find("^timeout")
         if not late then

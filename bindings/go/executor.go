@@ -1,6 +1,7 @@
 package arawn
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,11 @@ type Config struct {
 	HTTP   *HTTP
 	// HostFunctions are what guests may call, by name.
 	HostFunctions map[string]HostFunction
+	// PollFunctions are the same, but run one after the other in one goroutine of the executor, on one thread, so that
+	// what they share takes no lock. They must not wait for a [Job] of the executor: no reply is taken meanwhile.
+	PollFunctions map[string]HostFunction
+	// DeferredFunctions are the same, but may wait: each call has a goroutine.
+	DeferredFunctions map[string]DeferredFunction
 	// StderrTo is the name of the one of them that is told each line that a guest writes to stderr. What it returns is
 	// not looked at.
 	StderrTo      string
@@ -99,36 +105,53 @@ type Executor struct {
 // shared is what outlives an Executor that nobody can reach: the goroutines that poll and cancel have no more than
 // this.
 type shared struct {
-	id      string
+	id string
+	// prefix is how the request of a call begins.
+	prefix  string
 	timeout time.Duration
 	handles handles
 	jobs    jobs
 	closing sync.Once
 	closed  atomic.Bool
 	result  error
+	// context is that of deferred functions.
+	context context.Context
+	end     context.CancelFunc
+	// insidePoll is how many poll functions run.
+	insidePoll atomic.Int64
 }
 
 // New makes an executor.
 func New(config Config) (*Executor, error) {
-	output, err := ask(executorNew, config.request())
+	request, err := config.request()
 	if err != nil {
 		return nil, err
 	}
-	var policy struct {
+	policy, err := Into[struct {
 		Executor string
 		Limits   struct {
 			TimeoutMS int64 `json:"timeout_ms"`
 		}
-	}
-	if err := json.Unmarshal(output, &policy); err != nil {
+	}](ask(executorNew, request))
+	if err != nil {
 		return nil, err
 	}
 	s := &shared{id: policy.Executor, timeout: time.Duration(policy.Limits.TimeoutMS) * time.Millisecond}
-	for name, function := range config.HostFunctions {
-		if err := s.setHostFunction(name, function); err != nil {
-			s.close()
-			return nil, err
-		}
+	s.context, s.end = context.WithCancel(context.Background())
+	prefix := borrow()
+	defer prefix.giveBack()
+	prefix.WriteString(`{"executor":`)
+	if err = prefix.quote(s.id); err == nil {
+		s.prefix = prefix.String()
+		err = s.setAll(config)
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	if len(config.PollFunctions) > 0 {
+		s.jobs.runs = true
+		s.jobs.begin(s)
 	}
 	e := &Executor{s}
 	// Closing waits for the disk: other finalizers must not wait for it.
@@ -136,11 +159,11 @@ func New(config Config) (*Executor, error) {
 	return e, nil
 }
 
-func (c Config) request() map[string]any {
+func (c Config) request() (map[string]any, error) {
 	type object = map[string]any
-	names := []string{}
-	for name := range c.HostFunctions {
-		names = append(names, name)
+	names, err := c.functionNames()
+	if err != nil {
+		return nil, err
 	}
 	capabilities := object{"host_functions": names}
 	if c.Dirs != nil {
@@ -170,7 +193,7 @@ func (c Config) request() map[string]any {
 	if c.Deterministic != nil {
 		request["deterministic"] = c.Deterministic
 	}
-	return request
+	return request, nil
 }
 
 // ID is the executor's name.
@@ -189,8 +212,14 @@ func (e *Executor) Close() error {
 func (s *shared) close() error {
 	s.closing.Do(func() {
 		s.closed.Store(true)
+		s.end()
 		_, s.result = ask(executorClose, map[string]string{"executor": s.id})
-		s.jobs.close(s.unknown())
+		if s.insidePoll.Load() > 0 {
+			// One of them closes its executor, and the goroutine that it runs in cannot wait for itself.
+			go s.jobs.close(s.unknown())
+		} else {
+			s.jobs.close(s.unknown())
+		}
 		s.handles.release()
 	})
 	return s.result
@@ -202,11 +231,16 @@ func (s *shared) ask(f function, request any) (json.RawMessage, error) {
 		return nil, s.unknown()
 	}
 	output, err := ask(f, request)
+	return output, s.named(err)
+}
+
+// named is the error of a call that was under way when the executor was closed.
+func (s *shared) named(err error) error {
 	var failure *Error
-	if errors.As(err, &failure) && failure.Code == "unknown_executor" && s.closed.Load() {
-		return nil, s.unknown()
+	if err != nil && errors.As(err, &failure) && failure.Code == "unknown_executor" && s.closed.Load() {
+		return s.unknown()
 	}
-	return output, err
+	return err
 }
 
 // unknown is what becomes of calls of a closed executor.

@@ -58,7 +58,9 @@ func TestReload(t *testing.T) {
 		json   string
 	}{{Reload{}, "null"}, {ReloadAlways, `"always"`}, {ReloadNever, `"never"`}, {ReloadWithinMS(20), `{"within_ms":20}`}} {
 		config := Config{Reload: reload.reload}
-		written, err := json.Marshal(config.request()["reload"])
+		request, err := config.request()
+		must(t, err)
+		written, err := json.Marshal(request["reload"])
 		must(t, err)
 		if string(written) != reload.json {
 			t.Errorf("wanted %s, got %s", reload.json, written)
@@ -68,6 +70,11 @@ func TestReload(t *testing.T) {
 	}
 	_, err := New(Config{NoDiskCache: true, Reload: ReloadWithinMS(0)})
 	wants(t, err, "invalid_config")
+}
+
+func register(e *Executor, registration Registration) error {
+	_, err := e.Register(context.Background(), registration)
+	return err
 }
 
 type way = func(context.Context, Call) (json.RawMessage, error)
@@ -155,11 +162,11 @@ func TestARuntimeIsRegisteredAndRemoved(t *testing.T) {
 	must(t, err)
 	defer e.Close()
 	schema := map[string]any{"type": "object", "required": []string{"luck"}}
-	must(t, e.Register(Registration{Name: "r", Path: path, ConfigSchema: schema}))
-	wants(t, e.Register(Registration{Name: "r", Path: path}), "runtime_exists")
+	must(t, register(e, Registration{Name: "r", Path: path, ConfigSchema: schema}))
+	wants(t, register(e, Registration{Name: "r", Path: path}), "runtime_exists")
 	_, err = e.Execute(context.Background(), Call{Runtime: "r"})
 	wants(t, err, "invalid_request")
-	must(t, e.Register(Registration{Name: "r", Path: path, Replace: true}))
+	must(t, register(e, Registration{Name: "r", Path: path, Replace: true}))
 	_, err = e.Execute(context.Background(), Call{Runtime: "r"})
 	wants(t, err, "runtime_error")
 	must(t, e.Remove("r"))
@@ -190,13 +197,13 @@ func TestAScriptIsRegistered(t *testing.T) {
 	defer e.Close()
 	script := Registration{Name: "twice", Language: Lua, Replace: true}
 	script.Script = "return function(input) return input.context.n * 2 end"
-	must(t, e.Register(script))
+	must(t, register(e, script))
 	output, err := e.Execute(ctx, Call{Runtime: "twice", Context: map[string]int{"n": 21}})
 	if must(t, err); string(output) != "42" {
 		t.Errorf("the output is %s", output)
 	}
 	script.Script = "return\n  function("
-	failure := wants(t, e.Register(script), "script_invalid")
+	failure := wants(t, register(e, script), "script_invalid")
 	var place struct {
 		File string
 		Line int
@@ -216,12 +223,12 @@ func TestAScriptIsRegistered(t *testing.T) {
 	// The name of a file tells its language.
 	path := t.TempDir() + "/file.mjs"
 	must(t, os.WriteFile(path, []byte("export default () => 7"), 0o600))
-	must(t, e.Register(Registration{Name: "file", Path: path}))
+	must(t, register(e, Registration{Name: "file", Path: path}))
 	output, err = e.Execute(ctx, Call{Runtime: "file"})
 	if must(t, err); string(output) != "7" {
 		t.Errorf("the output is %s", output)
 	}
-	wants(t, e.Register(Registration{Name: "none"}), "invalid_request")
+	wants(t, register(e, Registration{Name: "none"}), "invalid_request")
 }
 
 func TestCloseEndsWhatWasSubmitted(t *testing.T) {
@@ -248,7 +255,7 @@ func TestCloseEndsWhatWasSubmitted(t *testing.T) {
 	// Its name is free, and whoever has the closed one does not reach the new one by it.
 	again := executor(t, Config{ID: "again"})
 	uses := []func() error{
-		func() error { return e.Register(Registration{Name: "r", Path: guests(t) + "/custom/fails.wasm"}) },
+		func() error { return register(e, Registration{Name: "r", Path: guests(t) + "/custom/fails.wasm"}) },
 		func() error { return e.Remove("fails") },
 	}
 	for _, run := range ways(e) {

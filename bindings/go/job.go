@@ -3,7 +3,10 @@ package arawn
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"runtime"
 	"sync"
+	"time"
 )
 
 // Job is a call that a worker of the library runs, or a registration.
@@ -11,6 +14,7 @@ type Job struct {
 	// The executor is not finalized while somebody waits for a job of it.
 	executor *Executor
 	name     string
+	meta     *Meta
 	stop     func()
 	done     chan struct{}
 	output   json.RawMessage
@@ -20,28 +24,42 @@ type Job struct {
 // Submit begins a call and returns at once; it holds no thread. What is wrong with the call itself, such as an unknown
 // runtime, is its result. It ends when ctx does, as with [Executor.Execute].
 func (e *Executor) Submit(ctx context.Context, call Call) (*Job, error) {
-	name := jobName()
-	request, err := e.request(ctx, call, name)
-	if err != nil {
+	if call.Job == "" {
+		call.Job = jobName()
+	}
+	request := borrow()
+	defer request.giveBack()
+	if err := e.request(ctx, request, call); err != nil {
 		return nil, err
 	}
-	return e.begin(ctx, name, request)
+	return e.begin(ctx, call.Job, call.Meta, request)
 }
 
 // begin submits a request that has the job's name.
-func (e *Executor) begin(ctx context.Context, name string, request any) (*Job, error) {
-	job := &Job{executor: e, name: name, done: make(chan struct{})}
+func (e *Executor) begin(ctx context.Context, name string, meta *Meta, request *text) (*Job, error) {
+	job := &Job{executor: e, name: name, meta: meta, done: make(chan struct{})}
 	// Before it is submitted, so that no reply comes for a job that is not there.
+	if !e.jobs.add(job) {
+		details, err := json.Marshal(map[string]string{"job": name})
+		if err != nil {
+			return nil, err
+		}
+		return nil, &Error{"job_exists", fmt.Sprintf("a job has the name %q already", name), details}
+	}
 	job.stop = e.cancelWith(ctx, job.name)
-	e.jobs.add(job)
-	if _, err := e.ask(submit, request); err != nil {
+	if _, err := request.ask(submit); err != nil {
 		if e.jobs.take(job.name) != nil {
 			job.stop()
 		}
-		return nil, err
+		return nil, e.named(err)
 	}
 	e.jobs.begin(e.shared)
 	return job, nil
+}
+
+// Name is the [Call.Job] of the call, or the name that was made up.
+func (j *Job) Name() string {
+	return j.name
 }
 
 // Done is closed once there is a result.
@@ -58,7 +76,7 @@ func (j *Job) Result() (json.RawMessage, error) {
 // Cancel stops the call: its result is an [*Error] of code "cancelled" within some milliseconds. Nothing happens to one
 // that has ended.
 func (j *Job) Cancel() {
-	j.executor.cancel(j.name)
+	_ = j.executor.cancel(j.name)
 }
 
 func (j *Job) end(output json.RawMessage, err error) {
@@ -71,18 +89,25 @@ func (j *Job) end(output json.RawMessage, err error) {
 type jobs struct {
 	sync.Mutex
 	pending map[string]*Job
+	// runs is whether host functions run within polls, of which there is no end until the executor's.
+	runs    bool
 	polling bool
 	closed  bool
 	poller  sync.WaitGroup
 }
 
-func (j *jobs) add(job *Job) {
+// add is false where a job has that name.
+func (j *jobs) add(job *Job) bool {
 	j.Lock()
 	defer j.Unlock()
 	if j.pending == nil {
 		j.pending = map[string]*Job{}
 	}
+	if j.pending[job.name] != nil {
+		return false
+	}
 	j.pending[job.name] = job
+	return true
 }
 
 // take is nil for a job that somebody else has taken.
@@ -109,18 +134,23 @@ func (j *jobs) begin(s *shared) {
 func (j *jobs) goesOn() bool {
 	j.Lock()
 	defer j.Unlock()
-	j.polling = len(j.pending) > 0 && !j.closed
+	j.polling = (j.runs || len(j.pending) > 0) && !j.closed
 	return j.polling
 }
 
 func (j *jobs) poll(s *shared) {
 	defer j.poller.Done()
+	if j.runs {
+		// The library tells pollers apart by their threads: a call on any other thread waits for this one.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
 	for j.goesOn() {
 		output, err := s.ask(poll, map[string]any{"executor": s.id, "wait_ms": 1000})
 		var ended struct {
 			Finished []struct {
 				Job   string
-				Reply reply
+				Reply json.RawMessage
 			}
 		}
 		if err == nil {
@@ -128,11 +158,13 @@ func (j *jobs) poll(s *shared) {
 		}
 		if err != nil {
 			j.fail(err)
+			// A child of a fork, for one, would ask in vain without an end.
+			time.Sleep(time.Millisecond)
 			continue
 		}
 		for _, finished := range ended.Finished {
 			if job := j.take(finished.Job); job != nil {
-				job.end(finished.Reply.outcome())
+				job.end(outcome(finished.Reply, job.meta))
 			}
 		}
 	}

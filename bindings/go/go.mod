@@ -1,0 +1,3 @@
+module libarawn/arawn
+
+go 1.19
