@@ -17,7 +17,7 @@
 // JSON.        It is text here, in UTF-8: an arawn::Json is made of a string, or of a value of a JSON library that has
 //              dump(), such as nlohmann's. A Reply converts to nlohmann::json.
 // Errors.      A call returns a Reply, also where it failed. What has something else to return throws arawn::Error: the
-//              constructor, submit, finished, host_function, deferred_host_function, poll_descriptor, and
+//              constructor, submit, async, finished, host_function, deferred_host_function, poll_descriptor, and
 //              Reply::output() of a reply that is an error. Compiled without exceptions they call std::terminate;
 //              arawn::call and Executor::call never need them.
 // Exceptions.  None passes through the library: one that leaves a host function is the guest's error reply.
@@ -346,10 +346,110 @@ inline Reply configure(const Json &options) { return call(arawn_configure, optio
 inline Reply stats(const Json &request = "{}") { return call(arawn_stats, request); }
 inline std::string version() { return arawn_version(); }
 
+namespace detail {
+
+// An object's text while it grows: members that are set, and no others.
+class Members {
+public:
+    Members &add_json(std::string_view key, std::string_view json)
+    {
+        text_.append(text_.empty() ? "\"" : ",\"").append(key).append("\":").append(json);
+        return *this;
+    }
+    Members &add(std::string_view key, const std::string &text)
+    {
+        return text.empty() ? *this : add_json(key, quote(text));
+    }
+    Members &add(std::string_view key, bool is_set) { return is_set ? add_json(key, "true") : *this; }
+    Members &add(std::string_view key, std::optional<std::chrono::milliseconds> time)
+    {
+        return time ? add_json(key, std::to_string(time->count())) : *this;
+    }
+    Members &add(std::string_view key, std::optional<std::uint64_t> number)
+    {
+        return number ? add_json(key, std::to_string(*number)) : *this;
+    }
+
+    std::string str() const { return "{" + text_ + "}"; }
+
+private:
+    std::string text_{};
+};
+
+inline std::string base64(const std::vector<unsigned char> &bytes)
+{
+    static constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string text;
+    for (std::size_t at = 0; at < bytes.size(); at += 3) {
+        std::uint32_t bits = 0;
+        for (std::size_t i = 0; i < 3; ++i)
+            bits = bits << 8 | (at + i < bytes.size() ? bytes[at + i] : 0u);
+        for (std::size_t i = 0; i < 4; ++i)
+            text += at + i <= bytes.size() ? digits[bits >> (18 - 6 * i) & 63] : '=';
+    }
+    return text;
+}
+
+} // namespace detail
+
+// The limits of a call, or of an executor; those that are not set stay as they are.
+struct Limits {
+    std::optional<std::chrono::milliseconds> timeout{};
+    std::optional<std::uint64_t> memory_bytes{}, output_bytes{}, stderr_bytes{}, module_bytes{}, fuel{};
+
+    std::string dump() const
+    {
+        detail::Members members;
+        members.add("timeout_ms", timeout).add("memory_bytes", memory_bytes).add("output_bytes", output_bytes);
+        members.add("stderr_bytes", stderr_bytes).add("module_bytes", module_bytes).add("fuel", fuel);
+        return members.str();
+    }
+};
+
+// A runtime for Executor::register_runtime and submit_registration. It has one of path, wasm, module_of and script; what
+// is empty is left out. See arawn_catalog_register.
+struct Registration {
+    std::string name{}, path{};
+    std::vector<unsigned char> wasm{};
+    std::string module_of{}, script{}, language{}, description{};
+    std::vector<std::string> args{};
+    std::map<std::string, std::string> env{};
+    std::optional<Json> config_schema{};
+    std::string snapshot{}, warm_up{};
+    bool shared_random = false, replace = false;
+    std::optional<std::chrono::milliseconds> timeout{};
+
+    std::string dump() const
+    {
+        detail::Members members, variables;
+        members.add("name", name).add("path", path).add("module_of", module_of).add("script", script);
+        members.add("language", language).add("description", description).add("snapshot", snapshot);
+        members.add("warm_up", warm_up).add("shared_random", shared_random).add("replace", replace);
+        members.add("timeout_ms", timeout);
+        if (!wasm.empty())
+            members.add_json("wasm_base64", '"' + detail::base64(wasm) + '"');
+        std::string list;
+        for (const std::string &arg : args)
+            list += (list.empty() ? "" : ",") + quote(arg);
+        if (!args.empty())
+            members.add_json("args", "[" + list + "]");
+        for (const auto &[key, value] : env) {
+            const std::string quoted = quote(key);
+            variables.add_json(std::string_view(quoted).substr(1, quoted.size() - 2), quote(value));
+        }
+        if (!env.empty())
+            members.add_json("env", variables.str());
+        // What is more than one value could pass for other keys: the library refuses a lone "!".
+        if (config_schema)
+            members.add_json("config_schema", detail::is_one_value(config_schema->str()) ? config_schema->str() : "!");
+        return members.str();
+    }
+};
+
 // What a call may have besides its runtime and its input.
 struct Call {
     std::string job{};    // its name, for poll and cancel
-    Json limits = "{}";   // any of the executor's limits, tighter
+    Json limits = "{}";   // any of the executor's limits, tighter: Limits, or JSON
     bool meta = false;    // whether the reply has meta()
 };
 
@@ -562,7 +662,111 @@ private:
     std::map<std::pair<std::string, Way>, std::uintptr_t> places_{};
 };
 
+inline std::string in_a_day(std::chrono::milliseconds wait)
+{
+    using std::chrono::milliseconds;
+    return std::to_string(std::clamp(wait, milliseconds::zero(), milliseconds(std::chrono::hours(24))).count());
+}
+
+// Never by the name of one that is closed, which another one may have by now.
+inline Reply send(const Opened &opened, Request &request, char *(*function)(const char *))
+{
+    if (!opened.is_open())
+        return opened.closed();
+    Reply reply = request.send(function);
+    return !reply && !opened.is_open() && reply.code() == "unknown_executor" ? opened.closed() : reply;
+}
+
+inline std::optional<Reply> poll(const Opened &opened, std::string_view job, std::chrono::milliseconds wait)
+{
+    Request request(opened.id());
+    Reply polled = send(opened, request.add("job", job).add_known("wait_ms", in_a_day(wait)), arawn_poll);
+    if (!polled)
+        return polled;
+    const std::optional<std::string_view> reply = member(polled.output(), "reply");
+    return reply ? std::make_optional<Reply>(std::string(*reply)) : std::nullopt;
+}
+
+inline Reply cancel(const Opened &opened, std::string_view job)
+{
+    Request request(opened.id());
+    return send(opened, request.add("job", job), arawn_cancel);
+}
+
 } // namespace detail
+
+// A call that Executor::async has begun, like a std::future. Destroying a job whose reply was not taken cancels the
+// call, and waits the milliseconds until it has ended. It may outlive its executor: then its reply is "unknown_executor".
+class Job {
+public:
+    Job(Job &&other) noexcept : opened_(std::move(other.opened_)), name_(std::move(other.name_)) {}
+    Job &operator=(Job &&other) noexcept
+    {
+        Job taken(std::move(other));
+        opened_.swap(taken.opened_);
+        name_.swap(taken.name_);
+        return *this;
+    }
+    ~Job()
+    {
+        if (!valid())
+            return;
+#ifdef __cpp_exceptions
+        try {
+            drop();
+        } catch (...) {
+            // There was no memory to ask; the reply waits until the executor is closed.
+        }
+#else
+        drop();
+#endif
+    }
+
+    // Whether there is a reply to take: once it was, or the job was moved from, there is none.
+    bool valid() const noexcept { return opened_ != nullptr; }
+    const std::string &name() const noexcept { return name_; }
+
+    // Waits for the reply, and takes it. Host functions with On::poll run within it.
+    Reply get()
+    {
+        for (;;)
+            if (std::optional<Reply> reply = get_for(std::chrono::hours(24)))
+                return *std::move(reply);
+    }
+
+    // The same, for so long, up to a day; none while the call is queued or runs.
+    std::optional<Reply> get_for(std::chrono::milliseconds wait)
+    {
+        if (!valid())
+            return detail::refused("unknown_job", "the job's reply was taken already");
+        std::optional<Reply> reply = detail::poll(*opened_, name_, wait);
+        if (reply)
+            opened_.reset();
+        return reply;
+    }
+
+    Reply cancel() const
+    {
+        return valid() ? detail::cancel(*opened_, name_)
+                       : detail::refused("unknown_job", "the job's reply was taken already");
+    }
+
+private:
+    friend class Executor;
+    Job(std::shared_ptr<const detail::Opened> opened, std::string name) noexcept
+        : opened_(std::move(opened)), name_(std::move(name))
+    {
+    }
+
+    void drop()
+    {
+        cancel();
+        get();
+    }
+
+    std::shared_ptr<const detail::Opened> opened_;
+    std::string name_;
+};
 
 // A catalog, limits and capabilities: what calls may do. It closes itself. What was closed or moved from answers
 // "unknown_executor".
@@ -573,7 +777,7 @@ public:
 
     // Takes over the executor that arawn_executor_new has answered.
     explicit Executor(const Reply &opened)
-        : opened_(std::make_unique<detail::Opened>(unquote(member(opened.output(), "executor").value_or(""))))
+        : opened_(std::make_shared<detail::Opened>(unquote(member(opened.output(), "executor").value_or(""))))
     {
     }
 
@@ -624,7 +828,30 @@ public:
         return unquote(member(reply.output(), "job").value_or(""));
     }
 
-    // Begins a registration and returns at once: the job's name. The registration has the keys of
+    // The same, as a Job that owns the reply: `executor.async("csv", input).get()`. Throws Error.
+    Job async(std::string_view runtime, const Json &input = "{}", const Call &options = {}) const
+    {
+        std::string name = submit(runtime, input, options);
+        return Job(opened_, std::move(name));
+    }
+
+    // Adds a runtime to the catalog, and shows it as inspect does. Waits for the compiler. Takes a Registration, or JSON
+    // with the keys of arawn_catalog_register.
+    Reply register_runtime(const Json &registration) const
+    {
+        return send(detail::Request(id()).add_members(registration), arawn_catalog_register);
+    }
+    Reply remove(std::string_view name) const { return send(detail::Request(id()).add("name", name), arawn_catalog_remove); }
+    Reply inspect(std::string_view name) const
+    {
+        return send(detail::Request(id()).add("name", name), arawn_catalog_inspect);
+    }
+    // Its output has the runtimes that the executor serves.
+    Reply list() const { return send(detail::Request(id()), arawn_catalog_list); }
+    // The figures of the process, and those of the executor.
+    Reply stats() const { return send(detail::Request(id()), arawn_stats); }
+
+    // Begins a registration and returns at once: the job's name. A Registration, or JSON: the registration has the keys of
     // arawn_catalog_register, as in R"({"name": "csv", "path": "csv.wasm", "timeout_ms": 60000})", or for a script
     // R"({"name": "twice", "script": "return …", "language": "lua"})". Throws Error.
     std::string submit_registration(const Json &registration, std::string_view job = {}) const
@@ -640,11 +867,7 @@ public:
     // A job's reply, which is handed out once; none while it is queued or runs. Waits for it, up to a day.
     std::optional<Reply> poll(std::string_view job, std::chrono::milliseconds wait = {}) const
     {
-        Reply polled = send(detail::Request(id()).add("job", job).add_known("wait_ms", in_a_day(wait)), arawn_poll);
-        if (!polled)
-            return polled;
-        const std::optional<std::string_view> reply = member(polled.output(), "reply");
-        return reply ? std::make_optional<Reply>(std::string(*reply)) : std::nullopt;
+        return opened_ ? detail::poll(*opened_, job, wait) : closed();
     }
 
     // The same, however long it takes.
@@ -658,7 +881,7 @@ public:
     // Takes every job that has ended, or waits up to a day for one. For a frame loop. Throws Error.
     std::vector<Finished> finished(std::chrono::milliseconds wait = {}) const
     {
-        const Reply reply = send(detail::Request(id()).add_known("wait_ms", in_a_day(wait)), arawn_poll);
+        const Reply reply = send(detail::Request(id()).add_known("wait_ms", detail::in_a_day(wait)), arawn_poll);
         std::vector<Finished> all;
         detail::each(member(reply.output(), "finished").value_or(""), [&all](std::string_view, std::string_view entry) {
             const std::string_view job = member(entry, "job").value_or(""), ended = member(entry, "reply").value_or("");
@@ -669,7 +892,7 @@ public:
     }
 
     // Stops a call that was given a name, submitted or not, on whichever thread it runs.
-    Reply cancel(std::string_view job) const { return send(detail::Request(id()).add("job", job), arawn_cancel); }
+    Reply cancel(std::string_view job) const { return opened_ ? detail::cancel(*opened_, job) : closed(); }
 
     // Sets a function that guests call by name, replaces it, or unsets it where it is empty. The name must be one that
     // capabilities.host_functions has. When this returns no thread is inside of the old one, which is destroyed, unless
@@ -754,21 +977,11 @@ private:
         return send(detail::Request(id()).add("call", call).add_known("reply", reply), arawn_host_reply);
     }
 
-    // Never by the name of one that is closed, which another one may have by now.
     Reply send(detail::Request &request, char *(*function)(const char *)) const
     {
-        if (!is_open())
-            return closed();
-        Reply reply = request.send(function);
-        return !reply && !is_open() && reply.code() == "unknown_executor" ? closed() : reply;
+        return opened_ ? detail::send(*opened_, request, function) : closed();
     }
     Reply send(detail::Request &&request, char *(*function)(const char *)) const { return send(request, function); }
-
-    static std::string in_a_day(std::chrono::milliseconds wait)
-    {
-        using std::chrono::milliseconds;
-        return std::to_string(std::clamp(wait, milliseconds::zero(), milliseconds(std::chrono::hours(24))).count());
-    }
 
     detail::Request request(std::string_view runtime, const Json &input, const Call &options) const
     {
@@ -781,7 +994,7 @@ private:
         return request;
     }
 
-    std::unique_ptr<detail::Opened> opened_;
+    std::shared_ptr<detail::Opened> opened_;
 };
 
 } // namespace arawn

@@ -228,6 +228,74 @@ static void closed_meanwhile(const std::string &directory)
     }
 }
 
+// A job is owned, may outlive its executor, and cancels what nobody waits for any more.
+static void owned_jobs(const std::string &directory)
+{
+    static_assert(moves<arawn::Job> && !std::is_copy_constructible_v<arawn::Job>);
+    arawn::Executor executor(config(directory));
+    arawn::Job job = executor.async("passthrough", R"({"context": 1})", {"", arawn::Limits{20s}, true});
+    CHECK(job.valid() && !job.name().empty());
+    const arawn::Reply reply = job.get();
+    CHECK(reply.output() == R"({"config":{},"context":1})" && !reply.meta().empty());
+    CHECK(!job.valid() && job.get().code() == "unknown_job" && job.cancel().code() == "unknown_job");
+
+    {
+        arawn::Job dropped = executor.async("loop", "{}", {"named", "{}", false});
+        arawn::Job moved = std::move(dropped);
+        CHECK(!dropped.valid() && moved.valid() && moved.name() == "named");
+        CHECK(!moved.get_for(0ms));
+    }
+    CHECK(executor.cancel("named").code() == "unknown_job" && executor.finished().empty());
+    job = executor.async("loop");
+    CHECK(job.cancel().ok() && job.get().code() == "cancelled");
+    CHECK(executor.execute("loop", "{}", {"", arawn::Limits{50ms}, false}).code() == "timeout");
+    CHECK(thrown([&] { executor.async("passthrough", "{}", {"", R"({"timeout": 1})", false}); }) == "invalid_request");
+
+    job = executor.async("passthrough");
+    executor.close();
+    CHECK(job.get().code() == "unknown_executor");
+}
+
+static void registrations(const std::string &directory)
+{
+    arawn::Executor executor(config(directory));
+    arawn::Registration script;
+    script.name = "twice", script.script = "return function(i) return i.context * 2 end", script.language = "lua";
+    script.description = "two \"times\"", script.replace = true, script.timeout = 300s;
+    script.config_schema = R"({"type": "object"})";
+    const arawn::Reply shown = executor.register_runtime(script);
+    CHECK(shown && arawn::member(shown.output(), "kind") == "\"script\"");
+    const arawn::Reply doubled = executor.execute("twice", R"({"context": 21})");
+    CHECK(doubled.output() == "42");
+    CHECK(executor.execute("twice", R"({"config": 1})").code() == "invalid_request");
+    const arawn::Reply inspected = executor.inspect("twice");
+    CHECK(arawn::unquote(arawn::member(inspected.output(), "description").value_or("")) == script.description);
+    const arawn::Reply listed = executor.list(), figures = executor.stats();
+    CHECK(listed.output().find("\"twice\"") != std::string_view::npos);
+    CHECK(arawn::member(figures.output(), "executor").has_value());
+    script.config_schema = R"({},"args":[])";
+    CHECK(executor.register_runtime(script).code() == "invalid_json");
+    CHECK(executor.remove("twice").ok() && executor.inspect("twice").code() == "unknown_runtime");
+    CHECK(executor.register_runtime(R"({"name": "x", "pth": "x.wasm"})").code() == "invalid_request");
+
+    // The smallest module that runs: it exports a function _start and a memory.
+    arawn::Registration module;
+    module.name = "bytes", module.replace = true, module.args = {"-v", "\""}, module.env = {{"A\"", "1"}, {"B", "2"}};
+    module.wasm = {0, 'a', 's', 'm', 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 5, 3, 1, 0, 1, 7, 19, 2, 6, 'm', 'e', 'm',
+                   'o', 'r', 'y', 2, 0, 6, '_', 's', 't', 'a', 'r', 't', 0, 0, 10, 4, 1, 2, 0, 0x0b};
+    const arawn::Reply added = executor.register_runtime(module);
+    CHECK(added && arawn::member(added.output(), "bytes") == std::to_string(module.wasm.size()));
+    CHECK(arawn::member(added.output(), "args") == R"(["-v","\""])");
+    CHECK(executor.execute("bytes").code() == "malformed_output");
+    const arawn::Reply submitted = executor.wait(executor.submit_registration(module));
+    CHECK(submitted.ok() && executor.remove("bytes").ok());
+    for (std::size_t length = 0; length < 5; ++length) {
+        static const char *const texts[] = {"", "AA==", "AAE=", "AAEC", "AAECAw=="};
+        static const unsigned char bytes[] = {0, 1, 2, 3};
+        CHECK(arawn::detail::base64({bytes, bytes + length}) == texts[length]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     prove(argc, argv);
@@ -242,5 +310,7 @@ int main(int argc, char **argv)
     executors(argv[1]);
     jobs(argv[1]);
     closed_meanwhile(argv[1]);
+    owned_jobs(argv[1]);
+    registrations(argv[1]);
     std::cout << "done\n";
 }
