@@ -60,7 +60,8 @@ fn the_package_passes_its_tests_in_a_program_that_requires_it() {
     fs::create_dir(directory.path().join("arawn")).unwrap();
     let module = "module program\n\ngo 1.19\n\nrequire libarawn/arawn v0.1.0\n\nreplace libarawn/arawn => ./arawn\n";
     fs::write(directory.path().join("go.mod"), module).unwrap();
-    fs::write(directory.path().join("main.go"), "package main\n\nimport _ \"libarawn/arawn\"\n\nfunc main() {}\n").unwrap();
+    fs::write(directory.path().join("main.go"), "package main\n\nimport _ \"libarawn/arawn\"\n\nfunc main() {}\n")
+        .unwrap();
     for entry in fs::read_dir(root().join("bindings/go")).unwrap() {
         let path = entry.unwrap().path();
         fs::copy(&path, directory.path().join("arawn").join(path.file_name().unwrap())).unwrap();
