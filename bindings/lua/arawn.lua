@@ -123,7 +123,10 @@ jit.off(invoke)
 -- A reply's output, or nil and the error; and what `meta` asked for.
 local function opened(reply)
     if reply.status == "ok" then
-        return reply.output, nil, reply.meta
+        if reply.meta then
+            return reply.output, nil, reply.meta
+        end
+        return reply.output
     end
     return nil, setmetatable({ code = reply.code, message = reply.error, details = reply.details }, Error)
 end
