@@ -116,6 +116,19 @@ fn the_readme_is_short() {
 }
 
 #[test]
+fn the_readme_shows_each_binding_and_says_nothing_twice() {
+    let text = fs::read_to_string(root().join("README.md")).unwrap();
+    for entry in fs::read_dir(root().join("bindings")).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        assert!(text.contains(&format!("](bindings/{name}")), "README.md has no link to bindings/{name}");
+    }
+    let mut seen = std::collections::HashSet::new();
+    for line in text.lines().filter(|line| line.len() > 40) {
+        assert!(seen.insert(line), "README.md has this line twice: {line}");
+    }
+}
+
+#[test]
 fn anchors_are_made_as_mdbook_makes_them() {
     assert_eq!(anchor("Warnings: `arawn.log`"), "warnings-arawnlog");
     assert_eq!(anchor("64 KiB and 1 MiB"), "64-kib-and-1-mib");
