@@ -7,7 +7,7 @@ mod profile;
 mod spec;
 mod ticker;
 
-pub(crate) use pool::{IMAGE_GUARD, IMAGE_RESERVATION, Imports, Pool, Stacks, Target};
+pub(crate) use pool::{IMAGE_GUARD, IMAGE_RESERVATION, Imports, Pool, Target};
 pub(crate) use profile::{Demands, Metering, Profile, SMALL};
 
 use crate::config::Options;
@@ -61,15 +61,15 @@ pub fn configure(options: Options) -> Result<Options> {
     Ok(options)
 }
 
-/// The engine. The first call makes it, and `stacks` of that call says whether the first pool has stacks.
-pub(crate) fn engine(stacks: Stacks) -> Result<&'static Engine> {
+/// The engine. The first call makes it.
+pub(crate) fn engine() -> Result<&'static Engine> {
     if let Some(engine) = ENGINE.get() {
         return Ok(engine);
     }
     // The lock is held while the engine is made, so that `configure` either comes before or is refused.
     let options = OPTIONS.locked();
     ENGINE.get_or_try_init(|| {
-        let engine = Engine::new(options.clone().unwrap_or_default(), stacks)?;
+        let engine = Engine::new(options.clone().unwrap_or_default())?;
         watch_for_fork();
         Ok(engine)
     })
@@ -97,11 +97,11 @@ fn watch_for_fork() {
 }
 
 impl Engine {
-    fn new(options: Options, stacks: Stacks) -> Result<Self> {
+    fn new(options: Options) -> Result<Self> {
         // Looks up the bounds of this thread's stack, which are then kept. The look-up may go through the list of the
         // process's mappings, to which a pool adds hundreds.
         stack::is_large_enough();
-        let made = || Profile::new(Metering::Off, &options, stacks);
+        let made = || Profile::new(Metering::Off, &options);
         let plain = if options.signal_handlers { signals::install(made)? } else { made()? };
         let slots = Slots::new(options.pool_slots as usize);
         Ok(Engine {
@@ -118,7 +118,7 @@ impl Engine {
         match metering {
             Metering::Off => Ok(&self.plain),
             Metering::Fuel => {
-                let made = || Profile::new(Metering::Fuel, &self.options, Stacks::None).map(Box::new);
+                let made = || Profile::new(Metering::Fuel, &self.options).map(Box::new);
                 self.metered.get_or_try_init(|| threads::with_large_stack(made)).map(|profile| &**profile)
             }
         }
@@ -155,9 +155,9 @@ impl Engine {
     /// Makes what calls of a module need besides the module: the ticker, the pool and the linker. The calling thread
     /// waits for the module anyhow. An error is ignored, because the same error comes again where the missing thing is
     /// needed.
-    pub fn prepare(&'static self, metering: Metering, bytes: u64, stacks: Stacks) {
+    pub fn prepare(&'static self, metering: Metering, bytes: u64) {
         let _ = self.ticker.thread(self);
-        let demands = Demands { kind: Kind::Module, bytes, stacks, form: Form::PLAIN };
+        let demands = Demands { kind: Kind::Module, bytes, form: Form::PLAIN };
         let pool = self.profile(metering).and_then(|profile| profile.pool(demands));
         let _ = pool.and_then(|pool| pool.target.linker(Imports::Plain));
     }

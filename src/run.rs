@@ -19,11 +19,12 @@ pub(crate) use source_lines::{Search, places};
 
 use crate::catalog::RuntimeEntry;
 use crate::deadline::Stop;
-use crate::engine::{self, Engine, Stacks};
+use crate::engine::{self, Engine};
 use crate::error::{Error, Phase, Result, printable};
 use crate::module_cache::{CompiledRuntime, Runnable};
 use crate::sandbox::{OutputTooLarge, Refused, Sandbox};
 use crate::shared_limits::CpuTime;
+use crate::stack::GuestStack;
 use crate::waiting::until;
 use crate::workers;
 use backtrace::Frame;
@@ -73,14 +74,14 @@ pub(crate) enum Run<'a> {
 pub(crate) fn run<'a>(
     compiled: &'a CompiledRuntime,
     goal: Goal,
-    stacks: Stacks,
+    stack: GuestStack,
     sandbox: impl FnOnce() -> Sandbox,
     slots: impl Send + 'a,
 ) -> Result<Run<'a>> {
     let mut store = store_for(compiled, sandbox)?;
     match &compiled.runnable {
         // A garbage collection yields, which needs a stack of its own.
-        Runnable::Module(module) if stacks == Stacks::None && !compiled.form.heap => {
+        Runnable::Module(module) if stack == GuestStack::Callers && !compiled.form.heap => {
             let metered_by = counting(&store);
             let ended = metered(metered_by.as_deref(), || begin::guest(module, &mut store, &goal));
             Ok(Run::Ended(captured(store, Ok(ended), compiled)))

@@ -15,7 +15,6 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, Linker, PoolingAlloc
 pub(crate) struct Pool {
     /// Compiles artifacts, and runs those that fit into a slot.
     pub target: Target,
-    pub stacks: Stacks,
     /// Whether `target` has slots. Otherwise it makes instances on demand.
     pub(super) pooled: bool,
     /// Makes instances of the same code on demand, for code that does not fit into a slot.
@@ -47,13 +46,13 @@ impl Imports {
 }
 
 impl Pool {
-    pub(super) fn new(config: &Config, size: Size, slots: u32, stacks: Stacks) -> wasmtime::Result<Self> {
+    pub(super) fn new(config: &Config, size: Size, slots: u32) -> wasmtime::Result<Self> {
         if size == Size::Small {
             return Self::of_small(config, slots);
         }
         let config = config_for(config, size);
-        let target = Target::new(config.clone().allocation_strategy(strategy(slots, size, stacks)))?;
-        Ok(Pool { target, stacks, pooled: true, on_demand: OnceCell::new(), config })
+        let target = Target::new(config.clone().allocation_strategy(strategy(slots, size == Size::Collected)))?;
+        Ok(Pool { target, pooled: true, on_demand: OnceCell::new(), config })
     }
 
     /// A pool for small modules. The library keeps their memories and stacks (`images`), and wasmtime makes the rest of an
@@ -64,20 +63,20 @@ impl Pool {
         }
         let target = Target::new(&with_own_memories(config, false))?;
         let config = config_for(config, Size::Small);
-        Ok(Pool { target, stacks: Stacks::Own, pooled: true, on_demand: OnceCell::new(), config })
+        Ok(Pool { target, pooled: true, on_demand: OnceCell::new(), config })
     }
 
     /// A pool for modules whose data was separated from their code. Their memories are mapped to images, see `images`.
     pub(super) fn of_images(config: &Config) -> Result<Self> {
         let made = Target::new(&with_own_memories(config, true));
         let target = made.map_err(|error| Error::of_wasmtime("to make an engine", error))?;
-        Ok(Pool { target, stacks: Stacks::Own, pooled: false, on_demand: OnceCell::new(), config: config.clone() })
+        Ok(Pool { target, pooled: false, on_demand: OnceCell::new(), config: config.clone() })
     }
 
     pub(super) fn without_slots(config: &Config, size: Size) -> Result<Self> {
         let config = config_for(config, size);
         let target = Target::new(&config).map_err(|error| Error::of_wasmtime("to make an engine", error))?;
-        Ok(Pool { target, stacks: Stacks::Own, pooled: false, on_demand: OnceCell::new(), config })
+        Ok(Pool { target, pooled: false, on_demand: OnceCell::new(), config })
     }
 
     /// The target for code that the pool has refused. `None` if this pool makes instances on demand anyhow.
@@ -156,18 +155,6 @@ pub(super) enum Size {
     Collected,
 }
 
-/// Whether guests can have stacks of their own. A guest that may be left waiting needs one. A pool with `Own` also
-/// serves guests that ask for `None`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Stacks {
-    None,
-    Own,
-}
-
-impl Stacks {
-    pub const COUNT: usize = Stacks::Own as usize + 1;
-}
-
 /// The configuration of an engine whose memories and stacks the library keeps.
 fn with_own_memories(config: &Config, from_images: bool) -> Config {
     let mut config = config.clone();
@@ -184,22 +171,16 @@ fn config_for(config: &Config, size: Size) -> Config {
     config
 }
 
-fn strategy(slots: u32, size: Size, stacks: Stacks) -> InstanceAllocationStrategy {
+fn strategy(slots: u32, have_heaps: bool) -> InstanceAllocationStrategy {
     let mut pool = PoolingAllocationConfig::new();
-    let heaps = if size == Size::Collected { slots } else { 0 };
+    let heaps = if have_heaps { slots } else { 0 };
     pool.total_memories(slots.saturating_add(heaps)).total_gc_heaps(heaps).total_component_instances(slots);
     // A component with more memories must not take those of other slots. The pool refuses it, and it runs on demand.
     pool.max_memories_per_component(1);
-    // Each stack has a guard page, which costs a system call and two more mappings.
-    pool.total_stacks(if stacks == Stacks::Own { slots } else { 0 });
-    // How many unused slots the pool leaves to the module that they had last. With 0 it gives a call a slot that was
-    // used before, which may still be in the processor's cache.
-    pool.max_unused_warm_slots(if size == Size::Small { 0 } else { slots });
-    // Components have many of both, for which the pool makes a list; a small module is one instance with one table.
-    let (instances, tables) = match size {
-        Size::Small => (1, 1),
-        Size::Large | Size::Collected => (INSTANCES as u32, TABLES as u32),
-    };
+    pool.total_stacks(slots);
+    // An unused slot is left to the module that it had last, whose data it has mapped.
+    pool.max_unused_warm_slots(slots);
+    let (instances, tables) = (INSTANCES as u32, TABLES as u32);
     pool.max_core_instances_per_component(instances).total_core_instances(slots.saturating_mul(instances));
     pool.max_tables_per_component(tables).total_tables(slots.saturating_mul(tables));
     pool.max_component_instance_size(INSTANCE_SIZE).max_core_instance_size(INSTANCE_SIZE);

@@ -4,18 +4,17 @@
 //! of each. Most are made on demand, so that a process pays only for those that it uses.
 //!
 //! ```text
-//! Engine ─┬─ Profile, Metering::Off ─┬─ Pool small ─────┬─ target: Target ─┬─ wasmtime::Engine
-//!         └─ Profile, Metering::Fuel ├─ Pool stacked    └─ on_demand: Target   ├─ linkers of modules, one for each Imports
-//!                                    ├─ Pool large                         └─ linker of components
-//!                                    └─ Pool collected
+//! Engine ─┬─ Profile, Metering::Off ─┬─ Pool small ─────┬─ target: Target ────┬─ wasmtime::Engine
+//!         └─ Profile, Metering::Fuel ├─ Pool large      └─ on_demand: Target  ├─ linkers of modules, one for each Imports
+//!                                    ├─ Pool collected                        └─ linker of components
+//!                                    └─ Pool imaged
 //! ```
 //!
 //! | what | made | who runs in it |
 //! | --- | --- | --- |
 //! | profile [`Metering::Off`] | with the engine | calls that count no fuel |
 //! | profile [`Metering::Fuel`] | for the first such call | calls with a limit of fuel or of a deterministic executor |
-//! | pool `small` | with the profile | modules up to [`SMALL`], if they need no stack or `small` has stacks |
-//! | pool `stacked` | for the first such guest | modules up to [`SMALL`] that need a stack that `small` has not |
+//! | pool `small` | with the profile | modules up to [`SMALL`] |
 //! | pool `large` | for the first such guest | larger modules, and components |
 //! | pool `collected` | for the first such guest | all modules and components with a garbage-collected heap |
 //! | pool `imaged` | for the first such guest | modules that export `arawn_run`, other modules of more than [`SMALL`], components with a mebibyte of data: `images` |
@@ -26,21 +25,20 @@
 //! | [`Imports::WithFiles`] | for the first such guest | modules on a stack of their own, with granted directories |
 //! | linker of components | for the first such guest | components |
 //!
-//! | pool | [`Stacks`] | data of a module | core instances, tables and memories of a slot |
-//! | --- | --- | --- | --- |
-//! | `small` | `Own` | copied into each instance, whose memory the library keeps (`images`) | on demand |
-//! | `stacked` | `Own` | as `small`, which has the stacks that it is for, unless there is little address space | |
-//! | `large` | `Own` | mapped copy-on-write | [`INSTANCES`], [`TABLES`], 1 |
-//! | `collected` | `Own` | mapped copy-on-write | [`INSTANCES`], [`TABLES`], 1 and a garbage-collected heap |
-//! | `imaged` | `Own` | an image, mapped copy-on-write by the library (`images`) | on demand |
+//! | pool | data of a module | core instances, tables and memories of a slot |
+//! | --- | --- | --- |
+//! | `small` | copied into each instance, whose memory the library keeps (`images`) | on demand |
+//! | `large` | mapped copy-on-write | [`INSTANCES`], [`TABLES`], 1 |
+//! | `collected` | mapped copy-on-write | [`INSTANCES`], [`TABLES`], 1 and a garbage-collected heap |
+//! | `imaged` | an image, mapped copy-on-write by the library (`images`) | on demand |
 //!
-//! If the system refuses the address space of `small`, every pool of the profile makes instances on demand: it has
-//! stacks, and no `on_demand`. If the system refuses the address space of a later pool, this holds for that pool alone.
+//! If the system refuses the address space of `small`, every pool of the profile makes instances on demand, and has
+//! no `on_demand`. If the system refuses the address space of a later pool, this holds for that pool alone.
 //!
 //! A guest runs on a stack of its own if it is a component, if it has a garbage-collected heap, or if its call asks for
-//! [`Stacks::Own`]. A call asks for it if the guest may be left waiting or if the thread's own stack is too small.
+//! [`GuestStack::Own`]. A call asks for it if the guest may be left waiting or if the thread's own stack is too small.
 
-use super::pool::{Pool, Size, Stacks};
+use super::pool::{Pool, Size};
 use crate::compiler;
 use crate::config::Options;
 use crate::disk_cache::Form;
@@ -61,11 +59,7 @@ pub(crate) enum Metering {
 
 /// One way of compiling code, and the pools in which such code runs, see the tables at the head of this file.
 pub(crate) struct Profile {
-    /// Has no stacks unless they were asked for: a guest that cannot wait runs on the stack of its caller's thread, and
-    /// the first call of a process then need not wait until the stacks are made.
     small: Pool,
-    /// As `small`, with stacks.
-    stacked: OnceCell<Box<Pool>>,
     large: OnceCell<Box<Pool>>,
     /// A garbage-collected heap takes a second memory of the slot.
     collected: OnceCell<Box<Pool>>,
@@ -83,8 +77,6 @@ pub(crate) struct Demands {
     pub kind: Kind,
     /// The size of the `.wasm` file.
     pub bytes: u64,
-    /// The stacks that its guests need at least.
-    pub stacks: Stacks,
     pub form: Form,
 }
 
@@ -93,18 +85,18 @@ pub(crate) struct Demands {
 pub(crate) const SMALL: u64 = 128 << 10;
 
 impl Profile {
-    pub(super) fn new(metering: Metering, options: &Options, stacks: Stacks) -> Result<Self> {
+    pub(super) fn new(metering: Metering, options: &Options) -> Result<Self> {
         let mut config = base_config(metering, options);
         let pool_slots = options.pool_slots;
-        let small = Pool::new(&config, Size::Small, pool_slots, stacks).or_else(|error| {
+        let small = Pool::new(&config, Size::Small, pool_slots).or_else(|error| {
             warn(About::Engine, format!("no pool of {pool_slots} slots could be made; calls take longer: {error:#}"));
             // With little address space (`ulimit -v`, a small container) memories begin small, and move if they grow.
             config.memory_reservation(0).memory_reservation_for_growth(1 << 20).memory_guard_size(0);
             Pool::without_slots(&config, Size::Small)
         })?;
         let compatibility = compiler::compatibility(&small.target.engine);
-        let [stacked, large, collected, imaged] = [const { OnceCell::new() }; 4];
-        Ok(Profile { small, stacked, large, collected, imaged, compatibility, pool_slots })
+        let [large, collected, imaged] = [const { OnceCell::new() }; 3];
+        Ok(Profile { small, large, collected, imaged, compatibility, pool_slots })
     }
 
     pub(super) fn is_pooled(&self) -> bool {
@@ -112,9 +104,7 @@ impl Profile {
     }
 
     pub(super) fn increment_epochs(&self) {
-        let made = [&self.stacked, &self.large, &self.collected, &self.imaged]
-            .into_iter()
-            .filter_map(|pool| Some(&**pool.get()?));
+        let made = [&self.large, &self.collected, &self.imaged].into_iter().filter_map(|pool| Some(&**pool.get()?));
         for pool in std::iter::once(&self.small).chain(made) {
             pool.target.engine.increment_epoch();
             pool.on_demand.get().into_iter().for_each(|target| target.engine.increment_epoch());
@@ -128,15 +118,14 @@ impl Profile {
 
     /// The pool that fits the demands, see the table at the head of this file. Makes the pool if need be.
     pub fn pool(&self, demands: Demands) -> Result<&Pool> {
-        let Demands { kind, bytes, stacks, form } = demands;
+        let Demands { kind, bytes, form } = demands;
         if form.imaged {
             let made = || Pool::of_images(&self.small.config).map(Box::new);
             return self.imaged.get_or_try_init(|| with_large_stack(made)).map(|pool| &**pool);
         }
         let is_small = kind == Kind::Module && bytes <= SMALL;
         let (pool, size, what) = match (form.heap, is_small) {
-            (false, true) if stacks <= self.small.stacks => return Ok(&self.small),
-            (false, true) => (&self.stacked, Size::Small, "guests that may wait"),
+            (false, true) => return Ok(&self.small),
             (false, false) => (&self.large, Size::Large, "components and modules of more than 128 KiB"),
             (true, _) => (&self.collected, Size::Collected, "guests with a garbage-collected heap"),
         };
@@ -149,7 +138,7 @@ impl Profile {
         if !self.small.pooled {
             return Pool::without_slots(config, size).map(Box::new);
         }
-        let made = Pool::new(config, size, self.pool_slots, Stacks::Own).or_else(|error| {
+        let made = Pool::new(config, size, self.pool_slots).or_else(|error| {
             warn(About::Engine, format!("no pool for {what} could be made; their calls take longer: {error:#}"));
             Pool::without_slots(config, size)
         });
@@ -188,16 +177,16 @@ mod tests {
     use super::*;
     use crate::waiting::block_on;
 
-    fn demands(kind: Kind, bytes: u64, stacks: Stacks) -> Demands {
-        Demands { kind, bytes, stacks, form: Form::PLAIN }
+    fn demands(kind: Kind, bytes: u64) -> Demands {
+        Demands { kind, bytes, form: Form::PLAIN }
     }
 
     #[test]
     fn small_modules_have_a_pool_of_their_own() {
-        let profile = Profile::new(Metering::Off, &Options::default(), Stacks::None);
+        let profile = Profile::new(Metering::Off, &Options::default());
         let is_small = |kind, bytes| {
             let profile = profile.as_ref().ok()?;
-            profile.pool(demands(kind, bytes, Stacks::None)).ok().map(|pool| std::ptr::eq(pool, &profile.small))
+            profile.pool(demands(kind, bytes)).ok().map(|pool| std::ptr::eq(pool, &profile.small))
         };
         assert_eq!(is_small(Kind::Module, SMALL), Some(true));
         assert_eq!(is_small(Kind::Module, SMALL + 1), Some(false));
@@ -206,7 +195,7 @@ mod tests {
 
     #[test]
     fn small_modules_run_with_a_stack_of_their_own_and_without() {
-        let profile = Profile::new(Metering::Off, &Options::default(), Stacks::None).ok().unwrap();
+        let profile = Profile::new(Metering::Off, &Options::default()).ok().unwrap();
         let module = wat::parse_str("(module (memory 1) (func $start) (start $start))").unwrap();
         let run = |target: &Target, is_on_its_own: bool| {
             let module = wasmtime::Module::new(&target.engine, &module).unwrap();
@@ -217,19 +206,9 @@ mod tests {
                 false => wasmtime::Instance::new(&mut store, &module, &[]),
             }
         };
-        let pool = |kind, stacks| profile.pool(demands(kind, 1, stacks)).ok().unwrap();
-        let small = pool(Kind::Module, Stacks::None);
+        let pool = |kind| profile.pool(demands(kind, 1)).ok().unwrap();
+        let small = pool(Kind::Module);
         assert!(run(&small.target, false).is_ok() && run(&small.target, true).is_ok());
-        assert!(std::ptr::eq(small, pool(Kind::Module, Stacks::Own)) && profile.stacked.get().is_none());
-        let large = pool(Kind::Component, Stacks::None);
-        assert!(large.stacks == Stacks::Own && run(&large.target, true).is_ok());
-    }
-
-    #[test]
-    fn where_the_first_pool_has_stacks_it_is_the_only_one_for_small_modules() {
-        let profile = Profile::new(Metering::Off, &Options::default(), Stacks::Own).ok().unwrap();
-        for stacks in [Stacks::None, Stacks::Own] {
-            assert!(std::ptr::eq(profile.pool(demands(Kind::Module, 1, stacks)).ok().unwrap(), &profile.small));
-        }
+        assert!(run(&pool(Kind::Component).target, true).is_ok());
     }
 }

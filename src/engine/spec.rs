@@ -1,7 +1,7 @@
 //! Runs the official tests of the WebAssembly specification with the engines that guests run on. A valid module does
 //! what the specification says, and no module, valid or not, ends the process.
 
-use super::{Demands, Metering, Profile, Stacks};
+use super::{Demands, Metering, Profile};
 use crate::config::Options;
 use crate::disk_cache::Form;
 use crate::waiting::block_on;
@@ -60,14 +60,9 @@ fn the_official_tests_pass_and_end_no_process() {
     thread::scope(|scope| {
         for metering in [Metering::Off, Metering::Fuel] {
             let (files, failures) = (&files, &failures);
-            let profile = Profile::new(metering, &Options::default(), Stacks::None).ok().unwrap();
+            let profile = Profile::new(metering, &Options::default()).ok().unwrap();
             scope.spawn(move || {
-                let demands = Demands {
-                    kind: Kind::Module,
-                    bytes: 1,
-                    stacks: Stacks::Own,
-                    form: Form { heap: true, ..Form::PLAIN },
-                };
+                let demands = Demands { kind: Kind::Module, bytes: 1, form: Form { heap: true, ..Form::PLAIN } };
                 // A file links many instances to each other in one store. They do not fit into a slot.
                 let engine = &profile.pool(demands).ok().unwrap().on_demand().ok().unwrap().unwrap().engine;
                 for (file, judged) in files {

@@ -7,7 +7,7 @@ use crate::catalog::{RuntimeEntry, ScriptArgs, ScriptMode, ScriptText};
 use crate::config::Limits;
 use crate::counters::CALLS;
 use crate::deadline::Deadline;
-use crate::engine::{Metering, Stacks};
+use crate::engine::Metering;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::module_cache::{self, Prepared, Tier, Wanted};
@@ -17,7 +17,7 @@ use crate::run::{self, Ended, Goal, Run};
 use crate::run::{Captured, Ending, GuestBacktrace, Search};
 use crate::sandbox::Sandbox;
 use crate::shards::Shard;
-use crate::stack;
+use crate::stack::{self, GuestStack};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,9 +36,9 @@ impl ScriptExecutor {
             deadline.remaining().map_err(|stop| self.engine.queue_error(stop, &deadline))?;
             taken_up = Instant::now();
         }
-        let stacks = self.stacks(deadline.is_submitted());
+        let stack = self.guest_stack(deadline.is_submitted());
         let mut entry = self.catalog.resolve_on(shard, name, begun)?;
-        let parse_for = ParseFor { limits, deadline: &deadline, stacks, shard };
+        let parse_for = ParseFor { limits, deadline: &deadline, stack, shard };
         let (prepared, script) = loop {
             match self.prepared(&entry, Some(input), parse_for).await {
                 Ok(prepared) => break prepared,
@@ -68,7 +68,7 @@ impl ScriptExecutor {
             let script = script.clone().map(|text| ScriptArgs { mode: ScriptMode::Run, text });
             Sandbox::new(entry, self.policy.share(shard), input.to_stdin(), limits, deadline).with_script(script)
         };
-        let ended = match run::run(&prepared.compiled, goal, stacks, sandbox, slots) {
+        let ended = match run::run(&prepared.compiled, goal, stack, sandbox, slots) {
             Ok(Run::Ended(ended)) => Ok(ended),
             Ok(Run::Waits(run)) => run.await,
             Err(error) => Err(error),
@@ -134,13 +134,13 @@ impl ScriptExecutor {
             entry.check_config(self.policy.tenant, input.config, call.deadline).await?;
         }
         let (tenant, reload) = (self.policy.tenant, self.reload);
-        let ParseFor { limits, deadline, stacks, shard } = call;
+        let ParseFor { limits, deadline, shard, .. } = call;
         let script = match entry.script() {
             Some(script) => Some(self.script_of_call(entry, script, call).await?),
             None => None,
         };
         let (metering, module_bytes, disk) = (self.metering(limits), limits.module_bytes, self.disk.as_ref());
-        let wanted = Wanted { tenant, entry, reload, metering, stacks, module_bytes, disk, deadline, shard };
+        let wanted = Wanted { tenant, entry, reload, metering, module_bytes, disk, deadline, shard };
         let mut prepared = module_cache::cache().prepared(self.engine, &wanted).await?;
         prepared.is_at_hand &= script.as_ref().is_none_or(|script| script.is_at_hand);
         Ok((prepared, script.map(|script| script.text)))
@@ -148,10 +148,10 @@ impl ScriptExecutor {
 
     /// Where the call's guest runs: on the caller's stack if the guest cannot wait and that stack is large enough,
     /// otherwise on a stack of its own.
-    pub(super) fn stacks(&self, is_submitted: bool) -> Stacks {
+    pub(super) fn guest_stack(&self, is_submitted: bool) -> GuestStack {
         // A submitted call runs on a worker. If its guest waits, the worker runs other calls meanwhile.
         let may_wait = self.policy.lets_wait() || is_submitted;
-        if may_wait || !stack::is_large_enough() { Stacks::Own } else { Stacks::None }
+        if may_wait || !stack::is_large_enough() { GuestStack::Own } else { GuestStack::Callers }
     }
 
     pub(super) fn metering(&self, limits: &Limits) -> Metering {

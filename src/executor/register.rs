@@ -135,8 +135,9 @@ impl ScriptExecutor {
                 };
                 let (supply, bytes) = (Supply::Builtin(sha, builtin.wasm), builtin.wasm.len() as u64);
                 self.compile(name, (sha, bytes), &supply, deadline, progress)?;
-                let (limits, stacks, shard) = (&self.limits, self.stacks(deadline.is_submitted()), Shard::current());
-                let parse_for = ParseFor { limits, deadline, stacks, shard };
+                let (limits, stack, shard) =
+                    (&self.limits, self.guest_stack(deadline.is_submitted()), Shard::current());
+                let parse_for = ParseFor { limits, deadline, stack, shard };
                 block_on(pin!(self.parse(name, script.language, text, parse_for)))
             }
         }
@@ -162,7 +163,6 @@ impl ScriptExecutor {
             supply: supply.clone(),
             pin: Some(sha),
             metering: self.metering(&self.limits),
-            stacks: self.stacks(false),
             module_bytes: self.limits.module_bytes,
             disk: self.disk.clone(),
         };

@@ -75,8 +75,8 @@ impl ScriptExecutor {
         let content = file.read_all().map_err(|error| unavailable(&entry.name, &script.path, &error))?;
         let (sha, bytes) = (Sha256::of(&content), content.len() as u64);
         let deadline = Deadline::after(Instant::now(), self.limits.timeout_ms);
-        let (limits, stacks, shard) = (&self.limits, self.stacks(false), Shard::current());
-        let parse_for = ParseFor { limits, deadline: &deadline, stacks, shard };
+        let (limits, stack, shard) = (&self.limits, self.guest_stack(false), Shard::current());
+        let parse_for = ParseFor { limits, deadline: &deadline, stack, shard };
         // The version before a broken one is served, and then there is a problem nevertheless.
         let problem = match block_on(pin!(self.script(entry, script, parse_for))) {
             Ok(_) => script.problem(&entry.name),

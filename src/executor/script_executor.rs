@@ -6,7 +6,7 @@ use crate::counters::CALLS;
 use crate::deadline::Deadline;
 use crate::directories::{self, Grant, HostDirectory, Refusal};
 use crate::disk_cache::DiskCache;
-use crate::engine::{self, Engine, Stacks};
+use crate::engine::{self, Engine};
 use crate::error::{Error, Result};
 use crate::fair::Tenant;
 use crate::host_functions::{Callback, DeferredCallback, HostCallback, HostFunctions, On};
@@ -98,7 +98,7 @@ impl ScriptExecutor {
             cpu: limits.cpu_ms_per_s.map(|ms_per_s| Arc::new(CpuTime::new(ms_per_s, Instant::now()))),
             memory: limits.memory_total_bytes.map(|bytes| Arc::new(TotalMemory::new(bytes))),
         };
-        let engine = engine::engine(if policy.lets_wait() { Stacks::Own } else { Stacks::None })?;
+        let engine = engine::engine()?;
         let pool_slots = u64::from(engine.options.pool_slots);
         let calls = *limits.calls.get_or_insert(pool_slots.div_ceil(2));
         let policy = ShardedArc::new(policy);

@@ -8,23 +8,23 @@ use crate::catalog::{
 };
 use crate::config::{Limits, Reload};
 use crate::deadline::Deadline;
-use crate::engine::Stacks;
 use crate::error::{Error, Result};
 use crate::files::Identity;
 use crate::module_cache::{self, Wanted};
 use crate::run::{self, Ended, Goal, Run};
 use crate::sandbox::Sandbox;
 use crate::shards::Shard;
+use crate::stack::GuestStack;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What a parse takes: the limits, the deadline and the stacks of the call or of the registration that needs it.
+/// What a parse takes: the limits, the deadline and the guest's stack of the call or of the registration that needs it.
 #[derive(Clone, Copy)]
 pub(super) struct ParseFor<'a> {
     pub limits: &'a Limits,
     pub deadline: &'a Deadline,
-    pub stacks: Stacks,
+    pub stack: GuestStack,
     pub shard: Shard,
 }
 
@@ -101,20 +101,20 @@ impl ScriptExecutor {
         text: &Arc<ScriptText>,
         parse_for: ParseFor<'_>,
     ) -> Result<()> {
-        let ParseFor { limits, deadline, stacks, shard } = parse_for;
+        let ParseFor { limits, deadline, stack, shard } = parse_for;
         let interpreter = RuntimeCatalog::interpreter(language)?;
         let (tenant, metering, disk) = (self.policy.tenant, self.metering(limits), self.disk.as_ref());
         let module_bytes = limits.module_bytes;
         let entry = &interpreter;
         let reload = self.reload;
-        let wanted = Wanted { tenant, entry, reload, metering, stacks, module_bytes, disk, deadline, shard };
+        let wanted = Wanted { tenant, entry, reload, metering, module_bytes, disk, deadline, shard };
         let prepared = module_cache::cache().prepared(self.engine, &wanted).await?;
         let slots: CallSlots<'_> = self.slots(deadline).await?;
         let limits = Limits { fuel: limits.fuel.map(|_| u64::MAX), ..*limits };
         let args = ScriptArgs { mode: ScriptMode::Check, text: text.clone() };
         let (policy, deadline) = (self.policy.share(shard), deadline.clone());
         let sandbox = || Sandbox::new(interpreter, policy, Vec::new(), &limits, deadline).with_script(Some(args));
-        let ended = match run::run(&prepared.compiled, Goal::Call, stacks, sandbox, slots)? {
+        let ended = match run::run(&prepared.compiled, Goal::Call, stack, sandbox, slots)? {
             Run::Ended(ended) => ended,
             Run::Waits(run) => run.await?,
         };

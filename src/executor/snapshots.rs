@@ -76,8 +76,8 @@ impl ScriptExecutor {
     /// would have.
     pub(super) async fn snapshot_report(&self, entry: &Arc<RuntimeEntry>) -> Option<SnapshotReport> {
         let deadline = Deadline::after(Instant::now(), self.limits.timeout_ms);
-        let (limits, stacks, shard) = (&self.limits, self.stacks(false), Shard::current());
-        let call = ParseFor { limits, deadline: &deadline, stacks, shard };
+        let (limits, stack, shard) = (&self.limits, self.guest_stack(false), Shard::current());
+        let call = ParseFor { limits, deadline: &deadline, stack, shard };
         let report = async {
             let (prepared, script) = self.prepared(entry, None, call).await?;
             self.goal(entry, &prepared, script.as_ref(), call).await
@@ -153,7 +153,7 @@ impl ScriptExecutor {
         call: ParseFor<'_>,
     ) -> Result<Result<Arc<Snapshot>, (Refusal, Option<Error>)>> {
         let Making { entry, prepared, script, directories, .. } = making;
-        let ParseFor { limits, deadline, stacks, shard } = call;
+        let ParseFor { limits, deadline, stack, shard } = call;
         let slots: CallSlots<'_> = self.slots(deadline).await?;
         let had_time = deadline.remaining().is_ok_and(|left| left >= Duration::from_millis(limits.timeout_ms / 2));
         // Nothing that the executor grants or fixes: the snapshot lies on disk, and is for all executors. Code that
@@ -168,7 +168,7 @@ impl ScriptExecutor {
             let made = Sandbox::new(Arc::clone(entry), policy, input.into_bytes(), limits, deadline);
             made.with_script(args).for_a_snapshot(entry.shared_random, directories.clone())
         };
-        let ended = match run::run(&prepared.compiled, Goal::Snapshot { warms_up }, stacks, sandbox, slots)? {
+        let ended = match run::run(&prepared.compiled, Goal::Snapshot { warms_up }, stack, sandbox, slots)? {
             Run::Ended(ended) => ended,
             Run::Waits(run) => run.await?,
         };

@@ -48,7 +48,7 @@ pub(crate) fn cache() -> &'static ModuleCache {
 impl ModuleCache {
     /// Returns the compiled module, from memory, from disk or from the compiler. Waits until the deadline at most.
     pub async fn prepared(&'static self, engine: &'static Engine, wanted: &Wanted<'_>) -> Result<Prepared> {
-        let &Wanted { tenant, entry, reload, metering, stacks, module_bytes, disk, deadline, shard } = wanted;
+        let &Wanted { tenant, entry, reload, metering, module_bytes, disk, deadline, shard } = wanted;
         let module = entry.module()?;
         let (known, identity, bytes) = match module {
             EntryModule::Embedded(builtin, sha) => {
@@ -63,7 +63,7 @@ impl ModuleCache {
             },
         };
         if let Some(sha) = known
-            && let Some(compiled) = self.memory.get(shard, &Key { sha, metering }, stacks)
+            && let Some(compiled) = self.memory.get(shard, &Key { sha, metering })
         {
             let prepared = Prepared { compiled, tier: Tier::Memory, is_at_hand: identity.is_none() };
             return match identity {
@@ -81,9 +81,9 @@ impl ModuleCache {
         };
         let (name, pin) = (entry.name.clone(), entry.module_pin());
         let disk = disk.cloned();
-        let request = LoadRequest { tenant, name, supply, pin, metering, stacks, module_bytes, disk };
+        let request = LoadRequest { tenant, name, supply, pin, metering, module_bytes, disk };
         let outcome = self.begin(engine, request)?;
-        engine.prepare(metering, bytes, stacks);
+        engine.prepare(metering, bytes);
         let prepared = outcome.wait(deadline).await.map_err(|error| error.with_runtime(&entry.name))?;
         match module {
             EntryModule::File(_) if reload == Reload::Never => Ok(fix(&self.memory, wanted, prepared, bytes)),
@@ -121,8 +121,8 @@ impl ModuleCache {
             Supply::File(path, identity) => LoadedFrom::file(path.full(), *identity),
             Supply::Fixed(sha, _, path) => LoadedFrom::Fixed(*sha, path.full().to_owned()),
         };
-        let LoadRequest { tenant, metering, stacks, module_bytes, pin, .. } = request;
-        let key = LoadKey { tenant, module, metering, stacks, module_bytes, pin };
+        let LoadRequest { tenant, metering, module_bytes, pin, .. } = request;
+        let key = LoadKey { tenant, module, metering, module_bytes, pin };
         self.loads.begin(key, engine, request, |load| {
             LOOKUPS.submit(tenant, move || take_up(load)).map_err(|(error, _)| error)
         })

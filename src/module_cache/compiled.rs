@@ -2,13 +2,13 @@
 
 use crate::directories::HostDirectory;
 use crate::disk_cache::Form;
-use crate::engine::{Imports, Pool, Stacks, Target};
+use crate::engine::{Imports, Pool, Target};
 use crate::error::{Error, Result, quoted};
 use crate::images::{self, Image};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
 use crate::sha256::Sha256;
 use crate::signals::LoadedRange;
-use crate::wasm::{COMMAND, INITIALIZE, Kind, LoadedCode, RUN, Shifts, is_reactor, module_invalid, names};
+use crate::wasm::{COMMAND, INITIALIZE, LoadedCode, RUN, Shifts, is_reactor, module_invalid, names};
 use once_cell::sync::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,8 +23,6 @@ pub(crate) struct CompiledRuntime {
     pub sha: Sha256,
     /// The size of the artifact.
     pub bytes: u64,
-    /// The stacks that its guests may have.
-    pub stacks: Stacks,
     pub form: Form,
     /// Where the code is in the file.
     pub shifts: Shifts,
@@ -105,16 +103,6 @@ impl CompiledRuntime {
         CompiledRuntime { _mapped_from: Some(directory), ..self }
     }
 
-    /// The artifact that this was loaded from.
-    #[allow(unsafe_code, reason = "wasmtime copies it by itself only where it has a compiler")]
-    pub(super) fn artifact(&self) -> (Kind, &[u8]) {
-        let (kind, image) = self.runnable.image();
-        let len = image.end.addr() - image.start.addr();
-        // SAFETY: `image` returns the bounds of a single allocation. The code that `self` holds keeps it alive, and
-        // nothing writes to it after loading.
-        (kind, unsafe { std::slice::from_raw_parts(image.start, len) })
-    }
-
     /// Why it has no [`reactor`](Self::reactor), if it has none.
     pub fn why_no_reactor(&self) -> &'static str {
         match &self.runnable {
@@ -152,13 +140,11 @@ impl CompiledRuntime {
 
 impl Runnable {
     /// The address range of the loaded artifact, which contains the code.
-    fn image(&self) -> (Kind, Range<*const u8>) {
+    fn image(&self) -> Range<*const u8> {
         match self {
-            Runnable::Module(module) => (Kind::Module, module.module.image_range()),
+            Runnable::Module(module) => module.module.image_range(),
             #[cfg(feature = "components")]
-            Runnable::Component(component) => {
-                (Kind::Component, component.command.instance_pre().component().image_range())
-            }
+            Runnable::Component(component) => component.command.instance_pre().component().image_range(),
         }
     }
 }
@@ -209,11 +195,11 @@ pub(super) fn ready(
     let exhausted = |error: &wasmtime::Error| Error::exhausted_wasmtime("to load compiled code", error);
     let invalid =
         |error: wasmtime::Error| exhausted(&error).unwrap_or_else(|| module_invalid(name, format!("{error:#}")));
-    let (code, target, stacks) = match deserialize(&pool.target.engine) {
-        Ok(code) => (code, &pool.target, pool.stacks),
+    let (code, target) = match deserialize(&pool.target.engine) {
+        Ok(code) => (code, &pool.target),
         Err(error) if exhausted(&error).is_some() => return Err(invalid(error)),
         Err(error) => match pool.on_demand()? {
-            Some(target) => (deserialize(&target.engine).map_err(invalid)?, target, Stacks::Own),
+            Some(target) => (deserialize(&target.engine).map_err(invalid)?, target),
             None => return Err(invalid(error)),
         },
     };
@@ -229,13 +215,12 @@ pub(super) fn ready(
             Runnable::Component(Box::new(RunnableComponent { command, data: data.ok() }))
         }
     };
-    let _loaded = LoadedRange::new(runnable.image().1);
+    let _loaded = LoadedRange::new(runnable.image());
     Ok(CompiledRuntime {
         _loaded,
         runnable,
         sha,
         bytes,
-        stacks,
         form,
         shifts,
         #[cfg(feature = "compiler")]

@@ -14,7 +14,7 @@ use super::step::{Obtained, Step};
 use crate::catalog::{check_pin, check_size, unavailable};
 use crate::compiler;
 use crate::disk_cache::{self, Form};
-use crate::engine::{Demands, Engine, Profile, SMALL, Stacks};
+use crate::engine::{Demands, Engine, Profile, SMALL};
 use crate::error::{Error, Result};
 use crate::files::{ConfinedPath, Identity, RegularFile};
 use crate::images::Image;
@@ -149,7 +149,7 @@ impl ModuleCache {
             let prepared = Prepared { compiled, tier, is_at_hand: false };
             Ok(Some(Step::Obtained(Obtained { prepared, artifact, unsynced })))
         };
-        if let Some(compiled) = self.memory.get(Shard::current(), &key, request.stacks) {
+        if let Some(compiled) = self.memory.get(Shard::current(), &key) {
             return obtained(compiled, Tier::Memory, None, None);
         }
         let wasm = &RefCell::new(wasm);
@@ -161,7 +161,7 @@ impl ModuleCache {
                 if form.imaged && !profile.has_images() {
                     return None;
                 }
-                let pool = profile.pool(Demands { kind, bytes, stacks: request.stacks, form }).ok()?;
+                let pool = profile.pool(Demands { kind, bytes, form }).ok()?;
                 let data = match form.imaged {
                     true => Ok(data_of(kind, wasm.borrow_mut().read(request, &sha).ok()??).ok()?),
                     false => Err(NOT_SEPARATED.to_owned()),
@@ -173,16 +173,6 @@ impl ModuleCache {
         {
             self.counters.disk_hits.fetch_add(1, Ordering::Relaxed);
             return obtained(self.keep(engine, key, compiled), Tier::Disk, None, unsynced);
-        }
-        // The module was compiled for guests without stacks of their own. A guest that needs a stack uses the same
-        // artifact, in another pool, so nothing is compiled again.
-        if let Some(other) = self.memory.get(Shard::current(), &key, Stacks::None) {
-            let ((kind, artifact), form) = (other.artifact(), other.form);
-            let pool = profile.pool(Demands { kind, bytes, stacks: request.stacks, form })?;
-            let data = Err(NOT_SEPARATED.to_owned());
-            let about = About { name: &request.name, sha, bytes: other.bytes, form, data };
-            let compiled = ready(about, pool, |engine| disk_cache::deserialize(engine, kind, artifact))?;
-            return obtained(self.keep(engine, key, compiled), Tier::Memory, None, None);
         }
         if let Some(error) = self.failures.get(&key) {
             return Err(error);
@@ -237,7 +227,7 @@ impl ModuleCache {
             self.counters.compiles.fetch_add(1, Ordering::Relaxed);
             begins();
         }
-        let pool = profile.pool(Demands { kind, bytes: wasm.len() as u64, stacks: request.stacks, form })?;
+        let pool = profile.pool(Demands { kind, bytes: wasm.len() as u64, form })?;
         let artifact = compiler::compile(name, &pool.target.engine, kind, code, size == CompileLane::Small)?;
         let about = About { name, sha, bytes: artifact.len() as u64, form, data };
         let compiled = ready(about, pool, |engine| disk_cache::deserialize(engine, kind, &artifact))?;

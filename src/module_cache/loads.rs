@@ -20,7 +20,7 @@ use super::prepared::Prepared;
 use super::request::LoadRequest;
 use crate::deadline::{Deadline, Stop};
 use crate::disk_cache;
-use crate::engine::{Engine, Metering, Stacks};
+use crate::engine::{Engine, Metering};
 use crate::error::{Error, Result};
 use crate::fair::Tenant;
 use crate::files::Identity;
@@ -125,7 +125,6 @@ pub(super) struct LoadKey {
     pub tenant: Tenant,
     pub module: LoadedFrom,
     pub metering: Metering,
-    pub stacks: Stacks,
     pub module_bytes: u64,
     pub pin: Option<Sha256>,
 }

@@ -7,7 +7,6 @@
 
 use super::compiled::CompiledRuntime;
 use super::key::Key;
-use crate::engine::Stacks;
 use crate::locks::ReadLocked;
 use crate::shards::{Shard, ShardRef, ShardedArc};
 use crossbeam_utils::sync::ShardedLock;
@@ -21,10 +20,8 @@ pub(super) struct Memory {
     clock: AtomicU64,
 }
 
-#[derive(Default)]
 struct Cached {
-    /// The same code, loaded into a pool without stacks and into a pool with stacks, as far as calls have asked for it.
-    compiled: [Option<ShardedArc<CompiledRuntime>>; Stacks::COUNT],
+    compiled: ShardedArc<CompiledRuntime>,
     /// The clock's time at the last use.
     used: AtomicU64,
     /// How many [`Kept`] there are of the module.
@@ -38,13 +35,8 @@ pub(super) struct Kept {
 }
 
 impl Cached {
-    /// How many times the code is loaded.
-    fn count(&self) -> usize {
-        self.compiled.iter().flatten().count()
-    }
-
     fn bytes(&self) -> u64 {
-        self.compiled.iter().flatten().map(|compiled| compiled.bytes + compiled.image_bytes()).sum()
+        self.compiled.bytes + self.compiled.image_bytes()
     }
 }
 
@@ -61,17 +53,15 @@ fn most_modules() -> usize {
 }
 
 impl Memory {
-    /// The module, loaded into a pool that has at least such stacks.
-    pub fn get(&self, shard: Shard, key: &Key, stacks: Stacks) -> Option<ShardRef<CompiledRuntime>> {
+    pub fn get(&self, shard: Shard, key: &Key) -> Option<ShardRef<CompiledRuntime>> {
         let modules = self.modules.read_locked();
         let cached = modules.get(key)?;
-        let compiled = cached.compiled[stacks as usize..].iter().flatten().next()?;
         // The write is left out if this module was used last. So threads that run the same module do not write to a
         // cache line that the other threads read.
         if cached.used.load(Ordering::Relaxed) != self.clock.load(Ordering::Relaxed) {
             cached.used.store(self.tick(), Ordering::Relaxed);
         }
-        Some(compiled.share(shard))
+        Some(cached.compiled.share(shard))
     }
 
     fn tick(&self) -> u64 {
@@ -82,23 +72,20 @@ impl Memory {
     /// is left. Returns how many were dropped.
     pub fn keep(&self, key: Key, compiled: ShardedArc<CompiledRuntime>, most_bytes: u64) -> u64 {
         let mut modules = self.modules.write_locked();
-        let cached = modules.entry(key).or_default();
-        cached.used = AtomicU64::new(self.tick());
-        let stacks = compiled.stacks;
-        cached.compiled[stacks as usize] = Some(compiled);
+        let used = AtomicU64::new(self.tick());
+        let kept = modules.get(&key).map_or(0, |cached| cached.kept);
+        modules.insert(key, Cached { compiled, used, kept });
         // Modules that are kept are in use, like those of calls under way.
         let mut total: u64 = modules.values().filter(|cached| cached.kept == 0).map(Cached::bytes).sum();
-        let mut count: usize = modules.values().map(Cached::count).sum();
         let most = most_modules();
         let mut dropped = 0;
-        while (total > most_bytes || count > most) && modules.len() > 1 {
+        while (total > most_bytes || modules.len() > most) && modules.len() > 1 {
             let oldest = modules.iter().filter(|(other, cached)| **other != key && cached.kept == 0);
             let Some(oldest) = oldest.min_by_key(|(_, c)| c.used.load(Ordering::Relaxed)).map(|(k, _)| *k) else {
                 break;
             };
             if let Some(cached) = modules.remove(&oldest) {
                 total -= cached.bytes();
-                count -= cached.count();
                 dropped += 1;
             }
         }
@@ -108,9 +95,8 @@ impl Memory {
     /// Keeps a module that was just loaded in the cache, as long as the result lives.
     pub fn keep_loaded(&'static self, key: Key, compiled: &ShardRef<CompiledRuntime>) -> Kept {
         let mut modules = self.modules.write_locked();
-        let cached = modules.entry(key).or_default();
-        cached.compiled[compiled.stacks as usize].get_or_insert_with(|| compiled.to_sharded());
-        cached.kept += 1;
+        let made = || Cached { compiled: compiled.to_sharded(), used: AtomicU64::new(self.tick()), kept: 0 };
+        modules.entry(key).or_insert_with(made).kept += 1;
         Kept { memory: self, key }
     }
 

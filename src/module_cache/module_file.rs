@@ -27,10 +27,10 @@ pub(super) enum FileState {
 impl FileState {
     /// Looks at the file, unless the executor's `reload` spares the call that.
     pub fn find(memory: &Memory, hashes: &Hashes, wanted: &Wanted<'_>, path: &ConfinedPath) -> Result<Self> {
-        let &Wanted { entry, reload, metering, stacks, module_bytes, deadline, shard, .. } = wanted;
+        let &Wanted { entry, reload, metering, module_bytes, deadline, shard, .. } = wanted;
         if let Some(Content { sha, bytes, .. }) = entry.known(reload, deadline.begun) {
             check_size(&entry.name, bytes, module_bytes)?;
-            if let Some(compiled) = memory.get(shard, &Key { sha, metering }, stacks) {
+            if let Some(compiled) = memory.get(shard, &Key { sha, metering }) {
                 return Ok(FileState::AtHand(Prepared { compiled, tier: Tier::Memory, is_at_hand: true }));
             }
             if reload == Reload::Never {
@@ -54,14 +54,14 @@ impl FileState {
 /// Fixes the module as the one that the executor serves from now on, and keeps it in memory. Returns the fixed one:
 /// another call may have fixed its module meanwhile, after the file has changed.
 pub(super) fn fix(memory: &'static Memory, wanted: &Wanted<'_>, prepared: Prepared, bytes: u64) -> Prepared {
-    let &Wanted { entry, metering, stacks, shard, .. } = wanted;
+    let &Wanted { entry, metering, shard, .. } = wanted;
     let sha = prepared.compiled.sha;
     let fixed = entry.seen.fix(Content { sha, bytes, script: None });
     if fixed.sha == sha {
         entry.seen.hold(memory.keep_loaded(Key { sha, metering }, &prepared.compiled));
         return prepared;
     }
-    match memory.get(shard, &Key { sha: fixed.sha, metering }, stacks) {
+    match memory.get(shard, &Key { sha: fixed.sha, metering }) {
         Some(compiled) => Prepared { compiled, tier: Tier::Memory, is_at_hand: false },
         // The other call needs the module in another way. Both calls began before either was answered.
         None => prepared,

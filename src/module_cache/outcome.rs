@@ -157,7 +157,7 @@ impl Outcome {
 mod tests {
     use super::*;
     use crate::builtins::BUILTINS;
-    use crate::engine::{Metering, Stacks, engine};
+    use crate::engine::{Metering, engine};
     use crate::fair::Tenant;
     use crate::module_cache::{LoadRequest, Supply, cache};
     use crate::waiting::block_on;
@@ -172,12 +172,11 @@ mod tests {
             supply: Supply::Builtin(builtin.sha256()?, builtin.wasm),
             pin: None,
             metering: Metering::Off,
-            stacks: Stacks::None,
             module_bytes: u64::MAX,
             disk: None,
         };
         let deadline = Deadline::after(Instant::now(), 600_000);
-        let prepared = block_on(cache().load(engine(Stacks::None)?, request, &deadline, |_| {}))?;
+        let prepared = block_on(cache().load(engine()?, request, &deadline, |_| {}))?;
         let outcome = Arc::<Outcome>::default();
         outcome.tell(|state| state.result = Some(Ok(prepared)));
         Ok(outcome)

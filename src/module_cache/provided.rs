@@ -5,7 +5,7 @@ use crate::catalog::RuntimeCatalog;
 use crate::config::Limits;
 use crate::deadline::Deadline;
 use crate::disk_cache::Form;
-use crate::engine::{Demands, Imports, Profile, Stacks, Target};
+use crate::engine::{Demands, Imports, Profile, Target};
 use crate::error::Result;
 use crate::fair::Tenant;
 use crate::host_functions::HostFunctions;
@@ -25,7 +25,7 @@ use wasmtime::{Extern, FuncType, Store, ValType};
 struct Linked(Vec<(String, String, Signature)>);
 
 /// Asks for some pool, since the linkers of all pools have the same functions.
-const ANY_MODULE: Demands = Demands { kind: Kind::Module, bytes: 0, stacks: Stacks::None, form: Form::PLAIN };
+const ANY_MODULE: Demands = Demands { kind: Kind::Module, bytes: 0, form: Form::PLAIN };
 
 static LINKED: OnceCell<Linked> = OnceCell::new();
 
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_imports_has_the_same_functions_with_the_same_types() -> Result<()> {
-        let profile = engine(Stacks::None)?.profile(Metering::Off)?;
+        let profile = engine()?.profile(Metering::Off)?;
         let target = &profile.pool(ANY_MODULE)?.target;
         let sorted = |imports| -> Result<_> {
             let mut functions: Vec<_> = Linked::with(target, imports)?.0;

@@ -4,7 +4,7 @@ use crate::catalog::RuntimeEntry;
 use crate::config::Reload;
 use crate::deadline::Deadline;
 use crate::disk_cache::DiskCache;
-use crate::engine::{Metering, Stacks};
+use crate::engine::Metering;
 use crate::fair::Tenant;
 use crate::files::{ConfinedPath, Identity};
 use crate::sha256::Sha256;
@@ -18,7 +18,6 @@ pub(crate) struct Wanted<'a> {
     pub entry: &'a Arc<RuntimeEntry>,
     pub reload: Reload,
     pub metering: Metering,
-    pub stacks: Stacks,
     pub module_bytes: u64,
     pub disk: Option<&'a Arc<DiskCache>>,
     pub deadline: &'a Deadline,
@@ -33,8 +32,6 @@ pub(crate) struct LoadRequest {
     /// The only hash that the bytes may have.
     pub pin: Option<Sha256>,
     pub metering: Metering,
-    /// The least that the call's guest needs.
-    pub stacks: Stacks,
     pub module_bytes: u64,
     pub disk: Option<Arc<DiskCache>>,
 }
