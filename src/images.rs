@@ -32,7 +32,7 @@ mod pagemap;
 mod slot;
 mod stacks;
 
-pub(crate) use content::Image;
+pub(crate) use content::{Image, files_are_unlimited};
 pub(crate) use creator::{MemoryCreator, refusal, with_memory, with_memory_now};
 pub(crate) use idle::forget;
 pub(crate) use memory::Memory;

@@ -120,19 +120,19 @@ impl Target {
             }
             Ok(linker)
         };
-        self.modules[imports as usize]
-            .get_or_try_init(made)
-            .map_err(|error: wasmtime::Error| Error::of_wasmtime("to link a module", error))
+        let made = || made().map_err(|error: wasmtime::Error| Error::of_wasmtime("to link a module", error));
+        self.modules[imports as usize].get_or_try_init(|| with_large_stack(made))
     }
 
     /// The linker with the imports of components.
     #[cfg(feature = "components")]
     pub fn components(&self) -> Result<&wasmtime::component::Linker<Sandbox>> {
-        self.components.get_or_try_init(|| {
+        let made = || {
             let mut linker = wasmtime::component::Linker::new(&self.engine);
             component::add_to_linker(&mut linker).map_err(|error| Error::of_wasmtime("to link a component", error))?;
             Ok(linker)
-        })
+        };
+        self.components.get_or_try_init(|| with_large_stack(made))
     }
 }
 
@@ -167,7 +167,8 @@ fn with_own_memories(config: &Config, from_images: bool) -> Config {
 
 fn config_for(config: &Config, size: Size) -> Config {
     let mut config = config.clone();
-    config.memory_init_cow(size != Size::Small);
+    // wasmtime copies the data to be mapped into a file in memory, whose size `RLIMIT_FSIZE` may limit.
+    config.memory_init_cow(size != Size::Small && images::files_are_unlimited());
     config
 }
 

@@ -4,6 +4,7 @@
 use super::pagemap::page_size;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::process::{Resource, getrlimit};
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
@@ -37,7 +38,7 @@ const PAGE: usize = 4096;
 
 impl Image {
     /// An image of `bytes` bytes, which is a multiple of the system's page. All bytes that are in none of the parts are
-    /// zero. Of parts that overlap, the last one counts.
+    /// zero. Of parts that overlap, the last one counts. Fails with `EFBIG` if the process may not have files so large.
     pub fn new<'a>(bytes: usize, parts: impl IntoIterator<Item = (usize, &'a [u8])>) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let wrong = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
@@ -51,10 +52,12 @@ impl Image {
             let Some(end) = at.checked_add(part.len()).filter(|end| *end <= bytes) else {
                 return wrong("a part lies outside of its image");
             };
+            may_have(end)?;
             file.write_all_at(part, at as u64)?;
             last = last.max(end);
         }
         let file_bytes = last.next_multiple_of(page);
+        may_have(file_bytes)?;
         ftruncate(&file, file_bytes as u64)?;
         fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         let content = match file_bytes {
@@ -97,6 +100,20 @@ impl Image {
 
     pub(super) fn file(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+/// Whether all files of the process may have any size.
+pub(crate) fn files_are_unlimited() -> bool {
+    getrlimit(Resource::Fsize).current.is_none()
+}
+
+/// Fails if `RLIMIT_FSIZE` allows no file of so many bytes. Without this check the kernel would send SIGXFSZ to the thread,
+/// which may be the host's, and the signal ends the process.
+fn may_have(bytes: usize) -> io::Result<()> {
+    match getrlimit(Resource::Fsize).current {
+        Some(most) if bytes as u64 > most => Err(rustix::io::Errno::FBIG.into()),
+        _ => Ok(()),
     }
 }
 

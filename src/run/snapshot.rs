@@ -13,6 +13,7 @@ use crate::images::Image;
 use crate::module_cache::{RunnableModule, State};
 use crate::sandbox::{NotNow, Sandbox, Seen};
 use serde::{Deserialize, Serialize};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{Error, Extern, Global, Instance, Memory, Result, Store, Val, ValType};
@@ -171,9 +172,14 @@ pub(super) fn why_none(error: &Error, sandbox: &Sandbox) -> String {
     match (exit_code(error), error.downcast_ref::<wasmtime::Trap>()) {
         (Some(code), _) => format!("it exited with {code} while it was initialised"),
         (None, Some(_)) => format!("it trapped while it was initialised: {}", trap_name(error)),
-        (None, None) => match OwnError::exhausted_wasmtime("to make a snapshot", error) {
-            Some(error) => error.to_string(),
-            None => format!("it failed while it was initialised: {}", printable(&error.root_cause().to_string())),
-        },
+        (None, None) => {
+            match (OwnError::exhausted_wasmtime("to make a snapshot", error), error.downcast_ref::<io::Error>()) {
+                (Some(error), _) => error.to_string(),
+                (None, Some(error)) => format!("the system could not make the image of its memory: {error}"),
+                (None, None) => {
+                    format!("it failed while it was initialised: {}", printable(&error.root_cause().to_string()))
+                }
+            }
+        }
     }
 }

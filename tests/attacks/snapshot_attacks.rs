@@ -228,8 +228,47 @@ fn without_address_space_for_images_a_runtime_runs_from_its_start() {
     );
     for reply in &replies[2..] {
         assert_eq!(reply["output"], "baaaaaaa", "{reply}");
-        let why = "the process had too little address space for images when the module was compiled";
+        let why = "the process could have no images of memories when the module was compiled";
         assert_from_start(reply, why);
+    }
+}
+
+/// Images are files in memory, so `RLIMIT_FSIZE` holds for them. Whoever makes one too large gets SIGXFSZ, which ends the
+/// process: here the thread of the call.
+#[test]
+#[cfg(target_os = "linux")]
+fn where_files_may_not_be_large_a_runtime_runs_from_its_start() {
+    let init = "(i32.store (i32.const 48) (i32.const 1))";
+    let catalog = with(Catalog::new(), "one", &reactor(1, init, ""), "");
+    let init = format!("{init} (i32.store (i32.const 60000) (i32.const 1))");
+    let catalog = with(catalog, "wide", &reactor(1, &init, ""), "");
+    let script = json!({"executor": "main", "runtime": "javascript", "meta": true,
+        "input": {"config": {"script": "export default () => 7"}}});
+    let of_module = ("arawn_execute_runtime", json!({"executor": "main", "runtime": "one", "meta": true}));
+    let of_wide = ("arawn_execute_runtime", json!({"executor": "main", "runtime": "wide", "meta": true}));
+    let of_script = ("arawn_execute_runtime", script);
+    let made = json!({"id": "main", "runtimes_dir": catalog.path(), "cache_dir": null});
+    // In units of 512 bytes: nothing, less than a page, a page, some of the interpreter's data, and all of it.
+    for (most, is_large) in [(0, false), (7, false), (8, true), (256, true), (1 << 20, true)] {
+        let calls = [
+            ("arawn_executor_new", made.clone()),
+            of_module.clone(),
+            of_script.clone(),
+            of_module.clone(),
+            of_wide.clone(),
+        ];
+        let replies = common::in_new_process_under(&["sh", "-c", &format!("ulimit -f {most}; exec \"$0\"")], &calls);
+        assert_eq!(replies[2]["output"], 7, "{most}: {}", replies[2]);
+        assert_eq!(replies[1]["output"], "baaaaaaa", "{most}: {}", replies[1]);
+        let why = "the system could not make the image of its memory: File too large (os error 27)";
+        if most == 8 {
+            // The data fits into a file, and what the guest has made of it does not.
+            assert_from_start(&replies[4], why);
+        }
+        match is_large {
+            true => assert_eq!(replies[3]["meta"]["snapshot"]["restored"], true, "{most}: {}", replies[3]),
+            false => assert_from_start(&replies[3], why),
+        }
     }
 }
 
