@@ -8,7 +8,7 @@ mod spec;
 mod ticker;
 
 pub(crate) use pool::{IMAGE_GUARD, IMAGE_RESERVATION, Imports, Pool, Target};
-pub(crate) use profile::{Demands, Metering, Profile, SMALL};
+pub(crate) use profile::{Demands, MOST_SEPARATED, Metering, Profile, SMALL};
 
 use crate::config::Options;
 use crate::deadline::{Deadline, Stop};

@@ -17,7 +17,7 @@
 //! | pool `small` | with the profile | modules up to [`SMALL`] |
 //! | pool `large` | for the first such guest | larger modules, and components |
 //! | pool `collected` | for the first such guest | all modules and components with a garbage-collected heap |
-//! | pool `imaged` | for the first such guest | modules that export `arawn_run`, other modules of more than [`SMALL`], components with a mebibyte of data: `images` |
+//! | pool `imaged` | for the first such guest | modules that export `arawn_run`, other modules of more than [`SMALL`] and up to [`MOST_SEPARATED`], components with a mebibyte of data: `images` |
 //! | [`Pool::target`] | with the pool | code that fits into a slot |
 //! | [`Pool::on_demand`] | for the first such code | code that does not fit into a slot; it runs on demand, with stacks |
 //! | [`Imports::Plain`] | with the first module | modules on the stack of their call's thread |
@@ -83,6 +83,11 @@ pub(crate) struct Demands {
 /// The size of the largest `.wasm` whose data are copied, in bytes. A fifth to a third of a module that Rust compiles
 /// is data. Copying some 20 KiB takes as long as a mapping costs (docs/performance.md).
 pub(crate) const SMALL: u64 = 128 << 10;
+
+/// The size of the largest `.wasm` of a command whose data is separated from its code, in bytes. The data is in the `.wasm`
+/// alone then, so the first call of each process reads and hashes the whole file. A larger one has its data in the
+/// artifact, which is mapped.
+pub(crate) const MOST_SEPARATED: u64 = 1 << 20;
 
 impl Profile {
     pub(super) fn new(metering: Metering, options: &Options) -> Result<Self> {

@@ -31,10 +31,9 @@ pub const ARAWN_VERSION_PATCH: u32 = 0;
 /// ```
 ///
 /// - `pool_slots`: each call runs in a slot of a pool, and each pool has `pool_slots` slots. A slot reserves address
-///   space, not memory. A pool is made when it is first needed. There are up to four, and as many again for code that
+///   space, not memory. A pool is made when it is first needed. There are up to three, and as many again for code that
 ///   counts fuel:
 ///   - for modules of up to 128 KiB: 4 GiB of address space for each slot;
-///   - for such modules whose calls may wait: 4 GiB for each slot;
 ///   - for large runtimes, which are components and modules of more than 128 KiB: 4 GiB for each slot;
 ///   - for guests with a heap of objects or with exceptions: 8 GiB for each slot.
 /// - A slot of a large runtime stays ready for the runtime that it ran last. If a host calls hundreds of large

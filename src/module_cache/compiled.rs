@@ -8,6 +8,7 @@ use crate::images::{self, Image};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
 use crate::sha256::Sha256;
 use crate::signals::LoadedRange;
+use crate::threads::with_large_stack;
 use crate::wasm::{COMMAND, INITIALIZE, LoadedCode, RUN, Shifts, is_reactor, module_invalid, names};
 use once_cell::sync::OnceCell;
 use std::ops::Range;
@@ -164,10 +165,11 @@ impl RunnableModule {
 
     /// The module linked with these imports. Errors call the module `name`.
     pub fn instance(&self, name: &str, imports: Imports) -> Result<&InstancePre<Sandbox>> {
-        self.instances[imports as usize].get_or_try_init(|| {
+        let made = || {
             let linked = self.target.linker(imports)?.instantiate_pre(&self.module);
             linked.map_err(|error| unmet_import(name, &error))
-        })
+        };
+        self.instances[imports as usize].get_or_try_init(|| with_large_stack(made))
     }
 }
 

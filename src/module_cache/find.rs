@@ -1,7 +1,7 @@
 //! Finding a module: in memory, on disk, or by compiling its bytes.
 
 use super::cache::{ModuleCache, take_up_later};
-use super::compiled::{About, CompiledRuntime, ready};
+use super::compiled::{About, CompiledRuntime, Data, ready};
 use super::hashes::Hashed;
 use super::key::{Key, Tier};
 use super::loads::{CompileLane, Load};
@@ -14,7 +14,7 @@ use super::step::{Obtained, Step};
 use crate::catalog::{check_pin, check_size, unavailable};
 use crate::compiler;
 use crate::disk_cache::{self, Form};
-use crate::engine::{Demands, Engine, Profile, SMALL};
+use crate::engine::{Demands, Engine, MOST_SEPARATED, Profile, SMALL};
 use crate::error::{Error, Result};
 use crate::files::{ConfinedPath, Identity, RegularFile};
 use crate::images::Image;
@@ -213,16 +213,19 @@ impl ModuleCache {
         let separated = match kind {
             _ if !profile.has_images() => Err(NOT_SEPARATED.to_owned()),
             Kind::Module if is_reactor_module(wasm) => separate(wasm),
-            Kind::Module if wasm.len() as u64 > SMALL => separate_command(wasm, true),
+            Kind::Module if (SMALL + 1..=MOST_SEPARATED).contains(&(wasm.len() as u64)) => separate_command(wasm, true),
             Kind::Module => Err(NOT_SEPARATED.to_owned()),
             Kind::Component => separate_component(wasm, true),
         };
-        let form = Form { heap, imaged: separated.is_ok() };
-        let data = match &separated {
-            Ok(separated) => Ok(image_of(separated)?),
-            Err(reason) => Err(reason.clone()),
+        let (code, data) = match separated {
+            Ok(separated) => match image_of(&separated)? {
+                Ok(data) => (Some(separated.code), Ok(data)),
+                Err(reason) => (None, Err(reason)),
+            },
+            Err(reason) => (None, Err(reason)),
         };
-        let code = separated.as_ref().map_or(wasm, |separated| &separated.code);
+        let form = Form { heap, imaged: code.is_some() };
+        let code = code.as_deref().unwrap_or(wasm);
         if cfg!(feature = "compiler") {
             self.counters.compiles.fetch_add(1, Ordering::Relaxed);
             begins();
@@ -254,13 +257,18 @@ fn changed(name: &str, path: &ConfinedPath) -> Error {
 }
 
 /// Why a module was not separated from its data that exports `arawn_run`, if the module itself is not the reason.
-const NOT_SEPARATED: &str = "the process had too little address space for images when the module was compiled";
+const NOT_SEPARATED: &str = "the process could have no images of memories when the module was compiled";
 
-/// The memory that the data make, and where the code is in the file.
-fn image_of(separated: &Separated<'_>) -> Result<(Arc<Image>, Shifts)> {
-    let image = Image::new(separated.memory_bytes, separated.data.iter().copied());
-    let image = image.map_err(|error| Error::system("to make the image of a memory", &error))?;
-    Ok((Arc::new(image), separated.shifts.clone()))
+/// The memory that the data make, and where the code is in the file. Without it, as where `RLIMIT_FSIZE` or a filter of
+/// system calls allows no such file in memory, the module is compiled with its data.
+fn image_of(separated: &Separated<'_>) -> Result<Data> {
+    match Image::new(separated.memory_bytes, separated.data.iter().copied()) {
+        Ok(image) => Ok(Ok((Arc::new(image), separated.shifts.clone()))),
+        Err(error) => match Error::exhausted("to make the image of a memory", &error) {
+            Some(error) => Err(error),
+            None => Ok(Err(format!("the system could not make the image of its memory: {error}"))),
+        },
+    }
 }
 
 /// As [`image_of`], for what was compiled without its data before.
@@ -270,7 +278,7 @@ fn data_of(kind: Kind, wasm: &[u8]) -> Result<(Arc<Image>, Shifts)> {
         Kind::Module => separate_command(wasm, false),
         Kind::Component => separate_component(wasm, false),
     };
-    image_of(&separated.map_err(Error::internal)?)
+    image_of(&separated.map_err(Error::internal)?)?.map_err(Error::internal)
 }
 
 /// Which compiler a module is for, of at most [`CompileLane::LARGEST_SMALL`] bytes: a small module compiles within a second. A

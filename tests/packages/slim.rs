@@ -208,7 +208,7 @@ fn an_entry_with_a_schema_is_refused_and_others_are_registered() {
     ]);
     for refused in [&replies[1], &replies[4]] {
         assert_error(refused, "unsupported");
-        assert!(refused["error"].as_str().unwrap().contains("JSON Schema"), "{refused}");
+        assert!(refused["error"].as_str().unwrap().contains("`config_schema`"), "{refused}");
     }
     assert_eq!(replies[2]["output"], "module", "{}", replies[2]);
     let shown = &replies[3]["output"];
