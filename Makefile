@@ -15,6 +15,7 @@
 # make install puts it where compilers look for it: see packaging/install.mk
 # make bench   measures
 # make bench-peers measures libarawn beside Extism, wasmtime's C interface and a process: see benches/peers.sh
+# make bench-bindings measures a call from each language, and how long pip and npm take to a first reply
 # make fuzz    looks for inputs that break a promise, FUZZ_SECONDS for each of TARGETS: see docs/security.md
 # make verify  proves what takes too long for make test: half an hour
 CC ?= cc
@@ -39,7 +40,7 @@ PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/
 
 EXAMPLES := example-hello example-c example-events example-cpp example-go example-love2d example-lua example-node example-python
 
-.PHONY: all slim run $(EXAMPLES) node-modules npm check test lint header layers book counts profile bench bench-quick bench-tenants \
+.PHONY: all slim run $(EXAMPLES) node-modules npm check test lint header layers book counts profile bench bench-bindings bench-quick bench-tenants \
 	bench-peers fuzz verify guests builtins wheel clean tools
 
 all: $(LIB)/libarawn.so.0
@@ -205,6 +206,16 @@ bench-tenants: $(LIB)/libarawn.so.0
 bench-peers: $(LIB)/libarawn.so.0
 	$(call needs,$(PYTHON),python3 python3-venv)
 	ARAWN_LIBRARY='$(abspath $<)' CC='$(CC)' PYTHON='$(PYTHON)' benches/peers.sh
+
+bench-bindings: $(LIB)/libarawn.so.0 node-modules wheel npm
+	$(call needs,$(GO),golang-go)
+	$(call needs,luajit,luajit)
+	$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -O2 -D_POSIX_C_SOURCE=200809L -Iinclude -o $(LIB)/bench-c \
+		benches/bindings/worker.c -L$(LIB) -larawn -Wl,-rpath,'$$ORIGIN'
+	cd benches/bindings/go && CGO_CFLAGS='-I$(CURDIR)/include' CGO_LDFLAGS='-L$(abspath $(LIB)) -Wl,-rpath,$$ORIGIN' \
+		$(GO) build -buildvcs=false -o '$(abspath $(LIB))/bench-go' .
+	ARAWN_LIBRARY='$(abspath $<)' PYTHONPATH=bindings/python NODE='$(NODE)' \
+		$(PYTHON) benches/bindings/bindings.py $(LIB) target/wheel '$(PACKED)'
 
 # What has changed is compiled and measured within two minutes; what is of the library that ships is left out.
 bench-quick: | tools
