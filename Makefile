@@ -198,6 +198,7 @@ bench: $(LIB)/libarawn.so.0 slim guests
 	$(BENCH) --bench table -- --save
 	$(BENCH) --bench calls
 	$(BENCH) --bench guests
+	$(MAKE) bench-bindings
 
 bench-tenants: $(LIB)/libarawn.so.0
 	$(call needs,$(PYTHON),python3)

@@ -15,7 +15,7 @@ pub(crate) const SHARDS: usize = 8;
 ///
 /// A call asks once for its thread's shard, when it begins, and passes it on: in a shared library, each access to a
 /// thread-local variable is a call into the dynamic loader.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shard(usize);
 
 impl Shard {
