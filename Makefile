@@ -1,6 +1,6 @@
 # make run     builds the library, runs the README's program, and a longer one on a JSON file
 # make example-hello, example-c, example-events, example-cpp, example-go, example-love2d, example-lua, example-node,
-# make example-python
+# make example-python, example-scale
 #              builds the library and runs that example; tests/languages/examples.rs runs all of them
 # make check   formatting, lints and unit tests: what a change needs before anything else
 # make test    proves all of it: formatting, lints, the Rust and C tests, the examples
@@ -38,9 +38,10 @@ COUNTED = RUSTFLAGS='$(RUSTFLAGS) -Cprofile-generate'
 # `rustup component add llvm-tools`, or any LLVM's.
 PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata) llvm-profdata)
 
-EXAMPLES := example-hello example-c example-events example-cpp example-go example-love2d example-lua example-node example-python
+EXAMPLES := example-hello example-c example-events example-cpp example-go example-love2d example-lua example-node example-python \
+	example-scale
 
-.PHONY: all slim run $(EXAMPLES) node-modules npm check test lint header layers book counts profile bench bench-bindings bench-quick bench-tenants \
+.PHONY: all slim run $(EXAMPLES) node-modules scale-modules npm check test lint header layers book counts profile bench bench-bindings bench-quick bench-tenants \
 	bench-peers fuzz verify guests builtins wheel clean tools
 
 all: $(LIB)/libarawn.so.0
@@ -55,7 +56,7 @@ $(LIB)/libarawn.so.0: $(LIB)/libarawn.so
 	ln -sf libarawn.so $@
 
 slim: | tools
-	$(LIBRARY) --profile slim --no-default-features $(STRIP)
+	$(LIBRARY) --profile slim --no-default-features --features pulley $(STRIP)
 	ln -sf libarawn.so $(SLIM)/libarawn.so.0
 	@stat -c '%n: %s bytes' $(SLIM)/libarawn.so
 
@@ -134,6 +135,14 @@ bindings/node/build/arawn.node: $(wildcard bindings/node/native/*)
 	$(call needs,$(NODE),nodejs npm)
 	CC='$(CC)' NODE='$(NODE)' CFLAGS=-Werror bindings/node/native/build.sh $@
 
+# Pipelines on BullMQ. It starts Redis and workers itself.
+example-scale: $(LIB)/libarawn.so.0 scale-modules
+	$(call needs,$(NODE),nodejs npm)
+	$(call needs,redis-server,redis-server)
+	ARAWN_LIBRARY='$(abspath $<)' $(NODE) examples/scale/main.js
+
+scale-modules: node-modules scale/bullmq/node_modules/.package-lock.json examples/scale/node_modules/.package-lock.json
+
 # The packages that `npm install` takes, into PACKED. See bindings/node/pack.mjs.
 PACKED ?= target/npm
 npm: $(LIB)/libarawn.so.0
@@ -142,20 +151,20 @@ npm: $(LIB)/libarawn.so.0
 
 test: lint run guests slim
 	ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so ARAWN_SLIM_LIBRARY=$(SLIM)/libarawn.so \
-	$(CARGO) test --locked --no-fail-fast
+	$(CARGO) test --locked --workspace --no-fail-fast
 	cd runtimes && $(CARGO) test --locked
 	cd runtimes/prebuilt && sha256sum --check --quiet SHA256SUMS
 
 # One build's worth of `lint`.
 check: | tools
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) test --locked --lib
 
 lint: | tools
 	$(CARGO) fmt --check
 	cd runtimes && $(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features -- -D warnings
 	cd runtimes && $(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet

@@ -37,6 +37,7 @@
 //             may reply. Besides these, every function may reply "forked", "no_resources" or "internal".
 // Threads.    Any thread may call any function at any time. These functions may block:
 //               arawn_execute_runtime     until its runtime has ended
+//               arawn_execute_pipeline    until all of its steps have ended
 //               arawn_poll                as long as the request says
 //               arawn_catalog_register    waits for the compiler, the disk and other writers of the catalog
 //               arawn_catalog_remove      waits for the disk and other writers of the catalog
@@ -129,6 +130,9 @@
 //
 // ERROR CODES
 //
+//     If a step of a pipeline failed, details also has: step, index (of the item, of a step with for_each), completed
+//     (the names of the steps that have ended well).
+//
 //     invalid_argument     An argument is NULL or not UTF-8.
 //                          details: argument, byte (offset of the first byte that is not UTF-8; null for NULL)
 //     invalid_json         An argument is not JSON.
@@ -175,11 +179,14 @@
 //                          details: stderr
 //     malformed_output     stdout is not one reply of a runtime.
 //                          details: offset (bytes), excerpt, stderr
-//     output_too_large     stdout is larger than output_bytes.
-//                          details: output_bytes
+//     output_too_large     stdout is larger than output_bytes, or outputs of a pipeline are larger together than one of
+//                          output_bytes (of a list) and reply_bytes (of all that are kept) allows.
+//                          details: output_bytes or reply_bytes
 //     timeout              The deadline passed.
 //                          details: timeout_ms, and phase:
 //                                     of a call: config, load, start, run
+//                                     of a step of a pipeline also: wait (the step had not begun), retry (it was
+//                                     waiting for its next try)
 //                                     of a registration: queue, load, lock
 //                                     of arawn_catalog_remove: lock
 //                                   and, if the guest had begun:
@@ -197,8 +204,8 @@
 //     fuel_exhausted       The guest used up its fuel.
 //                          details: fuel, stderr, backtrace
 //     cancelled            arawn_cancel stopped the call.
-//                          details: job, phase (queue, config, load, start, run, lock); if the guest had begun also
-//                                   what timeout has
+//                          details: job, phase (queue, config, load, start, run, lock; and wait, retry, see timeout); if
+//                                   the guest had begun also what timeout has
 //     overloaded           No slot or worker was free within the deadline, or the executor has used up a limit of its
 //                          own.
 //                          details: the limit (pool_slots, calls, queue, reply_bytes or cpu_ms_per_s) with its value;
@@ -256,8 +263,8 @@
 
 // A function of the host that guests call by name, see `arawn_host_function_set`.
 //
-// - `request_json`: the guest's request, for a deferred function beside the name of the call. The library owns it, and it
-//   is valid until the function returns.
+// - `request_json`: the guest's request, for a deferred function beside the name of the call. The library owns it, and
+//   it is valid until the function returns.
 // - `user_data`: the pointer that was given to `arawn_host_function_set`.
 // - Reply: JSON in the form of the library's own replies, `{"status":"ok","output":…}` or
 //   `{"status":"error","error":"text"}`. Return a string that `arawn_string_new` has made, or a reply of another
@@ -280,12 +287,13 @@ extern "C" {
 // `options_json`, with the defaults; every key may be left out:
 //
 // {"pool_slots": 128,               calls that may run at once, 1 to 10000
-//  "workers": 4,                    threads that run submitted calls, 1 to 256; the first arawn_submit starts them
+//  "workers": 4,                    threads that run submitted calls, 1 to 256; started when they are needed
 //  "queue": 1024,                   submitted calls and registrations that one executor may have at once: queued,
 //                                   running, or ended and not yet polled; 1 to 1000000
 //  "module_cache_bytes": 268435456, compiled code that is kept in memory, in bytes
 //  "disk_cache_bytes": 1073741824,  compiled code that is kept in each cache directory, in bytes
-//  "signal_handlers": true}         false: guests trap without signal handlers, and their code is slower
+//  "signal_handlers": true,         false: guests trap without signal handlers, and their code is slower
+//  "target": "native"}              "pulley": guests run in an interpreter, see below
 //
 // - `pool_slots`: each call runs in a slot of a pool, and each pool has `pool_slots` slots. A slot reserves address
 //   space, not memory. A pool is made when it is first needed. There are up to three, and as many again for code that
@@ -299,9 +307,15 @@ extern "C" {
 // - `module_cache_bytes`: each module in memory also takes a file descriptor. The number of modules is at most a
 //   quarter of the descriptors that the process may have, or 16 if that is more.
 //
+// - `target`: with `pulley`, modules are compiled to the bytecode of an interpreter, for a host that may not make memory
+//   executable, such as on consoles, on iOS and on hardened kernels. The library makes none executable then, and
+//   installs no signal handlers. Guests compute more slowly: see docs/slim.md. What was compiled for `pulley` runs on
+//   every processor of 64 bits with the same order of bytes: an executor's `cache_dir` may be filled on one machine
+//   and copied to others, also to those with a library that has no compiler.
+//
 // Reply: `{"status":"ok","output":{…the options in force…}}`. Release it with `arawn_free`.
 //
-// Errors: `invalid_config`, also if an executor was made before; `invalid_argument`, `invalid_json`.
+// Errors: `invalid_config`, also if an executor was made before; `unsupported`, if this build has no interpreter; `invalid_argument`, `invalid_json`.
 char *arawn_configure(const char *options_json);
 
 // Makes an executor: a catalog of runtimes, limits and capabilities under one name. Compiled code is shared by all
@@ -348,8 +362,8 @@ char *arawn_configure(const char *options_json);
 //                                   the guest runs, see arawn_host_function_set; null: no function is told
 //  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: the same request gives the same reply
 //
-// `runtimes_dir`: each call follows this path anew, unless `reload` says otherwise. If the path is a link and the link is replaced, the next call is
-// served from the directory to which the new link leads.
+// `runtimes_dir`: each call follows this path anew, unless `reload` says otherwise. If the path is a link and the link
+// is replaced, the next call is served from the directory to which the new link leads.
 //
 // `reload`:
 //
@@ -374,17 +388,17 @@ char *arawn_configure(const char *options_json);
 //
 // The directories:
 //
-// - Guests see the directory that `host` leads to when the executor is made, even if another directory later takes
-//   its place, or the place of a link on the path.
-// - These directories are refused: `/`; a directory that is, holds or lies in a catalog or a cache that is open in
-//   the process; with `write`, also one that is, holds or lies in the platform's cache.
-// - Do not grant, with `write`, a directory in which another program has its `cache_dir`: guests could write code
-//   that this program runs.
+// - Guests see the directory that `host` leads to when the executor is made, even if another directory later takes its
+//   place, or the place of a link on the path.
+// - These directories are refused: `/`; a directory that is, holds or lies in a catalog or a cache that is open in the
+//   process; with `write`, also one that is, holds or lies in the platform's cache.
+// - Do not grant, with `write`, a directory in which another program has its `cache_dir`: guests could write code that
+//   this program runs.
 // - Modules can open FIFOs in the directory, and components cannot. No guest can open sockets or devices.
 // - `bytes`: the count begins at 0 when the executor is made. A file counts with its size, holes included, and each
 //   entry counts 4096 bytes more. What guests remove is subtracted.
-// - `bytes`: a write is cut to what fits, and then fails as on a full disk. With 0, guests can only overwrite files
-//   in place.
+// - `bytes`: a write is cut to what fits, and then fails as on a full disk. With 0, guests can only overwrite files in
+//   place.
 // - `bytes`: guests cannot move or link anything between directories that are counted apart, as between two file
 //   systems. A directory with `bytes` is refused if it is, holds or lies in another one of `dirs` with `write`.
 //
@@ -393,9 +407,9 @@ char *arawn_configure(const char *options_json);
 //
 // `allow_private`: the address that is checked is the one to which the guest's connection goes.
 //
-// `deterministic`: the guest's clock stands at `unix_time` (seconds since 1970) and moves only while the guest
-// sleeps. A sleep takes no real time. Random bytes come from `seed`. The same request also uses the same fuel. `http`
-// must allow nothing.
+// `deterministic`: the guest's clock stands at `unix_time` (seconds since 1970) and moves only while the guest sleeps.
+// A sleep takes no real time. Random bytes come from `seed`. The same request also uses the same fuel. `http` must
+// allow nothing.
 //
 // Reply: `{"status":"ok","output":{"executor":"main",…the policy in force…}}`. Release it with `arawn_free`.
 //
@@ -417,8 +431,8 @@ char *arawn_executor_new(const char *config_json);
 //
 // Reply: `{"status":"ok","output":{"executor":"main"}}`. Release it with `arawn_free`.
 //
-// Threads: the call waits until no thread is inside a host function of the executor, unless it is called from within
-// a host function. It also waits, for 5 seconds at most, until compiled code is on disk.
+// Threads: the call waits until no thread is inside a host function of the executor, unless it is called from within a
+// host function. It also waits, for 5 seconds at most, until compiled code is on disk.
 //
 // Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_executor_close(const char *request_json);
@@ -435,8 +449,8 @@ char *arawn_executor_close(const char *request_json);
 //  "job": "level-7",                       a name for arawn_cancel, free again when the call ends; may be left out
 //  "meta": false}                          true: the reply has "meta", see below
 //
-// The guest gets `config` and `context` byte for byte. If `config` does not fit the runtime's schema, no guest
-// begins, and the reply is `invalid_request`.
+// The guest gets `config` and `context` byte for byte. If `config` does not fit the runtime's schema, no guest begins,
+// and the reply is `invalid_request`.
 //
 // Reply: `{"status":"ok","output":…the runtime's output, byte for byte…}`. With `meta` the reply also has
 //
@@ -459,19 +473,96 @@ char *arawn_executor_close(const char *request_json);
 // `pool_slots`, or beyond the executor's `calls`, waits within its deadline. Executors whose calls wait take turns.
 //
 // Errors: `unknown_executor`, `unknown_runtime`, `runtime_unavailable`, `hash_mismatch`, `module_invalid`,
-// `module_too_large`, `script_invalid`, `trap`, `exit`, `runtime_error`, `malformed_output`, `output_too_large`, `timeout`,
-// `memory_exceeded`, `fuel_exhausted`, `cancelled`, `overloaded`, `no_resources`, `job_exists`, `unsupported`;
-// `invalid_argument`, `invalid_json`, `invalid_request`.
+// `module_too_large`, `script_invalid`, `trap`, `exit`, `runtime_error`, `malformed_output`, `output_too_large`,
+// `timeout`, `memory_exceeded`, `fuel_exhausted`, `cancelled`, `overloaded`, `no_resources`, `job_exists`,
+// `unsupported`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_execute_runtime(const char *request_json);
 
-// Begins a call and returns at once. A worker runs the call, and `arawn_poll` returns its reply. This is for a frame
-// loop, or any thread that must not block.
+// Runs a pipeline, which is a document of steps, and waits for its output. Each step runs a runtime in a fresh
+// sandbox, and finds the outputs of the steps that it needs in its context. Outputs pass from step to step byte for
+// byte.
 //
-// `request_json` is one of two:
+// `request_json`; `executor` and `pipeline` are required, and of each step `name` and `runtime`:
+//
+// {"executor": "main",
+//  "pipeline": {
+//    "steps": [                            1 to 1,000 steps
+//      {"name": "fetch",                   unique, up to 64 bytes, without dots; not "item" or "index"
+//       "runtime": "http",
+//       "config": {"url": "…"},            any JSON, and {} without it
+//       "retry": {"attempts": 3,           up to 100 tries in all, 1 without "retry"
+//                 "delay_ms": 200}},       the time between two tries, 0 without it
+//      {"name": "each",
+//       "runtime": "greet",
+//       "needs": ["fetch"],                the steps to wait for; without it, the step before this one; [] is none
+//       "for_each": "fetch.body.items"},   run once for each item of this list
+//      {"name": "save",
+//       "runtime": "file_write",
+//       "config": {"path": "/out/all.json", "content_key": "each"},
+//       "limits": {"timeout_ms": 500}}],   tighter limits, for each call of this step
+//    "output": "save"},                    the step whose output is the reply's; without it, the last one
+//  "context": {"given": "at the start"},   an object, and {} without it
+//  "completed": {"fetch": {"body": {}}},   outputs that are known already; these steps do not run
+//  "limits": {"timeout_ms": 60000},        tighter values of the executor's limits. "timeout_ms" is the time for the
+//                                          whole pipeline, the others are for each call
+//  "job": "nightly",                       a name for arawn_cancel, free again when the pipeline ends
+//  "meta": false,                          true: the reply has "meta", see below
+//  "dry_run": false}                       true: only the document's shape is checked, and nothing runs
+//
+// Steps:
+//
+// - The context of a step is the context at the start and, under its name, the output of each step that it needs.
+// - Steps that do not wait for each other run at the same time. So do the items of a list.
+// - `for_each` is a path: keys that dots part, the first one a step that this step needs or a key of the context at
+//   the start; in a list, the place of an element. For each item the step's context has `item` and `index`, and not
+//   the list: the list's key is left out, or null stands in its place if it is an element of a list. The step's output
+//   is the list of the outputs, in the order of the items. A list may have up to 100,000 items, and all outputs
+//   together `output_bytes`. The first `index` is 0, or what the step's `first_index` says: for a list that is a part
+//   of a longer one. A path may have 32 keys and 1024 bytes.
+// - `retry` tries again after `trap`, `timeout` (if `limits` of the step has one), `exit`, `runtime_error` and
+//   `overloaded`, unless the deadline would pass before the next try. Each item is tried on its own. What waits for
+//   its next try counts among the calls that the pipeline makes at the same time, of which there are up to `calls`.
+//
+// Reply: `{"status":"ok","output":…the output of the step that "output" names, byte for byte…}`. With `meta` the reply
+// also has
+//
+// "meta": {"total_us": 812,                microseconds of the whole pipeline
+//          "steps": [                      the steps that ran, in the document's order
+//            {"name": "each", "runtime": "greet",
+//             "started_us": 510,           microseconds from the beginning of the pipeline to the step's
+//             "ended_us": 640,             and to its end
+//             "cache": "memory",           or "disk" or "compiled", as of a call; null: there were no items
+//             "tries": 2,                  how many calls the step took
+//             "items": 2}]}                how many items the list had; of a step with "for_each" only
+//
+// With `dry_run` the output is `{"steps":[{"name":"fetch","needs":[]},…],"output":"save"}`, in the document's order.
+//
+// If a step fails, the pipeline ends: calls of other steps are stopped, and the reply is the error of that call, with
+// its code. `details` then also has `step`, `index` (of a step with `for_each`, if it was an item that failed), and
+// `completed` (the names of the steps that have ended well or were given, in the document's order). The document's
+// shape, the names of the runtimes and the configs are checked before anything runs.
+//
+// Release it with `arawn_free`.
+//
+// Threads: any number of threads may call this function at once. It runs steps on the calling thread and, where
+// several may run at the same time, on the workers. All calls of a pipeline count among the executor's `calls`. The
+// outputs that later steps still need may have `reply_bytes` of the executor together; beyond it the pipeline is
+// `output_too_large`. A call of a pipeline waits for `cpu_ms_per_s`, as a submitted call does.
+//
+// Errors: those of `arawn_execute_runtime`. The shape of the document is `invalid_request`, with the path of the mistake.
+// So is a `for_each` whose path leads to no list; `details` has `step` then if the list is in the output of a step. A
+// submitted pipeline that could not begin within its deadline is `overloaded`, without a step.
+char *arawn_execute_pipeline(const char *request_json);
+
+// Begins a call, a pipeline or a registration, and returns at once. A worker runs it, and `arawn_poll` returns its
+// reply. This is for a frame loop, or any thread that must not block.
+//
+// `request_json` is one of three:
 //
 // - A call has the keys of `arawn_execute_runtime`.
-// - A registration has the keys of `arawn_catalog_register`, without `executor`, under `register`. The keys
-//   `runtime`, `input`, `limits` and `meta` must not stand beside `register`.
+// - A pipeline has the keys of `arawn_execute_pipeline`; `dry_run` must not be true.
+// - A registration has the keys of `arawn_catalog_register`, without `executor`, under `register`. The keys `runtime`,
+//   `input`, `limits` and `meta` must not stand beside `register`.
 //
 // {"executor": "main",
 //  "register": {"name": "csv", "path": "build/csv.wasm", "replace": true},
@@ -487,15 +578,14 @@ char *arawn_execute_runtime(const char *request_json);
 // Threads:
 //
 // - The deadline counts from the submission.
-// - Any number of calls are under way at once, and take turns on the workers. A call that computes gives way to
-//   others every few milliseconds.
-// - A call holds no worker while it sleeps or waits for a file, for a slot, or for its module to be read and
-//   compiled.
+// - Any number of calls are under way at once, and take turns on the workers. A call that computes gives way to others
+//   every few milliseconds.
+// - A call holds no worker while it sleeps or waits for a file, for a slot, or for its module to be read and compiled.
 // - A check of a config against a schema holds a worker for about a millisecond, and goes on elsewhere if it takes
 //   longer.
 // - A callback of the host holds a worker until it returns.
-// - A registration holds no worker. An executor's registrations run four at a time, and those of all executors
-//   sixteen at a time. Further ones are `queued`, and the executors take turns.
+// - A registration holds no worker. An executor's registrations run four at a time, and those of all executors sixteen
+//   at a time. Further ones are `queued`, and the executors take turns.
 // - `arawn_cancel` can stop a registration until the registration begins to write.
 //
 // Errors: `unknown_executor`, `job_exists`, `overloaded` (see `queue` of `arawn_configure` and `reply_bytes` of
@@ -519,9 +609,9 @@ char *arawn_submit(const char *request_json);
 //
 // {"status":"ok","output":{"job": "level-7", "state": "finished", "reply": {"status":"ok","output":…}}}
 //
-// Each `reply` is what `arawn_execute_runtime` or `arawn_catalog_register` would have returned, byte for byte, with
-// `meta` if the request asked for it. A call that failed or was cancelled is `finished` too. Once its reply is
-// returned, the name of a call is free again. Release the whole reply with `arawn_free`.
+// Each `reply` is what `arawn_execute_runtime`, `arawn_execute_pipeline` or `arawn_catalog_register` would have
+// returned, byte for byte, with `meta` if the request asked for it. A call that failed or was cancelled is `finished`
+// too. Once its reply is returned, the name of a call is free again. Release the whole reply with `arawn_free`.
 //
 // Threads: any number of threads may poll one executor at once. Each `reply` goes to one of them. With `wait_ms` the
 // call blocks for up to that time. A thread that has an event loop watches `arawn_poll_descriptor` instead.
@@ -542,18 +632,18 @@ char *arawn_poll(const char *request_json);
 // Reply: `{"status":"ok","output":{"fd":12}}`. Release it with `arawn_free`. An executor has one descriptor, which the
 // first call makes.
 //
-// How to use it: wait until the descriptor is readable, then call `arawn_poll` without `wait_ms` and without `job`. Never
-// read from the descriptor, write to it or close it.
+// How to use it: wait until the descriptor is readable, then call `arawn_poll` without `wait_ms` and without `job`.
+// Never read from the descriptor, write to it or close it.
 //
-// - It is level-triggered: it stays readable until polls have left nothing. An `arawn_poll` with `job` leaves the replies
-//   of other calls.
-// - For an event loop that is edge-triggered, such as epoll with EPOLLET: each `arawn_poll` that leaves something makes a
-//   new edge.
+// - It is level-triggered: it stays readable until polls have left nothing. An `arawn_poll` with `job` leaves the
+//   replies of other calls.
+// - For an event loop that is edge-triggered, such as epoll with EPOLLET: each `arawn_poll` that leaves something
+//   makes a new edge.
 // - If several threads poll, another one may have been faster. A poll then returns nothing, which is no error.
 // - It is an eventfd on Linux and the end of a pipe elsewhere, non-blocking and closed on exec.
 //
-// The descriptor is the library's. `arawn_executor_close` closes it, and the system may then give its number to another
-// file: stop watching it before that.
+// The descriptor is the library's. `arawn_executor_close` closes it, and the system may then give its number to
+// another file: stop watching it before that.
 //
 // Errors: `unknown_executor`; `no_resources`, if there are as many open files as there may be; `invalid_argument`,
 // `invalid_json`, `invalid_request`.
@@ -586,8 +676,8 @@ char *arawn_cancel(const char *request_json);
 // `user_data` is passed to each call of `callback`. The library never looks at it.
 //
 // With `"on": "call"` the function runs on the thread that runs the call: for `arawn_execute_runtime` the calling
-// thread, for a submitted call a worker of the library, which the function holds until it returns. Several threads
-// may be inside the function at once.
+// thread, for a submitted call a worker of the library, which the function holds until it returns, and for
+// `arawn_execute_pipeline` either of them. Several threads may be inside the function at once.
 //
 // With `"on": "poll"` the function runs inside `arawn_poll` of the executor, with or without `job`, while the guest
 // waits. This is for a host whose own code has one thread, such as a script engine or a game.
@@ -595,36 +685,36 @@ char *arawn_cancel(const char *request_json);
 // - A poll runs every function that a guest waits for when the poll begins. A poll with `wait_ms` also wakes up for
 //   functions that guests call meanwhile, runs them, and goes on waiting.
 // - A guest in `arawn_execute_runtime` waits for a poll on another thread. If the calling thread is the only one that
-//   has ever polled the executor, the guest gets `host_function_failed` at once: use `arawn_submit` there. A host
-//   that polls on changing threads must have polled on a second thread before it makes such a call.
+//   has ever polled the executor, the guest gets `host_function_failed` at once: use `arawn_submit` there. A host that
+//   polls on changing threads must have polled on a second thread before it makes such a call.
 //
-// With `"deferred": true`, which goes with either `on`, the function may answer after it has returned. This is for a host
-// that answers by a promise, a coroutine or a goroutine.
+// With `"deferred": true`, which goes with either `on`, the function may answer after it has returned. This is for a
+// host that answers by a promise, a coroutine or a goroutine.
 //
-// - The function gets `{"call": "c-17", "request": …}`, where `request` is the guest's request. `call` names this call. No
-//   other call of the process has or had the name.
-// - If the function returns NULL, the guest waits until `arawn_host_reply` has given the answer, until its deadline, or
-//   until its call is cancelled. The guest holds its slot meanwhile. A submitted call holds no worker, and
+// - The function gets `{"call": "c-17", "request": …}`, where `request` is the guest's request. `call` names this
+//   call. No other call of the process has or had the name.
+// - If the function returns NULL, the guest waits until `arawn_host_reply` has given the answer, until its deadline,
+//   or until its call is cancelled. The guest holds its slot meanwhile. A submitted call holds no worker, and
 //   `arawn_execute_runtime` goes on blocking its thread.
 // - If the function returns a reply, the guest gets that reply, and no other one can be given.
-// - Calls whose answer is deferred go on waiting when the function is replaced or unset. `arawn_executor_close` ends their
-//   waiting: the guest gets `host_function_failed`. A function that runs meanwhile may still return a reply.
+// - Calls whose answer is deferred go on waiting when the function is replaced or unset. `arawn_executor_close` ends
+//   their waiting: the guest gets `host_function_failed`. A function that runs meanwhile may still return a reply.
 // - A message, see below, has null for `call`.
 //
 // What the guest gets:
 //
 // - The guest gets the function's reply as it is.
-// - The guest gets an error with the code `host_function_failed` if the function's reply is NULL and the function is not
-//   deferred, or if the reply is not UTF-8, not JSON or not in the form of a reply, or if the name is not granted or not
-//   set.
+// - The guest gets an error with the code `host_function_failed` if the function's reply is NULL and the function is
+//   not deferred, or if the reply is not UTF-8, not JSON or not in the form of a reply, or if the name is not granted
+//   or not set.
 // - The function's time, and the time until a deferred answer, count against the deadline of the call. If the deadline
 //   passes meanwhile, the call replies `timeout`, and the answer is dropped. A call that is inside a function with
 //   `"on": "call"` replies once the function returns, every other call at the deadline.
 // - A deterministic executor is as deterministic as its host functions.
 //
 // Reply: `{"status":"ok","output":{"executor":"main","name":"engine.log","on":"call","running":0}}`. `on` is null if
-// the function was unset. `running` tells how many calls of the old function have not returned yet; it is above 0
-// only for a call from within a host function. Release it with `arawn_free`.
+// the function was unset. `running` tells how many calls of the old function have not returned yet; it is above 0 only
+// for a call from within a host function. Release it with `arawn_free`.
 //
 // Threads: the call waits until no thread is inside the old function; so does `arawn_executor_close`. Do not make
 // either call under a lock that the function takes. From within any host function neither of the two waits, and the
@@ -632,9 +722,9 @@ char *arawn_cancel(const char *request_json);
 // `arawn_host_function_set` of the same name, or `arawn_executor_close`, has returned, and until all calls that
 // `running` counted have returned.
 //
-// The name `arawn.log` is special. It need not be granted, and no guest can call it. The function gets warnings of
-// the process and the progress of registrations. Nobody waits for it, and its reply is not looked at and may be NULL.
-// With `"on": "call"` it runs on a thread of the library.
+// The name `arawn.log` is special. It need not be granted, and no guest can call it. The function gets warnings of the
+// process and the progress of registrations. Nobody waits for it, and its reply is not looked at and may be NULL. With
+// `"on": "call"` it runs on a thread of the library.
 //
 // A warning tells what went wrong without failing a call: a broken change of `catalog.toml`, an artifact that was not
 // trusted or could not be written, an address space too small for the pool.
@@ -644,9 +734,9 @@ char *arawn_cancel(const char *request_json);
 // `about` is `catalog`, `disk_cache`, `engine` or `files`. Warnings that come while no executor has set `arawn.log`
 // are kept, 100 at most, and go to the first function that is set.
 //
-// Progress is told of the executor's own registrations, submitted or not: one message when a stage begins, and
-// another one every three seconds while the compiler works. A message is dropped if `arawn.log` is not set, or if 100
-// messages wait already.
+// Progress is told of the executor's own registrations, submitted or not: one message when a stage begins, and another
+// one every three seconds while the compiler works. A message is dropped if `arawn.log` is not set, or if 100 messages
+// wait already.
 //
 // {"level": "info", "about": "register",
 //  "message": "compiling `csv` (3.3 MB)",  or "still compiling `csv` (3.3 MB), 12 s"
@@ -679,9 +769,7 @@ char *arawn_cancel(const char *request_json);
 //
 // Errors: `unknown_executor`, `invalid_request` (also for a name that is not granted); `invalid_argument`,
 // `invalid_json`.
-char *arawn_host_function_set(const char *request_json,
-                              arawn_host_function callback,
-                              void *user_data);
+char *arawn_host_function_set(const char *request_json, arawn_host_function callback, void *user_data);
 
 // Answers a call that a deferred host function has left open, see `"deferred"` of `arawn_host_function_set`.
 //
@@ -693,14 +781,15 @@ char *arawn_host_function_set(const char *request_json,
 //
 // Reply: `{"status":"ok","output":{"call":"c-17"}}`. Release it with `arawn_free`.
 //
-// Each call is answered once, and the first answer counts. The function itself may answer in this way before it returns
-// NULL. If it returns a reply all the same, that is dropped.
+// Each call is answered once, and the first answer counts. The function itself may answer in this way before it
+// returns NULL. If it returns a reply all the same, that is dropped.
 //
 // Threads: any thread may answer.
 //
-// Errors: `unknown_call`, if no such call waits, because it was answered already, or its guest has ended at its deadline or
-// by `arawn_cancel`; `unknown_executor`, also if the executor was closed; `invalid_request`, also if `reply` is not in the
-// form of a reply, in which case the call goes on waiting; `invalid_argument`, `invalid_json`, `no_resources`.
+// Errors: `unknown_call`, if no such call waits, because it was answered already, or its guest has ended at its
+// deadline or by `arawn_cancel`; `unknown_executor`, also if the executor was closed; `invalid_request`, also if
+// `reply` is not in the form of a reply, in which case the call goes on waiting; `invalid_argument`, `invalid_json`,
+// `no_resources`.
 char *arawn_host_reply(const char *request_json);
 
 // Copies a string, for a host function to return. Returns NULL for NULL. The library releases the copy that a host
@@ -739,24 +828,24 @@ char *arawn_catalog_list(const char *request_json);
 //  "problem": null}               {"error","code"}: why a call would fail; null: nothing was found
 //
 // - `imports` lists the first 1000 imports at most, and the first 256 KiB of their names.
-// - `capabilities`: a program may import more than it ever uses. The modules that Go and CPython compile to import
-//   all of WASI. Without the import, a program cannot use the capability.
+// - `capabilities`: a program may import more than it ever uses. The modules that Go and CPython compile to import all
+//   of WASI. Without the import, a program cannot use the capability.
 // - `problem` tells only what can be found out before the file is compiled. If something could not be found out, its
 //   key is null.
-// - A script is parsed, within the executor's `timeout_ms`. If it does not parse, and an earlier version of the file goes
-//   on being served, `problem` says so until the file is mended. `imports` is null: a script has none.
+// - A script is parsed, within the executor's `timeout_ms`. If it does not parse, and an earlier version of the file
+//   goes on being served, `problem` says so until the file is mended. `imports` is null: a script has none.
 //
 // - `snapshot`: whether a call begins from a snapshot of the initialised runtime (`restored`), which has a memory of
-//   `memory_bytes` bytes; and if not, why (`problem`). The snapshot is made if there is none yet, within the executor's
-//   `timeout_ms`.
+//   `memory_bytes` bytes; and if not, why (`problem`). The snapshot is made if there is none yet, within the
+//   executor's `timeout_ms`.
 //
 // Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_inspect(const char *request_json);
 
 // Adds a runtime to the catalog in the executor's `runtimes_dir`: a module, a component, or a script in JavaScript or
-// Lua. A module is checked and compiled first, a script is parsed. The file is
-// then copied to `custom/` in the directory, and `catalog.toml` gets an entry that pins the SHA-256 of the copy.
-// Every call after the reply sees the runtime, in any process. A registration that fails leaves nothing behind.
+// Lua. A module is checked and compiled first, a script is parsed. The file is then copied to `custom/` in the
+// directory, and `catalog.toml` gets an entry that pins the SHA-256 of the copy. Every call after the reply sees the
+// runtime, in any process. A registration that fails leaves nothing behind.
 //
 // `request_json`; `executor`, `name` and one of `path`, `wasm_base64`, `module_of` and `script` are required:
 //
@@ -783,8 +872,8 @@ char *arawn_catalog_inspect(const char *request_json);
 //   once for all such runtimes.
 // - `script`: in messages the script has the runtime's name as its file's name, such as `csv.js`. What a script looks
 //   like, and what it can call: docs/scripts.md.
-// - `snapshot`: a module has one if it exports `arawn_run`, see docs/snapshots.md. A runtime of which there can be none
-//   runs from the start each time, which is no error: the reply's `snapshot` says why.
+// - `snapshot`: a module has one if it exports `arawn_run`, see docs/snapshots.md. A runtime of which there can be
+//   none runs from the start each time, which is no error: the reply's `snapshot` says why.
 // - `replace`: calls under way end with the code that they began with. The old file is removed, unless another entry
 //   has it or it is not in `custom/`.
 // - `timeout_ms`: the executor's own `timeout_ms` does not count for a registration. Once the compiler has begun with
@@ -799,15 +888,14 @@ char *arawn_catalog_inspect(const char *request_json);
 //
 // Errors: `runtime_exists`, `builtin_runtime`, `runtime_unavailable` (the file at `path` cannot be read),
 // `unknown_runtime` (the runtime of `module_of`), `module_invalid`, `module_too_large`, `script_invalid`,
-// `hash_mismatch`, `catalog_invalid`, `catalog_unwritable`, `timeout`, `no_resources`, `unsupported` (the executor has no
-// `runtimes_dir`, or this build of the library lacks something that the runtime needs), `unknown_executor`;
+// `hash_mismatch`, `catalog_invalid`, `catalog_unwritable`, `timeout`, `no_resources`, `unsupported` (the executor has
+// no `runtimes_dir`, or this build of the library lacks something that the runtime needs), `unknown_executor`;
 // `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_register(const char *request_json);
 
 // Removes a runtime from the catalog in the executor's `runtimes_dir`. Its file is removed as well, unless another
-// entry has it or it is not in `custom/`. Calls under way finish. Later calls reply `unknown_runtime`, in any
-// process. Built-in runtimes cannot be removed, nor can entries whose category is `builtin`: they belong to an
-// installation.
+// entry has it or it is not in `custom/`. Calls under way finish. Later calls reply `unknown_runtime`, in any process.
+// Built-in runtimes cannot be removed, nor can entries whose category is `builtin`: they belong to an installation.
 //
 // `request_json`: `{"executor": "main", "name": "csv"}`
 //
@@ -816,9 +904,9 @@ char *arawn_catalog_register(const char *request_json);
 // Threads: the call waits for other writers of the catalog, in this process and in others, up to the executor's
 // `timeout_ms`.
 //
-// Errors: `unknown_executor`, `unknown_runtime`, `builtin_runtime`, `catalog_invalid`, `catalog_unwritable`,
-// `timeout` (other writers had the catalog for longer than `timeout_ms`), `no_resources`, `unsupported` (the executor
-// has no `runtimes_dir`); `invalid_argument`, `invalid_json`, `invalid_request`.
+// Errors: `unknown_executor`, `unknown_runtime`, `builtin_runtime`, `catalog_invalid`, `catalog_unwritable`, `timeout`
+// (other writers had the catalog for longer than `timeout_ms`), `no_resources`, `unsupported` (the executor has no
+// `runtimes_dir`); `invalid_argument`, `invalid_json`, `invalid_request`.
 char *arawn_catalog_remove(const char *request_json);
 
 // Returns counters and other figures of the process since it began.
@@ -832,7 +920,7 @@ char *arawn_catalog_remove(const char *request_json);
 //  "engine": {"allocation": "pool",          or "on_demand": the address space for a pool could not be reserved, and
 //                                            calls take longer
 //             "pagemap_scan": true,             whether the kernel tells which pages of a snapshot's memory were written
-//             "pool_slots": 128, "slots_in_use": 0, "signal_handlers": true,
+//             "pool_slots": 128, "slots_in_use": 0, "signal_handlers": true, "target": "native",
 //             "metered": false},             true: code that counts fuel was asked for, by a limit of fuel or by a
 //                                            deterministic executor; such code has pools of its own
 //  "memory_cache": {"modules": 1, "hits": 11, "evictions": 0,

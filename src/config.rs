@@ -165,13 +165,18 @@ impl Limits {
 
     /// These limits, with the tighter ones of a request in their place.
     pub(crate) fn tightened(&self, request: &RequestLimits) -> Result<Limits> {
+        self.tightened_by(request, "executor")
+    }
+
+    /// The same, with the word for what has these limits.
+    pub(crate) fn tightened_by(&self, request: &RequestLimits, owner: &str) -> Result<Limits> {
         if *request == RequestLimits::default() {
             return Ok(*self);
         }
         let tighten = |path: &str, wanted: Option<u64>, limit: u64| match wanted {
             Some(value) if value > limit => Err(Error::InvalidRequest {
                 path: path.to_owned(),
-                message: format!("is {value}, but the executor's limit is {limit}"),
+                message: format!("is {value}, but the {owner}'s limit is {limit}"),
             }),
             wanted => Ok(wanted.unwrap_or(limit)),
         };
@@ -326,6 +331,20 @@ pub struct Options {
     /// Whether wasm traps may use signal handlers. Without them code is slower, and the process's handlers are not
     /// changed.
     pub signal_handlers: bool,
+    /// What compiled code is made of.
+    pub target: CodeTarget,
+}
+
+/// What modules are compiled to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CodeTarget {
+    /// Machine code of this processor.
+    #[default]
+    Native,
+    /// The bytecode of wasmtime's interpreter Pulley. No memory is made executable, no signal handlers are needed, and what was
+    /// compiled runs on every processor of 64 bits.
+    Pulley,
 }
 
 impl Default for Options {
@@ -337,6 +356,7 @@ impl Default for Options {
             module_cache_bytes: 256 << 20,
             disk_cache_bytes: 1 << 30,
             signal_handlers: true,
+            target: CodeTarget::Native,
         }
     }
 }
@@ -351,6 +371,15 @@ impl Options {
                 return Err(Error::InvalidConfig { path: path.to_owned(), message });
             }
         }
+        if self.target == CodeTarget::Pulley && !cfg!(feature = "pulley") {
+            let message = "this build has no interpreter: `target` must be \"native\"".to_owned();
+            return Err(Error::Unsupported { message });
+        }
         Ok(())
+    }
+
+    /// Whether guests trap by signals: machine code does, if the options allow it.
+    pub(crate) fn has_signal_handlers(&self) -> bool {
+        self.signal_handlers && self.target == CodeTarget::Native
     }
 }

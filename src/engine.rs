@@ -102,7 +102,7 @@ impl Engine {
         // process's mappings, to which a pool adds hundreds.
         stack::is_large_enough();
         let made = || Profile::new(Metering::Off, &options);
-        let plain = if options.signal_handlers { signals::install(made)? } else { made()? };
+        let plain = if options.has_signal_handlers() { signals::install(made)? } else { made()? };
         let slots = Slots::new(options.pool_slots as usize);
         Ok(Engine {
             options,

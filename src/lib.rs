@@ -58,6 +58,7 @@ mod module_cache;
 )]
 mod origins;
 mod panics;
+mod pipeline;
 mod policy;
 mod protocol;
 mod reply;
@@ -79,7 +80,8 @@ mod workers;
 
 pub use catalog::{CatalogEntry, Category, Language, ModuleSource, Registration, RuntimeCatalog, RuntimeEntry};
 pub use config::{
-    CacheDir, Capabilities, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, Reload, RequestLimits,
+    CacheDir, Capabilities, CodeTarget, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, Reload,
+    RequestLimits,
 };
 pub use engine::configure;
 pub use error::{Code, Error, Failure, Phase, Resource, Result, Stopped};
@@ -87,8 +89,9 @@ pub use executor::{CallOptions, ScriptExecutor};
 pub use host_functions::{DeferredCallback, HostCallback, On};
 pub use json::RawJson;
 pub use origins::{HttpGrant, Origin};
+pub use pipeline::{Pipeline, PipelineOptions, PipelineOutput, Step, StepEvent};
 pub use protocol::{RuntimeInput, RuntimeOutput};
-pub use reply::{Inspection, Meta, PolicyView, Problem};
+pub use reply::{Inspection, Meta, PipelineMeta, PolicyView, Problem, StepMeta};
 pub use sha256::Sha256;
 
 /// Entry points for `fuzz/`. They are not part of the interface.

@@ -3,13 +3,15 @@
 mod base64;
 mod output;
 mod parse;
+mod pipeline;
 mod register;
 mod request;
 
 pub use output::RuntimeOutput;
 pub use parse::{parse_config, parse_request};
+pub use pipeline::{PipelineDocument, PipelineRequest, Retry, StepDocument};
 pub use register::{Draft, RegisterRequest, SubmitRequest, parse_submit};
 pub use request::{
-    ExecuteRequest, ExecutorRequest, HostFunctionRequest, HostReplyRequest, JobRequest, PollRequest, RuntimeInput,
-    RuntimeRequest, StatsRequest,
+    CallInput, ExecuteRequest, ExecutorRequest, HostFunctionRequest, HostReplyRequest, JobRequest, PollRequest,
+    RuntimeInput, RuntimeRequest, StatsRequest,
 };

@@ -5,6 +5,7 @@
 //! | every function: `status`, `output`, `error`, `code` | `reply/envelope.rs` |
 //! | an error: its `details` | `reply/details.rs` |
 //! | a call, with its `meta` | `reply/call.rs` |
+//! | a pipeline: its `meta`, and the output of a dry run | `reply/pipeline.rs` |
 //! | `arawn_submit`, `arawn_poll`, `arawn_poll_descriptor`, `arawn_cancel` | `reply/job.rs` |
 //! | `arawn_executor_new`, `arawn_executor_close`, `arawn_host_function_set`, `arawn_host_reply` | `reply/executor.rs` |
 //! | `arawn_catalog_list`, `_inspect`, `_register`, `_remove` | `reply/catalog.rs` |
@@ -20,6 +21,7 @@ mod details;
 mod envelope;
 mod executor;
 mod job;
+mod pipeline;
 mod snapshot;
 mod stats;
 
@@ -31,6 +33,8 @@ pub(crate) use envelope::{OK, error_reply, ok_reply, ok_reply_of};
 pub use executor::PolicyView;
 pub(crate) use executor::{Answered, CapabilitiesView, Closed, HostFunctionSet};
 pub(crate) use job::{Job, Watched, polled_output};
+pub use pipeline::{PipelineMeta, StepMeta};
+pub(crate) use pipeline::{PipelinePlan, StepPlan};
 pub use snapshot::SnapshotReport;
 pub(crate) use stats::{
     CallStats, CatalogStats, DiskCacheStats, EngineStats, ExecutorStats, HostCallStats, HttpStats, LookStats,

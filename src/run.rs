@@ -133,7 +133,7 @@ fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> R
             cpu.count();
         }
         match deadline.remaining() {
-            Ok(_) if deadline.is_submitted() && workers::should_yield() => Ok(UpdateDeadline::Yield(1)),
+            Ok(_) if deadline.is_on_worker() && workers::should_yield() => Ok(UpdateDeadline::Yield(1)),
             Ok(_) => Ok(UpdateDeadline::Continue(1)),
             Err(stop) => Err(stop.into()),
         }

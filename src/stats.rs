@@ -34,7 +34,8 @@ pub(crate) fn report(request: &StatsRequest) -> Result<Stats> {
             pagemap_scan: images::finds_written_pages(),
             pool_slots: engine.options.pool_slots,
             slots_in_use: engine.slots_in_use(),
-            signal_handlers: engine.options.signal_handlers,
+            signal_handlers: engine.options.has_signal_handlers(),
+            target: engine.options.target,
             metered: engine.has_metered(),
         }),
         memory_cache: MemoryCacheStats {

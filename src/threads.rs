@@ -5,7 +5,15 @@ use crate::panics::catch;
 use crate::signals;
 use crate::stack;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
+
+/// The number of this thread, from 1 to `u64::MAX - 1`. No other thread of the process has or had it.
+pub(crate) fn number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local!(static NUMBER: u64 = NEXT.fetch_add(1, Ordering::Relaxed));
+    NUMBER.with(|number| *number)
+}
 
 /// Starts a thread that blocks every signal but those of faults; so do the compiler's threads that it may start in
 /// turn.

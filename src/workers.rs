@@ -136,6 +136,11 @@ impl Task {
         Arc::new(Task { id, tenant, state, work })
     }
 
+    /// Whether the call has ended, so that waking it does nothing.
+    pub fn has_ended(&self) -> bool {
+        *self.state() == TaskState::Ended
+    }
+
     fn state(&self) -> MutexGuard<'_, TaskState> {
         self.state.locked()
     }

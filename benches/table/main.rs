@@ -18,6 +18,7 @@ mod catalogs;
 mod languages;
 mod measure;
 mod picture;
+mod pipelines;
 mod processes;
 mod report;
 mod scripts;
@@ -45,6 +46,7 @@ fn main() {
     calls::executors(&mut table);
     catalogs::reload(&mut table, rounds);
     scripts::calls(&mut table, rounds);
+    pipelines::calls(&mut table, rounds);
     let languages = languages::measure(&mut table, rounds);
     catalogs::large(&mut table, rounds);
     catalogs::compile(&mut table, if is_whole { 100 } else { 10 });

@@ -66,9 +66,12 @@ fn function(name: &str) -> Function {
     let Some(loaded) = LIBRARY.loaded else {
         return match name {
             "arawn_configure" => arawn::ffi::arawn_configure,
+            "arawn_execute_pipeline" => arawn::ffi::arawn_execute_pipeline,
             "arawn_execute_runtime" => arawn::ffi::arawn_execute_runtime,
             "arawn_executor_close" => arawn::ffi::arawn_executor_close,
             "arawn_executor_new" => arawn::ffi::arawn_executor_new,
+            "arawn_poll" => arawn::ffi::arawn_poll,
+            "arawn_submit" => arawn::ffi::arawn_submit,
             _ => panic!("{name} is not used by any benchmark"),
         };
     };
@@ -81,24 +84,22 @@ fn function(name: &str) -> Function {
     }
 }
 
-/// A call of a runtime by an executor.
-pub struct Arawn {
+/// A request to a function of the C interface, which can be made again and again.
+pub struct Asked {
     request: CString,
-    pub input_len: usize,
-    execute: Function,
+    function: Function,
 }
 
-impl Arawn {
-    pub fn new(executor: &str, runtime: &str, input: &str) -> Self {
-        let request = format!(r#"{{"executor":"{executor}","runtime":"{runtime}","input":{input}}}"#);
-        let (request, execute) = (CString::new(request).unwrap(), function("arawn_execute_runtime"));
-        Arawn { request, input_len: input.len(), execute }
+impl Asked {
+    pub fn new(name: &str, request: &str) -> Self {
+        Asked { request: CString::new(request).unwrap(), function: function(name) }
     }
 
-    pub fn call(&self) -> usize {
+    /// The length of the reply, which must be `ok`.
+    pub fn ask(&self) -> usize {
         // SAFETY: the request ends with a NUL, and the reply is released once, after its last use.
         unsafe {
-            let reply = (self.execute)(self.request.as_ptr());
+            let reply = (self.function)(self.request.as_ptr());
             let text = CStr::from_ptr(reply).to_bytes();
             assert!(text.starts_with(b"{\"status\":\"ok\""), "{}", String::from_utf8_lossy(text));
             let len = text.len();
@@ -108,21 +109,32 @@ impl Arawn {
     }
 }
 
+/// A call of a runtime by an executor.
+pub struct Arawn {
+    call: Asked,
+    pub input_len: usize,
+}
+
+impl Arawn {
+    pub fn new(executor: &str, runtime: &str, input: &str) -> Self {
+        let request = format!(r#"{{"executor":"{executor}","runtime":"{runtime}","input":{input}}}"#);
+        Arawn { call: Asked::new("arawn_execute_runtime", &request), input_len: input.len() }
+    }
+
+    pub fn call(&self) -> usize {
+        self.call.ask()
+    }
+}
+
 /// Makes a call with one JSON argument and releases the reply, which must be `ok`.
 pub fn ask(name: &str, json: &str) {
-    let (function, json) = (function(name), CString::new(json).unwrap());
-    // SAFETY: as in `Arawn::call`.
-    unsafe {
-        let reply = function(json.as_ptr());
-        assert!(CStr::from_ptr(reply).to_bytes().starts_with(b"{\"status\":\"ok\""), "{:?}", CStr::from_ptr(reply));
-        (LIBRARY.free)(reply);
-    }
+    Asked::new(name, json).ask();
 }
 
 /// The same with the reply.
 pub fn answer(name: &str, json: &str) -> serde_json::Value {
     let (function, json) = (function(name), CString::new(json).unwrap());
-    // SAFETY: as in `Arawn::call`.
+    // SAFETY: as in `Asked::ask`.
     let reply: serde_json::Value = unsafe {
         let reply = function(json.as_ptr());
         let value = serde_json::from_slice(CStr::from_ptr(reply).to_bytes()).unwrap();

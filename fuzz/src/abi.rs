@@ -11,10 +11,11 @@ use std::sync::LazyLock;
 pub type Function = unsafe extern "C" fn(*const c_char) -> *mut c_char;
 
 /// Every function that takes one argument of JSON.
-pub const FUNCTIONS: [(&str, Function); 15] = [
+pub const FUNCTIONS: [(&str, Function); 16] = [
     ("executor_new", ffi::arawn_executor_new),
     ("executor_close", ffi::arawn_executor_close),
     ("execute_runtime", ffi::arawn_execute_runtime),
+    ("execute_pipeline", ffi::arawn_execute_pipeline),
     ("submit", ffi::arawn_submit),
     ("poll", ffi::arawn_poll),
     ("cancel", ffi::arawn_cancel),

@@ -20,6 +20,7 @@ pub mod catalog;
 pub mod components;
 pub mod modules;
 pub mod names;
+pub mod pipelines;
 pub mod request;
 pub mod requests;
 pub mod scanner;
@@ -37,13 +38,14 @@ pub struct Target {
     pub longest: usize,
 }
 
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "actions", run: actions::run, longest: 512 },
     Target { name: "bytes", run: bytes::run, longest: 4096 },
     Target { name: "catalog", run: catalog::run, longest: 4096 },
     Target { name: "components", run: components::run, longest: 8192 },
     Target { name: "modules", run: modules::run, longest: 8192 },
     Target { name: "names", run: names::run, longest: 4096 },
+    Target { name: "pipelines", run: pipelines::run, longest: 1024 },
     Target { name: "request", run: request::run, longest: 4096 },
     Target { name: "requests", run: requests::run, longest: 2048 },
     Target { name: "scanner", run: scanner::run, longest: 4096 },

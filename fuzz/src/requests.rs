@@ -130,6 +130,8 @@ impl<'a> Source<'a> {
             "submit" if self.0.ratio(1, 4)? => {
                 self.object(&[executor, ("register", &|source| source.registration("")), job])
             }
+            "execute_pipeline" => self.pipeline(executor),
+            "submit" if self.0.ratio(1, 4)? => self.pipeline(executor),
             "execute_runtime" | "submit" => self.object(&[
                 executor,
                 ("runtime", &runtime),
@@ -171,6 +173,37 @@ impl<'a> Source<'a> {
             "stats" => self.object(&[]),
             _ => self.object(&[executor]),
         }
+    }
+
+    fn pipeline(&mut self, executor: Member<'a, '_>) -> Result<String> {
+        let step = |source: &mut Self| {
+            source.object(&[
+                ("name", &|source| source.name(&["one", "two", "three", "item", "a.b"])),
+                ("runtime", &|source| source.name(&["passthrough", "transform", "checked", "missing"])),
+                ("config", &Self::config),
+                ("needs", &|source| source.list(&|source| source.name(&["one", "two", "three"]))),
+                ("for_each", &|source| source.name(&["one", "one.config", "l", "two.context.a", "..", "l.0"])),
+                ("first_index", &|source| source.number()),
+                ("retry", &|source| {
+                    let delay = |source: &mut Self| source.one(&["0", "1", "86400001"]);
+                    source.object(&[("attempts", &|source| source.one(&["1", "2", "0", "101"])), ("delay_ms", &delay)])
+                }),
+                ("limits", &|source| source.limits(false)),
+            ])
+        };
+        self.object(&[
+            executor,
+            ("pipeline", &|source| {
+                let output = |source: &mut Self| source.name(&["one", "two", "three"]);
+                source.object(&[("steps", &|source| source.list(&step)), ("output", &output)])
+            }),
+            ("context", &|source| source.object(&[("l", &|source| source.list(&|source| source.value(2)))])),
+            ("completed", &|source| source.object(&[("one", &|source| source.value(2))])),
+            ("limits", &|source| source.limits(false)),
+            ("job", &|source| source.name(&["one", "two"])),
+            ("meta", &|source| source.flag()),
+            ("dry_run", &|source| source.flag()),
+        ])
     }
 
     fn limits(&mut self, is_executor: bool) -> Result<String> {

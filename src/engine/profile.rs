@@ -40,9 +40,9 @@
 
 use super::pool::{Pool, Size};
 use crate::compiler;
-use crate::config::Options;
+use crate::config::{CodeTarget, Options};
 use crate::disk_cache::Form;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sandbox::FIRST_HEAP_BYTES;
 use crate::threads::with_large_stack;
 use crate::warnings::{About, warn};
@@ -91,7 +91,7 @@ pub(crate) const MOST_SEPARATED: u64 = 1 << 20;
 
 impl Profile {
     pub(super) fn new(metering: Metering, options: &Options) -> Result<Self> {
-        let mut config = base_config(metering, options);
+        let mut config = base_config(metering, options)?;
         let pool_slots = options.pool_slots;
         let small = Pool::new(&config, Size::Small, pool_slots).or_else(|error| {
             warn(About::Engine, format!("no pool of {pool_slots} slots could be made; calls take longer: {error:#}"));
@@ -151,8 +151,11 @@ impl Profile {
     }
 }
 
-fn base_config(metering: Metering, options: &Options) -> Config {
+fn base_config(metering: Metering, options: &Options) -> Result<Config> {
     let mut config = Config::new();
+    if options.target == CodeTarget::Pulley {
+        config.target("pulley64").map_err(|error| Error::of_wasmtime("to have an interpreter", error))?;
+    }
     config.epoch_interruption(true);
     // The copying collector frees cycles too. It yields while it collects, so that the deadline is checked meanwhile.
     config.collector(Collector::Copying).gc_heap_initial_size(FIRST_HEAP_BYTES as u64);
@@ -171,8 +174,8 @@ fn base_config(metering: Metering, options: &Options) -> Config {
     }
     // Only the component model's own async needs this support, and each store pays for it.
     config.concurrency_support(false);
-    config.signals_based_traps(options.signal_handlers);
-    config
+    config.signals_based_traps(options.has_signal_handlers());
+    Ok(config)
 }
 
 #[cfg(test)]

@@ -64,6 +64,8 @@ pub enum Error {
     MalformedOutput { message: String, offset: usize, excerpt: String, stderr: String },
     /// stdout is larger than `output_bytes`.
     OutputTooLarge { output_bytes: u64 },
+    /// The outputs that a pipeline keeps, or those of one list, have more bytes together than `limit` allows.
+    OutputsTooLarge { limit: &'static str, value: u64 },
     /// The deadline passed in `phase`. `guest` is there if the guest had begun.
     Timeout { phase: Phase, timeout_ms: u64, guest: Option<Box<Stopped>> },
     /// The deadline of a registration passed in `phase`.
@@ -83,6 +85,8 @@ pub enum Error {
     UnknownJob { job: String },
     /// A call of that name is under way already.
     JobExists { job: String },
+    /// A step of a pipeline failed, and with it the pipeline. `index` is that of the item, where the step has several.
+    Step { step: String, index: Option<u64>, completed: Vec<String>, error: Box<Error> },
     /// No call of a host function of that name waits for an answer.
     UnknownCall { call: String },
     /// A host function was not granted, is not set, or did not answer. The guest gets this error.
@@ -120,6 +124,10 @@ pub enum Phase {
     Start,
     /// Inside `_start`: computing, sleeping or in a host call.
     Run,
+    /// Waiting for a step of a pipeline to begin.
+    Wait,
+    /// Waiting for the next try of a pipeline's step.
+    Retry,
 }
 
 impl Phase {
@@ -132,6 +140,8 @@ impl Phase {
             Phase::Load => "load",
             Phase::Start => "start",
             Phase::Run => "run",
+            Phase::Wait => "wait",
+            Phase::Retry => "retry",
         }
     }
 
@@ -143,6 +153,8 @@ impl Phase {
             Phase::Load => "while the module was loading",
             Phase::Start => "while the instance was starting",
             Phase::Run => "while the runtime was running",
+            Phase::Wait => "before the step had begun",
+            Phase::Retry => "while the step waited for its next try",
         }
     }
 }
@@ -185,7 +197,7 @@ impl Error {
             Error::Exit { .. } => Code::Exit,
             Error::Runtime { .. } => Code::RuntimeError,
             Error::MalformedOutput { .. } => Code::MalformedOutput,
-            Error::OutputTooLarge { .. } => Code::OutputTooLarge,
+            Error::OutputTooLarge { .. } | Error::OutputsTooLarge { .. } => Code::OutputTooLarge,
             Error::Timeout { .. } | Error::RegistrationTimeout { .. } => Code::Timeout,
             Error::MemoryExceeded { .. } => Code::MemoryExceeded,
             Error::FuelExhausted { .. } => Code::FuelExhausted,
@@ -194,6 +206,7 @@ impl Error {
             Error::NoResources { .. } => Code::NoResources,
             Error::UnknownJob { .. } => Code::UnknownJob,
             Error::JobExists { .. } => Code::JobExists,
+            Error::Step { error, .. } => error.as_code(),
             Error::UnknownCall { .. } => Code::UnknownCall,
             Error::HostFunctionFailed { .. } => Code::HostFunctionFailed,
             Error::Forked => Code::Forked,

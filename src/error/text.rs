@@ -1,7 +1,7 @@
 //! The text of an error, for a person: what is wrong, where, and what to do.
 
 use super::failure::{Error, Failure, Phase};
-use super::printable::Printable;
+use super::printable::{Printable, quoted};
 use super::stopped::{Stopped, exit_message};
 use std::fmt;
 
@@ -113,6 +113,12 @@ impl Error {
             Error::OutputTooLarge { output_bytes } => {
                 write!(f, "the runtime wrote more than `output_bytes` ({output_bytes}) to stdout")
             }
+            Error::OutputsTooLarge { limit: "output_bytes", value } => {
+                write!(f, "the outputs of the step's items have more than `output_bytes` ({value}) together")
+            }
+            Error::OutputsTooLarge { limit, value } => {
+                write!(f, "the outputs that later steps need have more than `{limit}` ({value}) together")
+            }
             Error::Timeout { phase, timeout_ms, guest } => {
                 write!(f, "the deadline of {timeout_ms} ms passed ")?;
                 match (phase, guest.as_deref().and_then(Stopped::waiting)) {
@@ -188,6 +194,14 @@ impl Error {
             Error::UnknownJob { job } => write!(f, "there is no job named `{job}`, or it has ended"),
             Error::JobExists { job } => {
                 write!(f, "a job named `{job}` exists already: choose another name, or wait for that job")
+            }
+            Error::Step { step, index, error, .. } => {
+                write!(f, "step `{}`", quoted(step))?;
+                if let Some(index) = index {
+                    write!(f, ", item {index}")?;
+                }
+                f.write_str(": ")?;
+                error.describe(f)
             }
             Error::UnknownCall { call } => {
                 write!(

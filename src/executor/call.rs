@@ -9,9 +9,10 @@ use crate::counters::CALLS;
 use crate::deadline::Deadline;
 use crate::engine::Metering;
 use crate::error::{Error, Result};
+use crate::json::RawJson;
 use crate::memory;
 use crate::module_cache::{self, Prepared, Tier, Wanted};
-use crate::protocol::{RuntimeInput, RuntimeOutput};
+use crate::protocol::{CallInput, RuntimeOutput};
 use crate::run::{self, Ended, Goal, Run};
 #[cfg(feature = "compiler")]
 use crate::run::{Captured, Ending, GuestBacktrace, Search};
@@ -22,11 +23,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl ScriptExecutor {
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         shard: Shard,
         name: &str,
-        input: &RuntimeInput<'_>,
+        input: CallInput<'_>,
         limits: &Limits,
         deadline: Deadline,
     ) -> Result<RuntimeOutput> {
@@ -36,11 +37,11 @@ impl ScriptExecutor {
             deadline.remaining().map_err(|stop| self.engine.queue_error(stop, &deadline))?;
             taken_up = Instant::now();
         }
-        let stack = self.guest_stack(deadline.is_submitted());
+        let stack = self.guest_stack(deadline.is_on_worker());
         let mut entry = self.catalog.resolve_on(shard, name, begun)?;
         let parse_for = ParseFor { limits, deadline: &deadline, stack, shard };
         let (prepared, script) = loop {
-            match self.prepared(&entry, Some(input), parse_for).await {
+            match self.prepared(&entry, Some(input.config), parse_for).await {
                 Ok(prepared) => break prepared,
                 Err(error) => entry = self.replacement(&entry, error)?,
             }
@@ -63,7 +64,7 @@ impl ScriptExecutor {
             }
         };
         deadline.begin().map_err(|stop| self.engine.queue_error(stop, &deadline))?;
-        memory::ensure("the input", input.config.get().len() + input.context.get().len())?;
+        memory::ensure("the input", input.len())?;
         let sandbox = || {
             let script = script.clone().map(|text| ScriptArgs { mode: ScriptMode::Run, text });
             Sandbox::new(entry, self.policy.share(shard), input.to_stdin(), limits, deadline).with_script(script)
@@ -127,11 +128,11 @@ impl ScriptExecutor {
     pub(super) async fn prepared(
         &self,
         entry: &Arc<RuntimeEntry>,
-        input: Option<&RuntimeInput<'_>>,
+        config: Option<RawJson<'_>>,
         call: ParseFor<'_>,
     ) -> Result<(Prepared, Option<Arc<ScriptText>>)> {
-        if let Some(input) = input {
-            entry.check_config(self.policy.tenant, input.config, call.deadline).await?;
+        if let Some(config) = config {
+            entry.check_config(self.policy.tenant, config, call.deadline).await?;
         }
         let (tenant, reload) = (self.policy.tenant, self.reload);
         let ParseFor { limits, deadline, shard, .. } = call;
@@ -148,9 +149,9 @@ impl ScriptExecutor {
 
     /// Where the call's guest runs: on the caller's stack if the guest cannot wait and that stack is large enough,
     /// otherwise on a stack of its own.
-    pub(super) fn guest_stack(&self, is_submitted: bool) -> GuestStack {
-        // A submitted call runs on a worker. If its guest waits, the worker runs other calls meanwhile.
-        let may_wait = self.policy.lets_wait() || is_submitted;
+    pub(super) fn guest_stack(&self, is_on_worker: bool) -> GuestStack {
+        // If the guest of a call on a worker waits, the worker runs other calls meanwhile.
+        let may_wait = self.policy.lets_wait() || is_on_worker;
         if may_wait || !stack::is_large_enough() { GuestStack::Own } else { GuestStack::Callers }
     }
 

@@ -38,13 +38,19 @@ impl ScriptExecutor {
             let ms_per_s = self.limits.cpu_ms_per_s.unwrap_or_default();
             waited.map_err(|stop| self.overloaded(stop, deadline, "cpu_ms_per_s", ms_per_s))?;
         }
+        self.has_room_for_reply(deadline).await?;
+        Ok((self.engine.slot(self.policy.tenant, deadline).await?, own))
+    }
+
+    /// Waits until a submitted call or pipeline may begin, because enough replies were polled.
+    pub(crate) async fn has_room_for_reply(&self, deadline: &Deadline) -> Result<()> {
         while deadline.is_submitted() && self.has_too_many_replies() {
             /// How often a waiting call checks whether replies were polled.
             const LOOK: Duration = Duration::from_millis(5);
             let waited = until(deadline, sleep_until(Instant::now() + LOOK)).await;
             waited.map_err(|stop| self.overloaded(stop, deadline, "reply_bytes", self.limits.reply_bytes))?;
         }
-        Ok((self.engine.slot(self.policy.tenant, deadline).await?, own))
+        Ok(())
     }
 
     /// Whether the replies that wait to be polled have more bytes than `reply_bytes`. A submitted call does not begin
@@ -53,12 +59,12 @@ impl ScriptExecutor {
         self.jobs.reply_bytes() > self.limits.reply_bytes
     }
 
-    /// When a guest may begin, or `None` if it may begin now. If the processor time is used up, a call that was not
-    /// submitted is refused.
+    /// When a guest may begin, or `None` if it may begin now. If the processor time is used up, a call for which the host
+    /// waits is refused.
     fn has_cpu_time(&self, deadline: &Deadline) -> Result<Option<Instant>> {
         let Some(cpu) = &self.policy.cpu else { return Ok(None) };
         match cpu.next(Instant::now()) {
-            Some(_) if !deadline.is_submitted() => {
+            Some(_) if !deadline.waits_for_cpu_time() => {
                 Err(Error::Overloaded { limit: "cpu_ms_per_s", value: cpu.ms_per_s(), timeout_ms: None })
             }
             next => Ok(next),

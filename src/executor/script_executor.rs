@@ -13,7 +13,7 @@ use crate::host_functions::{Callback, DeferredCallback, HostCallback, HostFuncti
 use crate::jobs::{Jobs, Polled, ReplyGuard};
 use crate::json::RawJson;
 use crate::policy::Policy;
-use crate::protocol::{ExecuteRequest, RuntimeInput, RuntimeOutput};
+use crate::protocol::{CallInput, ExecuteRequest, RuntimeInput, RuntimeOutput};
 use crate::reply::error_reply;
 use crate::shards::{Shard, ShardRef, ShardedArc};
 use crate::shared_limits::{CpuTime, TotalMemory};
@@ -31,17 +31,17 @@ use std::time::{Duration, Instant};
 /// Runs runtimes of one catalog under one policy. Any number of threads may use it at once.
 pub struct ScriptExecutor {
     pub(super) id: String,
-    pub(super) engine: &'static Engine,
-    pub(super) catalog: RuntimeCatalog,
+    pub(crate) engine: &'static Engine,
+    pub(crate) catalog: RuntimeCatalog,
     pub(super) reload: Reload,
     /// The catalog's directory, held so that no executor can grant it to guests.
     pub(super) _runtimes_dir: Option<Arc<HostDirectory>>,
     pub(super) disk: Option<Arc<DiskCache>>,
-    pub(super) limits: Limits,
+    pub(crate) limits: Limits,
     /// Slots for the calls of this executor that run at the same time.
-    pub(super) calls: Slots,
-    pub(super) policy: ShardedArc<Policy>,
-    pub(super) jobs: Arc<Jobs>,
+    pub(crate) calls: Slots,
+    pub(crate) policy: ShardedArc<Policy>,
+    pub(crate) jobs: Arc<Jobs>,
     /// Wakes the threads that poll this executor.
     pub(super) notifier: Arc<Notifier>,
 }
@@ -163,7 +163,7 @@ impl ScriptExecutor {
             let _named = options.job.map(|job| self.jobs.begin(job, &mut deadline)).transpose()?;
             // The future is pinned here, on the caller's stack, because passing it to `block_on` by value would copy
             // all of it.
-            block_on(pin!(self.call(shard, name, input, &limits, deadline)))
+            block_on(pin!(self.call(shard, name, CallInput::of(input, &[input.context.get()]), &limits, deadline)))
         };
         call().inspect_err(|error| CALLS.count_error(error))
     }
@@ -181,7 +181,8 @@ impl ScriptExecutor {
             let input =
                 RuntimeInput { config: RawJson::from_checked(&config), context: RawJson::from_checked(&context) };
             let shard = Shard::current();
-            let result = executor.call(shard, &runtime, &input, &limits, deadline).await;
+            let context = [input.context.get()];
+            let result = executor.call(shard, &runtime, CallInput::of(&input, &context), &limits, deadline).await;
             let result = result.inspect_err(|error| CALLS.count_error(error));
             ticket.finish(result.map_or_else(|error| error_reply(&error), |output| output.into_reply(meta)));
         });
@@ -190,7 +191,7 @@ impl ScriptExecutor {
     }
 
     /// Reserves a place in the queue for a submitted job.
-    pub(super) fn reserve(&self, job: Option<&str>) -> Result<ReplyGuard> {
+    pub(crate) fn reserve(&self, job: Option<&str>) -> Result<ReplyGuard> {
         workers::start(self.engine.options.workers)?;
         self.jobs.reserve(job, self.engine.options.queue, self.limits.reply_bytes)
     }

@@ -20,8 +20,8 @@ use std::ffi::c_char;
 ///  "meta": false}                          true: the reply has "meta", see below
 /// ```
 ///
-/// The guest gets `config` and `context` byte for byte. If `config` does not fit the runtime's schema, no guest
-/// begins, and the reply is `invalid_request`.
+/// The guest gets `config` and `context` byte for byte. If `config` does not fit the runtime's schema, no guest begins,
+/// and the reply is `invalid_request`.
 ///
 /// Reply: `{"status":"ok","output":…the runtime's output, byte for byte…}`. With `meta` the reply also has
 ///
@@ -46,9 +46,9 @@ use std::ffi::c_char;
 /// `pool_slots`, or beyond the executor's `calls`, waits within its deadline. Executors whose calls wait take turns.
 ///
 /// Errors: `unknown_executor`, `unknown_runtime`, `runtime_unavailable`, `hash_mismatch`, `module_invalid`,
-/// `module_too_large`, `script_invalid`, `trap`, `exit`, `runtime_error`, `malformed_output`, `output_too_large`, `timeout`,
-/// `memory_exceeded`, `fuel_exhausted`, `cancelled`, `overloaded`, `no_resources`, `job_exists`, `unsupported`;
-/// `invalid_argument`, `invalid_json`, `invalid_request`.
+/// `module_too_large`, `script_invalid`, `trap`, `exit`, `runtime_error`, `malformed_output`, `output_too_large`,
+/// `timeout`, `memory_exceeded`, `fuel_exhausted`, `cancelled`, `overloaded`, `no_resources`, `job_exists`,
+/// `unsupported`; `invalid_argument`, `invalid_json`, `invalid_request`.
 ///
 /// # Safety
 /// `request_json` is NULL or a string that ends with a NUL.

@@ -54,16 +54,16 @@ pub unsafe extern "C" fn arawn_catalog_list(request_json: *const c_char) -> *mut
 /// ```
 ///
 /// - `imports` lists the first 1000 imports at most, and the first 256 KiB of their names.
-/// - `capabilities`: a program may import more than it ever uses. The modules that Go and CPython compile to import
-///   all of WASI. Without the import, a program cannot use the capability.
+/// - `capabilities`: a program may import more than it ever uses. The modules that Go and CPython compile to import all
+///   of WASI. Without the import, a program cannot use the capability.
 /// - `problem` tells only what can be found out before the file is compiled. If something could not be found out, its
 ///   key is null.
-/// - A script is parsed, within the executor's `timeout_ms`. If it does not parse, and an earlier version of the file goes
-///   on being served, `problem` says so until the file is mended. `imports` is null: a script has none.
+/// - A script is parsed, within the executor's `timeout_ms`. If it does not parse, and an earlier version of the file
+///   goes on being served, `problem` says so until the file is mended. `imports` is null: a script has none.
 ///
 /// - `snapshot`: whether a call begins from a snapshot of the initialised runtime (`restored`), which has a memory of
-///   `memory_bytes` bytes; and if not, why (`problem`). The snapshot is made if there is none yet, within the executor's
-///   `timeout_ms`.
+///   `memory_bytes` bytes; and if not, why (`problem`). The snapshot is made if there is none yet, within the
+///   executor's `timeout_ms`.
 ///
 /// Errors: `unknown_executor`, `unknown_runtime`; `invalid_argument`, `invalid_json`, `invalid_request`.
 ///
@@ -82,9 +82,9 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
 }
 
 /// Adds a runtime to the catalog in the executor's `runtimes_dir`: a module, a component, or a script in JavaScript or
-/// Lua. A module is checked and compiled first, a script is parsed. The file is
-/// then copied to `custom/` in the directory, and `catalog.toml` gets an entry that pins the SHA-256 of the copy.
-/// Every call after the reply sees the runtime, in any process. A registration that fails leaves nothing behind.
+/// Lua. A module is checked and compiled first, a script is parsed. The file is then copied to `custom/` in the
+/// directory, and `catalog.toml` gets an entry that pins the SHA-256 of the copy. Every call after the reply sees the
+/// runtime, in any process. A registration that fails leaves nothing behind.
 ///
 /// `request_json`; `executor`, `name` and one of `path`, `wasm_base64`, `module_of` and `script` are required:
 ///
@@ -113,8 +113,8 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
 ///   once for all such runtimes.
 /// - `script`: in messages the script has the runtime's name as its file's name, such as `csv.js`. What a script looks
 ///   like, and what it can call: docs/scripts.md.
-/// - `snapshot`: a module has one if it exports `arawn_run`, see docs/snapshots.md. A runtime of which there can be none
-///   runs from the start each time, which is no error: the reply's `snapshot` says why.
+/// - `snapshot`: a module has one if it exports `arawn_run`, see docs/snapshots.md. A runtime of which there can be
+///   none runs from the start each time, which is no error: the reply's `snapshot` says why.
 /// - `replace`: calls under way end with the code that they began with. The old file is removed, unless another entry
 ///   has it or it is not in `custom/`.
 /// - `timeout_ms`: the executor's own `timeout_ms` does not count for a registration. Once the compiler has begun with
@@ -129,8 +129,8 @@ pub unsafe extern "C" fn arawn_catalog_inspect(request_json: *const c_char) -> *
 ///
 /// Errors: `runtime_exists`, `builtin_runtime`, `runtime_unavailable` (the file at `path` cannot be read),
 /// `unknown_runtime` (the runtime of `module_of`), `module_invalid`, `module_too_large`, `script_invalid`,
-/// `hash_mismatch`, `catalog_invalid`, `catalog_unwritable`, `timeout`, `no_resources`, `unsupported` (the executor has no
-/// `runtimes_dir`, or this build of the library lacks something that the runtime needs), `unknown_executor`;
+/// `hash_mismatch`, `catalog_invalid`, `catalog_unwritable`, `timeout`, `no_resources`, `unsupported` (the executor has
+/// no `runtimes_dir`, or this build of the library lacks something that the runtime needs), `unknown_executor`;
 /// `invalid_argument`, `invalid_json`, `invalid_request`.
 ///
 /// # Safety
@@ -147,9 +147,8 @@ pub unsafe extern "C" fn arawn_catalog_register(request_json: *const c_char) -> 
 }
 
 /// Removes a runtime from the catalog in the executor's `runtimes_dir`. Its file is removed as well, unless another
-/// entry has it or it is not in `custom/`. Calls under way finish. Later calls reply `unknown_runtime`, in any
-/// process. Built-in runtimes cannot be removed, nor can entries whose category is `builtin`: they belong to an
-/// installation.
+/// entry has it or it is not in `custom/`. Calls under way finish. Later calls reply `unknown_runtime`, in any process.
+/// Built-in runtimes cannot be removed, nor can entries whose category is `builtin`: they belong to an installation.
 ///
 /// `request_json`: `{"executor": "main", "name": "csv"}`
 ///
@@ -158,9 +157,9 @@ pub unsafe extern "C" fn arawn_catalog_register(request_json: *const c_char) -> 
 /// Threads: the call waits for other writers of the catalog, in this process and in others, up to the executor's
 /// `timeout_ms`.
 ///
-/// Errors: `unknown_executor`, `unknown_runtime`, `builtin_runtime`, `catalog_invalid`, `catalog_unwritable`,
-/// `timeout` (other writers had the catalog for longer than `timeout_ms`), `no_resources`, `unsupported` (the executor
-/// has no `runtimes_dir`); `invalid_argument`, `invalid_json`, `invalid_request`.
+/// Errors: `unknown_executor`, `unknown_runtime`, `builtin_runtime`, `catalog_invalid`, `catalog_unwritable`, `timeout`
+/// (other writers had the catalog for longer than `timeout_ms`), `no_resources`, `unsupported` (the executor has no
+/// `runtimes_dir`); `invalid_argument`, `invalid_json`, `invalid_request`.
 ///
 /// # Safety
 /// `request_json` is NULL or a string that ends with a NUL.

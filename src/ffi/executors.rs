@@ -55,8 +55,8 @@ use std::ffi::c_char;
 ///  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: the same request gives the same reply
 /// ```
 ///
-/// `runtimes_dir`: each call follows this path anew, unless `reload` says otherwise. If the path is a link and the link is replaced, the next call is
-/// served from the directory to which the new link leads.
+/// `runtimes_dir`: each call follows this path anew, unless `reload` says otherwise. If the path is a link and the link
+/// is replaced, the next call is served from the directory to which the new link leads.
 ///
 /// `reload`:
 ///
@@ -81,17 +81,17 @@ use std::ffi::c_char;
 ///
 /// The directories:
 ///
-/// - Guests see the directory that `host` leads to when the executor is made, even if another directory later takes
-///   its place, or the place of a link on the path.
-/// - These directories are refused: `/`; a directory that is, holds or lies in a catalog or a cache that is open in
-///   the process; with `write`, also one that is, holds or lies in the platform's cache.
-/// - Do not grant, with `write`, a directory in which another program has its `cache_dir`: guests could write code
-///   that this program runs.
+/// - Guests see the directory that `host` leads to when the executor is made, even if another directory later takes its
+///   place, or the place of a link on the path.
+/// - These directories are refused: `/`; a directory that is, holds or lies in a catalog or a cache that is open in the
+///   process; with `write`, also one that is, holds or lies in the platform's cache.
+/// - Do not grant, with `write`, a directory in which another program has its `cache_dir`: guests could write code that
+///   this program runs.
 /// - Modules can open FIFOs in the directory, and components cannot. No guest can open sockets or devices.
 /// - `bytes`: the count begins at 0 when the executor is made. A file counts with its size, holes included, and each
 ///   entry counts 4096 bytes more. What guests remove is subtracted.
-/// - `bytes`: a write is cut to what fits, and then fails as on a full disk. With 0, guests can only overwrite files
-///   in place.
+/// - `bytes`: a write is cut to what fits, and then fails as on a full disk. With 0, guests can only overwrite files in
+///   place.
 /// - `bytes`: guests cannot move or link anything between directories that are counted apart, as between two file
 ///   systems. A directory with `bytes` is refused if it is, holds or lies in another one of `dirs` with `write`.
 ///
@@ -100,9 +100,9 @@ use std::ffi::c_char;
 ///
 /// `allow_private`: the address that is checked is the one to which the guest's connection goes.
 ///
-/// `deterministic`: the guest's clock stands at `unix_time` (seconds since 1970) and moves only while the guest
-/// sleeps. A sleep takes no real time. Random bytes come from `seed`. The same request also uses the same fuel. `http`
-/// must allow nothing.
+/// `deterministic`: the guest's clock stands at `unix_time` (seconds since 1970) and moves only while the guest sleeps.
+/// A sleep takes no real time. Random bytes come from `seed`. The same request also uses the same fuel. `http` must
+/// allow nothing.
 ///
 /// Reply: `{"status":"ok","output":{"executor":"main",…the policy in force…}}`. Release it with `arawn_free`.
 ///
@@ -136,8 +136,8 @@ pub unsafe extern "C" fn arawn_executor_new(config_json: *const c_char) -> *mut 
 ///
 /// Reply: `{"status":"ok","output":{"executor":"main"}}`. Release it with `arawn_free`.
 ///
-/// Threads: the call waits until no thread is inside a host function of the executor, unless it is called from within
-/// a host function. It also waits, for 5 seconds at most, until compiled code is on disk.
+/// Threads: the call waits until no thread is inside a host function of the executor, unless it is called from within a
+/// host function. It also waits, for 5 seconds at most, until compiled code is on disk.
 ///
 /// Errors: `unknown_executor`; `invalid_argument`, `invalid_json`, `invalid_request`.
 ///

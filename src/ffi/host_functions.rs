@@ -10,8 +10,8 @@ use std::ffi::{CStr, c_char, c_void};
 
 /// A function of the host that guests call by name, see `arawn_host_function_set`.
 ///
-/// - `request_json`: the guest's request, for a deferred function beside the name of the call. The library owns it, and it
-///   is valid until the function returns.
+/// - `request_json`: the guest's request, for a deferred function beside the name of the call. The library owns it, and
+///   it is valid until the function returns.
 /// - `user_data`: the pointer that was given to `arawn_host_function_set`.
 /// - Reply: JSON in the form of the library's own replies, `{"status":"ok","output":…}` or
 ///   `{"status":"error","error":"text"}`. Return a string that `arawn_string_new` has made, or a reply of another
@@ -40,8 +40,8 @@ pub type arawn_host_function =
 /// `user_data` is passed to each call of `callback`. The library never looks at it.
 ///
 /// With `"on": "call"` the function runs on the thread that runs the call: for `arawn_execute_runtime` the calling
-/// thread, for a submitted call a worker of the library, which the function holds until it returns. Several threads
-/// may be inside the function at once.
+/// thread, for a submitted call a worker of the library, which the function holds until it returns, and for
+/// `arawn_execute_pipeline` either of them. Several threads may be inside the function at once.
 ///
 /// With `"on": "poll"` the function runs inside `arawn_poll` of the executor, with or without `job`, while the guest
 /// waits. This is for a host whose own code has one thread, such as a script engine or a game.
@@ -49,36 +49,36 @@ pub type arawn_host_function =
 /// - A poll runs every function that a guest waits for when the poll begins. A poll with `wait_ms` also wakes up for
 ///   functions that guests call meanwhile, runs them, and goes on waiting.
 /// - A guest in `arawn_execute_runtime` waits for a poll on another thread. If the calling thread is the only one that
-///   has ever polled the executor, the guest gets `host_function_failed` at once: use `arawn_submit` there. A host
-///   that polls on changing threads must have polled on a second thread before it makes such a call.
+///   has ever polled the executor, the guest gets `host_function_failed` at once: use `arawn_submit` there. A host that
+///   polls on changing threads must have polled on a second thread before it makes such a call.
 ///
-/// With `"deferred": true`, which goes with either `on`, the function may answer after it has returned. This is for a host
-/// that answers by a promise, a coroutine or a goroutine.
+/// With `"deferred": true`, which goes with either `on`, the function may answer after it has returned. This is for a
+/// host that answers by a promise, a coroutine or a goroutine.
 ///
-/// - The function gets `{"call": "c-17", "request": …}`, where `request` is the guest's request. `call` names this call. No
-///   other call of the process has or had the name.
-/// - If the function returns NULL, the guest waits until `arawn_host_reply` has given the answer, until its deadline, or
-///   until its call is cancelled. The guest holds its slot meanwhile. A submitted call holds no worker, and
+/// - The function gets `{"call": "c-17", "request": …}`, where `request` is the guest's request. `call` names this
+///   call. No other call of the process has or had the name.
+/// - If the function returns NULL, the guest waits until `arawn_host_reply` has given the answer, until its deadline,
+///   or until its call is cancelled. The guest holds its slot meanwhile. A submitted call holds no worker, and
 ///   `arawn_execute_runtime` goes on blocking its thread.
 /// - If the function returns a reply, the guest gets that reply, and no other one can be given.
-/// - Calls whose answer is deferred go on waiting when the function is replaced or unset. `arawn_executor_close` ends their
-///   waiting: the guest gets `host_function_failed`. A function that runs meanwhile may still return a reply.
+/// - Calls whose answer is deferred go on waiting when the function is replaced or unset. `arawn_executor_close` ends
+///   their waiting: the guest gets `host_function_failed`. A function that runs meanwhile may still return a reply.
 /// - A message, see below, has null for `call`.
 ///
 /// What the guest gets:
 ///
 /// - The guest gets the function's reply as it is.
-/// - The guest gets an error with the code `host_function_failed` if the function's reply is NULL and the function is not
-///   deferred, or if the reply is not UTF-8, not JSON or not in the form of a reply, or if the name is not granted or not
-///   set.
+/// - The guest gets an error with the code `host_function_failed` if the function's reply is NULL and the function is
+///   not deferred, or if the reply is not UTF-8, not JSON or not in the form of a reply, or if the name is not granted
+///   or not set.
 /// - The function's time, and the time until a deferred answer, count against the deadline of the call. If the deadline
 ///   passes meanwhile, the call replies `timeout`, and the answer is dropped. A call that is inside a function with
 ///   `"on": "call"` replies once the function returns, every other call at the deadline.
 /// - A deterministic executor is as deterministic as its host functions.
 ///
 /// Reply: `{"status":"ok","output":{"executor":"main","name":"engine.log","on":"call","running":0}}`. `on` is null if
-/// the function was unset. `running` tells how many calls of the old function have not returned yet; it is above 0
-/// only for a call from within a host function. Release it with `arawn_free`.
+/// the function was unset. `running` tells how many calls of the old function have not returned yet; it is above 0 only
+/// for a call from within a host function. Release it with `arawn_free`.
 ///
 /// Threads: the call waits until no thread is inside the old function; so does `arawn_executor_close`. Do not make
 /// either call under a lock that the function takes. From within any host function neither of the two waits, and the
@@ -86,9 +86,9 @@ pub type arawn_host_function =
 /// `arawn_host_function_set` of the same name, or `arawn_executor_close`, has returned, and until all calls that
 /// `running` counted have returned.
 ///
-/// The name `arawn.log` is special. It need not be granted, and no guest can call it. The function gets warnings of
-/// the process and the progress of registrations. Nobody waits for it, and its reply is not looked at and may be NULL.
-/// With `"on": "call"` it runs on a thread of the library.
+/// The name `arawn.log` is special. It need not be granted, and no guest can call it. The function gets warnings of the
+/// process and the progress of registrations. Nobody waits for it, and its reply is not looked at and may be NULL. With
+/// `"on": "call"` it runs on a thread of the library.
 ///
 /// A warning tells what went wrong without failing a call: a broken change of `catalog.toml`, an artifact that was not
 /// trusted or could not be written, an address space too small for the pool.
@@ -100,9 +100,9 @@ pub type arawn_host_function =
 /// `about` is `catalog`, `disk_cache`, `engine` or `files`. Warnings that come while no executor has set `arawn.log`
 /// are kept, 100 at most, and go to the first function that is set.
 ///
-/// Progress is told of the executor's own registrations, submitted or not: one message when a stage begins, and
-/// another one every three seconds while the compiler works. A message is dropped if `arawn.log` is not set, or if 100
-/// messages wait already.
+/// Progress is told of the executor's own registrations, submitted or not: one message when a stage begins, and another
+/// one every three seconds while the compiler works. A message is dropped if `arawn.log` is not set, or if 100 messages
+/// wait already.
 ///
 /// ```json
 /// {"level": "info", "about": "register",
@@ -170,14 +170,15 @@ pub unsafe extern "C" fn arawn_host_function_set(
 ///
 /// Reply: `{"status":"ok","output":{"call":"c-17"}}`. Release it with `arawn_free`.
 ///
-/// Each call is answered once, and the first answer counts. The function itself may answer in this way before it returns
-/// NULL. If it returns a reply all the same, that is dropped.
+/// Each call is answered once, and the first answer counts. The function itself may answer in this way before it
+/// returns NULL. If it returns a reply all the same, that is dropped.
 ///
 /// Threads: any thread may answer.
 ///
-/// Errors: `unknown_call`, if no such call waits, because it was answered already, or its guest has ended at its deadline or
-/// by `arawn_cancel`; `unknown_executor`, also if the executor was closed; `invalid_request`, also if `reply` is not in the
-/// form of a reply, in which case the call goes on waiting; `invalid_argument`, `invalid_json`, `no_resources`.
+/// Errors: `unknown_call`, if no such call waits, because it was answered already, or its guest has ended at its
+/// deadline or by `arawn_cancel`; `unknown_executor`, also if the executor was closed; `invalid_request`, also if
+/// `reply` is not in the form of a reply, in which case the call goes on waiting; `invalid_argument`, `invalid_json`,
+/// `no_resources`.
 ///
 /// # Safety
 /// `request_json` is NULL or a string that ends with a NUL.

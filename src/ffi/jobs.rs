@@ -3,18 +3,20 @@
 
 use super::boundary::{guard, text};
 use crate::executor::{self, ScriptExecutor};
+use crate::pipeline;
 use crate::protocol::{ExecutorRequest, JobRequest, PollRequest, SubmitRequest, parse_request, parse_submit};
 use crate::reply::{Job, Watched, ok_reply, ok_reply_of, polled_output};
 use std::ffi::c_char;
 
-/// Begins a call and returns at once. A worker runs the call, and `arawn_poll` returns its reply. This is for a frame
-/// loop, or any thread that must not block.
+/// Begins a call, a pipeline or a registration, and returns at once. A worker runs it, and `arawn_poll` returns its
+/// reply. This is for a frame loop, or any thread that must not block.
 ///
-/// `request_json` is one of two:
+/// `request_json` is one of three:
 ///
 /// - A call has the keys of `arawn_execute_runtime`.
-/// - A registration has the keys of `arawn_catalog_register`, without `executor`, under `register`. The keys
-///   `runtime`, `input`, `limits` and `meta` must not stand beside `register`.
+/// - A pipeline has the keys of `arawn_execute_pipeline`; `dry_run` must not be true.
+/// - A registration has the keys of `arawn_catalog_register`, without `executor`, under `register`. The keys `runtime`,
+///   `input`, `limits` and `meta` must not stand beside `register`.
 ///
 /// ```json
 /// {"executor": "main",
@@ -32,15 +34,14 @@ use std::ffi::c_char;
 /// Threads:
 ///
 /// - The deadline counts from the submission.
-/// - Any number of calls are under way at once, and take turns on the workers. A call that computes gives way to
-///   others every few milliseconds.
-/// - A call holds no worker while it sleeps or waits for a file, for a slot, or for its module to be read and
-///   compiled.
+/// - Any number of calls are under way at once, and take turns on the workers. A call that computes gives way to others
+///   every few milliseconds.
+/// - A call holds no worker while it sleeps or waits for a file, for a slot, or for its module to be read and compiled.
 /// - A check of a config against a schema holds a worker for about a millisecond, and goes on elsewhere if it takes
 ///   longer.
 /// - A callback of the host holds a worker until it returns.
-/// - A registration holds no worker. An executor's registrations run four at a time, and those of all executors
-///   sixteen at a time. Further ones are `queued`, and the executors take turns.
+/// - A registration holds no worker. An executor's registrations run four at a time, and those of all executors sixteen
+///   at a time. Further ones are `queued`, and the executors take turns.
 /// - `arawn_cancel` can stop a registration until the registration begins to write.
 ///
 /// Errors: `unknown_executor`, `job_exists`, `overloaded` (see `queue` of `arawn_configure` and `reply_bytes` of
@@ -55,6 +56,7 @@ pub unsafe extern "C" fn arawn_submit(request_json: *const c_char) -> *mut c_cha
     guard(text, |json| {
         let job = match parse_submit(json)? {
             SubmitRequest::Call(call) => ScriptExecutor::submit(executor::find(&call.executor)?, &call)?,
+            SubmitRequest::Pipeline(request) => pipeline::submit(executor::find(&request.executor)?, *request)?,
             SubmitRequest::Register(request) => {
                 let (executor, job) = (executor::find(&request.executor)?, request.job.clone());
                 ScriptExecutor::submit_registration(executor, request.draft()?, job.as_deref())?
@@ -87,9 +89,9 @@ pub unsafe extern "C" fn arawn_submit(request_json: *const c_char) -> *mut c_cha
 /// {"status":"ok","output":{"job": "level-7", "state": "finished", "reply": {"status":"ok","output":…}}}
 /// ```
 ///
-/// Each `reply` is what `arawn_execute_runtime` or `arawn_catalog_register` would have returned, byte for byte, with
-/// `meta` if the request asked for it. A call that failed or was cancelled is `finished` too. Once its reply is
-/// returned, the name of a call is free again. Release the whole reply with `arawn_free`.
+/// Each `reply` is what `arawn_execute_runtime`, `arawn_execute_pipeline` or `arawn_catalog_register` would have
+/// returned, byte for byte, with `meta` if the request asked for it. A call that failed or was cancelled is `finished`
+/// too. Once its reply is returned, the name of a call is free again. Release the whole reply with `arawn_free`.
 ///
 /// Threads: any number of threads may poll one executor at once. Each `reply` goes to one of them. With `wait_ms` the
 /// call blocks for up to that time. A thread that has an event loop watches `arawn_poll_descriptor` instead.
@@ -122,18 +124,18 @@ pub unsafe extern "C" fn arawn_poll(request_json: *const c_char) -> *mut c_char 
 /// Reply: `{"status":"ok","output":{"fd":12}}`. Release it with `arawn_free`. An executor has one descriptor, which the
 /// first call makes.
 ///
-/// How to use it: wait until the descriptor is readable, then call `arawn_poll` without `wait_ms` and without `job`. Never
-/// read from the descriptor, write to it or close it.
+/// How to use it: wait until the descriptor is readable, then call `arawn_poll` without `wait_ms` and without `job`.
+/// Never read from the descriptor, write to it or close it.
 ///
-/// - It is level-triggered: it stays readable until polls have left nothing. An `arawn_poll` with `job` leaves the replies
-///   of other calls.
-/// - For an event loop that is edge-triggered, such as epoll with EPOLLET: each `arawn_poll` that leaves something makes a
-///   new edge.
+/// - It is level-triggered: it stays readable until polls have left nothing. An `arawn_poll` with `job` leaves the
+///   replies of other calls.
+/// - For an event loop that is edge-triggered, such as epoll with EPOLLET: each `arawn_poll` that leaves something
+///   makes a new edge.
 /// - If several threads poll, another one may have been faster. A poll then returns nothing, which is no error.
 /// - It is an eventfd on Linux and the end of a pipe elsewhere, non-blocking and closed on exec.
 ///
-/// The descriptor is the library's. `arawn_executor_close` closes it, and the system may then give its number to another
-/// file: stop watching it before that.
+/// The descriptor is the library's. `arawn_executor_close` closes it, and the system may then give its number to
+/// another file: stop watching it before that.
 ///
 /// Errors: `unknown_executor`; `no_resources`, if there are as many open files as there may be; `invalid_argument`,
 /// `invalid_json`, `invalid_request`.

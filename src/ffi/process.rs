@@ -22,12 +22,13 @@ pub const ARAWN_VERSION_PATCH: u32 = 0;
 ///
 /// ```json
 /// {"pool_slots": 128,               calls that may run at once, 1 to 10000
-///  "workers": 4,                    threads that run submitted calls, 1 to 256; the first arawn_submit starts them
+///  "workers": 4,                    threads that run submitted calls, 1 to 256; started when they are needed
 ///  "queue": 1024,                   submitted calls and registrations that one executor may have at once: queued,
 ///                                   running, or ended and not yet polled; 1 to 1000000
 ///  "module_cache_bytes": 268435456, compiled code that is kept in memory, in bytes
 ///  "disk_cache_bytes": 1073741824,  compiled code that is kept in each cache directory, in bytes
-///  "signal_handlers": true}         false: guests trap without signal handlers, and their code is slower
+///  "signal_handlers": true,         false: guests trap without signal handlers, and their code is slower
+///  "target": "native"}              "pulley": guests run in an interpreter, see below
 /// ```
 ///
 /// - `pool_slots`: each call runs in a slot of a pool, and each pool has `pool_slots` slots. A slot reserves address
@@ -42,9 +43,15 @@ pub const ARAWN_VERSION_PATCH: u32 = 0;
 /// - `module_cache_bytes`: each module in memory also takes a file descriptor. The number of modules is at most a
 ///   quarter of the descriptors that the process may have, or 16 if that is more.
 ///
+/// - `target`: with `pulley`, modules are compiled to the bytecode of an interpreter, for a host that may not make memory
+///   executable, such as on consoles, on iOS and on hardened kernels. The library makes none executable then, and
+///   installs no signal handlers. Guests compute more slowly: see docs/slim.md. What was compiled for `pulley` runs on
+///   every processor of 64 bits with the same order of bytes: an executor's `cache_dir` may be filled on one machine
+///   and copied to others, also to those with a library that has no compiler.
+///
 /// Reply: `{"status":"ok","output":{…the options in force…}}`. Release it with `arawn_free`.
 ///
-/// Errors: `invalid_config`, also if an executor was made before; `invalid_argument`, `invalid_json`.
+/// Errors: `invalid_config`, also if an executor was made before; `unsupported`, if this build has no interpreter; `invalid_argument`, `invalid_json`.
 ///
 /// # Safety
 /// `options_json` is NULL or a string that ends with a NUL.

@@ -19,7 +19,7 @@ use std::ffi::{CStr, c_char};
 ///  "engine": {"allocation": "pool",          or "on_demand": the address space for a pool could not be reserved, and
 ///                                            calls take longer
 ///             "pagemap_scan": true,             whether the kernel tells which pages of a snapshot's memory were written
-///             "pool_slots": 128, "slots_in_use": 0, "signal_handlers": true,
+///             "pool_slots": 128, "slots_in_use": 0, "signal_handlers": true, "target": "native",
 ///             "metered": false},             true: code that counts fuel was asked for, by a limit of fuel or by a
 ///                                            deterministic executor; such code has pools of its own
 ///  "memory_cache": {"modules": 1, "hits": 11, "evictions": 0,

@@ -58,7 +58,7 @@ impl HostFunctions {
             let answer = match function.on {
                 On::Call if function.is_deferred() => self.now_or_later(question, function, request).await,
                 On::Call => self.now(function, request).await,
-                On::Poll if !deadline.is_submitted() && self.pollers.is_this_thread_alone() => {
+                On::Poll if deadline.waiting_thread().is_some_and(|thread| self.pollers.are_only(thread)) => {
                     return Err(failed(name, WAITS_FOR_ITSELF));
                 }
                 On::Poll => self.at_a_poll(question, request).await,

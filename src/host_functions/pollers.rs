@@ -1,5 +1,6 @@
 //! Which threads have polled an executor.
 
+use crate::threads;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// No thread, one thread by its number, or several.
@@ -9,16 +10,9 @@ pub(super) struct Pollers(AtomicU64);
 const NONE: u64 = 0;
 const SEVERAL: u64 = u64::MAX;
 
-/// The number of this thread. No other thread of the process has or had it.
-fn this_thread() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(NONE + 1);
-    thread_local!(static NUMBER: u64 = NEXT.fetch_add(1, Ordering::Relaxed));
-    NUMBER.with(|number| *number)
-}
-
 impl Pollers {
     pub fn add_this_thread(&self) {
-        let this = this_thread();
+        let this = threads::number();
         let before = self.0.load(Ordering::Relaxed);
         if before == this || before == SEVERAL {
             return;
@@ -28,9 +22,9 @@ impl Pollers {
         }
     }
 
-    /// Whether this thread has polled the executor, and no other thread ever has.
-    pub fn is_this_thread_alone(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == this_thread()
+    /// Whether the thread of this number has polled the executor, and no other thread ever has.
+    pub fn are_only(&self, thread: u64) -> bool {
+        self.0.load(Ordering::Relaxed) == thread
     }
 }
 
@@ -42,18 +36,18 @@ mod tests {
     #[test]
     fn a_thread_is_alone_until_another_one_polls() {
         let pollers = Pollers::default();
-        assert!(!pollers.is_this_thread_alone());
+        assert!(!pollers.are_only(threads::number()));
         pollers.add_this_thread();
         pollers.add_this_thread();
-        assert!(pollers.is_this_thread_alone());
+        assert!(pollers.are_only(threads::number()));
         thread::scope(|scope| {
-            scope.spawn(|| assert!(!pollers.is_this_thread_alone()));
+            scope.spawn(|| assert!(!pollers.are_only(threads::number())));
         });
-        assert!(pollers.is_this_thread_alone());
+        assert!(pollers.are_only(threads::number()));
         thread::scope(|scope| {
             scope.spawn(|| pollers.add_this_thread());
         });
         pollers.add_this_thread();
-        assert!(!pollers.is_this_thread_alone());
+        assert!(!pollers.are_only(threads::number()));
     }
 }

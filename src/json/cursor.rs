@@ -10,7 +10,9 @@ use super::{cpu, scan};
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
+use serde_json::value::RawValue;
 use std::fmt;
+use std::ops::Range;
 
 /// In text of at least this many bytes, values are scanned with vector instructions.
 const LONG_TEXT: usize = 1024;
@@ -35,9 +37,9 @@ pub(crate) fn last_value<'a>(text: &'a str, start: &str) -> Option<&'a str> {
 }
 
 /// A position in text, and the deserializer of the value there.
-struct Cursor<'a> {
-    text: &'a str,
-    at: usize,
+pub(super) struct Cursor<'a> {
+    pub text: &'a str,
+    pub at: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -46,13 +48,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// Skips white space, and returns the byte after it.
-    fn peek(&mut self) -> Option<u8> {
+    pub fn peek(&mut self) -> Option<u8> {
         self.at = plain::white(self.text.as_bytes(), self.at);
         self.rest().first().copied()
     }
 
     /// Skips white space and this byte.
-    fn take(&mut self, byte: u8) -> Result<(), Declined> {
+    pub fn take(&mut self, byte: u8) -> Result<(), Declined> {
         if self.peek() != Some(byte) {
             return Err(Declined);
         }
@@ -68,6 +70,19 @@ impl<'a> Cursor<'a> {
         text.get(end).filter(|byte| **byte == b'"')?;
         self.at = end + 1;
         self.text.get(start..end)
+    }
+
+    /// Takes the next value of text that was checked before, and returns its range. A value that is nested too deep for the
+    /// reader is left to serde_json.
+    pub fn checked(&mut self) -> Option<Range<usize>> {
+        self.peek();
+        let start = self.at;
+        if self.value().is_err() {
+            let mut values = serde_json::Deserializer::from_str(self.text.get(start..)?).into_iter::<&RawValue>();
+            values.next()?.ok()?;
+            self.at = start + values.byte_offset();
+        }
+        Some(start..self.at)
     }
 
     /// Takes the next value as text, and checks it.
@@ -200,7 +215,7 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
 
 /// The reader has declined the text. No reason is kept.
 #[derive(Debug)]
-struct Declined;
+pub(super) struct Declined;
 
 impl fmt::Display for Declined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// The text of one JSON value, borrowed from the text that contains it.
+/// The text of one JSON value, `{}` by default, borrowed from the text that contains it.
 #[derive(Clone, Copy, Debug)]
 pub struct RawJson<'a>(&'a str);
 
@@ -26,6 +26,12 @@ impl<'a> RawJson<'a> {
 /// The newtype name with which [`RawJson`] asks for its value. The deserializers of this crate know the name and hand
 /// over the value's text; all others visit a newtype, whose content is then read as a [`RawValue`].
 pub(crate) const RAW: &str = "$arawn::RawJson";
+
+impl Default for RawJson<'_> {
+    fn default() -> Self {
+        RawJson::EMPTY_OBJECT
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for RawJson<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,7 +1,8 @@
 //! The requests that add a runtime: `arawn_catalog_register`, and `arawn_submit` with `register`.
 
 use super::base64;
-use super::parse::{ensure_memory, mistake};
+use super::parse::{ensure_memory, mistake, parse_request};
+use super::pipeline::PipelineRequest;
 use super::request::ExecuteRequest;
 use crate::catalog::{Language, ModuleSource, Registration, SnapshotMode, registration_timeout};
 use crate::error::{Error, Result};
@@ -118,6 +119,7 @@ pub struct SubmitRegisterRequest<'a> {
 pub enum SubmitRequest<'a> {
     Call(ExecuteRequest<'a>),
     Register(Box<SubmitRegisterRequest<'a>>),
+    Pipeline(Box<PipelineRequest<'a>>),
 }
 
 /// A registration whose module and schema are still text of the request, not decoded.
@@ -155,12 +157,20 @@ impl<'a> SubmitRegisterRequest<'a> {
     }
 }
 
-/// Parses a request that the fast path of [`parse_submit`] has not taken: a registration, or a request with a mistake.
+/// Parses a request that the fast path of [`parse_submit`] has not taken: a registration, a pipeline, or a request with a
+/// mistake.
 #[cold]
 pub(super) fn submit_request(json: &str) -> Result<SubmitRequest<'_>> {
     let mistyped = |path, message| Error::InvalidRequest { path, message };
     // If the text is not an object, `keys` is empty, and parsing it as a call reports the mistake.
     let keys: BTreeMap<Cow<'_, str>, IgnoredAny> = serde_json::from_str(json).unwrap_or_default();
+    if keys.contains_key("pipeline") {
+        if let Some(key) = ["runtime", "input", "register"].into_iter().find(|key| keys.contains_key(*key)) {
+            let message = "must not stand beside `pipeline`: a job is one of a call, a registration and a pipeline";
+            return Err(mistyped(key.to_owned(), message.to_owned()));
+        }
+        return parse_request(json).map(|pipeline| SubmitRequest::Pipeline(Box::new(pipeline)));
+    }
     if !keys.contains_key("register") {
         let call = object_from_str(json).map_err(|error| mistake::<ExecuteRequest<'_>>(json, error, mistyped));
         return call.map(SubmitRequest::Call);

@@ -29,7 +29,7 @@ pub struct ExecuteRequest<'a> {
 }
 
 /// What a runtime reads from stdin. Both values are kept as the caller's own text, so numbers keep every digit.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RuntimeInput<'a> {
     /// What the caller asks of this runtime.
@@ -40,23 +40,41 @@ pub struct RuntimeInput<'a> {
     pub context: RawJson<'a>,
 }
 
-impl Default for RuntimeInput<'_> {
-    fn default() -> Self {
-        RuntimeInput { config: RawJson::EMPTY_OBJECT, context: RawJson::EMPTY_OBJECT }
-    }
-}
-
 impl<'a> RuntimeInput<'a> {
     /// Parses `{"config":…,"context":…}`. A missing key counts as `{}`.
     pub fn from_json(json: &'a str) -> Result<Self> {
         parse_request(json)
     }
+}
+
+/// A [`RuntimeInput`] whose context is in pieces, so that a pipeline need not put them together before the guest's stdin is.
+#[derive(Clone, Copy)]
+pub struct CallInput<'a> {
+    pub config: RawJson<'a>,
+    /// One after the other they are the text of one JSON value.
+    pub context: &'a [&'a str],
+}
+
+impl<'a> CallInput<'a> {
+    pub fn of(input: &RuntimeInput<'a>, context: &'a [&'a str]) -> Self {
+        CallInput { config: input.config, context }
+    }
+
+    /// The bytes of config and context.
+    pub fn len(self) -> usize {
+        self.config.get().len() + self.context.iter().map(|piece| piece.len()).sum::<usize>()
+    }
 
     /// The bytes that the guest reads.
-    pub(crate) fn to_stdin(self) -> Vec<u8> {
-        let parts = ["{\"config\":", self.config.get(), ",\"context\":", self.context.get(), "}"];
-        let mut stdin = buffers::acquire(parts.iter().map(|part| part.len()).sum());
-        parts.iter().for_each(|part| stdin.extend_from_slice(part.as_bytes()));
+    pub fn to_stdin(self) -> Vec<u8> {
+        const AROUND: [&str; 3] = ["{\"config\":", ",\"context\":", "}"];
+        let mut stdin = buffers::acquire(self.len() + AROUND.map(str::len).iter().sum::<usize>());
+        let mut add = |text: &str| stdin.extend_from_slice(text.as_bytes());
+        add(AROUND[0]);
+        add(self.config.get());
+        add(AROUND[1]);
+        self.context.iter().for_each(|piece| add(piece));
+        add(AROUND[2]);
         stdin
     }
 }

@@ -43,8 +43,8 @@ fn name_of<S: Serializer>(entry: &RuntimeEntry, serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(&entry.name)
 }
 
-/// The reply around a runtime's output. `meta` is `None` if the request does not ask for it.
-pub(crate) fn call_reply(output: &str, meta: Option<&Meta>) -> String {
+/// The reply around the output of a runtime or of a pipeline. `meta` is `None` if the request does not ask for it.
+pub(crate) fn call_reply(output: &str, meta: Option<&impl Serialize>) -> String {
     let Some(meta) = meta else { return ok_reply(output) };
     let meta = serde_json::to_string(meta).unwrap_or_else(|_| "null".to_owned());
     [OK, output, ",\"meta\":", &meta, "}"].concat()

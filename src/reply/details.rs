@@ -44,6 +44,7 @@ impl Error {
                 json!({"offset": offset, "excerpt": excerpt, "stderr": stderr})
             }
             Error::OutputTooLarge { output_bytes } => json!({"output_bytes": output_bytes}),
+            Error::OutputsTooLarge { limit, value } => json!({*limit: value}),
             Error::Timeout { phase, timeout_ms, .. } | Error::RegistrationTimeout { phase, timeout_ms, .. } => {
                 json!({"phase": phase.as_str(), "timeout_ms": timeout_ms})
             }
@@ -54,6 +55,9 @@ impl Error {
             Error::NoResources { resource, .. } => json!({"resource": resource.as_str()}),
             Error::Cancelled { job, phase, .. } => json!({"job": job, "phase": phase.as_str()}),
             Error::UnknownJob { job } | Error::JobExists { job } => json!({"job": job}),
+            Error::Step { step, index, completed, error } => {
+                return of_step(error, step, *index, completed);
+            }
             Error::UnknownCall { call } => json!({"call": call}),
             Error::HostFunctionFailed { name, .. } => json!({"name": name}),
             Error::Forked | Error::Unsupported { .. } | Error::Internal { .. } => json!({}),
@@ -76,6 +80,16 @@ impl Error {
             _ => None,
         }
     }
+}
+
+fn of_step(error: &Error, step: &str, index: Option<u64>, completed: &[String]) -> Map<String, Value> {
+    let mut details = error.details();
+    details.insert("step".to_owned(), json!(step));
+    if let Some(index) = index {
+        details.insert("index".to_owned(), json!(index));
+    }
+    details.insert("completed".to_owned(), json!(completed));
+    details
 }
 
 fn add_stopped(guest: &Stopped, details: &mut Map<String, Value>) {

@@ -1,5 +1,6 @@
 //! The reply of `arawn_stats`.
 
+use crate::config::CodeTarget;
 use crate::counters::{Percentiles, StepTimes};
 use crate::error::Code;
 use crate::warnings::WarningCounts;
@@ -49,6 +50,7 @@ pub(crate) struct EngineStats {
     pub pool_slots: u32,
     pub slots_in_use: usize,
     pub signal_handlers: bool,
+    pub target: CodeTarget,
     pub metered: bool,
 }
 

@@ -22,6 +22,7 @@ static const struct {
     {"arawn_executor_new", arawn_executor_new},
     {"arawn_executor_close", arawn_executor_close},
     {"arawn_execute_runtime", arawn_execute_runtime},
+    {"arawn_execute_pipeline", arawn_execute_pipeline},
     {"arawn_catalog_list", arawn_catalog_list},
     {"arawn_catalog_inspect", arawn_catalog_inspect},
     {"arawn_catalog_register", arawn_catalog_register},

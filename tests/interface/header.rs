@@ -18,7 +18,7 @@ fn header() -> String {
 fn generated() -> String {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
     // The functions stand in the header in this order.
-    let files = ["process", "executors", "calls", "jobs", "host_functions", "catalog", "stats", "release"];
+    let files = ["process", "executors", "calls", "pipelines", "jobs", "host_functions", "catalog", "stats", "release"];
     let sources = files.iter().map(|file| root().join(format!("src/ffi/{file}.rs")));
     let builder = sources.fold(cbindgen::Builder::new(), |builder, file| builder.with_src(file));
     let bindings = builder.with_config(config).generate().unwrap();

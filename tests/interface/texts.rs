@@ -7,8 +7,9 @@ mod common;
 
 use arawn::ffi::{
     arawn_cancel, arawn_catalog_inspect, arawn_catalog_list, arawn_catalog_register, arawn_catalog_remove,
-    arawn_configure, arawn_execute_runtime, arawn_executor_close, arawn_executor_new, arawn_host_function_set,
-    arawn_host_reply, arawn_poll, arawn_poll_descriptor, arawn_stats, arawn_string_new, arawn_submit,
+    arawn_configure, arawn_execute_pipeline, arawn_execute_runtime, arawn_executor_close, arawn_executor_new,
+    arawn_host_function_set, arawn_host_reply, arawn_poll, arawn_poll_descriptor, arawn_stats, arawn_string_new,
+    arawn_submit,
 };
 use common::{Catalog, Function, asker, assert_error, call, call_text, execute, load, ok, slow_to_compile, writer};
 use serde_json::{Value, json};
@@ -535,12 +536,41 @@ fn no_text_has_the_words_of_a_parsers_types() {
         ("module_cache_bytes", Number),
         ("disk_cache_bytes", Number),
         ("signal_handlers", Bool),
+        ("target", Text),
     ]);
     type Keys = Vec<(String, Takes)>;
-    let table: [(Function, Value, Keys); 15] = [
+    let pipeline = keys(&[
+        ("executor", Text),
+        ("pipeline", Object),
+        ("pipeline.steps", List),
+        ("pipeline.steps[0]", Object),
+        ("pipeline.steps[0].name", Text),
+        ("pipeline.steps[0].runtime", Text),
+        ("pipeline.steps[0].needs", List),
+        ("pipeline.steps[0].needs[0]", Text),
+        ("pipeline.steps[0].for_each", TextOrNull),
+        ("pipeline.steps[0].first_index", NumberOrNull),
+        ("pipeline.steps[0].retry", Object),
+        ("pipeline.steps[0].retry.attempts", Number),
+        ("pipeline.steps[0].retry.delay_ms", Number),
+        ("pipeline.steps[0].limits", Object),
+        ("pipeline.output", TextOrNull),
+        ("completed", Object),
+        ("limits", Object),
+        ("job", TextOrNull),
+        ("meta", Bool),
+        ("dry_run", Bool),
+    ]);
+    let piped = json!({
+        "executor": "nobody",
+        "pipeline": {"steps": [{"name": "n", "runtime": "r", "needs": ["n"], "retry": {"attempts": 1}}]},
+    });
+    let table: [(Function, Value, Keys); 17] = [
         (arawn_execute_runtime, json!({"executor": "nobody", "runtime": "r", "limits": {}}), execute.clone()),
         (arawn_submit, json!({"executor": "nobody", "runtime": "r", "limits": {}}), execute),
         (arawn_submit, json!({"executor": "nobody", "register": {"name": "n", "args": ["a"], "env": {}}}), submit),
+        (arawn_execute_pipeline, piped.clone(), pipeline.clone()),
+        (arawn_submit, piped, pipeline.into_iter().filter(|(key, _)| key != "pipeline").collect()),
         (
             arawn_executor_new,
             json!({"limits": {}, "capabilities": {"dirs": [{"host": "/nowhere", "guest": "/a"}], "env": {}, "http": {"allow": ["http://x"]}, "host_functions": ["f"]}, "deterministic": {}}),

@@ -71,7 +71,8 @@ fn the_header_compiles_strictly() {
         .unwrap();
     let tests = root().join("tests/cpp");
     let without = [alone, tests.join("no_exceptions.cpp")];
-    let with = ["api.cpp", "second.cpp", "host_functions.cpp", "json.cpp"].map(|name| tests.join(name));
+    let with =
+        ["api.cpp", "second.cpp", "host_functions.cpp", "json.cpp", "pipelines.cpp"].map(|name| tests.join(name));
     for compiler in compilers() {
         for standard in ["c++17", "c++20"] {
             let example = root().join("examples/cpp/main.cpp");
@@ -154,6 +155,15 @@ fn host_functions() {
         .with("ask", &asker(b"f", br#"{"from":"the guest"}"#, ANSWER))
         .with("writes", &writer(br#"{"status":"ok","output":1}"#, b"first\nlast", ""));
     passes(&["tests/cpp/host_functions.cpp"], &[catalog.path()], &[READ_AFTER_FREE, RACE]);
+}
+
+#[test]
+fn pipelines() {
+    let catalog = Catalog::new()
+        .with("ask", &asker(b"f", br#"{"from":"the guest"}"#, ANSWER))
+        .with("loop", &writer(b"", b"", "(loop $forever (br $forever))"))
+        .with("fails", &writer(br#"{"status":"error","error":"no luck"}"#, b"", ""));
+    passes(&["tests/cpp/pipelines.cpp"], &[catalog.path()], &[READ_AFTER_FREE, RACE]);
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn go_in(directory: &Path, tool: &str, arguments: &[&str], catalog: Option<&Cata
     command.args(arguments).current_dir(directory).env_remove("ARAWN_RUNTIMES");
     command.env("CGO_ENABLED", "1").env("CGO_CFLAGS", format!("-I{}", root().join("include").display()));
     command.env("CGO_LDFLAGS", format!("-L{0} -Wl,-rpath,{0}", library.display()));
+    command.env("PKG_CONFIG_PATH", root().join("packaging/uninstalled"));
     command.env("GOFLAGS", "").env("GOTOOLCHAIN", "local").env("GOPROXY", "off");
     if let Some(catalog) = catalog {
         command.env("ARAWN_RUNTIMES", catalog.path());
@@ -58,15 +59,17 @@ fn the_package_passes_its_tests_with_the_race_detector() {
 fn the_package_passes_its_tests_in_a_program_that_requires_it() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("arawn")).unwrap();
-    let module = "module program\n\ngo 1.19\n\nrequire libarawn/arawn v0.1.0\n\nreplace libarawn/arawn => ./arawn\n";
-    fs::write(directory.path().join("go.mod"), module).unwrap();
-    fs::write(directory.path().join("main.go"), "package main\n\nimport _ \"libarawn/arawn\"\n\nfunc main() {}\n")
-        .unwrap();
+    let text = fs::read_to_string(root().join("bindings/go/go.mod")).unwrap();
+    let module = text.lines().find_map(|line| line.strip_prefix("module ")).unwrap();
+    let program = format!("module program\n\ngo 1.19\n\nrequire {module} v0.1.0\n\nreplace {module} => ./arawn\n");
+    fs::write(directory.path().join("go.mod"), program).unwrap();
+    let main = format!("package main\n\nimport _ \"{module}\"\n\nfunc main() {{}}\n");
+    fs::write(directory.path().join("main.go"), main).unwrap();
     for entry in fs::read_dir(root().join("bindings/go")).unwrap() {
         let path = entry.unwrap().path();
         fs::copy(&path, directory.path().join("arawn").join(path.file_name().unwrap())).unwrap();
     }
-    let arguments = ["test", "-count=1", "-v", "libarawn/arawn"];
+    let arguments = ["test", "-count=1", "-v", module];
     let Some(printed) = go_in(directory.path(), "go", &arguments, None) else { return };
     assert!(printed.contains("\n--- SKIP: TestCallsReachTheirRuntimeAndBack"), "{printed}");
     assert!(printed.contains("\n--- PASS: TestAnExecutorThatNobodyHasIsClosed"), "{printed}");

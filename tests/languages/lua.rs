@@ -64,7 +64,16 @@ fn brains_that_are_edited() {
 }
 
 #[test]
-fn polling_loops_that_are_compiled() {
+fn pipelines() {
+    let catalog = Catalog::new()
+        .with("loop", &writer(b"", b"", "(loop $forever (br $forever))"))
+        .with("fails", &writer(br#"{"status":"error","error":"no luck"}"#, b"", ""))
+        .with("ask", &asker(b"f", br#"{"from":"the guest"}"#, ANSWER));
+    passes("test_pipelines.lua", &[("ARAWN_RUNTIMES", catalog.path())]);
+}
+
+#[test]
+fn loops_that_are_compiled() {
     let catalog = Catalog::new().with("ask", &asker(b"f", b"{}", ANSWER));
     passes("test_jit.lua", &[("ARAWN_RUNTIMES", catalog.path())]);
 }

@@ -45,7 +45,7 @@ fn the_module_passes_its_tests_and_its_types_fit() {
     command.args(["--test", "--test-reporter=tap", "--test-timeout=300000"]).current_dir(&directory);
     command.env("ARAWN_RUNTIMES", catalog.path()).env("ARAWN_LIBRARY", target_directory().join("libarawn.so"));
     let printed = run(&mut command);
-    let tests: usize = ["catalog", "executor", "host", "loop", "process", "queue"]
+    let tests: usize = ["catalog", "executor", "host", "loop", "pipeline", "process", "queue"]
         .map(|name| std::fs::read_to_string(directory.join(format!("tests/{name}.test.mjs"))).unwrap())
         .map(|source| source.matches("\ntest('").count())
         .iter()

@@ -55,6 +55,7 @@ const LAYERS: &[&[&str]] = &[
     &["snapshots"],
     &["protocol"],
     &["executor"],
+    &["pipeline"],
     &["stats"],
     &["ffi"],
 ];

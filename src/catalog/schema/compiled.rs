@@ -135,7 +135,7 @@ impl ConfigSchema {
         config: &str,
         deadline: &Deadline,
     ) -> Result<()> {
-        let steps = if deadline.is_submitted() { BRIEF } else { u64::MAX };
+        let steps = if deadline.is_on_worker() { BRIEF } else { u64::MAX };
         let failures = match self.failures(config, deadline, OF_THE_CALLER, steps)? {
             Err(Unfinished::TooDeep | Unfinished::TooManySteps) => self.elsewhere(tenant, config, deadline).await?,
             done => done,

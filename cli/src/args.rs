@@ -1,0 +1,28 @@
+//! The arguments of the program.
+
+use crate::commands::pipeline::PipelineArguments;
+use clap::{Parser, Subcommand};
+
+/// Runs sandboxed WebAssembly runtimes: JSON in, JSON out.
+#[derive(Debug, Parser)]
+#[command(name = "arawn", version, arg_required_else_help = true, subcommand_required = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Pipeline(PipelineArguments),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_of_the_arguments_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

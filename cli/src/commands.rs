@@ -1,0 +1,3 @@
+//! The subcommands, each with its own arguments.
+
+pub mod pipeline;

@@ -1,0 +1,33 @@
+//! The program `arawn`: runs sandboxed WebAssembly runtimes from the command line.
+
+mod args;
+mod commands;
+mod exit;
+mod grants;
+mod hints;
+mod input;
+mod interrupt;
+mod picture;
+mod progress;
+mod report;
+mod request;
+mod timeline;
+mod units;
+
+use args::{Arguments, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => {
+            // Help and usage errors; a closed stdout or stderr changes nothing about the status.
+            let _ = answer.print();
+            return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2));
+        }
+    };
+    match arguments.command {
+        Command::Pipeline(arguments) => commands::pipeline::run(&arguments).into(),
+    }
+}
