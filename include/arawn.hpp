@@ -17,9 +17,10 @@
 // JSON.        It is text here, in UTF-8: an arawn::Json is made of a string, or of a value of a JSON library that has
 //              dump(), such as nlohmann's. A Reply converts to nlohmann::json.
 // Errors.      A call returns a Reply, also where it failed. What has something else to return throws arawn::Error: the
-//              constructor, submit, async, finished, host_function, deferred_host_function, poll_descriptor, and
-//              Reply::output() of a reply that is an error. Compiled without exceptions they call std::terminate;
-//              arawn::call and Executor::call never need them.
+//              constructor, submit and async, submit_pipeline and async_pipeline, submit_registration, finished,
+//              host_function, deferred_host_function, poll_descriptor, and Reply::output() of a reply that is an
+//              error. Compiled without exceptions they call std::terminate; arawn::call and Executor::call never need
+//              them.
 // Exceptions.  None passes through the library: one that leaves a host function is the guest's error reply.
 // Threads.     Any number of threads may use one Executor at once, and one may close it. Moving it, assigning to it and
 //              destroying it take that no other thread uses it.
@@ -453,6 +454,16 @@ struct Call {
     bool meta = false;    // whether the reply has meta()
 };
 
+// What a pipeline may have besides its document. What a document may have is at arawn_execute_pipeline.
+struct PipelineCall {
+    Json context = "{}";                       // an object that all steps find in their contexts
+    std::map<std::string, Json> completed{};   // outputs that are known already: these steps do not run
+    Json limits = "{}";                        // as of a Call; the timeout is that of the whole pipeline
+    std::string job{};                         // its name, for poll and cancel
+    bool meta = false;                         // whether the reply has meta()
+    bool dry_run = false;                      // whether nothing runs: the output is the plan. Not to be submitted
+};
+
 // From a guest's request to the output, both JSON. What it throws is the guest's error: the reply of an arawn::Error,
 // else the text of what(). It may use the library as anybody else may.
 using HostFunction = std::function<Json(std::string_view request)>;
@@ -493,6 +504,18 @@ public:
         if (!is_one_value(json.str()))
             problem_ = "`" + std::string(key) + "` is not one JSON value";
         return add_known(key, json.str());
+    }
+
+    // An object with these members.
+    Request &add_object(std::string_view key, const std::map<std::string, Json> &members)
+    {
+        std::string text;
+        for (const auto &[name, json] : members) {
+            if (!is_one_value(json.str()))
+                problem_ = "`" + std::string(key) + "." + name + "` is not one JSON value";
+            text.append(text.empty() ? "" : ",").append(quote(name)).append(":").append(json.str());
+        }
+        return add_known(key, "{" + text + "}");
     }
 
     // The members of an object.
@@ -824,15 +847,37 @@ public:
     // call itself is told by its reply.
     std::string submit(std::string_view runtime, const Json &input = "{}", const Call &options = {}) const
     {
-        const Reply reply = send(request(runtime, input, options), arawn_submit);
-        return unquote(member(reply.output(), "job").value_or(""));
+        return job_of(send(request(runtime, input, options), arawn_submit));
     }
 
     // The same, as a Job that owns the reply: `executor.async("csv", input).get()`. Throws Error.
     Job async(std::string_view runtime, const Json &input = "{}", const Call &options = {}) const
     {
-        std::string name = submit(runtime, input, options);
-        return Job(opened_, std::move(name));
+        return Job(opened_, submit(runtime, input, options));
+    }
+
+    // Runs a pipeline, a document of steps that hand their outputs on, and waits for it:
+    //
+    //     executor.execute_pipeline(R"({"steps": [{"name": "rows", "runtime": "csv"},
+    //                                             {"name": "sum", "runtime": "add", "for_each": "rows"}]})")
+    //
+    // Steps that do not wait for each other run at the same time, and so may the host functions that they call. Where a
+    // step fails the reply is its error. The details then have "step", "index" of the item, and "completed".
+    Reply execute_pipeline(const Json &document, const PipelineCall &options = {}) const
+    {
+        return send(pipeline_request(document, options), arawn_execute_pipeline);
+    }
+
+    // Begins a pipeline and returns at once: the job's name. Throws Error, also where the document's shape is wrong.
+    std::string submit_pipeline(const Json &document, const PipelineCall &options = {}) const
+    {
+        return job_of(send(pipeline_request(document, options), arawn_submit));
+    }
+
+    // The same, as a Job that owns the reply. Throws Error.
+    Job async_pipeline(const Json &document, const PipelineCall &options = {}) const
+    {
+        return Job(opened_, submit_pipeline(document, options));
     }
 
     // Adds a runtime to the catalog, and shows it as inspect does. Waits for the compiler. Takes a Registration, or JSON
@@ -860,8 +905,7 @@ public:
         request.add_json("register", registration);
         if (!job.empty())
             request.add("job", job);
-        const Reply reply = send(request, arawn_submit);
-        return unquote(member(reply.output(), "job").value_or(""));
+        return job_of(send(request, arawn_submit));
     }
 
     // A job's reply, which is handed out once; none while it is queued or runs. Waits for it, up to a day.
@@ -986,12 +1030,36 @@ private:
     detail::Request request(std::string_view runtime, const Json &input, const Call &options) const
     {
         detail::Request request(id());
-        request.add("runtime", runtime).add_json("input", input).add_json("limits", options.limits);
+        request.add("runtime", runtime).add_json("input", input);
+        return with_options(std::move(request), options);
+    }
+
+    detail::Request pipeline_request(const Json &document, const PipelineCall &options) const
+    {
+        detail::Request request(id());
+        request.add_json("pipeline", document).add_json("context", options.context);
+        request.add_object("completed", options.completed);
+        if (options.dry_run)
+            request.add_known("dry_run", "true");
+        return with_options(std::move(request), options);
+    }
+
+    // What calls and pipelines have alike.
+    template <class Options>
+    static detail::Request with_options(detail::Request request, const Options &options)
+    {
+        request.add_json("limits", options.limits);
         if (!options.job.empty())
             request.add("job", options.job);
         if (options.meta)
             request.add_known("meta", "true");
         return request;
+    }
+
+    // The name of a job that was begun.
+    static std::string job_of(const Reply &submitted)
+    {
+        return unquote(member(submitted.output(), "job").value_or(""));
     }
 
     std::shared_ptr<detail::Opened> opened_;

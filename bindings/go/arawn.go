@@ -7,22 +7,27 @@
 //
 // Any number of goroutines may use everything at once. What is wrong with a call comes back as an [*Error].
 //
-// The directory is a module of its own. A program takes it from where it is:
+// The package is linked to the library by cgo, which takes a C compiler. A build tag says which library that is:
 //
-//	go mod edit -require libarawn/arawn@v0.1.0 -replace libarawn/arawn=../libarawn/bindings/go
+//	(none)         the shared one that is installed: pkg-config knows arawn
+//	arawn_static   the static one that is installed: pkg-config knows arawn-static
+//	arawn_bundled  the static one that a released module has in it; nothing is to be installed
 //
-// cgo finds header and library where CGO_CFLAGS and CGO_LDFLAGS say, as in
+// A program without any shared library, which getaddrinfo of glibc makes the linker warn of, is built by
 //
-//	CGO_CFLAGS=-I/opt/arawn/include CGO_LDFLAGS='-L/opt/arawn/lib -Wl,-rpath,/opt/arawn/lib' go build
+//	go build -tags arawn_static -ldflags '-linkmode external -extldflags "-static"'
 //
-// or, where it is installed, without them: write "#cgo pkg-config: arawn" in place of the line "#cgo LDFLAGS" below.
+// From a checkout a program takes the module by
+//
+//	go mod edit -require arawn.dev/arawn@v0.1.0 -replace arawn.dev/arawn=../libarawn/bindings/go
+//
+// A library that is installed where pkg-config does not look is found by PKG_CONFIG_PATH, and when the program runs by
+// CGO_LDFLAGS of the build:
+//
+//	PKG_CONFIG_PATH=/opt/arawn/lib/pkgconfig CGO_LDFLAGS=-Wl,-rpath,/opt/arawn/lib go build
 package arawn
 
-/*
-#cgo LDFLAGS: -larawn
-
-#include <arawn.h>
-*/
+// #include <arawn.h>
 import "C"
 
 import (
@@ -53,6 +58,8 @@ type Options struct {
 	DiskCacheBytes   int64 `json:"disk_cache_bytes,omitempty"`
 	// SignalHandlers is false where guests are to trap without them.
 	SignalHandlers *bool `json:"signal_handlers,omitempty"`
+	// Target is "native" or "pulley", which makes no memory executable.
+	Target string `json:"target,omitempty"`
 }
 
 // Configure sets the options of the whole process, before the first executor is made, and returns those in force.

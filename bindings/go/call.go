@@ -5,9 +5,9 @@ package arawn
 #include <string.h>
 
 // A reply that fits in `buffer` is copied there and released: one crossing from Go to C, where there would be two.
-static char *execute(const char *request, char *buffer, size_t capacity, size_t *length)
+static char *execute(const char *request, int is_pipeline, char *buffer, size_t capacity, size_t *length)
 {
-	char *reply = arawn_execute_runtime(request);
+	char *reply = is_pipeline ? arawn_execute_pipeline(request) : arawn_execute_runtime(request);
 
 	*length = strlen(reply);
 	if (*length > capacity)
@@ -80,8 +80,7 @@ type Snapshot struct {
 func (e *Executor) Execute(ctx context.Context, call Call) (json.RawMessage, error) {
 	// It is not finalized while its own call is under way.
 	defer runtime.KeepAlive(e)
-	done := ctx.Done()
-	if done != nil && call.Job == "" {
+	if call.Job == "" && ctx.Done() != nil {
 		call.Job = jobName()
 	}
 	request := borrow()
@@ -89,11 +88,18 @@ func (e *Executor) Execute(ctx context.Context, call Call) (json.RawMessage, err
 	if err := e.request(ctx, request, call); err != nil {
 		return nil, err
 	}
-	if done != nil {
-		defer e.cancelWith(ctx, call.Job)()
+	return e.execute(ctx, call.Job, request, false, reader(call.Meta))
+}
+
+// execute runs what a request says, until ctx is cancelled.
+func (s *shared) execute(
+	ctx context.Context, job string, request *text, isPipeline bool, meta metaReader,
+) (json.RawMessage, error) {
+	if ctx.Done() != nil {
+		defer s.cancelWith(ctx, job)()
 	}
-	output, err := execute(request, call.Meta)
-	return output, e.named(err)
+	output, err := execute(request, isPipeline, meta)
+	return output, s.named(err)
 }
 
 // buffer is where C copies a reply.
@@ -104,9 +110,13 @@ type buffer struct {
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
-func execute(request *text, meta *Meta) (json.RawMessage, error) {
+func execute(request *text, isPipeline bool, meta metaReader) (json.RawMessage, error) {
 	b := buffers.Get().(*buffer)
-	large := C.execute(request.c(), (*C.char)(unsafe.Pointer(&b.bytes[0])), C.size_t(len(b.bytes)), &b.length)
+	kind := C.int(0)
+	if isPipeline {
+		kind = 1
+	}
+	large := C.execute(request.c(), kind, (*C.char)(unsafe.Pointer(&b.bytes[0])), C.size_t(len(b.bytes)), &b.length)
 	var reply []byte
 	if large == nil {
 		reply = append(reply, b.bytes[:b.length]...)
@@ -154,31 +164,13 @@ func (s *shared) cancelWith(ctx context.Context, job string) (stop func()) {
 	return func() { close(ended) }
 }
 
-// request writes a call, which has the context's deadline among its limits.
+// request writes a call.
 func (s *shared) request(ctx context.Context, t *text, call Call) error {
-	left, err := s.left(ctx)
-	if err != nil {
+	if err := s.options(ctx, t, call.Job, call.Meta != nil, call.Limits); err != nil {
 		return err
 	}
-	limits := call.Limits
-	if left != 0 && left < s.timeout && (limits.TimeoutMS == 0 || left.Milliseconds() < limits.TimeoutMS) {
-		limits.TimeoutMS = left.Milliseconds()
-	}
-	t.WriteString(s.prefix)
 	t.WriteString(`,"runtime":`)
 	if err := t.quote(call.Runtime); err != nil {
-		return err
-	}
-	if call.Job != "" {
-		t.WriteString(`,"job":`)
-		if err := t.quote(call.Job); err != nil {
-			return err
-		}
-	}
-	if call.Meta != nil {
-		t.WriteString(`,"meta":true`)
-	}
-	if err := t.limits(limits); err != nil {
 		return err
 	}
 	t.WriteString(`,"input":{`)
@@ -197,6 +189,28 @@ func (s *shared) request(ctx context.Context, t *text, call Call) error {
 	}
 	t.WriteString("}}")
 	return nil
+}
+
+// options begins a request, which has the context's deadline among its limits.
+func (s *shared) options(ctx context.Context, t *text, job string, meta bool, limits Limits) error {
+	left, err := s.left(ctx)
+	if err != nil {
+		return err
+	}
+	if left != 0 && left < s.timeout && (limits.TimeoutMS == 0 || left.Milliseconds() < limits.TimeoutMS) {
+		limits.TimeoutMS = left.Milliseconds()
+	}
+	t.WriteString(s.prefix)
+	if job != "" {
+		t.WriteString(`,"job":`)
+		if err := t.quote(job); err != nil {
+			return err
+		}
+	}
+	if meta {
+		t.WriteString(`,"meta":true`)
+	}
+	return t.limits(limits)
 }
 
 // limits are mostly none, or a deadline.

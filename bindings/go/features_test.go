@@ -15,7 +15,7 @@ import (
 func TestMain(m *testing.M) {
 	handlers := true
 	options, err := Configure(Options{PoolSlots: 100, SignalHandlers: &handlers})
-	if err != nil || options.PoolSlots != 100 || options.Workers == 0 {
+	if err != nil || options.PoolSlots != 100 || options.Workers == 0 || options.Target != "native" {
 		panic(err)
 	}
 	if _, err := Configure(Options{Workers: -1}); err == nil {

@@ -1,3 +1,3 @@
-module libarawn/arawn
+module arawn.dev/arawn
 
 go 1.19

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// Job is a call that a worker of the library runs, or a registration.
+// Job is a call or a pipeline that a worker of the library runs, or a registration.
 type Job struct {
 	// The executor is not finalized while somebody waits for a job of it.
 	executor *Executor
 	name     string
-	meta     *Meta
+	meta     metaReader
 	stop     func()
 	done     chan struct{}
 	output   json.RawMessage
@@ -32,11 +32,11 @@ func (e *Executor) Submit(ctx context.Context, call Call) (*Job, error) {
 	if err := e.request(ctx, request, call); err != nil {
 		return nil, err
 	}
-	return e.begin(ctx, call.Job, call.Meta, request)
+	return e.begin(ctx, call.Job, reader(call.Meta), request)
 }
 
 // begin submits a request that has the job's name.
-func (e *Executor) begin(ctx context.Context, name string, meta *Meta, request *text) (*Job, error) {
+func (e *Executor) begin(ctx context.Context, name string, meta metaReader, request *text) (*Job, error) {
 	job := &Job{executor: e, name: name, meta: meta, done: make(chan struct{})}
 	// Before it is submitted, so that no reply comes for a job that is not there.
 	if !e.jobs.add(job) {
@@ -57,7 +57,7 @@ func (e *Executor) begin(ctx context.Context, name string, meta *Meta, request *
 	return job, nil
 }
 
-// Name is the [Call.Job] of the call, or the name that was made up.
+// Name is the [Call.Job] of the call or the pipeline, or the name that was made up.
 func (j *Job) Name() string {
 	return j.name
 }
@@ -67,7 +67,7 @@ func (j *Job) Done() <-chan struct{} {
 	return j.done
 }
 
-// Result waits for the call to end, and returns what [Executor.Execute] would have.
+// Result waits for the call to end, and returns what [Executor.Execute] or [Executor.ExecutePipeline] would have.
 func (j *Job) Result() (json.RawMessage, error) {
 	<-j.done
 	return j.output, j.err

@@ -59,7 +59,7 @@ func (t *text) quote(s string) error {
 	return nil
 }
 
-// part appends a part of a call's input: JSON that is a text already as it stands, once it is known to be one value.
+// part appends a part of a request: JSON that is a text already as it stands, once it is known to be one value.
 func (t *text) part(field, key string, value any) error {
 	t.WriteString(key)
 	switch value := value.(type) {
@@ -88,8 +88,26 @@ type reply struct {
 
 var fine = []byte(`{"status":"ok","output":`)
 
+// metaReader reads what a reply tells of a call; it is nil where nobody asked.
+type metaReader func(json.RawMessage) error
+
+func reader[M any](meta *M) metaReader {
+	if meta == nil {
+		return nil
+	}
+	return func(text json.RawMessage) error {
+		// Nothing is left of the call before.
+		var told M
+		if err := json.Unmarshal(text, &told); err != nil {
+			return err
+		}
+		*meta = told
+		return nil
+	}
+}
+
 // outcome is a reply's output, or its error. It takes the text over.
-func outcome(text []byte, meta *Meta) (json.RawMessage, error) {
+func outcome(text []byte, meta metaReader) (json.RawMessage, error) {
 	// Of most replies the output is all that stands between this and the last brace.
 	if meta == nil && bytes.HasPrefix(text, fine) && text[len(text)-1] == '}' {
 		if output := text[len(fine) : len(text)-1]; json.Valid(output) {
@@ -104,7 +122,7 @@ func outcome(text []byte, meta *Meta) (json.RawMessage, error) {
 		return nil, &Error{Code: r.Code, Text: r.Error, Details: r.Details}
 	}
 	if meta != nil {
-		if err := json.Unmarshal(r.Meta, meta); err != nil {
+		if err := meta(r.Meta); err != nil {
 			return nil, &Error{Code: "internal", Text: fmt.Sprintf("the reply's meta: %v", err), Details: none}
 		}
 	}

@@ -14,9 +14,9 @@
 --
 -- The library is the file that the variable ARAWN_LIBRARY names, or else the installed one.
 --
--- A Lua state belongs to one thread, so nothing here runs Lua on another: host functions run within `poll`, `wait` and
--- `execute`, on the thread that calls these. Threads with a Lua state each, as those of love.thread, may share an
--- executor: one makes it, others `attach` to it, and one of them submits and polls.
+-- A Lua state belongs to one thread, so nothing here runs Lua on another: host functions run within `poll`, `wait`,
+-- `execute` and `execute_pipeline`, on the thread that calls these. Threads with a Lua state each, as those of
+-- love.thread, may share an executor: one makes it, others `attach` to it, and one of them submits and polls.
 local ffi = require "ffi"
 -- Beside this file: `require "lib.arawn"` takes lib.arawn_json.
 local json = require((type(...) == "string" and (...):match("^(.*[./])arawn$") or "") .. "arawn_json")
@@ -27,6 +27,7 @@ char *arawn_configure(const char *options_json);
 char *arawn_executor_new(const char *config_json);
 char *arawn_executor_close(const char *request_json);
 char *arawn_execute_runtime(const char *request_json);
+char *arawn_execute_pipeline(const char *request_json);
 char *arawn_submit(const char *request_json);
 char *arawn_poll(const char *request_json);
 char *arawn_poll_descriptor(const char *request_json);
@@ -55,8 +56,12 @@ local FUNCTIONS = {
     "cancel", "catalog_inspect", "catalog_list", "catalog_register", "catalog_remove", "configure", "executor_close",
     "executor_new", "host_reply", "poll", "poll_descriptor", "stats", "submit",
 }
--- The options of a call, and of a host function.
+-- The options of a call, of a pipeline, and of a host function.
 local CALL_OPTIONS, FUNCTION_OPTIONS = { "config", "context", "job", "limits", "meta", "raw" }, { "deferred" }
+local PIPELINE_OPTIONS = { "completed", "context", "dry_run", "job", "limits", "meta", "raw" }
+-- Those of the first two that a request has beside what is to run.
+local CALL_MEMBERS = { "job", "limits", "meta" }
+local PIPELINE_MEMBERS = { "completed", "context", "dry_run", "job", "limits", "meta" }
 -- Of a poll the replies are left as they stand, and of a call with `raw` the output.
 local REPLIES, RAW_OUTPUT = { reply = true }, { output = true }
 
@@ -133,9 +138,10 @@ end
 
 -- Calls a function of the header by its name without `arawn_`: one that takes JSON and returns JSON.
 function arawn.call(name, request)
-    if name == "execute_runtime" then
-        error("arawn_execute_runtime keeps this thread, on which a guest's host functions would run: use submit or an "
-            .. "executor's execute", 2)
+    if name == "execute_runtime" or name == "execute_pipeline" then
+        local instead = name == "execute_runtime" and "execute" or name
+        error(("arawn_%s keeps this thread, on which a guest's host functions would run: use submit or an "
+            .. "executor's %s"):format(name, instead), 2)
     elseif not has(FUNCTIONS, name) then
         local known = table.concat(FUNCTIONS, ", ")
         error(("arawn_%s is not called so; these are: %s"):format(tostring(name), known), 2)
@@ -360,23 +366,33 @@ function Executor:close()
     return output, err
 end
 
+-- A request with those of the options that are among its members, each with its name as the path of errors.
+local function with_options(text, options, members)
+    for index = 1, #members do
+        local member = members[index]
+        local value = options[member]
+        if value ~= nil then
+            text = text .. ',"' .. member .. '":' .. json.encode(value, member)
+        end
+    end
+    return text
+end
+
 -- A call as JSON, in which errors have the paths of `call`.
 local function request_text(executor, runtime, call)
     check_options(call, CALL_OPTIONS, "a call")
     local text = '{"executor":' .. json.encode(executor.id) .. ',"runtime":' .. json.encode(runtime, "runtime")
-    if call.job ~= nil then
-        text = text .. ',"job":' .. json.encode(call.job, "job")
-    end
-    if call.limits ~= nil then
-        text = text .. ',"limits":' .. json.encode(call.limits, "limits")
-    end
-    if call.meta ~= nil then
-        text = text .. ',"meta":' .. json.encode(call.meta, "meta")
-    end
+    text = with_options(text, call, CALL_MEMBERS)
     local config, context = call.config, call.context
     config = config ~= nil and '"config":' .. json.encode(config, "config") or ""
     context = context ~= nil and '"context":' .. json.encode(context, "context") or ""
     return text .. ',"input":{' .. config .. (config ~= "" and context ~= "" and "," or "") .. context .. "}}"
+end
+
+local function pipeline_text(executor, document, options)
+    check_options(options, PIPELINE_OPTIONS, "a pipeline")
+    local text = '{"executor":' .. json.encode(executor.id) .. ',"pipeline":' .. json.encode(document, "pipeline")
+    return with_options(text, options, PIPELINE_MEMBERS) .. "}"
 end
 
 -- The job of what was submitted.
@@ -412,6 +428,13 @@ function Executor:submit(runtime, call, done)
     return begun(self, done, call.raw, ask_text(self, "submit", request_text(self, runtime, call)))
 end
 
+-- Begins a pipeline and returns its job at once. `document` and `options` are those of `execute_pipeline`.
+-- `done(output, err, meta)` is what `poll` calls when it has ended.
+function Executor:submit_pipeline(document, options, done)
+    options = options or {}
+    return begun(self, done, options.raw, ask_text(self, "submit", pipeline_text(self, document, options)))
+end
+
 -- Begins a registration and returns its job at once, so that a frame need not wait for the compiler. `entry` is that of
 -- `register`, and may have a `job` (a name). `done(output, err)` is what `poll` calls when it has ended.
 function Executor:submit_registration(name, entry, done)
@@ -421,21 +444,39 @@ function Executor:submit_registration(name, entry, done)
     return begun(self, done, false, ask(self, "submit", { register = registration, job = job }))
 end
 
--- Runs a runtime and waits for its output; third comes what `meta` asked for.
-function Executor:execute(runtime, call)
-    call = call or {}
-    if self.is_closed then
-        return nil, closed(self)
-    elseif next(self.functions) then
-        -- Not by arawn_execute_runtime: its guest could ask this thread nothing.
-        local job, err = self:submit(runtime, call)
+-- Runs what the text of a request says by a function that keeps this thread, and waits for its output.
+local function run(executor, execute, text, raw)
+    if executor.is_closed then
+        return nil, closed(executor)
+    elseif next(executor.functions) then
+        -- Not by that function: its guests could ask this thread nothing.
+        local job, err = begun(executor, nil, raw, ask_text(executor, "submit", text))
         if not job then
             return nil, err
         end
         return job:wait()
     end
-    local text = taken(library.arawn_execute_runtime(request_text(self, runtime, call)))
-    return opened(json.decode(text, call.raw and RAW_OUTPUT))
+    return opened(json.decode(taken(execute(text)), raw and RAW_OUTPUT))
+end
+
+-- Runs a runtime and waits for its output; third comes what `meta` asked for.
+function Executor:execute(runtime, call)
+    call = call or {}
+    return run(self, library.arawn_execute_runtime, request_text(self, runtime, call), call.raw)
+end
+
+-- Runs a pipeline and waits for its output; third comes what `meta` asked for. `document` has the `steps`, in which
+-- `needs = json.array {}` stands for none. `options` has `context`, `limits`, `meta`, `job` and `raw` as of a call,
+-- `completed` (outputs by the names of their steps, which then do not run) and `dry_run` (true: the document is only
+-- checked, and the output lists its steps; not in a submission). Where a step fails, the `details` of the error have
+-- `step`, `index` (of the item, of a step with `for_each`) and `completed` (the names of the steps that ended well).
+function Executor:execute_pipeline(document, options)
+    options = options or {}
+    local text = pipeline_text(self, document, options)
+    if options.dry_run and not self.is_closed then
+        return opened(json.decode(taken(library.arawn_execute_pipeline(text)), options.raw and RAW_OUTPUT))
+    end
+    return run(self, library.arawn_execute_pipeline, text, options.raw)
 end
 
 -- Stops a call by its name, submitted or not, on whichever thread it runs.

@@ -68,8 +68,9 @@ export type Parsed = any;
 
 /**
  * What guests call by name. What it returns or promises, and the message of what it throws, reaches the guest. It runs
- * between other events, on the thread that made the executor; for `executeSync`, within that call, and it must not
- * promise then. Its time counts against the deadline of the call. `text` is the request as the guest wrote it; what
+ * between other events, on the thread that made the executor; for `executeSync` and `executePipelineSync`, within that
+ * call, and it must not promise then. While `executePipelineSync` waits, so do functions that guests of other calls ask.
+ * Its time counts against the deadline of the call. `text` is the request as the guest wrote it; what
  * keeps every digit of the answer is a `Json`.
  *
  * Two names are special. `arawn.log` gets the library's warnings and the progress of registrations, and need not be
@@ -123,6 +124,94 @@ export interface Meta {
 export interface WithMeta<Output> {
   output: Output;
   meta: Meta;
+}
+
+/** A document of steps that run runtimes and hand their outputs on, as arawn_execute_pipeline has it. */
+export interface Pipeline {
+  steps: Step[];
+  /** The step whose output is the pipeline's; without it, the last one. */
+  output?: string;
+}
+
+export interface Step {
+  /** Unique, without dots, and not `item` or `index`. */
+  name: string;
+  runtime: string;
+  /** {} where it is undefined. A Json keeps every digit. */
+  config?: JsonValue | Json;
+  /** The steps to wait for, whose outputs the context has. Without it, the step before this one; [] is none. */
+  needs?: string[];
+  /** The path to a list in the context, such as `fetch.body.items`: the step runs once for each item. */
+  for_each?: string;
+  /** The index of the list's first item, by default 0. */
+  first_index?: number;
+  /** How many tries a step has in all, and the time between two of them. */
+  retry?: { attempts: number; delay_ms?: number };
+  /** For each call of the step: they may be tighter than the pipeline's. */
+  limits?: Limits;
+}
+
+/** The options of a pipeline that blocks. */
+export interface PipelineCallSync {
+  /** What all steps find in their contexts, beside the outputs of the steps that they need: an object. */
+  context?: { [key: string]: JsonValue | undefined } | Json;
+  /** The outputs of steps that are known already, by their names. These steps do not run. */
+  completed?: { [step: string]: JsonValue | Json | undefined };
+  /** May be tighter than the executor's. `timeout_ms` is for the whole pipeline, the others are for each call. */
+  limits?: Limits;
+  /** The result then has the output and figures of the pipeline. */
+  meta?: boolean;
+  /**
+   * JSON is a text, in and out, with every digit. The context, an output of `completed` or the document is its JSON if it
+   * is a string, and the output is its JSON as the guest wrote it. Text that is not JSON is a SyntaxError.
+   */
+  raw?: boolean;
+  /** Only the document's shape is checked, and nothing runs: the result is the plan, also with `meta` and `raw`. */
+  dryRun?: boolean;
+}
+
+export interface PipelineCall extends PipelineCallSync {
+  /** Stops the calls of all steps. The promise is rejected with the signal's reason, some milliseconds after it. */
+  signal?: AbortSignal;
+}
+
+/** The same where the context and the document may be texts. */
+export type Raw<Options extends PipelineCallSync> = Omit<Options, 'context' | 'raw'> & {
+  context?: Options['context'] | string;
+  raw: true;
+};
+export type Document = Pipeline | Json;
+export type RawDocument = Document | string;
+
+/** What a dry run tells: the steps in the document's order, and what each of them waits for. */
+export interface PipelinePlan {
+  steps: { name: string; needs: string[] }[];
+  output: string;
+}
+
+/** Figures of a pipeline, as arawn_execute_pipeline tells them. */
+export interface PipelineMeta {
+  total_us: number;
+  /** The steps that ran, in the document's order. */
+  steps: StepMeta[];
+}
+
+export interface StepMeta {
+  name: string;
+  runtime: string;
+  /** From the beginning of the pipeline. */
+  started_us: number;
+  ended_us: number;
+  /** Null where a list had no items. */
+  cache: 'memory' | 'disk' | 'compiled' | null;
+  tries: number;
+  /** There for a step with `for_each`. */
+  items?: number;
+}
+
+export interface WithPipelineMeta<Output> {
+  output: Output;
+  meta: PipelineMeta;
 }
 
 /** A language of scripts. */
@@ -224,6 +313,29 @@ export class Executor implements AsyncDisposable, Disposable {
   executeSync(runtime: string, call?: CallSync): Parsed;
 
   /**
+   * The output of a pipeline. Each step runs in a fresh sandbox, and steps that do not wait for each other run at the same
+   * time. Where a step fails, the promise is rejected with its ArawnError, whose details then have `step`, `index` of the
+   * item, and `completed`: the names of the steps that have ended well.
+   */
+  executePipeline(document: RawDocument, call: Raw<PipelineCall> & { dryRun: true }): Promise<PipelinePlan>;
+  executePipeline(document: Document, call: PipelineCall & { dryRun: true }): Promise<PipelinePlan>;
+  executePipeline(document: RawDocument, call: Raw<PipelineCall> & { meta: true }): Promise<WithPipelineMeta<string>>;
+  executePipeline(document: RawDocument, call: Raw<PipelineCall>): Promise<string>;
+  executePipeline(document: Document, call: PipelineCall & { meta: true }): Promise<WithPipelineMeta<Parsed>>;
+  executePipeline(document: Document, call?: PipelineCall): Promise<Parsed>;
+
+  /**
+   * The same, and the thread waits for it.
+   * @throws {ArawnError}
+   */
+  executePipelineSync(document: RawDocument, call: Raw<PipelineCallSync> & { dryRun: true }): PipelinePlan;
+  executePipelineSync(document: Document, call: PipelineCallSync & { dryRun: true }): PipelinePlan;
+  executePipelineSync(document: RawDocument, call: Raw<PipelineCallSync> & { meta: true }): WithPipelineMeta<string>;
+  executePipelineSync(document: RawDocument, call: Raw<PipelineCallSync>): string;
+  executePipelineSync(document: Document, call: PipelineCallSync & { meta: true }): WithPipelineMeta<Parsed>;
+  executePipelineSync(document: Document, call?: PipelineCallSync): Parsed;
+
+  /**
    * Adds a runtime, which no thread of this process waits for meanwhile. A signal stops it as it stops a call, until the
    * catalog is being written.
    */
@@ -258,8 +370,8 @@ export class ArawnError extends Error {
 }
 
 /**
- * JSON as a text, for a whole config or context, or for what a host function returns. It reaches the guest byte for
- * byte: also numbers that JavaScript's cannot hold.
+ * JSON as a text, for a whole config, context or document, for an output that is known, or for what a host function
+ * returns. It reaches the guest byte for byte: also numbers that JavaScript's cannot hold.
  */
 export class Json {
   #private;
@@ -268,7 +380,7 @@ export class Json {
 }
 
 /** Sets what the whole process shares, before the first executor: the argument of arawn_configure. */
-export function configure(options: Record<string, number | boolean>): Parsed;
+export function configure(options: Record<string, number | boolean | string>): Parsed;
 
 /** Figures of the process, as arawn_stats tells them. */
 export function stats(): Parsed;

@@ -26,7 +26,7 @@ import (
 	"sync"
 	"time"
 
-	"libarawn/arawn"
+	"arawn.dev/arawn"
 )
 
 // levels is a script in JavaScript, which asks for the pieces of each article.

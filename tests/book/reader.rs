@@ -159,6 +159,7 @@ impl Reader {
         path.push(std::env::var_os("PATH").unwrap_or_default());
         command.current_dir(self.directory.path().join("program")).env("PATH", path);
         command.env("CPATH", root().join("include")).env("LIBRARY_PATH", &library);
+        command.env("PKG_CONFIG_PATH", root().join("packaging/uninstalled"));
         command.env("LD_LIBRARY_PATH", &library).env_remove("ARAWN_LIBRARY").env("DEPS", target_directory());
         command.env("CARGO_TARGET_DIR", temporary.join("book-cargo"));
         command.env("PIP_NO_INDEX", "1").env("PIP_DISABLE_PIP_VERSION_CHECK", "1");

@@ -2,6 +2,6 @@ module bench
 
 go 1.19
 
-require libarawn/arawn v0.1.0
+require arawn.dev/arawn v0.1.0
 
-replace libarawn/arawn => ../../../bindings/go
+replace arawn.dev/arawn => ../../../bindings/go

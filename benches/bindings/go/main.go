@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"libarawn/arawn"
+	"arawn.dev/arawn"
 )
 
 func main() {

@@ -6,9 +6,11 @@ const { jsonOf } = require('./json.js');
 const { native, number } = require('./native.js');
 const { checkOptions } = require('./options.js');
 const raw = require('./raw.js');
+const { callOf, pipelineOf } = require('./requests.js');
 
 const CALL = ['config', 'context', 'limits', 'meta', 'raw', 'signal'];
-const CALL_SYNC = CALL.filter((option) => option !== 'signal');
+const PIPELINE = ['context', 'completed', 'limits', 'meta', 'raw', 'signal', 'dryRun'];
+const [CALL_SYNC, PIPELINE_SYNC] = [CALL, PIPELINE].map((options) => options.filter((option) => option !== 'signal'));
 /** The function for warnings and progress. It need not be granted. */
 const LOG = 'arawn.log';
 const REGISTRATION_MS = 600_000;
@@ -33,9 +35,9 @@ function granting(config, hostFunctions) {
   return { ...config, capabilities };
 }
 
-/** The result of a call's reply. */
-function resultOf(reply, options) {
-  if (options.raw && reply.code === 'invalid_json') raw.checkTexts(options);
+/** The result of the reply to a call or a pipeline. */
+function resultOf(reply, options, { texts }) {
+  if (options.raw && reply.code === 'invalid_json') raw.checkTexts(texts);
   const output = outcome(reply);
   return options.meta ? { output, meta: reply.meta } : output;
 }
@@ -78,29 +80,41 @@ class Executor {
 
   async execute(runtime, options = {}) {
     checkOptions(options, CALL, 'a call');
-    const { limits, raw: isRaw, signal } = options;
-    signal?.throwIfAborted();
-    this.#check();
-    const input = inputOf(options);
-    const request = (job, timeout_ms) => this.#request(runtime, input, options, job, timeout_ms);
-    const timeout_ms = limits?.timeout_ms ?? this.#timeout_ms;
-    return resultOf(await this.#jobs.run(request, { isRaw, timeout_ms, signal }), options);
+    this.#check(options.signal);
+    const call = callOf(runtime, options);
+    return resultOf(await this.#submit(call, options), options, call);
   }
 
   executeSync(runtime, options = {}) {
     checkOptions(options, CALL_SYNC, 'a call that blocks');
     this.#check();
-    const request = this.#request(runtime, inputOf(options), options);
-    const reply = options.raw ? raw.execute(request) : JSON.parse(native.call(number.executeRuntime, request));
-    if (this.#tellsStderr) this.#jobs.poll();
-    return resultOf(reply, options);
+    const call = callOf(runtime, options);
+    return resultOf(this.#ask(call, options), options, call);
+  }
+
+  async executePipeline(document, options = {}) {
+    checkOptions(options, PIPELINE, 'a pipeline');
+    this.#check(options.signal);
+    const pipeline = pipelineOf(document, options);
+    if (options.dryRun) return this.#plan(pipeline, options);
+    return resultOf(await this.#submit(pipeline, options), options, pipeline);
+  }
+
+  executePipelineSync(document, options = {}) {
+    checkOptions(options, PIPELINE_SYNC, 'a pipeline that blocks');
+    this.#check();
+    const pipeline = pipelineOf(document, options);
+    if (options.dryRun) return this.#plan(pipeline, options);
+    const ask = () => this.#ask(pipeline, options);
+    // A promise of a host function may be for a call that is under way, and is not refused then.
+    const reply = this.#jobs.areUnderWay ? ask() : host.blocking(this.#id, ask);
+    return resultOf(reply, options, pipeline);
   }
 
   async register(registration, options = {}) {
     checkOptions(options, ['signal'], 'a registration');
     const { signal } = options;
-    signal?.throwIfAborted();
-    this.#check();
+    this.#check(signal);
     if ('executor' in registration) throw new TypeError('`executor` is the one that registers');
     const { bytes, ...register } = registration;
     if (bytes !== undefined) {
@@ -184,7 +198,8 @@ class Executor {
     return JSON.stringify({ executor: this.#id });
   }
 
-  #check() {
+  #check(signal) {
+    signal?.throwIfAborted();
     if (this.#closed !== undefined) throw this.#unknown();
   }
 
@@ -195,16 +210,31 @@ class Executor {
     return new ArawnError({ error, code: 'unknown_executor', details });
   }
 
-  #request(runtime, input, { limits, meta }, job, timeout_ms) {
-    const tighter = timeout_ms === undefined ? limits : { ...limits, timeout_ms };
-    const call = jsonOf({ executor: this.#id, runtime, limits: tighter, job, meta }, 'call');
-    return `${call.slice(0, -1)},"input":${input}}`;
+  /** A promise of the parsed reply. */
+  #submit(call, options) {
+    const { limits, raw: isRaw, signal } = options;
+    const request = (job, timeout_ms) => this.#request(call, options, job, timeout_ms);
+    return this.#jobs.run(request, { isRaw, timeout_ms: limits?.timeout_ms ?? this.#timeout_ms, signal });
   }
-}
 
-function inputOf({ config, context, raw: isRaw }) {
-  const json = isRaw ? raw.textOf : jsonOf;
-  return `{"config":${json(config, 'config', '{}')},"context":${json(context, 'context', '{}')}}`;
+  /** The parsed reply, for which this thread waits. */
+  #ask(call, options) {
+    const request = this.#request(call, options);
+    const reply = options.raw ? raw.execute(call.function, request) : JSON.parse(native.call(call.function, request));
+    if (this.#tellsStderr) this.#jobs.poll();
+    return reply;
+  }
+
+  /** What a dry run tells of a document. It has nothing of guests, so that no text of it is needed, and no figures. */
+  #plan(pipeline, { limits, raw: isRaw }) {
+    return resultOf(this.#ask(pipeline, { limits }), { raw: isRaw }, pipeline);
+  }
+
+  #request({ head, body }, { limits, meta }, job, timeout_ms) {
+    const tighter = timeout_ms === undefined ? limits : { ...limits, timeout_ms };
+    const text = jsonOf({ executor: this.#id, ...head, limits: tighter, job, meta }, 'call');
+    return `${text.slice(0, -1)},${body}}`;
+  }
 }
 
 const configure = (options) => ask('configure', options);

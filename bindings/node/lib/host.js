@@ -19,6 +19,21 @@ function add(executor, f) {
 
 const remove = (number) => functions.delete(number);
 
+/** The names of the executors of which a pipeline blocks this thread, and no call is under way besides. */
+const blocked = new Set();
+
+/** Runs what blocks this thread. Its guests cannot wait for promises. */
+function blocking(executor, f) {
+  const name = JSON.stringify(executor);
+  const isWithin = blocked.has(name);
+  blocked.add(name);
+  try {
+    return f();
+  } finally {
+    if (!isWithin) blocked.delete(name);
+  }
+}
+
 const okReply = (output) => `{"status":"ok","output":${jsonOf(output, 'output', 'null')}}`;
 const errorReply = (error) => JSON.stringify({ status: 'error', error: String(error?.message ?? error) });
 
@@ -49,9 +64,10 @@ function dispatch(number, text, way) {
   try {
     const output = found.f(JSON.parse(request), request);
     if (typeof output?.then === 'function') {
-      if (way === IN_CALL) {
+      const waits = way === IN_CALL ? 'execute' : way === QUEUED && blocked.has(found.executor) ? 'executePipeline' : null;
+      if (waits !== null) {
         Promise.resolve(output).catch(() => {});
-        throw new TypeError('executeSync cannot wait for the promise of a host function: use execute');
+        throw new TypeError(`${waits}Sync cannot wait for the promise of a host function: use ${waits}`);
       }
       Promise.resolve(output).then(replyOf, errorReply).then(answer);
       return undefined;
@@ -69,4 +85,4 @@ const answerBy = (f) => {
   hostReply = f;
 };
 
-module.exports = { add, answerBy, dispatch, remove };
+module.exports = { add, answerBy, blocking, dispatch, remove };

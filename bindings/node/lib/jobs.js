@@ -46,6 +46,11 @@ class Jobs {
     });
   }
 
+  /** Whether a call has no reply yet. */
+  get areUnderWay() {
+    return this.#submitted.size > 0;
+  }
+
   #isWaiting(call) {
     return call.timer !== undefined || this.#submitted.get(call.job) === call;
   }

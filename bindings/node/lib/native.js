@@ -12,8 +12,8 @@ const PLATFORMS = process.platform === 'linux' ? ['gnu', 'musl'].map((libc) => `
 
 /** The functions of the library by number, as native/library.h has them. */
 const FUNCTIONS = [
-  'cancel', 'catalogInspect', 'catalogList', 'catalogRegister', 'catalogRemove', 'configure', 'executeRuntime',
-  'executorClose', 'executorNew', 'hostReply', 'poll', 'pollDescriptor', 'stats', 'submit',
+  'cancel', 'catalogInspect', 'catalogList', 'catalogRegister', 'catalogRemove', 'configure', 'executePipeline',
+  'executeRuntime', 'executorClose', 'executorNew', 'hostReply', 'poll', 'pollDescriptor', 'stats', 'submit',
 ];
 
 function directories() {

@@ -4,8 +4,8 @@ const { jsonOf } = require('./json.js');
 const { native } = require('./native.js');
 
 /**
- * A config or context, whose strings are JSON already. The library finds out whether they are valid; what could be read as
- * more than one value is refused here.
+ * A config, a context, a document or an output, of which a string is JSON already. The library finds out whether it is
+ * valid; what could be read as more than one value is refused here.
  */
 function textOf(value, name, otherwise) {
   if (typeof value !== 'string') return jsonOf(value, name, otherwise);
@@ -22,9 +22,9 @@ function check(text, name) {
 }
 
 /** Throws where the library's `invalid_json` comes from the texts. */
-function checkTexts(options) {
-  for (const name of ['config', 'context']) {
-    if (typeof options[name] === 'string') check(options[name], name);
+function checkTexts(texts) {
+  for (const [name, text] of Object.entries(texts)) {
+    if (typeof text === 'string') check(text, name);
   }
 }
 
@@ -34,8 +34,8 @@ function rawReply(output, other) {
   return { status: 'ok', output: output.trim(), meta: other === null ? undefined : JSON.parse(other) };
 }
 
-/** The reply of a call that blocks. */
-const execute = (request) => rawReply(...native.executeSplit(request));
+/** The reply of a call or a pipeline that blocks. */
+const execute = (number, request) => rawReply(...native.executeSplit(number, request));
 
 /** What a poll has handed out: each job and its parsed reply, raw for the jobs that are. Null: the poll has failed. */
 function poll(request, isRaw) {

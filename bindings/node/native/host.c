@@ -3,7 +3,8 @@
 // 1. JavaScript runs on its own thread alone. A guest that runs on that thread, within arawn_execute_runtime, calls
 //    the function at once; so does arawn_poll for a function that is set with "on": "poll".
 // 2. A guest on a thread of the library leaves its request in the queue of the thread of JavaScript, wakes the event
-//    loop and returns NULL: the function is deferred, and JavaScript answers by arawn_host_reply.
+//    loop and returns NULL: the function is deferred, and JavaScript answers by arawn_host_reply. Where the thread of
+//    JavaScript waits for a pipeline, it takes requests out of the queue meanwhile. See ask.c.
 //
 // So a callback never waits, and an executor can always be closed.
 #include "state.h"
@@ -76,6 +77,8 @@ static char *callback(const char *json, void *user_data)
     uv_mutex_lock(&state->adding);
     *state->end = request;
     state->end = &request->next;
+    if (state->news != NULL)
+        uv_sem_post(state->news);
     uv_mutex_unlock(&state->adding);
     uv_async_send(&state->woken);
     return NULL;
@@ -91,15 +94,30 @@ static struct request *take(struct state *state)
     return requests;
 }
 
-static void on_woken(uv_async_t *woken)
+void host_run_queued(struct state *state)
 {
-    struct state *state = woken->data;
     struct request *next;
     for (struct request *request = take(state); request != NULL; request = next) {
         next = request->next;
         dispatch(state, request->id, request->json, QUEUED);
         free(request);
     }
+}
+
+uv_sem_t *host_wait(struct state *state, uv_sem_t *news)
+{
+    uv_mutex_lock(&state->adding);
+    uv_sem_t *before = state->news;
+    state->news = news;
+    if (news != NULL && state->first != NULL)
+        uv_sem_post(news);
+    uv_mutex_unlock(&state->adding);
+    return before;
+}
+
+static void on_woken(uv_async_t *woken)
+{
+    host_run_queued(woken->data);
 }
 
 void host_begin(struct state *state)

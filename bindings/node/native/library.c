@@ -25,6 +25,7 @@ static const struct {
     {"arawn_catalog_register", (void **)&arawn.functions[CATALOG_REGISTER]},
     {"arawn_catalog_remove", (void **)&arawn.functions[CATALOG_REMOVE]},
     {"arawn_configure", (void **)&arawn.functions[CONFIGURE]},
+    {"arawn_execute_pipeline", (void **)&arawn.functions[EXECUTE_PIPELINE]},
     {"arawn_execute_runtime", (void **)&arawn.functions[EXECUTE_RUNTIME]},
     {"arawn_executor_close", (void **)&arawn.functions[EXECUTOR_CLOSE]},
     {"arawn_executor_new", (void **)&arawn.functions[EXECUTOR_NEW]},

@@ -30,17 +30,10 @@ static napi_value load(napi_env env, napi_callback_info info)
     return NULL;
 }
 
-// The function of the library that the first argument numbers.
-static json_function function_of(napi_env env, napi_value number, uint32_t *index)
+// Whether an argument numbers a function of the library.
+static bool is_function(napi_env env, napi_value number, uint32_t *index)
 {
-    if (state_of(env) == NULL || napi_get_value_uint32(env, number, index) != napi_ok || *index >= FUNCTIONS)
-        return NULL;
-    return arawn.functions[*index];
-}
-
-static enum way way_of(uint32_t index, enum way around)
-{
-    return index == EXECUTE_RUNTIME ? IN_CALL : index == POLL ? IN_POLL : around;
+    return state_of(env) != NULL && napi_get_value_uint32(env, number, index) == napi_ok && *index < FUNCTIONS;
 }
 
 // (number, request_json): the reply.
@@ -51,23 +44,19 @@ static napi_value call(napi_env env, napi_callback_info info)
     napi_value arguments[2];
     char buffer[TEXT_BUFFER];
     napi_get_cb_info(env, info, &count, arguments, NULL, NULL);
-    json_function function = function_of(env, arguments[0], &index);
-    if (function == NULL)
+    if (!is_function(env, arguments[0], &index))
         return fail(env, "there is no such function");
     char *text = text_of(env, arguments[1], buffer);
     if (text == NULL)
         return NULL;
     struct state *state = state_of(env);
-    enum way around = state->way;
     if (index == EXECUTOR_CLOSE)
         executor_closing(state, text);
-    state->way = way_of(index, around);
-    char *reply = function(text);
-    state->way = around;
+    char *reply = ask(env, index, text);
     if (index == EXECUTOR_CLOSE)
         executor_closed(state);
     text_free(text, buffer);
-    return reply_of(env, reply);
+    return reply != NULL ? reply_of(env, reply) : NULL;
 }
 
 // A call on a thread of libuv's pool.
@@ -112,7 +101,7 @@ static napi_value later(napi_env env, napi_callback_info info)
     napi_value arguments[2], promise, name;
     napi_get_cb_info(env, info, &count, arguments, NULL, NULL);
     struct work *work = calloc(1, sizeof *work);
-    if (work == NULL || function_of(env, arguments[0], &work->index) == NULL) {
+    if (work == NULL || !is_function(env, arguments[0], &work->index)) {
         free(work);
         return fail(env, "there is no such function");
     }

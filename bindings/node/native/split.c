@@ -143,32 +143,28 @@ static void add_finished(napi_env env, napi_value array, const char *at)
     }
 }
 
-// Asks the library, and gives the reply, which is the caller's. NULL: an exception is pending.
-static char *ask(napi_env env, napi_callback_info info, enum function function, enum way way)
+// The same as `ask`, with a request of JavaScript.
+static char *ask_with(napi_env env, enum function function, napi_value request)
 {
-    struct state *state = state_of(env);
-    napi_value request;
-    size_t count = 1;
     char buffer[TEXT_BUFFER];
-    napi_get_cb_info(env, info, &count, &request, NULL, NULL);
     char *text = text_of(env, request, buffer);
     if (text == NULL)
         return NULL;
-    enum way around = state->way;
-    state->way = way;
-    char *reply = arawn.functions[function](text);
-    state->way = around;
+    char *reply = ask(env, function, text);
     text_free(text, buffer);
     return reply;
 }
 
-// (request_json): runs a call and gives the two texts of its reply.
+// (number, request_json): runs a call or a pipeline, and gives the two texts of its reply.
 napi_value execute_split(napi_env env, napi_callback_info info)
 {
-    napi_value array = NULL;
-    uint32_t length = 0;
+    napi_value arguments[2], array = NULL;
+    size_t count = 2;
+    uint32_t number = FUNCTIONS, length = 0;
     struct reply parts;
-    char *reply = ask(env, info, EXECUTE_RUNTIME, IN_CALL);
+    napi_get_cb_info(env, info, &count, arguments, NULL, NULL);
+    napi_get_value_uint32(env, arguments[0], &number);
+    char *reply = number < FUNCTIONS ? ask_with(env, number, arguments[1]) : NULL;
     if (reply == NULL)
         return NULL;
     read_reply(reply, &parts);
@@ -182,8 +178,10 @@ napi_value execute_split(napi_env env, napi_callback_info info)
 napi_value poll_split(napi_env env, napi_callback_info info)
 {
     static const char FINISHED[] = "{\"status\":\"ok\",\"output\":{\"finished\":[";
-    napi_value array = NULL;
-    char *reply = ask(env, info, POLL, IN_POLL);
+    napi_value request, array = NULL;
+    size_t count = 1;
+    napi_get_cb_info(env, info, &count, &request, NULL, NULL);
+    char *reply = ask_with(env, POLL, request);
     if (reply == NULL)
         return NULL;
     if (strncmp(reply, FINISHED, sizeof FINISHED - 1) == 0) {

@@ -2,6 +2,8 @@
 #ifndef ARAWN_NODE_STATE_H
 #define ARAWN_NODE_STATE_H
 
+#include "library.h"
+
 #include <node_api.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,6 +32,8 @@ struct state {
 
     // Wakes the event loop for `first`. Any thread may add a request.
     uv_async_t woken;
+    // Posted for it as well, while the thread of JavaScript waits for a pipeline; else NULL.
+    uv_sem_t *news;
     uv_mutex_t adding;
     struct request *first, **end;
     // Threads of libuv's pool that close executors: until then the library may call functions of them.
@@ -48,6 +52,10 @@ struct state {
 // host.c
 void host_begin(struct state *state);
 void host_end(struct state *state);
+// Runs the functions that guests on other threads have asked.
+void host_run_queued(struct state *state);
+// Posts `news` for each of them from now on. Returns what was posted before.
+uv_sem_t *host_wait(struct state *state, uv_sem_t *news);
 napi_value host_function_set(napi_env env, napi_callback_info info);
 napi_value host_function_free(napi_env env, napi_callback_info info);
 
@@ -65,6 +73,10 @@ napi_value executor_opened(napi_env env, napi_callback_info info);
 // What closes an executor begins, and has ended. The second may be called on any thread.
 void executor_closing(struct state *state, const char *close_json);
 void executor_closed(struct state *state);
+
+// ask.c
+// The reply of the library, which is the caller's. NULL: an exception is pending.
+char *ask(napi_env env, enum function function, const char *text);
 
 // split.c
 napi_value execute_split(napi_env env, napi_callback_info info);

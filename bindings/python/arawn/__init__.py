@@ -24,11 +24,23 @@ from ._errors import Error, call
 from ._executor import Executor
 from ._jobs import Job
 from ._native import version
-from ._types import Capabilities, Deterministic, Directory, Http, Limits, Registration, Reload, Result
+from ._types import (
+    Capabilities,
+    Deterministic,
+    Directory,
+    Http,
+    Limits,
+    Pipeline,
+    Registration,
+    Reload,
+    Result,
+    Retry,
+    Step,
+)
 
 __all__ = [
-    "Capabilities", "Deterministic", "Directory", "Error", "Executor", "Http", "Job", "Limits", "Registration", "Reload",
-    "Result", "call", "configure", "stats", "version",
+    "Capabilities", "Deterministic", "Directory", "Error", "Executor", "Http", "Job", "Limits", "Pipeline", "Registration",
+    "Reload", "Result", "Retry", "Step", "call", "configure", "stats", "version",
 ]  # fmt: skip
 
 
@@ -40,6 +52,7 @@ def configure(
     module_cache_bytes: Optional[int] = None,
     disk_cache_bytes: Optional[int] = None,
     signal_handlers: Optional[bool] = None,
+    target: Optional[str] = None,
 ) -> Dict[str, Any]:
     """Sets what the whole process shares, before the first executor: `arawn_configure`. Returns the options in force."""
     given = {
@@ -49,6 +62,7 @@ def configure(
         "module_cache_bytes": module_cache_bytes,
         "disk_cache_bytes": disk_cache_bytes,
         "signal_handlers": signal_handlers,
+        "target": target,
     }
     in_force: Dict[str, Any] = call("configure", {key: value for key, value in given.items() if value is not None})[
         "output"

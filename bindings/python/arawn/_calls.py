@@ -13,7 +13,7 @@ from ._jobs import SLICE_S, Job, Own, outcome
 from ._types import Limits, Result
 from ._waits import OK, Waits
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "call_name", "raw_text"]
 
 _NOTHING: Any = object()
 # Until a thread falls asleep for a reply, which costs more than a short call.
@@ -29,7 +29,12 @@ _poll = _native.functions["poll"]
 _take, _get_ident, _seconds = _native.take, threading.get_ident, time.perf_counter
 
 
-def _raw(value: Any, name: str) -> str:
+def call_name(job: Optional[str]) -> str:
+    """The name of a call of the binding's own."""
+    return f"py-{next(_numbers)}" if job is None else job
+
+
+def raw_text(value: Any, name: str) -> str:
     if value is _NOTHING:
         return "{}"
     if isinstance(value, (bytes, bytearray)):
@@ -72,7 +77,8 @@ class Calls(Waits):
         if raw:
             # With all keys before it, and each of them once, text that is not one value cannot add a key.
             rest = _json.dumps({"limits": limits or {}, "job": job, "meta": bool(meta)})[1:-1]
-            text = f'{text},{rest},"input":{{"config":{_raw(config, "config")},"context":{_raw(context, "context")}}}}}'
+            texts = f'"config":{raw_text(config, "config")},"context":{raw_text(context, "context")}'
+            text = f'{text},{rest},"input":{{{texts}}}}}'
             return _json.encode(given, text)
         if limits:
             text = f'{text},"limits":{_json.dumps(dict(limits), "limits")}'
@@ -152,10 +158,8 @@ class Calls(Waits):
         meta: bool,
         raw: bool,
     ) -> Any:
-        own = Own(self, f"py-{next(_numbers)}" if job is None else job, raw, meta)
+        own = Own(self, call_name(job), raw, meta)
         request = self._request(runtime, config, context, limits, own.name, meta, raw)
-        with self._lock:
-            self._own_under_way += 1
         began = _seconds()
         try:
             return self._attend(own, request)
@@ -163,13 +167,21 @@ class Calls(Waits):
             is_short = _seconds() - began < _SHORT_S
             if runtime in self._short or len(self._short) < _RUNTIMES:
                 self._short[runtime] = self._short.get(runtime, 0) + 1 if is_short else 0
+
+    def _attend(self, own: Own, request: bytes) -> Any:
+        """Has a worker run what is asked, and waits for it on this thread."""
+        with self._lock:
+            self._own_under_way += 1
+        try:
+            return self._wait_out(own, request)
+        finally:
             with self._lock:
                 self._own_under_way -= 1
                 is_last = self._is_closed and self._own_under_way == 0
             if is_last:
                 self._end()
 
-    def _attend(self, own: Own, request: bytes) -> Any:
+    def _wait_out(self, own: Own, request: bytes) -> Any:
         polling = own._polling(0)
         try:
             self._begin(own, request)
@@ -252,6 +264,6 @@ class Calls(Waits):
         raw: bool = False,
     ) -> Any:
         """`execute` for coroutines. Where the waiting task is cancelled, so is the call."""
-        own = Job(self, f"py-{next(_numbers)}" if job is None else job, raw, meta)
+        own = Job(self, call_name(job), raw, meta)
         self._begin(own, self._request(runtime, config, context, limits, own.name, meta, raw))
         return await own

@@ -7,9 +7,9 @@ import weakref
 from typing import Any, Callable, Dict, Optional, Tuple, Type, TypeVar
 
 from . import _host, _json
-from ._calls import Calls
 from ._catalog import Catalog
 from ._errors import Error, call, closed_reply
+from ._pipelines import Pipelines
 from ._types import Capabilities, Deterministic, HostFunction, Limits, Reload, StrPath
 
 __all__ = ["Executor"]
@@ -24,7 +24,7 @@ def _rebuilt(kind: Type[_Self], config: Dict[str, Any]) -> _Self:
     return kind(**config)
 
 
-class Executor(Calls, Catalog):
+class Executor(Pipelines, Catalog):
     """A catalog, limits and capabilities: what calls may do. The arguments are the keys of `arawn_executor_new`.
 
     It is closed at the end of a `with` or `async with` block, by `close` or `aclose`, when it is collected, or at the end

@@ -14,8 +14,8 @@ __all__ = ["CALLBACK", "FUNCTIONS", "functions", "library", "take", "version"]
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
 # What takes JSON and returns JSON, and nothing else.
 FUNCTIONS = (
-    "configure", "executor_new", "executor_close", "execute_runtime", "submit", "poll", "cancel", "stats",
-    "catalog_list", "catalog_inspect", "catalog_register", "catalog_remove", "host_reply", "poll_descriptor",
+    "configure", "executor_new", "executor_close", "execute_runtime", "execute_pipeline", "submit", "poll", "cancel",
+    "stats", "catalog_list", "catalog_inspect", "catalog_register", "catalog_remove", "host_reply", "poll_descriptor",
 )  # fmt: skip
 
 

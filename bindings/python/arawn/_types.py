@@ -6,12 +6,15 @@ import os
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, TypedDict, Union
 
 __all__ = [
-    "Capabilities", "Deterministic", "Directory", "HostFunction", "Http", "Limits", "Registration", "Reload", "Result", "StrPath",
+    "Capabilities", "Deterministic", "Directory", "HostFunction", "Http", "JsonText", "Limits", "Pipeline", "Registration",
+    "Reload", "Result", "Retry", "Step", "StrPath",
 ]  # fmt: skip
 
 StrPath = Union[str, "os.PathLike[str]"]
 # A plain function or a coroutine function.
 HostFunction = Callable[[Any], Any]
+# What stands for a value with `raw=True`.
+JsonText = Union[str, bytes, bytearray]
 
 
 class Limits(TypedDict, total=False):
@@ -93,8 +96,44 @@ class Registration(TypedDict, total=False):
     timeout_ms: int
 
 
+class _Retry(TypedDict):
+    attempts: int
+
+
+class Retry(_Retry, total=False):
+    """How many tries a step has in all, and the time between two of them."""
+
+    delay_ms: int
+
+
+class _Step(TypedDict):
+    name: str
+    runtime: str
+
+
+class Step(_Step, total=False):
+    """A step of a pipeline. It waits for the step before it, or for the steps that `needs` names."""
+
+    config: Any
+    needs: Sequence[str]
+    for_each: str
+    first_index: int
+    retry: Retry
+    limits: Limits
+
+
+class _Pipeline(TypedDict):
+    steps: Sequence[Step]
+
+
+class Pipeline(_Pipeline, total=False):
+    """A document of steps. The output is that of the step that `output` names, or else of the last one."""
+
+    output: str
+
+
 class Result(NamedTuple):
-    """What a call with `meta=True` returns: the runtime's output, and how the call went, as the header lists it."""
+    """What a call or a pipeline with `meta=True` returns: the output, and how it went, as the header lists it."""
 
     output: Any
     meta: Dict[str, Any]

@@ -6,6 +6,8 @@ import arawn
 
 limits: arawn.Limits = {"timeout_ms": 50}
 directory: arawn.Directory = {"host": "data", "guest": "/data"}
+each: arawn.Step = {"name": "each", "runtime": "csv", "for_each": "list", "retry": {"attempts": 3}, "limits": limits}
+pipeline: arawn.Pipeline = {"steps": [each], "output": "each"}
 
 
 def calls(executor: arawn.Executor) -> List[str]:
@@ -19,6 +21,17 @@ def calls(executor: arawn.Executor) -> List[str]:
     return [text, result.meta["runtime"], job.name]
 
 
+def pipelines(executor: arawn.Executor) -> List[str]:
+    text: str = executor.execute_pipeline('{"steps":[]}', raw=True, limits=limits)
+    result: arawn.Result = executor.execute_pipeline(pipeline, {"list": []}, meta=True)
+    job: arawn.Job = executor.submit_pipeline(pipeline, completed={"each": []})
+    executor.execute_pipeline({"steps": [], "outputs": "each"})  # type: ignore[call-overload]
+    executor.execute_pipeline({"steps": [{"name": "each"}]})  # type: ignore[call-overload]
+    executor.execute_pipeline(pipeline, contxt={})  # type: ignore[call-overload]
+    executor.submit_pipeline(pipeline, dry_run=True)  # type: ignore[call-arg]
+    return [text, result.meta["total_us"], job.name]
+
+
 async def awaited(executor: arawn.Executor) -> str:
     async with arawn.Executor(capabilities={"dirs": [directory], "http": {"allow": []}}) as other:
 
@@ -29,6 +42,8 @@ async def awaited(executor: arawn.Executor) -> str:
         length: int = await f("")
         text: str = await executor.run("csv", raw=True)
         result: arawn.Result = await other.run("csv", meta=True)
+        text += await executor.run_pipeline("{}", raw=True)
+        result = await other.run_pipeline(pipeline, meta=True)
         return f"{text} {result.meta['runtime']} {await other.submit('csv')} {length}"
 
 
