@@ -13,11 +13,13 @@
 # make wheel   builds the Python package with the library in it into target/wheel, for each Linux with glibc 2.28 or newer
 # make npm     packs what `npm install` takes into target/npm
 # make install puts it where compilers look for it: see packaging/install.mk
+# make dist    makes a release archive of it below target/dist, and make deb Debian packages: see packaging/dist.mk
 # make bench   measures
 # make bench-peers measures libarawn beside Extism, wasmtime's C interface and a process: see benches/peers.sh
 # make bench-bindings measures a call from each language, and how long pip and npm take to a first reply
 # make fuzz    looks for inputs that break a promise, FUZZ_SECONDS for each of TARGETS: see docs/security.md
 # make verify  proves what takes too long for make test: half an hour
+# make verify-platforms proves what takes systems of their own: see packaging/dist.mk
 CC ?= cc
 CXX ?= c++
 CARGO ?= cargo
@@ -271,6 +273,7 @@ tools:
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 
 include packaging/install.mk
+include packaging/dist.mk
 
 clean:
 	$(CARGO) clean

@@ -3,10 +3,13 @@
 #   PREFIX, LIBDIR, INCLUDEDIR   where they are used; LIBDIR may be lib/<triplet>, or lib64
 #   DESTDIR                      what comes before all of these while a package is made
 #   BUILT                        where the libraries are, if not where `make` puts them
+#   LDCONFIG                     what tells the dynamic linker of a new library, if not ldconfig
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 BUILT ?= $(LIB)
+# Not on the path of every user.
+LDCONFIG ?= $(firstword $(wildcard /sbin/ldconfig /usr/sbin/ldconfig) ldconfig)
 
 from_manifest = $(shell sed -n 's/^$(1) = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 VERSION := $(call from_manifest,version)
@@ -23,10 +26,14 @@ below_prefix = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 includedir_from_libdir = $(if $(filter $(PREFIX)/%,$(LIBDIR)),$(if $(filter $(PREFIX)/%,$(INCLUDEDIR)),$(shell \
 	realpath -m --relative-to='$(LIBDIR)' '$(INCLUDEDIR)'),$(INCLUDEDIR)),$(INCLUDEDIR))
 # rustc's own list: a test compares the two.
+system_libraries = $(shell cat tests/golden/link.txt)
+# A C compiler adds the unwinder by itself, libgcc_s to a program that loads libraries and libgcc_eh to a static one. Naming the
+# first would keep the second from being linked.
+linked_with_static = $(filter-out -lgcc_s,$(system_libraries))
 fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call below_prefix,$(LIBDIR))|' \
 	-e 's|@INCLUDEDIR@|$(call below_prefix,$(INCLUDEDIR))|' \
 	-e 's|@INCLUDEDIR_FROM_LIBDIR@|$(includedir_from_libdir)|' \
-	-e 's|@SYSTEM_LIBRARIES@|$(shell cat tests/golden/link.txt)|' \
+	-e 's|@SYSTEM_LIBRARIES@|$(system_libraries)|' -e 's|@LINKED_WITH_STATIC@|$(linked_with_static)|' \
 	-e 's|@DESCRIPTION@|$(call from_manifest,description)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@ABI@|$(ABI)|'
 
 .PHONY: install uninstall
@@ -43,6 +50,7 @@ install:
 	install -m 644 $(HEADERS:%=include/%) '$(include)'
 	for file in $(PKGCONFIG); do $(fill) packaging/$$file.in >'$(lib)'/pkgconfig/$$file || exit 1; done
 	for file in $(CMAKE); do $(fill) packaging/$$file.in >'$(lib)'/cmake/arawn/$$file || exit 1; done
+	$(if $(DESTDIR),,@LDCONFIG='$(LDCONFIG)' packaging/tell-linker '$(LIBDIR)' libarawn.so.$(ABI))
 
 uninstall:
 	rm -f $(patsubst %,'$(lib)'/%,libarawn.so libarawn.so.$(ABI) libarawn.so.$(VERSION) libarawn.a $(PKGCONFIG:%=pkgconfig/%))

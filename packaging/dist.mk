@@ -1,0 +1,93 @@
+# make dist puts a release archive below DIST: headers, libraries, what finds them, licences and an SBOM.
+#           Below DIST/go is the Go module with the library in it, as a module proxy serves it. It has the libraries of each
+#           TARGET that `make dist` was run for.
+# make deb  puts Debian packages there: libarawn0, libarawn-dev, and arawn where the program has been built.
+# make verify-platforms  proves what takes systems of their own: see the targets that it names.
+#
+#   TARGET           Rust's name of the platform, if not this one
+#   DIST             where all of it goes
+#   GLIBC            the oldest glibc that the shared library is to run with
+#   SHARED           a shared library that is taken as it is, in place of one that is linked for GLIBC
+#   PROGRAM          the program `arawn`
+#   DEB_MAINTAINER   who answers for the Debian packages
+#
+# The same inputs make the same bytes. The time in them is SOURCE_DATE_EPOCH, or the last commit's.
+DIST ?= target/dist
+GLIBC ?= 2.28
+DEB_MAINTAINER ?= The libarawn maintainers <maintainers@libarawn.invalid>
+
+platform = $(or $(TARGET),$(shell rustc --version --verbose | sed -n 's/^host: //p'))
+RELEASED = $(if $(TARGET),target/$(TARGET)/release,$(LIB))
+PROGRAM ?= $(wildcard $(RELEASED)/arawn)
+NAME = libarawn-$(VERSION)-$(platform)
+WORK = $(abspath $(DIST))/work-$(platform)
+goarch = $(patsubst riscv64gc,riscv64,$(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(firstword $(subst -, ,$(platform))))))
+# Outside of a checkout the time is that of the zip format's first second, as in the wheel.
+DATED = SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 315532800)} PYTHON='$(PYTHON)'
+# Of make install, which these recipes call with directories of their own.
+staged = $(MAKE) --no-print-directory install BUILT='$(WORK)/lib' DESTDIR=$(1) PREFIX=$(2) LIBDIR=$(3) INCLUDEDIR=$(2)/include
+
+.PHONY: dist deb dist-libraries dist-documents dist-archive dist-go cross-library verify-platforms verify-debian
+
+cross-library: | tools
+	$(LIBRARY) --release --target $(TARGET) $(STRIP) $(PROFILED)
+
+# A new directory: what an earlier version had in it is not released again.
+dist-libraries: $(if $(TARGET),cross-library,$(LIB)/libarawn.so.0) $(if $(SHARED),,| target/tools/zig/bin/python)
+	$(call needs,readelf,binutils)
+	rm -rf '$(WORK)' && install -d '$(WORK)/lib'
+	ln -s '$(abspath $(RELEASED)/libarawn.a)' '$(WORK)/lib'
+	$(if $(SHARED),ln -s '$(abspath $(SHARED))' '$(WORK)/lib/libarawn.so',$(call link_shared,$(WORK)/lib))
+
+# musl has no versions of symbols: what cargo has made runs with each.
+define link_shared
+$(if $(filter %-linux-gnu,$(platform)),TARGET=$(platform) ZIG='$(abspath target/tools/zig/bin/python) -m ziglang' CC='$(CC)' \
+	packaging/link-for-glibc $(GLIBC) '$(1)/libarawn.a' '$(1)/libarawn.so' && \
+	$(PYTHON) packaging/dist/elf.py --target $(platform) --glibc $(GLIBC) '$(1)/libarawn.so',\
+	ln -s '$(abspath $(RELEASED)/libarawn.so)' '$(1)')
+endef
+
+dist-documents: dist-libraries
+	$(call needs,$(PYTHON),python3)
+	$(DATED) packaging/dist/documents $(platform) '$(WORK)/documents' '$(WORK)'/lib/libarawn.so '$(WORK)'/lib/libarawn.a
+
+# The libraries of platforms without glibc would have the same names.
+dist-go: dist-documents
+	install -d '$(DIST)/go-libraries'
+	$(if $(filter %-linux-gnu,$(platform)),cp '$(WORK)/lib/libarawn.a' '$(DIST)/go-libraries/libarawn_linux_$(goarch).a')
+	$(DATED) $(PYTHON) packaging/go/module.py --libraries '$(DIST)/go-libraries' --out '$(DIST)/go' \
+		--notices '$(WORK)/documents/THIRD-PARTY-NOTICES.txt'
+
+dist: dist-archive dist-go
+
+dist-archive: dist-documents
+	rm -rf '$(WORK)/$(NAME)'
+	$(call staged,'$(WORK)',/$(NAME),/$(NAME)/lib)
+	sed -i 's|^prefix=.*|prefix=$${pcfiledir}/../..|' '$(WORK)/$(NAME)'/lib/pkgconfig/*.pc
+	install -d '$(WORK)/$(NAME)/share/doc/arawn'
+	install -m 644 '$(WORK)'/documents/* '$(WORK)/$(NAME)/share/doc/arawn'
+	sed -e 's|@VERSION@|$(VERSION)|' -e 's|@TARGET@|$(platform)|' packaging/dist/README.txt.in >'$(WORK)/$(NAME)/README.txt'
+	$(DATED) $(PYTHON) packaging/dist/archive.py '$(WORK)/$(NAME)' '$(DIST)/$(NAME).tar.gz'
+	cp '$(WORK)/documents/sbom.cdx.json' '$(DIST)/$(NAME).cdx.json'
+	$(sum_up)
+
+deb: dist-documents
+	$(call needs,dpkg-deb,dpkg)
+	rm -rf '$(WORK)/debian'
+	$(call staged,'$(WORK)/debian',/usr,/usr/lib/$(subst -unknown-,-,$(platform:riscv64gc-%=riscv64-%)))
+	$(DATED) $(PYTHON) packaging/debian/build.py --stage '$(WORK)/debian' --documents '$(WORK)/documents' \
+		--target $(platform) --maintainer '$(DEB_MAINTAINER)' $(PROGRAM:%=--program '%') --out '$(DIST)'
+	$(sum_up)
+
+sum_up = cd '$(DIST)' && find . -maxdepth 1 -name '*arawn*' -type f -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS && \
+	cat SHA256SUMS
+
+# cgo asks pkg-config for a library that is not installed here. The recipes say where it is.
+example-go bench-bindings: private export PKG_CONFIG_PATH = $(CURDIR)/packaging/uninstalled
+
+# Each takes a system of its own, and some minutes. Add others as prerequisites.
+verify-platforms: verify-debian
+
+# A root with nothing but the package manager, made once, and the packages installed into copies of it.
+verify-debian: dist deb wheel
+	ARAWN_DIST='$(abspath $(DIST))' $(CARGO) test --locked --test debian_root -- --ignored --nocapture

@@ -1,0 +1,128 @@
+"""Writes a software bill of materials, CycloneDX 1.5 in JSON, of what a release has in it:
+
+    packaging/dist/sbom.py --target TARGET --out sbom.cdx.json FILE...
+
+It lists the crates that the library links, Rust's standard library, the embedded runtimes and the crates in those. FILE are
+the libraries themselves, whose sums tie the list to them. The same inputs make the same bytes: the time is that of
+SOURCE_DATE_EPOCH, and the serial number is made from the content.
+"""
+
+import argparse
+import datetime
+import hashlib
+import json
+import os
+import uuid
+from pathlib import Path
+
+import crates
+from crates import ROOT, Crate
+
+
+def purl(crate: Crate) -> str:
+    # `pkg:cargo` would name the crates that others have published under the same names.
+    kind = "generic/libarawn" if crate.is_own else "cargo"
+    return f"pkg:{kind}/{crate.name}@{crate.version}"
+
+
+def sha256(path: Path) -> "list[dict]":
+    return [{"alg": "SHA-256", "content": hashlib.sha256(path.read_bytes()).hexdigest()}]
+
+
+def component(crate: Crate) -> dict:
+    shown = {
+        "type": "library",
+        "bom-ref": purl(crate),
+        "name": crate.name,
+        "version": crate.version,
+        "licenses": [{"expression": crate.license}],
+        "purl": purl(crate),
+    }
+    if crate.sha256:
+        shown["hashes"] = [{"alg": "SHA-256", "content": crate.sha256}]
+    elif not crate.is_own:
+        changed = crate.directory.relative_to(ROOT) / "README.md"
+        shown["pedigree"] = {"notes": f"Changed, as {changed} of libarawn's repository says"}
+    if crate.repository:
+        shown["externalReferences"] = [{"type": "vcs", "url": crate.repository}]
+    return shown
+
+
+def standard_library() -> dict:
+    reference = f"pkg:generic/rust-std@{crates.rustc_version()}"
+    return {
+        "type": "library",
+        "bom-ref": reference,
+        "name": "rust-std",
+        "version": crates.rustc_version(),
+        "description": "Rust's standard library with the crates that it contains",
+        "licenses": [{"expression": "MIT OR Apache-2.0"}],
+        "purl": reference,
+    }
+
+
+def wasi_libc() -> dict:
+    """Which version is that of the toolchain which made runtimes/prebuilt, see runtimes/README.md."""
+    return {
+        "type": "library",
+        "bom-ref": "pkg:generic/wasi-libc",
+        "name": "wasi-libc",
+        "description": "The C library in the embedded runtimes",
+        "licenses": [{"expression": "(Apache-2.0 WITH LLVM-exception OR Apache-2.0 OR MIT) AND MIT"}],
+        "purl": "pkg:generic/wasi-libc",
+    }
+
+
+def module(runtime: str) -> dict:
+    path = f"runtimes/prebuilt/{runtime}.wasm"
+    return {"type": "file", "bom-ref": path, "name": path, "hashes": sha256(ROOT / path)}
+
+
+def document(target: str, files: "list[Path]") -> dict:
+    library = crates.linked(ROOT, ["arawn"], target)
+    runtimes = crates.embedded()
+    (own,) = [crate for crate in library.values() if crate.name == "arawn"]
+    every = [crate for crate in crates.merged(library, *runtimes.values()) if crate.key != own.key]
+    std, libc = standard_library(), wasi_libc()
+    modules = {runtime: module(runtime) for runtime in runtimes}
+    subject = {
+        **component(own),
+        "name": "libarawn",
+        "components": [{"type": "file", "name": path.name, "hashes": sha256(path)} for path in files],
+        "properties": [{"name": "target", "value": target}],
+    }
+    names = {crate.key: purl(crate) for crate in every}
+    graph = {purl(crate): [names[key] for key in crate.dependencies] for crate in every}
+    graph |= {std["bom-ref"]: [], libc["bom-ref"]: []}
+    for runtime, contained in runtimes.items():
+        graph[modules[runtime]["bom-ref"]] = [libc["bom-ref"], *map(purl, contained.values())]
+    graph[purl(own)] = [*(names[key] for key in own.dependencies), std["bom-ref"], *(shown["bom-ref"] for shown in modules.values())]
+    made = datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), datetime.timezone.utc)
+    bom = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": {
+            "timestamp": made.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "lifecycles": [{"phase": "build"}],
+            "tools": {"components": [{"type": "application", "name": "packaging/dist/sbom.py", "version": own.version}]},
+            "component": subject,
+        },
+        "components": [*map(component, every), std, libc, *modules.values()],
+        "dependencies": [{"ref": name, "dependsOn": sorted(graph[name])} for name in sorted(graph)],
+    }
+    content = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(bom, sort_keys=True))
+    return {**bom, "serialNumber": f"urn:uuid:{content}"}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description="writes a CycloneDX SBOM")
+    arguments.add_argument("--target", required=True, help="Rust's name of the platform")
+    arguments.add_argument("--out", type=Path, required=True)
+    arguments.add_argument("files", type=Path, nargs="*")
+    given = arguments.parse_args()
+    given.out.write_text(json.dumps(document(given.target, given.files), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+//! `make dist`: what is in the archive, that the same files make the same bytes, and that programs are built with it where
+//! nothing else of libarawn is.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly, and says what it skips")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod released;
+
+use common::{root, run};
+use released::{CMAKE, EPOCH, Elsewhere, HELLO, Stubs};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+fn name() -> String {
+    format!("libarawn-{}-{}", env!("CARGO_PKG_VERSION"), released::platform())
+}
+
+/// The files that a release has, and their content.
+fn contents(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let found = ["-type", "f", "-not", "-path", "./work-*", "-not", "-path", "./go-libraries/*"];
+    let names = run(Command::new("find").arg(".").args(found).current_dir(directory));
+    let mut files: Vec<_> =
+        names.lines().map(|name| (name.to_owned(), fs::read(directory.join(name)).unwrap())).collect();
+    files.sort();
+    files
+}
+
+/// In other directories, by a user with another umask, from files of another time, and with another time zone.
+#[test]
+fn the_same_files_make_the_same_bytes() {
+    if !released::there_are(&["python3", "dpkg-deb"], "python3 dpkg") {
+        return;
+    }
+    let stubs = Stubs::new();
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let program = format!("PROGRAM={}", stubs.path("arawn").display());
+    let words = |dist: &Path| [stubs.words(&["dist", "deb"], dist), vec![program.clone()]].concat();
+    let mut make = released::make(&words(first.path()));
+    run(make.env("TZ", "UTC"));
+    for file in ["libarawn.so", "libarawn.a", "arawn"] {
+        run(Command::new("touch").args(["--date", "2001-01-01"]).arg(stubs.path(file)));
+    }
+    let mut make =
+        released::make_under(&["sh", "-c", "umask 077; exec \"$@\"", "sh"], &words(&second.path().join("dist")));
+    run(make.env("TZ", "Pacific/Auckland"));
+    let (first, second) = (contents(first.path()), contents(&second.path().join("dist")));
+    let names = |files: &[(String, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let what = "SHA256SUMS, the archive, its SBOM, three packages of Debian's, and the four files of Go's module";
+    assert_eq!(names(&first).len(), 10, "{what}: {:?}", names(&first));
+    assert_eq!(names(&first), names(&second));
+    let different: Vec<&String> = first.iter().zip(&second).filter(|(a, b)| a.1 != b.1).map(|(a, _)| &a.0).collect();
+    assert!(different.is_empty(), "{different:?}");
+}
+
+#[test]
+fn it_has_what_an_installation_has_and_says_under_which_licences() {
+    if !released::there_are(&["python3"], "python3") {
+        return;
+    }
+    let (stubs, dist) = (Stubs::new(), tempfile::tempdir().unwrap());
+    run(&mut released::make(&stubs.words(&["dist-archive"], dist.path())));
+    run(Command::new("sha256sum").args(["--check", "--strict", "--quiet", "SHA256SUMS"]).current_dir(dist.path()));
+    let archive = dist.path().join(format!("{}.tar.gz", name()));
+    let listed = run(Command::new("tar")
+        .args(["--list", "--verbose", "--numeric-owner", "--utc", "--full-time", "--file"])
+        .arg(&archive));
+    let time = run(Command::new("date").args(["--utc", "+%F %T", "--date", &format!("@{EPOCH}")]));
+    let mut files = Vec::new();
+    for line in listed.lines() {
+        let (about, path) = line.split_once(&format!(" {} ", time.trim_end())).unwrap_or_else(|| panic!("{line}"));
+        assert!(about.contains(" 0/0 "), "{line}");
+        let path = path.strip_prefix(&name()).unwrap_or_else(|| panic!("all is in one directory: {line}"));
+        if !path.ends_with('/') {
+            files.push(path.trim_start_matches('/').to_owned());
+        }
+    }
+    let (abi, version) = (env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION"));
+    let mut expected = vec![
+        "README.txt".to_owned(),
+        "SHA256SUMS".to_owned(),
+        "include/arawn.h".to_owned(),
+        "include/arawn.hpp".to_owned(),
+        "lib/cmake/arawn/arawn-config-version.cmake".to_owned(),
+        "lib/cmake/arawn/arawn-config.cmake".to_owned(),
+        "lib/libarawn.a".to_owned(),
+        format!("lib/libarawn.so -> libarawn.so.{abi}"),
+        format!("lib/libarawn.so.{abi} -> libarawn.so.{version}"),
+        format!("lib/libarawn.so.{version}"),
+        "lib/pkgconfig/arawn-static.pc".to_owned(),
+        "lib/pkgconfig/arawn.pc".to_owned(),
+    ];
+    let documents = ["LICENSE-APACHE", "LICENSE-MIT", "THIRD-PARTY-NOTICES.txt", "sbom.cdx.json"];
+    expected.extend(documents.map(|document| format!("share/doc/arawn/{document}")));
+    // Only where the toolchain has it.
+    files.retain(|file| file != "share/doc/arawn/COPYRIGHT-rust-library.html");
+    assert_eq!(files, expected);
+
+    run(Command::new("tar").arg("--extract").arg("--file").arg(&archive).current_dir(dist.path()));
+    let unpacked = dist.path().join(name());
+    run(Command::new("sha256sum").args(["--check", "--strict", "--quiet", "SHA256SUMS"]).current_dir(&unpacked));
+    let sums = fs::read_to_string(unpacked.join("SHA256SUMS")).unwrap();
+    let regular = files.iter().filter(|file| !file.contains(" -> ")).count();
+    assert!(sums.lines().count() >= regular - 1, "all files but the sums themselves are summed up: {sums}");
+    let notices = fs::read_to_string(unpacked.join("share/doc/arawn/THIRD-PARTY-NOTICES.txt")).unwrap();
+    for text in
+        ["\nserde 1.", "\nwasmtime 48.", "Permission is hereby granted", "Fabrice Bellard", "PUC-Rio", "Mozilla Public"]
+    {
+        assert!(notices.contains(text), "{text}");
+    }
+    assert!(!notices.contains("\narawn "), "what is libarawn's own is no third party's");
+}
+
+/// From the archive of the release libraries, which `make test` has built.
+#[test]
+fn programs_are_built_with_it_where_nothing_else_is() {
+    let Some(libraries) = released::release_libraries() else { return };
+    if !released::there_are(&["python3", "pkg-config", "cmake"], "python3 pkg-config cmake") {
+        return;
+    }
+    let Some(elsewhere) = Elsewhere::new() else { return };
+    let dist = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    run(&mut released::make(&released::released_from(&libraries, &["dist-archive"], dist.path())));
+    fs::rename(dist.path().join(format!("{}.tar.gz", name())), elsewhere.path("archive.tar.gz"))
+        .or_else(|_| {
+            fs::copy(dist.path().join(format!("{}.tar.gz", name())), elsewhere.path("archive.tar.gz")).map(drop)
+        })
+        .unwrap();
+    elsewhere.take("examples/c/hello.c");
+    fs::write(elsewhere.path("CMakeLists.txt"), CMAKE).unwrap();
+    run(&mut elsewhere.sh("tar --extract --file archive.tar.gz && mv libarawn-* moved"));
+    let with_pkg_config = r#"
+        export PKG_CONFIG_PATH=$PWD/moved/lib/pkgconfig
+        cc hello.c -o hello-shared $(pkg-config --cflags --libs arawn) -Wl,-rpath,$(pkg-config --variable=libdir arawn)
+        cc hello.c -o hello-static $(pkg-config --cflags --libs arawn-static)
+        ./hello-shared
+        mv moved again
+        ./hello-static
+        mv again moved
+    "#;
+    assert_eq!(run(&mut elsewhere.sh(with_pkg_config)), HELLO.repeat(2));
+    let with_cmake = r#"
+        cmake -S . -B build -DCMAKE_PREFIX_PATH="$PWD/moved" >cmake.log && cmake --build build >>cmake.log
+        build/shared
+        build/static
+    "#;
+    assert_eq!(run(&mut elsewhere.sh(with_cmake)), HELLO.repeat(2));
+}
+
+#[test]
+fn a_library_that_does_not_run_on_the_platform_is_refused() {
+    if !released::there_are(&["python3"], "python3") {
+        return;
+    }
+    let stubs = Stubs::new();
+    let check = |target: &str, glibc: &str| {
+        let mut command = Command::new("python3");
+        command.arg(root().join("packaging/dist/elf.py")).args(["--target", target, "--glibc", glibc]);
+        let output = command.arg(stubs.path("libarawn.so")).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let platform = released::platform();
+    assert_eq!(check(&platform, "99.0"), (true, String::new()));
+    let (passed, said) = check(&platform, "2.0");
+    assert!(!passed && said.contains("needs glibc 2.") && said.contains("2.0 is what was promised"), "{said}");
+    let (passed, said) = check("sparc64-unknown-linux-gnu", "99.0");
+    assert!(!passed && said.contains("not for sparc64-unknown-linux-gnu"), "{said}");
+}
