@@ -63,7 +63,7 @@ fn each_step_has_a_line_on_stderr_when_it_has_ended() {
         .collect();
     lines.sort();
     let [each, fetch, save] = &lines[..] else { panic!("{ended:?}") };
-    assert_eq!((each[0], each[1], each[3]), ("each", "transform", "3 items"), "{ended:?}");
+    assert_eq!((each[0], each[1], each[3], each[4]), ("each", "transform", "memory", "3 items"), "{ended:?}");
     assert_eq!((fetch[0], fetch[1], save[0], save[1]), ("fetch", "transform", "save", "passthrough"), "{ended:?}");
     let is_time = |word: &str| [" µs", " ms", " s"].iter().any(|unit| word.ends_with(unit));
     assert!(lines.iter().all(|line| is_time(line[2])), "{ended:?}");
