@@ -14,6 +14,8 @@
 # make npm     packs what `npm install` takes into target/npm
 # make install puts it where compilers look for it: see packaging/install.mk
 # make dist    makes a release archive of it below target/dist, and make deb Debian packages: see packaging/dist.mk
+# make build-platforms, verify-platforms-run, platform-packages
+#              builds libraries for musl and for 64-bit ARM, tries them here, and packs them: see packaging/platforms.mk
 # make bench   measures
 # make bench-peers measures libarawn beside Extism, wasmtime's C interface and a process: see benches/peers.sh
 # make bench-bindings measures a call from each language, and how long pip and npm take to a first reply
@@ -261,7 +263,7 @@ target/tools/zig/bin/python:
 	$@ -m pip install --quiet --disable-pip-version-check ziglang==0.17.1
 
 wheel: $(LIB)/libarawn.so.0 | target/tools/zig/bin/python
-	$(call needs,objdump,binutils)
+	$(call needs,readelf,binutils)
 	ZIG='$(ZIG)' CC='$(CC)' packaging/link-for-glibc 2.28 $(LIB)/libarawn.a target/wheel/libarawn.so
 	$(PYTHON) bindings/python/build_wheel.py --library target/wheel/libarawn.so --out target/wheel
 
@@ -273,6 +275,7 @@ tools:
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 
 include packaging/install.mk
+include packaging/platforms.mk
 include packaging/dist.mk
 
 clean:

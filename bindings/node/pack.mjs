@@ -1,22 +1,39 @@
 // Makes the two packages that `npm install` takes: `arawn`, and the one of this platform with the library and the add-on.
 //
-//     node bindings/node/pack.mjs LIBRARY DIRECTORY
+//     node bindings/node/pack.mjs LIBRARY DIRECTORY [TARGET]
 //
 // It prints the names of the files. LIBRARY is a libarawn.so for this platform; symbols that no linker needs are removed.
+// For TARGET, Rust's name of another platform, it makes the package of that alone, with LIBRARY as it is, and the add-on is
+// built by the C compiler $CC.
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const root = resolve(here, '../..');
-const [library, directory] = process.argv.slice(2).map((path) => resolve(path));
-if (directory === undefined) throw new Error('node pack.mjs LIBRARY DIRECTORY');
+const [library, directory] = process.argv.slice(2, 4).map((path) => resolve(path));
+const target = process.argv[4];
+if (directory === undefined) throw new Error('node pack.mjs LIBRARY DIRECTORY [TARGET]');
 
-const libc = process.report.getReport().header.glibcVersionRuntime === undefined ? '-musl' : '-gnu';
-const platform = `${process.platform}-${process.arch}${process.platform === 'linux' ? libc : ''}`;
+/** As Node.js names them, by Rust's names, with the number that ELF has for them. */
+const PROCESSORS = { aarch64: ['arm64', 183], x86_64: ['x64', 62] };
+
+function platformOf(target) {
+  const [, processor, libc] = /^(\w+)-unknown-linux-(gnu|musl)$/.exec(target) ?? [];
+  return `linux-${PROCESSORS[processor]?.[0] ?? processor}-${libc}`;
+}
+
+function ownPlatform() {
+  const libc = process.report.getReport().header.glibcVersionRuntime === undefined ? '-musl' : '-gnu';
+  return `${process.platform}-${process.arch}${process.platform === 'linux' ? libc : ''}`;
+}
+
+const platform = target === undefined ? ownPlatform() : platformOf(target);
 const platforms = readdirSync(join(here, 'platforms'));
-if (!platforms.includes(platform)) throw new Error(`bindings/node/platforms has no ${platform}: ${platforms.join(', ')}`);
+if (!platforms.includes(platform)) {
+  throw new Error(`bindings/node/platforms has no ${target ?? platform}: ${platforms.join(', ')}`);
+}
 
 const json = (file) => JSON.parse(readFileSync(file, 'utf8'));
 const version = /^version = "(.*)"$/m.exec(readFileSync(join(root, 'Cargo.toml'), 'utf8'))[1];
@@ -37,21 +54,31 @@ function pack(manifest, fill) {
   }
 }
 
+/** What is for another processor than the package is not packed. */
+function checkProcessor(file) {
+  const [processor, number] = Object.values(PROCESSORS).find(([name]) => platform.split('-')[1] === name);
+  if (readFileSync(file).readUInt16LE(18) !== number) throw new Error(`${file} is not for ${processor}, as ${platform} is`);
+}
+
 mkdirSync(directory, { recursive: true });
 
 const { scripts: _, devDependencies: __, ...manifest } = json(join(here, 'package.json'));
 // Here and not in the repository, where npm would look for packages that are not there yet. npm installs the one that fits.
 manifest.optionalDependencies = Object.fromEntries(platforms.map((name) => [`@arawn/${name}`, version]));
-pack(manifest, (stage) => {
-  const files = readdirSync(here).filter((name) => name.startsWith('index.'));
-  for (const file of ['README.md', 'lib', 'native', ...files]) cpSync(join(here, file), join(stage, file), { recursive: true });
-});
+if (target === undefined) {
+  pack(manifest, (stage) => {
+    const files = readdirSync(here).filter((name) => name.startsWith('index.'));
+    for (const file of ['README.md', 'lib', 'native', ...files]) cpSync(join(here, file), join(stage, file), { recursive: true });
+  });
+}
 
 pack(json(join(here, 'platforms', platform, 'package.json')), (stage) => {
-  const name = 'libarawn.so.0';
+  const [packed, addon] = ['libarawn.so.0', 'arawn.node'].map((name) => join(stage, name));
   if (!existsSync(library)) throw new Error(`${library} is missing: run make`);
-  run('strip', '--strip-unneeded', '-o', join(stage, name), library);
-  run(join(here, 'native/build.sh'), join(stage, 'arawn.node'));
-  run('strip', '--strip-unneeded', join(stage, 'arawn.node'));
+  if (target === undefined) run('strip', '--strip-unneeded', '-o', packed, library);
+  else copyFileSync(library, packed);
+  process.env.CFLAGS = `${process.env.CFLAGS ?? ''} -s`;
+  run(join(here, 'native/build.sh'), addon);
+  for (const file of [packed, addon]) checkProcessor(file);
   cpSync(join(here, 'platforms', platform, 'README.md'), join(stage, 'README.md'));
 });

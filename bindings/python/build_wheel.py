@@ -2,8 +2,9 @@
 
     python3 build_wheel.py --library target/wheel/libarawn.so --out dist
 
-makes arawn-VERSION-py3-none-manylinux_2_28_x86_64.whl with the library in it. Before that it checks that the library needs
-nothing which the name of the platform does not promise: no newer glibc, no other libraries. It takes `objdump`.
+makes arawn-VERSION-py3-none-manylinux_2_28_x86_64.whl with the library in it. `--target aarch64-unknown-linux-musl`, which is
+Rust's name of a platform, makes one for musllinux_1_2_aarch64. Before that it checks that the library needs nothing which the
+name of the platform does not promise: no newer glibc, no other libraries. It takes `readelf`.
 
 pip uses this file too (see pyproject.toml): `pip install DIRECTORY` installs the package without the library.
 """
@@ -24,9 +25,13 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)_(\w+)")
-# What each Linux has that takes wheels of manylinux, of those that the library may need.
+MUSLLINUX = re.compile(r"musllinux_\d+_\d+_\w+")
+# What each Linux has that takes wheels of manylinux, and of musllinux, of those that the library may need.
 LIBRARIES = re.compile(r"(libc|libm|libdl|librt|libpthread|libutil|libgcc_s|ld-linux-[\w-]+)\.so\.\d+")
+MUSL_LIBRARIES = re.compile(r"libc\.so|libc\.musl-\w+\.so\.1")
 MACHINES = {3: "i686", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
+# The oldest of each C library that the library runs with, by the ends of Rust's names.
+OLDEST = {"gnu": "manylinux_2_28", "musl": "musllinux_1_2"}
 # Where the sources of a checkout are, licenses of what the library contains.
 CONTAINED = {"LICENSE-QUICKJS": "runtimes/javascript/LICENSE", "LICENSE-LUA": "runtimes/lua/LICENSE"}
 
@@ -56,6 +61,14 @@ def default_platform() -> str:
     return f"manylinux_2_28_{platform.machine()}"
 
 
+def platform_of(target: str) -> str:
+    """The platform's name in a wheel, from Rust's."""
+    named = re.fullmatch(r"(\w+?)(?:gc)?-unknown-linux-(gnu|musl)", target)
+    if named is None:
+        raise argparse.ArgumentTypeError(f"{target} is no Linux with glibc or musl")
+    return f"{OLDEST[named[2]]}_{named[1]}"
+
+
 def numbers(version: str) -> tuple:
     return tuple(int(number) for number in version.split("."))
 
@@ -68,19 +81,20 @@ def check(library: Path, tag: str) -> None:
     machine = MACHINES.get(int.from_bytes(header[18:20], "little"))
     if header[:4] != b"\x7fELF" or (machine and not tag.endswith(f"_{machine}")):
         sys.exit(f"{library} is no library for {tag}")
-    if named is None:
+    allowed = LIBRARIES if named else MUSL_LIBRARIES
+    if named is None and MUSLLINUX.fullmatch(tag) is None:
         return
+    command = ["readelf", "--wide", "--dynamic", "--version-info", str(library)]
     shown = subprocess.run(
-        ["objdump", "-p", library], capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"}
+        command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, "LC_ALL": "C"}
     ).stdout
-    bound = (int(named[1]), int(named[2]))
-    needed = set(re.findall(r"GLIBC_(\d+(?:\.\d+)+)", shown))
+    bound = (int(named[1]), int(named[2])) if named else (0, 0)
+    needed = set(re.findall(r"\bGLIBC_(\d+(?:\.\d+)+)", shown))
     newer = sorted((version for version in needed if numbers(version) > bound), key=numbers)
     if newer:
-        sys.exit(
-            f"{library} needs glibc {newer[-1]}, and {tag} promises no more than {bound[0]}.{bound[1]}: `make wheel`"
-        )
-    other = [name for name in re.findall(r"NEEDED\s+(\S+)", shown) if not LIBRARIES.fullmatch(name)]
+        promised = f"promises no more than {bound[0]}.{bound[1]}: `make wheel`" if named else "promises none"
+        sys.exit(f"{library} needs glibc {newer[-1]}, and {tag} {promised}")
+    other = [name for name in re.findall(r"\(NEEDED\).*\[(.+?)\]", shown) if not allowed.fullmatch(name)]
     if other:
         sys.exit(f"{library} needs {', '.join(other)}, which {tag} does not promise")
 
@@ -144,11 +158,14 @@ def build_sdist(sdist_directory: str, config_settings: object = None) -> str:
 def main() -> None:
     arguments = argparse.ArgumentParser(description="builds a wheel that contains the library")
     arguments.add_argument("--library", type=Path, required=True, help="the file of libarawn.so")
-    arguments.add_argument("--platform", default=default_platform(), help="what the library runs on: %(default)s")
+    on = arguments.add_mutually_exclusive_group()
+    on.add_argument("--platform", default=default_platform(), help="what the library runs on: %(default)s")
+    on.add_argument("--target", type=platform_of, help="Rust's name of that, such as aarch64-unknown-linux-musl")
     arguments.add_argument("--out", type=Path, default=Path("dist"), help="a directory: %(default)s")
     given = arguments.parse_args()
-    check(given.library, given.platform)
-    print(given.out / write(given.out, given.library, given.platform))
+    tag = given.target or given.platform
+    check(given.library, tag)
+    print(given.out / write(given.out, given.library, tag))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #define FAULTS_H
 
 #include "check.h"
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -87,11 +88,13 @@ static inline void traps(void)
     CHECK(blocked() == before);
 }
 
-/* Runs a function on a thread of its own and waits for it; 0 means the usual stack. */
+/* Runs a function on a thread of its own and waits for it; 0 means the usual stack. A stack has at least what the system asks. */
 static inline void on_a_thread(void *(*function)(void *), size_t stack_bytes)
 {
     pthread_attr_t attributes;
     pthread_t thread;
+    if (stack_bytes != 0 && stack_bytes < (size_t)PTHREAD_STACK_MIN)
+        stack_bytes = (size_t)PTHREAD_STACK_MIN;
     CHECK(pthread_attr_init(&attributes) == 0);
     CHECK(stack_bytes == 0 || pthread_attr_setstacksize(&attributes, stack_bytes) == 0);
     CHECK(pthread_create(&thread, &attributes, function, NULL) == 0);

@@ -123,6 +123,8 @@ static void small(void)
     CHECK(pthread_join(thread, NULL) == 0);
 }
 
+/* musl has no makecontext. */
+#ifdef __GLIBC__
 enum { COROUTINES = 4, STACK = 128 * 1024 };
 static __thread ucontext_t scheduler, coroutine[COROUTINES];
 
@@ -156,6 +158,7 @@ static void *coroutines(void *unused)
     CHECK(munmap(stacks, COROUTINES * STACK) == 0);
     return unused;
 }
+#endif
 
 int main(int argc, char **argv)
 {
@@ -166,10 +169,14 @@ int main(int argc, char **argv)
     } else if (strcmp(argv[1], "small") == 0) {
         small();
     } else {
+#ifdef __GLIBC__
         CHECK(strcmp(argv[1], "coroutine") == 0);
         open_executor(directory);
         coroutines(NULL);
         on_a_thread(coroutines, 256 * 1024);
+#else
+        CHECK(!"a mode");
+#endif
     }
     puts("done");
     return 0;

@@ -3,6 +3,7 @@
 // of which npm installs the one that fits. The add-on may also be built here, by native/build.sh.
 const { existsSync } = require('node:fs');
 const { dirname, join } = require('node:path');
+const { misfit } = require('./elf.js');
 const host = require('./host.js');
 
 const INSTALLED = { darwin: 'libarawn.0.dylib', win32: 'arawn.dll' }[process.platform] ?? 'libarawn.so.0';
@@ -28,13 +29,19 @@ function directories() {
   return found.filter((directory) => existsSync(join(directory, 'arawn.node')));
 }
 
+/** The linker's error, after the reason where that is that the file is for another system. */
+function explained(error, path) {
+  const why = misfit(path);
+  return why === undefined ? error.message : `${why}: ${error.message}`;
+}
+
 function addonOf(directories) {
   const problems = [];
   for (const directory of directories) {
     try {
       return require(join(directory, 'arawn.node'));
     } catch (error) {
-      problems.push(error.message);
+      problems.push(explained(error, join(directory, 'arawn.node')));
     }
   }
   const why = problems.length > 0 ? problems.join('; ') : 'optional dependencies may have been left out';
@@ -53,7 +60,7 @@ const library = libraryIn(found);
 try {
   native.load(library, host.dispatch);
 } catch (error) {
-  throw new Error(`the library ${library} cannot be loaded: ${error.message}`, { cause: error });
+  throw new Error(`the library ${library} cannot be loaded: ${explained(error, library)}`, { cause: error });
 }
 
 const number = Object.fromEntries(FUNCTIONS.map((name, index) => [name, index]));

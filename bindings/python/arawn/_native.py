@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Callable, Dict
 
+from ._elf import misfit
+
 __all__ = ["CALLBACK", "FUNCTIONS", "functions", "library", "take", "version"]
 
 # It returns a pointer, which the library releases.
@@ -38,6 +40,8 @@ def _load() -> ctypes.CDLL:
         text = "libarawn is not in this package, not named by ARAWN_LIBRARY and not installed"
         if os.path.isabs(path) or "ARAWN_LIBRARY" in os.environ:
             text = f"libarawn at {path} cannot be loaded"
+            why = misfit(path) if sys.platform == "linux" else None
+            text += f": {why}" if why else ""
         raise ImportError(f"{text}: {error}") from error
     # As c_char_p ctypes would turn a reply into bytes, and lose the pointer that is to be released.
     for name in (*FUNCTIONS, "string_new"):
