@@ -31,13 +31,11 @@
 mod ancestry;
 mod grant;
 mod host_directory;
-mod id;
 mod index;
 mod platform;
 pub(crate) mod quota;
 mod refusal;
 mod registry;
-mod resolve;
 mod written;
 
 pub(crate) use grant::Grant;

@@ -18,9 +18,9 @@ use crate::fair::Tenant;
 use crate::locks::Locked;
 use crate::sandbox::host_io;
 use crate::shards::Shard;
-use crate::signals;
 use crate::slots::{Slot, Slots};
 use crate::stack;
+use crate::sys::{self, signals};
 use crate::threads;
 use crate::wasm::Kind;
 use once_cell::sync::OnceCell;
@@ -86,14 +86,12 @@ pub(crate) fn refuse_fork() -> Result<()> {
     if FORKED.load(Ordering::Relaxed) { Err(Error::Forked) } else { Ok(()) }
 }
 
-#[allow(unsafe_code, reason = "libc's pthread_atfork is the only way to learn of a fork")]
 fn watch_for_fork() {
     extern "C" fn in_child() {
+        // A store to an atomic is allowed between fork and exec.
         FORKED.store(true, Ordering::Relaxed);
     }
-    // SAFETY: the handler only stores to an atomic, which is allowed between fork and exec. The library is never
-    // unloaded (`-z nodelete`), so the pointer to the handler stays valid.
-    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    sys::on_fork(in_child);
 }
 
 impl Engine {

@@ -1,11 +1,11 @@
 //! Files that may change at any time: opened without leaving a directory, and compared by their identity.
 
+use crate::sys::{self, FileKind, Status};
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use cap_std::fs::{Dir, OpenOptions};
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -23,14 +23,15 @@ pub(crate) struct Identity {
 const GRANULARITY: Duration = Duration::from_millis(50);
 
 impl Identity {
-    pub fn of(metadata: &Metadata) -> Self {
-        Identity {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
+    pub fn of(status: &Status) -> Self {
+        let (device, inode) = status.id();
+        let (modified, changed) = (status.modified(), status.changed());
+        Identity { device, inode, size: status.size(), modified, changed }
+    }
+
+    /// The identity of an open file.
+    pub fn of_file(file: &File) -> io::Result<Self> {
+        Status::of_file(file).map(|status| Identity::of(&status))
     }
 
     /// The device and the inode number. They are the same for all versions of a file.
@@ -93,17 +94,17 @@ impl ConfinedPath {
     /// The identity of the file, by one `stat`. The `stat` follows links, also out of the directory. The identity may
     /// therefore be compared with another one, and must not decide what is read.
     pub fn identity(&self) -> io::Result<Identity> {
-        let metadata = std::fs::metadata(&self.full)?;
-        require_regular(&metadata)?;
-        Ok(Identity::of(&metadata))
+        let status = Status::of_path(&self.full)?;
+        require_regular(&status)?;
+        Ok(Identity::of(&status))
     }
 
     /// Opens the file. A link or a `..` that leaves the directory is an error.
     pub fn open(&self) -> io::Result<RegularFile> {
         let directory = Dir::open_ambient_dir(&self.directory, ambient_authority())?;
         let mut options = OpenOptions::new();
-        // Without O_NONBLOCK, opening a FIFO would block before the FIFO is refused.
-        options.read(true).custom_flags(libc::O_NONBLOCK);
+        // Otherwise opening a FIFO would block before the FIFO is refused.
+        sys::without_waiting(options.read(true));
         RegularFile::of(directory.open_with(&self.path, &options)?.into_std())
     }
 }
@@ -111,14 +112,13 @@ impl ConfinedPath {
 impl RegularFile {
     /// Opens a file at any path.
     pub fn open(path: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::OpenOptionsExt;
-        RegularFile::of(File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?)
+        RegularFile::of(sys::open_without_waiting(path)?)
     }
 
     fn of(file: File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        require_regular(&metadata)?;
-        Ok(RegularFile { file, identity: Identity::of(&metadata) })
+        let status = Status::of_file(&file)?;
+        require_regular(&status)?;
+        Ok(RegularFile { file, identity: Identity::of(&status) })
     }
 
     /// Reads the whole file, into a buffer of exactly its size. It is an error if the size has changed since the file
@@ -132,14 +132,13 @@ impl RegularFile {
     }
 }
 
-fn require_regular(metadata: &Metadata) -> io::Result<()> {
-    let kind = metadata.file_type();
-    let is = match () {
-        () if kind.is_file() => return Ok(()),
-        () if kind.is_dir() => "a directory",
-        () if kind.is_fifo() => "a FIFO",
-        () if kind.is_socket() => "a socket",
-        () => "a device",
+fn require_regular(status: &Status) -> io::Result<()> {
+    let is = match status.kind() {
+        FileKind::File => return Ok(()),
+        FileKind::Directory => "a directory",
+        FileKind::Fifo => "a FIFO",
+        FileKind::Socket => "a socket",
+        FileKind::Device => "a device",
     };
     Err(io::Error::other(format!("it is {is}, not a regular file")))
 }

@@ -28,7 +28,6 @@ mod content;
 mod creator;
 mod idle;
 mod memory;
-mod pagemap;
 mod slot;
 mod stacks;
 
@@ -36,6 +35,7 @@ pub(crate) use content::{Image, files_are_unlimited};
 pub(crate) use creator::{MemoryCreator, refusal, with_memory, with_memory_now};
 pub(crate) use idle::forget;
 pub(crate) use memory::Memory;
-pub(crate) use pagemap::is_available as finds_written_pages;
 pub(crate) use slot::can_reserve;
 pub(crate) use stacks::StackCreator;
+
+pub(crate) use crate::sys::memory::{IS_AVAILABLE, finds_written_pages};

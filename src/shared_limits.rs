@@ -1,6 +1,7 @@
 //! The processor time and the memory that all guests of one executor may use together.
 
 use crate::locks::Locked;
+use crate::sys::thread_time;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -21,12 +22,6 @@ thread_local! {
     /// The processor time of this thread up to which it has been charged; `None` while the thread does no work for a
     /// guest.
     static COUNTED: Cell<Option<Duration>> = const { Cell::new(None) };
-}
-
-/// The processor time that this thread has used so far.
-fn thread_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! The stacks that guests run on, and whether the calling thread's own stack is large enough for one.
 
+use crate::sys;
+
 /// The stack that a call's guest runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GuestStack {
@@ -23,39 +25,7 @@ pub(crate) fn is_large_enough() -> bool {
 pub(crate) fn room() -> Option<usize> {
     let local = 0u8;
     let at = (&raw const local).addr();
-    bounds().filter(|(low, high)| (*low..*high).contains(&at)).map(|(low, _)| at - low)
-}
-
-/// The lowest and the highest address of the thread's stack. The stack of a coroutine of the host lies outside of them.
-#[cfg(target_os = "linux")]
-#[allow(unsafe_code, reason = "pthread_getattr_np is the only way to learn where a thread's stack is")]
-fn bounds() -> Option<(usize, usize)> {
-    use std::cell::OnceCell;
-    thread_local!(static BOUNDS: OnceCell<Option<(usize, usize)>> = const { OnceCell::new() });
-    BOUNDS.with(|bounds| {
-        *bounds.get_or_init(|| {
-            let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
-            let (mut low, mut size) = (std::ptr::null_mut(), 0);
-            // SAFETY: the functions demand a living thread, pointers to values that they may write, and attributes that
-            // are initialised when they are read or destroyed. The thread is this one. Each pointer is to a local of
-            // the type that the function fills. The attributes are read only after `pthread_getattr_np` has filled
-            // them, and are destroyed once.
-            let failed = unsafe {
-                if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0 {
-                    return None;
-                }
-                let failed = libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut size);
-                libc::pthread_attr_destroy(attributes.as_mut_ptr());
-                failed
-            };
-            (failed == 0).then(|| (low.addr(), low.addr() + size))
-        })
-    })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn bounds() -> Option<(usize, usize)> {
-    None
+    sys::stack_bounds().filter(|(low, high)| (*low..*high).contains(&at)).map(|(low, _)| at - low)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::panics::catch;
-use crate::signals;
 use crate::stack;
+use crate::sys::signals;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -85,7 +85,7 @@ pub(crate) fn block_signals() {
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
-    use crate::signals::tests::{blocked, on_a_thread_that_blocks, own_mask};
+    use crate::sys::signals::tests::{blocked, on_a_thread_that_blocks, own_mask};
 
     #[test]
     fn threads_have_the_same_mask_whoever_starts_them() {

@@ -42,14 +42,13 @@
 //! 2. A notification sets `is_notified` first and unparks second. A thread clears `is_notified` only when it is about to look again.
 //! 3. [`Event::Asked`] needs one thread. A thread that leaves without having looked after its notification passes that on.
 
-mod level;
 mod poll_descriptor;
 
 pub(crate) use poll_descriptor::{PollDescriptor, Source};
 
 use crate::deadline::{Deadline, Stop};
 use crate::locks::Locked;
-use crate::signals::BlockedTraps;
+use crate::sys::signals::BlockedTraps;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

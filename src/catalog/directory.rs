@@ -24,14 +24,13 @@ use crate::directories::{self, HostDirectory, Refusal};
 use crate::error::{Error, Result};
 use crate::files::{ConfinedPath, Identity};
 use crate::locks::ReadLocked;
+use crate::sys::Status;
 use crate::threads;
 use crate::warnings::{About, warn};
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -170,10 +169,10 @@ impl CatalogSource {
     /// The identity of the file that the name leads to. If the file has several hard links, another directory may have
     /// the same file, so the directory's device and inode are returned too.
     fn version_now(&self) -> Option<(Identity, Option<(u64, u64)>)> {
-        let file = fs::metadata(&self.file).ok()?;
-        let directory = match file.nlink() {
+        let file = Status::of_path(&self.file).ok()?;
+        let directory = match file.link_count() {
             0 | 1 => None,
-            _ => Some(Identity::of(&fs::metadata(&self.name).ok()?).inode()),
+            _ => Some(Status::of_path(&self.name).ok()?.id()),
         };
         Some((Identity::of(&file), directory))
     }
@@ -332,6 +331,7 @@ pub(super) fn read(path: &Path) -> io::Result<(Identity, String)> {
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_slow_reading_does_not_bring_back_what_a_later_one_has_seen_replaced() {

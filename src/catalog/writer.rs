@@ -16,13 +16,12 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Phase, Result};
 use crate::files::Identity;
 use crate::sha256::Sha256;
+use crate::sys;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
-use rustix::fs::{Gid, Uid};
+use cap_std::fs::{Dir, OpenOptions};
 use std::collections::HashMap;
-use std::fs::{File, Permissions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +55,7 @@ impl<'a> Writer<'a> {
         let failed = |error| unwritable(&directory.path, &error);
         let root = Dir::open_ambient_dir(&directory.path, ambient_authority()).map_err(failed)?;
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).custom_flags(libc::O_NONBLOCK);
+        sys::without_waiting(options.read(true).write(true).create(true));
         let lock = root.open_with(LOCK, &options).map_err(|error| unwritable(&directory.path.join(LOCK), &error))?;
         let lock = lock.into_std();
         loop {
@@ -93,7 +92,7 @@ impl<'a> Writer<'a> {
         self.note_for_removal(Path::new(&path))?;
         let placed = self.root.create_dir_all(CUSTOM).and_then(|()| {
             let file = self.put(NEW_MODULE, &path, content)?;
-            file.metadata().map(|metadata| Identity::of(&metadata))
+            Identity::of_file(&file)
         });
         let identity = placed.map_err(|error| unwritable(&self.directory.path.join(&path), &error))?;
         Ok((path, identity))
@@ -152,18 +151,17 @@ impl<'a> Writer<'a> {
         options.write(true).create_new(true);
         if replaced.is_some() {
             // Until it has the mode of the file that it replaces, only this user can read it.
-            options.mode(0o600);
+            sys::private_when_made(&mut options);
         }
         let mut file = self.root.open_with(temporary, &options)?.into_std();
         file.write_all(bytes)?;
         if let Some(replaced) = replaced {
-            copy_mode_and_owner(&file, &replaced)?;
+            sys::copy_mode_and_owner(&file, &replaced)?;
         }
         file.sync_all()?;
         self.root.rename(temporary, &self.root, path)?;
         let parent = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty());
-        // `open_dir` will not do: its descriptor can only look up names, and cannot be synced.
-        self.root.open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        sys::sync_directory(&self.root, parent.unwrap_or(Path::new(".")))?;
         Ok(file)
     }
 
@@ -192,7 +190,7 @@ impl<'a> Writer<'a> {
 
     /// Whether an entry has the file, under this path or another one that leads to the same inode.
     fn is_used(&self, path: &str, entries: &HashMap<String, Arc<RuntimeEntry>>) -> bool {
-        let same = self.root.metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+        let same = self.root.metadata(path).map(|metadata| sys::file_id(&metadata)).ok();
         entries.values().filter_map(|entry| entry.contained()).any(|other| {
             in_custom(other.relative()).as_deref() == Some(path)
                 || same.is_some() && other.identity().is_ok_and(|identity| Some(identity.inode()) == same)
@@ -205,15 +203,6 @@ impl Drop for Writer<'_> {
         // If this fails, the files stay noted for the next writer.
         let _ = self.remove_leftovers();
     }
-}
-
-/// Gives a file the mode of another one and, where this user may, its owner and group.
-fn copy_mode_and_owner(file: &File, other: &Metadata) -> io::Result<()> {
-    let (owner, group) = (Uid::from_raw(other.uid()), Gid::from_raw(other.gid()));
-    if rustix::fs::fchown(file, Some(owner), Some(group)).is_err() {
-        let _ = rustix::fs::fchown(file, None, Some(group));
-    }
-    file.set_permissions(Permissions::from_mode(other.mode() & 0o777))
 }
 
 /// A path in the form in which it is noted; `None` for a file that is not the catalog's to remove.

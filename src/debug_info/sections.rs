@@ -1,11 +1,11 @@
 //! Finds the DWARF sections of a file's modules. Only the headers of the other sections are read.
 
 use super::place::Slice;
+use crate::sys;
 use gimli::SectionId;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 /// The most bytes of all sections that are read of one file.
 pub(crate) const MOST_BYTES: u64 = 16 << 20;
@@ -77,7 +77,7 @@ impl ReadAt for File {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut read = 0;
         while read < buffer.len() {
-            match FileExt::read_at(self, &mut buffer[read..], offset + read as u64) {
+            match sys::read_at(self, &mut buffer[read..], offset + read as u64) {
                 Ok(0) => break,
                 Ok(more) => read += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -18,19 +18,11 @@
 //!         Id(device of /, inode)  Path(/)
 //! ```
 
-use super::id::{Id, LOOK_UP, id_of};
-use super::resolve::Resolved;
-use rustix::fs::{Mode, OFlags};
+use crate::sys::{self, AsOpen, Id, Resolved};
 use std::ffi::OsString;
 use std::fmt;
-use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-
-/// The most directories that may lie above one that is opened. Guests can nest directories deeper than any path
-/// reaches.
-const DEEPEST: usize = 256;
 
 /// How one directory overlaps with another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,16 +100,16 @@ impl Ancestry {
     }
 
     /// The ancestry of an open directory. `path` is where it was; it is used if the kernel does not tell where it is.
-    pub fn of_open(dir: &impl AsFd, path: &Path) -> io::Result<Self> {
+    pub fn of_open(dir: &impl AsOpen, path: &Path) -> io::Result<Self> {
         Ancestry::below(dir, path, &[])
     }
 
     /// The ancestry of the directory that the `missing` names would lead to from an open directory.
-    fn below(dir: &impl AsFd, path: &Path, missing: &[OsString]) -> io::Result<Self> {
-        let mut path = path_now(dir).unwrap_or_else(|| path.to_owned());
-        let mut ids = ids_of(dir)?.into_iter().map(Location::Id);
+    fn below(dir: &impl AsOpen, path: &Path, missing: &[OsString]) -> io::Result<Self> {
+        let mut path = sys::path_now(dir).unwrap_or_else(|| path.to_owned());
+        let mut ids = sys::ids_of(dir)?.into_iter().map(Location::Id);
         let own_id = if missing.is_empty() { ids.next() } else { None };
-        let inside = inside(dir, &path);
+        let inside = sys::in_file_system(dir, &path);
         path.extend(missing);
         let inside = inside.map(|(device, mut path)| {
             path.extend(missing);
@@ -146,101 +138,5 @@ impl Ancestry {
             () if is_among(&other.own, &self.above) => Some(Relation::LiesIn),
             () => None,
         }
-    }
-}
-
-/// The identities of an open directory and of all directories above it.
-pub(super) fn ids_of(dir: &impl AsFd) -> io::Result<Vec<Id>> {
-    // The root is its own parent. A directory that is mounted inside itself has the identity of its parent too, but
-    // another mount. So the walk ends where neither the identity nor the mount changes.
-    let mut here = (id_of(dir)?, mount_of(dir));
-    let (mut ids, mut at) = (vec![here.0], above(dir)?);
-    loop {
-        let next = (id_of(&at)?, mount_of(&at));
-        if next == here {
-            return Ok(ids);
-        }
-        if ids.len() > DEEPEST {
-            return Err(io::Error::other(format!("more than {DEEPEST} directories are above it")));
-        }
-        ids.push(next.0);
-        (here, at) = (next, above(&at)?);
-    }
-}
-
-fn above(dir: &impl AsFd) -> io::Result<OwnedFd> {
-    let flags = LOOK_UP | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(dir, "..", flags, Mode::empty())?)
-}
-
-/// The ID of the mount through which a directory was opened; `None` before Linux 5.8.
-#[cfg(target_os = "linux")]
-fn mount_of(dir: &impl AsFd) -> Option<u64> {
-    use rustix::fs::{AtFlags, StatxFlags, statx};
-    let stat = statx(dir, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
-    StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID).then_some(stat.stx_mnt_id)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn mount_of(_dir: &impl AsFd) -> Option<u64> {
-    None
-}
-
-/// The device of a directory, and its path from the root of the file system on that device; `None` where the kernel
-/// does not tell.
-fn inside(dir: &impl AsFd, path: &Path) -> Option<(String, PathBuf)> {
-    let mount = mount_of(dir)?.to_string();
-    let mounts = fs::read("/proc/self/mountinfo").ok()?;
-    let mut lines = mounts.split(|byte| *byte == b'\n').map(|ancestry| ancestry.split(|byte| *byte == b' '));
-    // The fields of a ancestry of mountinfo, see proc(5): mount ID, parent ID, device, the directory in the device's file
-    // system that the mount shows, the path at which the mount is.
-    let mut fields = lines.find_map(|mut fields| (fields.next()? == mount.as_bytes()).then_some(fields))?.skip(1);
-    let (device, shown, at) = (fields.next()?, unescaped(fields.next()?), unescaped(fields.next()?));
-    let below = path.strip_prefix(at).ok()?;
-    Some((String::from_utf8_lossy(device).into_owned(), shown.join(below)))
-}
-
-/// Decodes a path of mountinfo, in which the kernel writes spaces, tabs, newlines and backslashes as `\` and three
-/// octal digits.
-fn unescaped(mut field: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStringExt;
-    let mut path = Vec::with_capacity(field.len());
-    while let [first, rest @ ..] = field {
-        let digits = rest.get(..3).filter(|digits| *first == b'\\' && digits.iter().all(|d| (b'0'..=b'7').contains(d)));
-        match digits {
-            Some(digits) => {
-                path.push(digits.iter().fold(0_u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')));
-                field = &rest[3..];
-            }
-            None => {
-                path.push(*first);
-                field = rest;
-            }
-        }
-    }
-    PathBuf::from(std::ffi::OsString::from_vec(path))
-}
-
-/// The path at which an open directory is now, if the kernel tells.
-#[cfg(target_os = "linux")]
-pub(super) fn path_now(dir: &impl AsFd) -> Option<PathBuf> {
-    use std::os::fd::AsRawFd;
-    fs::read_link(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd())).ok()
-}
-
-/// The path is not known: the kernel is asked on Linux alone.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn path_now(_dir: &impl AsFd) -> Option<PathBuf> {
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_kernel_lists_is_read() {
-        assert_eq!(unescaped(br"/a\040b\134c\011"), Path::new("/a b\\c\t"));
-        assert_eq!(unescaped(br"/a\04"), Path::new(r"/a\04"));
     }
 }

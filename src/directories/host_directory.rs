@@ -1,12 +1,10 @@
 //! A directory of the host that is open in the process.
 
 use super::ancestry::Ancestry;
-use super::id::id_of;
 use super::written::note_written;
-use crate::files::Identity;
+use crate::sys::{self, Status};
 use cap_std::fs::Dir;
 use std::fmt;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,13 +37,13 @@ impl HostDirectory {
 
     /// Whether `path` leads to this directory now.
     pub fn is_at(&self, path: &Path) -> bool {
-        let there = fs::metadata(path).ok().map(|there| Identity::of(&there).inode());
+        let there = Status::of_path(path).ok().map(|there| there.id());
         there.is_some() && there == self.inode()
     }
 
     /// The numbers of the directory's device and inode.
     pub fn inode(&self) -> Option<(u64, u64)> {
-        id_of(&*self.dir).ok()
+        sys::id_of(&*self.dir).ok()
     }
 
     pub(super) fn ancestry(&self) -> &Ancestry {

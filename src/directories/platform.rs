@@ -1,11 +1,11 @@
 //! The platform's cache directory. The environment names it, so it is used only if the environment is this user's own
 //! and no other user decides what is there.
 
+use crate::sys;
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -18,11 +18,13 @@ const MOST_LINKS: usize = 40;
 
 /// The path of `arawn` in the platform's cache directory, or the reason why there is none:
 ///
+/// - the system cannot tell who may write there;
 /// - the environment is not this user's own;
 /// - neither the environment nor the system says where this user's files are;
 /// - the user is root, and another user decides what is there.
 fn directory() -> Result<PathBuf, String> {
-    if is_secure() {
+    sys::CACHES?;
+    if sys::is_elevated() {
         let reason = "the process has more rights than its caller, so the caller's environment is not trusted";
         return Err(reason.to_owned());
     }
@@ -31,24 +33,10 @@ fn directory() -> Result<PathBuf, String> {
     let directory = directory
         .ok_or("neither the environment nor the system names a home directory of this user; set `cache_dir`")?;
     let directory = directory.join("arawn");
-    match rustix::process::geteuid().is_root().then(|| foreign(&directory)).flatten() {
+    match sys::is_root().then(|| foreign(&directory)).flatten() {
         Some(foreign) => Err(format!("{} can be changed by users other than root", foreign.display())),
         None => Ok(directory),
     }
-}
-
-/// Whether the process is setuid, setgid or has gained capabilities. Its caller, who sets the environment, may have
-/// fewer rights than the process.
-#[cfg(target_os = "linux")]
-#[allow(unsafe_code, reason = "libc's getauxval is the only way to learn it")]
-fn is_secure() -> bool {
-    // SAFETY: `getauxval` takes a number, and reads the auxiliary vector that the kernel gave the process.
-    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_secure() -> bool {
-    rustix::process::getuid() != rustix::process::geteuid() || rustix::process::getgid() != rustix::process::getegid()
 }
 
 /// The first thing on the way to `path` that may let a user other than root decide what is at `path`:
@@ -70,7 +58,7 @@ fn foreign(path: &Path) -> Option<PathBuf> {
         // `part` is `/` where the target of a link is absolute; `join` then starts anew.
         let next = at.join(part);
         let metadata = match fs::symlink_metadata(&next) {
-            Ok(metadata) if !is_foreign(&metadata) => metadata,
+            Ok(metadata) if !sys::is_foreign(&metadata) => metadata,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 at = next;
                 continue;
@@ -95,15 +83,6 @@ fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
     path.components().filter(|part| *part != Component::CurDir).map(|part| part.as_os_str().to_owned())
 }
 
-/// Whether a user other than root owns the file, or may replace what a directory holds. In a sticky directory no other
-/// user may replace what belongs to root.
-fn is_foreign(metadata: &Metadata) -> bool {
-    const STICKY: u32 = 0o1000;
-    const OTHERS_WRITE: u32 = 0o002;
-    let is_open = metadata.is_dir() && metadata.mode() & (STICKY | OTHERS_WRITE) == OTHERS_WRITE;
-    metadata.uid() != 0 || is_open
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
@@ -112,7 +91,7 @@ mod tests {
 
     #[test]
     fn root_is_told_whose_directories_are_on_the_way() {
-        if !rustix::process::geteuid().is_root() {
+        if !sys::is_root() {
             return;
         }
         let place = tempfile::tempdir().unwrap();
@@ -130,7 +109,7 @@ mod tests {
 
     #[test]
     fn root_is_told_whose_links_are_on_the_way() {
-        if !rustix::process::geteuid().is_root() {
+        if !sys::is_root() {
             return;
         }
         let place = tempfile::tempdir().unwrap();
@@ -159,7 +138,7 @@ mod tests {
 
     #[test]
     fn root_is_told_which_directories_others_may_write() {
-        if !rustix::process::geteuid().is_root() {
+        if !sys::is_root() {
             return;
         }
         let place = tempfile::tempdir().unwrap();

@@ -18,6 +18,7 @@
 //! file. A change that the host or another executor makes during an operation of a guest may be counted as the guest's.
 
 use crate::locks::Locked;
+use crate::sys::errno;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -127,5 +128,5 @@ impl Ledger {
 
 /// The error of a full disk.
 pub(crate) fn no_space() -> io::Error {
-    io::Error::from_raw_os_error(libc::ENOSPC)
+    io::Error::from_raw_os_error(errno::ENOSPC)
 }

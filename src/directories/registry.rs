@@ -1,22 +1,20 @@
 //! The registry of open directories. It opens them, and keeps those with code apart from those that guests are granted.
 //! The invariants are in the parent module.
 
-use super::ancestry::{Ancestry, Location, Relation, ids_of};
+use super::ancestry::{Ancestry, Location, Relation};
 use super::grant::{Grant, check_quotas_disjoint};
 use super::host_directory::{HostDirectory, Role};
-use super::id::{Id, id_of};
 use super::index::Index;
 use super::platform::PLATFORM_CACHE;
 use super::quota::Quota;
 use super::refusal::Refusal;
-use super::resolve::{Resolved, resolve};
 use super::written::{is_nested, note_written, written_at};
 use crate::config::GrantedDir;
 use crate::error::{Error, Result};
 use crate::locks::Locked;
+use crate::sys::{self, AsOpen, Id, Resolved, id_of, ids_of, resolve};
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
@@ -91,6 +89,7 @@ impl Registry {
             });
         }
         let refused = |message| Error::InvalidConfig { path: format!("capabilities.dirs[{index}].host"), message };
+        sys::GRANTS.map_err(|reason| refused(format!("{}: {reason}", config.host.display())))?;
         let failed = |error: io::Error| refused(format!("{}: {error}", config.host.display()));
         let directory = self.resolved(&config.host, Role::Granted).and_then(|resolved| match resolved.missing[..] {
             [] => self.admit(resolved, Role::Granted),
@@ -204,7 +203,7 @@ impl Registry {
 
     /// Refuses a directory of a cache, open as `dir`, that is a granted directory or lies in one now, wherever the host
     /// has moved the two since they were opened.
-    pub fn check_not_granted(dir: &impl AsFd) -> Result<(), Refusal> {
+    pub fn check_not_granted(dir: &impl AsOpen) -> Result<(), Refusal> {
         let ids = ids_of(dir)?;
         match lock().granted(&ids) {
             Some(granted) => {

@@ -4,10 +4,10 @@ use super::names::Form;
 use super::unsynced::Unsynced;
 use crate::directories::HostDirectory;
 use crate::error::Error;
+use crate::sys;
 use crate::wasm::{Kind, LoadedCode};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use wasmtime::{Engine, Module, Precompiled};
 
@@ -28,7 +28,7 @@ impl Artifact {
     /// What the artifact was compiled from; `None` if it is nothing that this build runs.
     pub fn kind(&self) -> Option<Kind> {
         let mut header = [0; ELF_HEADER];
-        self.file.read_exact_at(&mut header, 0).ok()?;
+        sys::read_exact_at(&self.file, &mut header, 0).ok()?;
         kind_of(header)
     }
 
@@ -49,7 +49,7 @@ impl Artifact {
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(size)?;
         bytes.resize(size, 0);
-        self.file.read_exact_at(&mut bytes, 0)?;
+        sys::read_exact_at(&self.file, &mut bytes, 0)?;
         Ok(bytes)
     }
 
@@ -61,13 +61,6 @@ impl Artifact {
             #[cfg(not(feature = "components"))]
             Kind::Component => Err(wasmtime::Error::msg("this build runs only modules, not components")),
         }
-    }
-
-    /// A path that leads to the open descriptor, so to the file that was checked, whatever has become of the file's
-    /// name.
-    #[cfg(feature = "components")]
-    fn path(&self) -> String {
-        format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.file))
     }
 
     #[allow(unsafe_code, reason = "mapping machine code is the point of the disk cache")]
@@ -83,9 +76,10 @@ impl Artifact {
     #[cfg(feature = "components")]
     #[allow(unsafe_code, reason = "mapping machine code is the point of the disk cache")]
     fn map_component(&self, engine: &Engine) -> wasmtime::Result<LoadedCode> {
-        // SAFETY: as in `map_module`. wasmtime maps components by path alone, and this path leads to the same open
-        // file.
-        unsafe { wasmtime::component::Component::deserialize_file(engine, self.path()) }.map(LoadedCode::Component)
+        let path = sys::path_of_open(&self.file)?;
+        // SAFETY: as in `map_module`. wasmtime maps components by path alone, and this path leads to the open descriptor,
+        // so to the file that was checked.
+        unsafe { wasmtime::component::Component::deserialize_file(engine, path) }.map(LoadedCode::Component)
     }
 }
 
@@ -110,7 +104,7 @@ fn kind_of(mut header: [u8; ELF_HEADER]) -> Option<Kind> {
 /// the artifact takes the same resource.
 fn is_refused(error: &wasmtime::Error) -> bool {
     let mut causes = error.chain();
-    let is_of_system = causes.any(|cause| cause.is::<io::Error>() || cause.is::<rustix::io::Errno>());
+    let is_of_system = causes.any(|cause| cause.is::<io::Error>() || sys::error_of(cause).is_some());
     is_of_system && Error::exhausted_wasmtime("to map an artifact", error).is_none()
 }
 

@@ -3,15 +3,15 @@
 use super::artifact::Artifact;
 use super::counters::COUNTERS;
 use super::names::{Form, compatibilities, content_name, seal_name, snapshot_stem, stem, text_of};
-use super::trusted::{self, TrustedDirectory, TrustedFile, require};
+use super::trusted::{TrustedDirectory, TrustedFile};
 use super::unsynced::Unsynced;
 use crate::config::CacheDir;
 use crate::directories::{self, HostDirectory, PLATFORM_CACHE, Refusal, Registry};
 use crate::error::{Error, Result};
 use crate::locks::Locked;
 use crate::sha256::Sha256;
+use crate::sys::{self, check_owner};
 use crate::warnings::{About, warn};
-use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -32,8 +32,8 @@ impl DiskCache {
     /// look-up is a miss until then.
     ///
     /// # Errors
-    /// `invalid_config` where the directory overlaps with one that guests are granted; `no_resources` where the system
-    /// has no resources left to open it.
+    /// `invalid_config` where the directory overlaps with one that guests are granted, or where the system cannot tell who
+    /// may write it; `no_resources` where the system has no resources left to open it.
     pub fn open(config: &CacheDir, registry: &mut Registry) -> Result<Option<Arc<Self>>> {
         /// The platform's cache, shared by the executors that use it, so that only the first of them opens it.
         static PLATFORM: Mutex<Weak<DiskCache>> = Mutex::new(Weak::new());
@@ -54,6 +54,8 @@ impl DiskCache {
     }
 
     fn at(directory: &Path, registry: &mut Registry) -> Result<Arc<Self>> {
+        let refused = |message| Error::InvalidConfig { path: "cache_dir".to_owned(), message };
+        sys::CACHES.map_err(|reason| refused(reason.to_owned()))?;
         // A relative path keeps the meaning that it has now, also when the directory is created again later.
         let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         let (directory, open) = match registry.cache(&absolute) {
@@ -64,16 +66,14 @@ impl DiskCache {
                 Some(error) => return Err(error),
                 None => (absolute, None),
             },
-            Err(Refusal::Overlap(message)) => {
-                return Err(Error::InvalidConfig { path: "cache_dir".to_owned(), message });
-            }
+            Err(Refusal::Overlap(message)) => return Err(refused(message)),
         };
         Ok(Arc::new(DiskCache { directory, open: Mutex::new(open) }))
     }
 
     pub(super) fn held(&self) -> io::Result<Arc<HostDirectory>> {
         let held = self.open.locked().clone().ok_or(io::ErrorKind::NotFound)?;
-        trusted::check_owner(&**held.dir())?;
+        check_owner(&**held.dir())?;
         Ok(held)
     }
 
@@ -81,7 +81,7 @@ impl DiskCache {
     pub(super) fn trusted(&self, compatibility: &str) -> io::Result<(Arc<HostDirectory>, TrustedDirectory)> {
         let held = self.held()?;
         let directory = TrustedDirectory::open(held.dir(), compatibility)?;
-        Registry::check_not_granted(&directory)?;
+        Registry::check_not_granted(&*directory)?;
         Ok((held, directory))
     }
 
@@ -95,13 +95,13 @@ impl DiskCache {
         let directory = match self.held().and_then(make) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let open = directories::lock().cache(&self.directory)?;
-                trusted::check_owner(&**open.dir())?;
+                check_owner(&**open.dir())?;
                 *self.open.locked() = Some(open.clone());
                 make(open)?
             }
             made => made?,
         };
-        Registry::check_not_granted(&directory)?;
+        Registry::check_not_granted(&*directory)?;
         Ok(directory)
     }
 
@@ -205,7 +205,9 @@ impl DiskCache {
         let (digest, seen) = text.split_once('\n').unwrap_or((&text, ""));
         let mut unsynced = None;
         if seen != identity.to_string() {
-            require(Sha256::of_reader(&mut file)?.to_string() == digest, "the artifact's digest is wrong")?;
+            if Sha256::of_reader(&mut file)?.to_string() != digest {
+                return Err(io::Error::other("the artifact's digest is wrong"));
+            }
             // A file that was changed less than the clock's granularity ago could change again and keep its identity.
             if identity.is_settled(begun) {
                 let (file, digest) = (TrustedFile { file: file.try_clone()?, identity }, digest.to_owned());
@@ -214,8 +216,7 @@ impl DiskCache {
         }
         // The seal's time is the time of the last use, by which eviction finds the oldest artifact. The artifact's own
         // times are part of its identity and stay as they are.
-        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-        let _ = rustix::fs::futimens(&seal.file, &Timestamps { last_access: now, last_modification: now });
+        let _ = sys::touch(&seal.file);
         Ok(Trusted { file, bytes: identity.size, directory: held, unsynced })
     }
 

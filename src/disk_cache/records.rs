@@ -15,7 +15,6 @@ use super::names::text_of;
 use crate::files::Identity;
 use crate::sha256::Sha256;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 impl DiskCache {
@@ -50,11 +49,11 @@ impl DiskCache {
 }
 
 fn record_name(path: &Path) -> String {
-    format!("{:.32}.wasm-hash", Sha256::of(path.as_os_str().as_bytes()))
+    format!("{:.32}.wasm-hash", Sha256::of(path.as_os_str().as_encoded_bytes()))
 }
 
 /// The end of a record: the identity and the path of the file. The path is complete, because the record's name has only
 /// a part of the path's hash. The path is escaped, because it may be any bytes.
 fn version(path: &Path, identity: &Identity) -> String {
-    format!(" {identity} {}\n", path.as_os_str().as_bytes().escape_ascii())
+    format!(" {identity} {}\n", path.as_os_str().as_encoded_bytes().escape_ascii())
 }

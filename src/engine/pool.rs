@@ -47,7 +47,7 @@ impl Imports {
 
 impl Pool {
     pub(super) fn new(config: &Config, size: Size, slots: u32) -> wasmtime::Result<Self> {
-        if size == Size::Small {
+        if size == Size::Small && images::IS_AVAILABLE {
             return Self::of_small(config, slots);
         }
         let config = config_for(config, size);

@@ -43,6 +43,7 @@ use crate::compiler;
 use crate::config::{CodeTarget, Options};
 use crate::disk_cache::Form;
 use crate::error::{Error, Result};
+use crate::images;
 use crate::sandbox::FIRST_HEAP_BYTES;
 use crate::threads::with_large_stack;
 use crate::warnings::{About, warn};
@@ -118,7 +119,7 @@ impl Profile {
 
     /// Whether memories can be mapped to images: where there is address space for the memories of small modules too.
     pub fn has_images(&self) -> bool {
-        cfg!(target_os = "linux") && self.small.pooled
+        images::IS_AVAILABLE && self.small.pooled
     }
 
     /// The pool that fits the demands, see the table at the head of this file. Makes the pool if need be.

@@ -1,5 +1,6 @@
 //! The resources that the system can refuse to the library.
 
+use crate::sys::{self, errno};
 use std::io;
 
 /// The resource that a system call was refused.
@@ -33,8 +34,8 @@ impl Resource {
     /// The resource that a failed system call lacked; `None` if it failed for another reason.
     pub(super) fn lacked(error: &io::Error) -> Option<Self> {
         match error.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE) => Some(Resource::Descriptor),
-            Some(libc::ENOMEM) => Some(Self::memory()),
+            Some(errno::EMFILE | errno::ENFILE) => Some(Resource::Descriptor),
+            Some(errno::ENOMEM) => Some(Self::memory()),
             _ if error.kind() == io::ErrorKind::OutOfMemory => Some(Self::memory()),
             _ => None,
         }
@@ -42,10 +43,6 @@ impl Resource {
 
     /// The resource that a failed allocation lacked.
     pub(crate) fn memory() -> Self {
-        #[cfg(unix)]
-        if rustix::process::getrlimit(rustix::process::Resource::As).current.is_some() {
-            return Resource::AddressSpace;
-        }
-        Resource::Memory
+        if sys::address_space_limit().is_some() { Resource::AddressSpace } else { Resource::Memory }
     }
 }

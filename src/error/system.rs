@@ -2,6 +2,7 @@
 
 use super::failure::Error;
 use super::resource::Resource;
+use crate::sys::{self, errno};
 use std::io;
 
 impl Error {
@@ -11,8 +12,8 @@ impl Error {
         let resource = Resource::lacked(error).or(match error.raw_os_error() {
             // Starting a thread fails with EAGAIN for lack of threads. A file operation may have other reasons for
             // EAGAIN, so `exhausted` does not count it.
-            Some(libc::EAGAIN) => Some(Resource::Thread),
-            Some(libc::EPERM | libc::EACCES) => Some(Resource::Permission),
+            Some(errno::EAGAIN) => Some(Resource::Thread),
+            Some(errno::EPERM | errno::EACCES) => Some(Resource::Permission),
             _ => None,
         });
         match resource {
@@ -31,8 +32,7 @@ impl Error {
     pub(crate) fn exhausted_wasmtime(what: &str, error: &wasmtime::Error) -> Option<Self> {
         let of_system = |cause: &(dyn std::error::Error + 'static)| {
             let io = cause.downcast_ref::<io::Error>().and_then(|error| Self::exhausted(what, error));
-            let errno = cause.downcast_ref::<rustix::io::Errno>().map(|errno| io::Error::from(*errno));
-            io.or_else(|| errno.and_then(|error| Self::exhausted(what, &error)))
+            io.or_else(|| sys::error_of(cause).and_then(|error| Self::exhausted(what, &error)))
         };
         let no_memory = || Self::refused(Resource::memory(), what, &io::ErrorKind::OutOfMemory.into());
         let refused = error.is::<wasmtime::OutOfMemory>().then(no_memory);

@@ -21,7 +21,6 @@ use crate::slots::Slots;
 use crate::waiting::{Notifier, block_on};
 use crate::workers::{self, Task};
 use std::fmt;
-use std::os::fd::RawFd;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -223,7 +222,7 @@ impl ScriptExecutor {
     }
 
     /// The number of the descriptor that is readable while [`poll`](Self::poll) has something to do.
-    pub(crate) fn poll_descriptor(&self) -> Result<RawFd> {
+    pub(crate) fn poll_descriptor(&self) -> Result<i32> {
         let fd = self.notifier.descriptor.open()?;
         self.jobs.update_descriptor();
         self.policy.functions.update_descriptor();

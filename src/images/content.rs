@@ -1,15 +1,10 @@
 //! The struct [`Image`].
 #![allow(unsafe_code, reason = "maps a file")]
 
-use super::pagemap::page_size;
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-use rustix::process::{Resource, getrlimit};
+use crate::sys::{self, memory};
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::FileExt;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -42,28 +37,26 @@ impl Image {
     pub fn new<'a>(bytes: usize, parts: impl IntoIterator<Item = (usize, &'a [u8])>) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let wrong = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-        let page = page_size();
+        let page = memory::page_size();
         if !bytes.is_multiple_of(page) {
             return wrong("an image that does not end with a page");
         }
-        let file = File::from(memfd_create(c"arawn-image", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+        let file = memory::new_file()?;
         let mut last = 0;
         for (at, part) in parts {
             let Some(end) = at.checked_add(part.len()).filter(|end| *end <= bytes) else {
                 return wrong("a part lies outside of its image");
             };
             may_have(end)?;
-            file.write_all_at(part, at as u64)?;
+            memory::write(&file, at as u64, part)?;
             last = last.max(end);
         }
         let file_bytes = last.next_multiple_of(page);
         may_have(file_bytes)?;
-        ftruncate(&file, file_bytes as u64)?;
-        fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        memory::seal(&file, file_bytes as u64)?;
         let content = match file_bytes {
             0 => ptr::null_mut(),
-            // SAFETY: a new mapping at an address that the kernel chooses touches no memory that is in use.
-            _ => unsafe { mmap(ptr::null_mut(), file_bytes, ProtFlags::READ, MapFlags::PRIVATE, &file, 0)? },
+            _ => memory::map(&file, file_bytes)?,
         };
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Ok(Image { number, file, content, file_bytes, bytes, is_forgotten: AtomicBool::new(false) })
@@ -98,21 +91,21 @@ impl Image {
         pages(self.content())
     }
 
-    pub(super) fn file(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+    pub(super) fn file(&self) -> &File {
+        &self.file
     }
 }
 
 /// Whether all files of the process may have any size.
 pub(crate) fn files_are_unlimited() -> bool {
-    getrlimit(Resource::Fsize).current.is_none()
+    sys::file_size_limit().is_none()
 }
 
 /// Fails if `RLIMIT_FSIZE` allows no file of so many bytes. Without this check the kernel would send SIGXFSZ to the thread,
 /// which may be the host's, and the signal ends the process.
 fn may_have(bytes: usize) -> io::Result<()> {
-    match getrlimit(Resource::Fsize).current {
-        Some(most) if bytes as u64 > most => Err(rustix::io::Errno::FBIG.into()),
+    match sys::file_size_limit() {
+        Some(most) if bytes as u64 > most => Err(io::Error::from_raw_os_error(sys::errno::EFBIG)),
         _ => Ok(()),
     }
 }
@@ -127,7 +120,7 @@ impl Drop for Image {
     fn drop(&mut self) {
         if self.file_bytes > 0 {
             // SAFETY: the mapping is this image's, and no slice of it outlives `self`.
-            let _ = unsafe { munmap(self.content, self.file_bytes) };
+            let _ = unsafe { memory::unmap(self.content, self.file_bytes) };
         }
     }
 }
@@ -136,6 +129,7 @@ impl Drop for Image {
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
+    use std::os::unix::fs::FileExt;
 
     #[test]
     fn an_image_has_its_parts_and_zeroes() {

@@ -2,13 +2,11 @@
 #![allow(unsafe_code, reason = "maps memory")]
 
 use super::content::Image;
-use super::pagemap::{self, Unwritten};
-use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap};
+use crate::sys::{Unwritten, memory};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
-use std::ptr;
 use std::sync::Arc;
 
 /// The most bytes of written pages that are given the image's bytes again. The rest is given back to the kernel.
@@ -37,9 +35,7 @@ unsafe impl Sync for Slot {}
 impl Slot {
     /// Reserves a range, and maps the image to its beginning.
     pub fn new(reserved: usize, image: Arc<Image>) -> io::Result<Self> {
-        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-        // SAFETY: a new mapping at an address that the kernel chooses touches no memory that is in use.
-        let base = unsafe { mmap_anonymous(ptr::null_mut(), reserved, ProtFlags::empty(), flags)? };
+        let base = memory::reserve(reserved)?;
         let mut slot = Slot { base, reserved, image, accessible: 0, touched: 0, is_broken: false };
         slot.map()?;
         slot.refuse_huge_pages();
@@ -48,11 +44,10 @@ impl Slot {
 
     /// Maps another image in place of the present one.
     pub fn change(&mut self, image: Arc<Image>) -> io::Result<()> {
-        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
         let touched = self.touched.max(self.accessible);
         if touched > 0 {
             // SAFETY: the range is the slot's, and no guest has it.
-            unsafe { mmap_anonymous(self.base, touched, ProtFlags::empty(), flags)? };
+            unsafe { memory::reserve_again(self.base, touched)? };
             (self.accessible, self.touched) = (0, 0);
         }
         self.image = image;
@@ -67,18 +62,17 @@ impl Slot {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "an image is larger than its slot"));
         }
         if of_file > 0 {
-            let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
             // SAFETY: the range is the slot's, and no guest has it.
-            unsafe { mmap(self.base, of_file, protection, flags, self.image.file(), 0)? };
+            unsafe { memory::map_copy(self.base, of_file, self.image.file())? };
             self.accessible = of_file;
         }
         self.show(bytes)
     }
 
-    /// A huge page would be written as a whole, and restored as a whole. A kernel without huge pages refuses the advice.
+    /// A huge page would be written as a whole, and restored as a whole.
     fn refuse_huge_pages(&self) {
-        // SAFETY: the range is the slot's, and the advice changes no content.
-        let _ = unsafe { madvise(self.base, self.reserved, Advice::LinuxNoHugepage) };
+        // SAFETY: the range is the slot's.
+        unsafe { memory::refuse_huge_pages(self.base, self.reserved) };
     }
 
     pub fn base(&self) -> *mut u8 {
@@ -94,16 +88,16 @@ impl Slot {
         }
         // The range may consist of parts, of which the kernel changes the first ones before it fails at another. If it
         // fails, none of what was hidden stays accessible, and no later guest gets the slot.
-        let none = MprotectFlags::empty();
         if bytes < self.accessible {
-            let hidden = self.protect(bytes, self.accessible, none);
+            let hidden = self.hide(bytes, self.accessible);
             hidden.inspect_err(|_| self.is_broken = true)?;
         }
         if bytes > self.accessible {
-            let (from, flags) = (self.accessible, MprotectFlags::READ | MprotectFlags::WRITE);
-            let shown = self.protect(from, bytes, flags);
+            let from = self.accessible;
+            // SAFETY: the range is the slot's, since `bytes` is at most `reserved`.
+            let shown = unsafe { memory::show(self.base.byte_add(from), bytes - from) };
             shown.inspect_err(|_| {
-                let _ = self.protect(from, bytes, none);
+                let _ = self.hide(from, bytes);
                 self.is_broken = true;
             })?;
         }
@@ -111,10 +105,9 @@ impl Slot {
         Ok(())
     }
 
-    fn protect(&self, from: usize, to: usize, flags: MprotectFlags) -> io::Result<()> {
-        // SAFETY: the range is the slot's, since `to` is at most `reserved`.
-        unsafe { mprotect(self.base.byte_add(from), to - from, flags)? };
-        Ok(())
+    fn hide(&self, from: usize, to: usize) -> io::Result<()> {
+        // SAFETY: the range is the slot's, since `to` is at most `reserved`, and no guest reaches it.
+        unsafe { memory::hide(self.base.byte_add(from), to - from) }
     }
 
     /// Gives all accessible bytes the content that they had before a guest came: that of the image, and zeroes.
@@ -140,11 +133,11 @@ impl Slot {
         };
         let of_file = start..start + content.len();
         let zeroes = of_file.end..end;
-        let mut scanned = pagemap::written(of_file, Unwritten::OfFile, KEPT_BYTES, restore);
+        let mut scanned = memory::written(of_file, Unwritten::OfFile, KEPT_BYTES, restore);
         if let Ok(at) = scanned
             && at == zeroes.start
         {
-            scanned = pagemap::written(zeroes, Unwritten::Zeroes, left.get(), restore);
+            scanned = memory::written(zeroes, Unwritten::Zeroes, left.get(), restore);
         }
         // Where the kernel cannot tell, all pages go back to it. It then maps the image's pages, and zeroes, anew.
         let scanned = scanned.unwrap_or(start);
@@ -159,7 +152,7 @@ impl Slot {
     fn give_back(&self, from: usize, to: usize) -> io::Result<()> {
         if from < to {
             // SAFETY: the range is the slot's, and no guest has it any more.
-            unsafe { madvise(self.base.byte_add(from - self.base.addr()), to - from, Advice::LinuxDontNeed)? };
+            unsafe { memory::give_back(self.base.byte_add(from - self.base.addr()), to - from)? };
         }
         Ok(())
     }
@@ -175,24 +168,21 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         // SAFETY: the range is the slot's alone.
-        let _ = unsafe { munmap(self.base, self.reserved) };
+        let _ = unsafe { memory::unmap(self.base, self.reserved) };
     }
 }
 
 /// Whether the process has address space for so many bytes.
 pub(crate) fn can_reserve(bytes: usize) -> bool {
-    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-    // SAFETY: a new mapping at an address that the kernel chooses touches no memory that is in use, and nothing is in it when
-    // it is unmapped.
-    unsafe {
-        mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::empty(), flags).is_ok_and(|base| munmap(base, bytes).is_ok())
-    }
+    // SAFETY: the range is new, and nothing is in it when it is unmapped.
+    memory::reserve(bytes).is_ok_and(|base| unsafe { memory::unmap(base, bytes) }.is_ok())
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
+    use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mprotect};
 
     const PAGE: usize = 4096;
     const RESERVED: usize = 64 << 20;
@@ -293,7 +283,7 @@ mod tests {
         let mut kept = 0;
         let start = slot.base.addr();
         let counted = |written: Range<usize>| kept += written.len();
-        match pagemap::written(start..start + RESERVED, Unwritten::Zeroes, RESERVED, counted) {
+        match memory::written(start..start + RESERVED, Unwritten::Zeroes, RESERVED, counted) {
             Ok(_) => assert!(kept <= KEPT_BYTES, "{kept}"),
             Err(error) => assert_eq!(error.kind(), io::ErrorKind::Unsupported),
         }
@@ -330,15 +320,16 @@ mod tests {
     #[test]
     fn a_page_of_zeroes_in_the_place_of_a_files_is_written() {
         let slot = Slot::new(RESERVED, image(0)).unwrap();
-        slot.protect(0, 2 * PAGE, MprotectFlags::READ).unwrap();
+        // SAFETY: the range is the slot's.
+        unsafe { mprotect(slot.base, 2 * PAGE, MprotectFlags::READ) }.unwrap();
         // SAFETY: the byte is readable. Reading it maps the page of zeroes.
         assert_eq!(unsafe { slot.base().read_volatile() }, 0);
         let found = |unwritten| {
             let (mut found, start) = (Vec::new(), slot.base.addr());
-            let scanned = pagemap::written(start..start + 2 * PAGE, unwritten, PAGE, |range| found.push(range.len()));
+            let scanned = memory::written(start..start + 2 * PAGE, unwritten, PAGE, |range| found.push(range.len()));
             scanned.map(|_| found).ok()
         };
-        if pagemap::is_available() {
+        if memory::finds_written_pages() {
             assert_eq!(found(Unwritten::OfFile), Some(vec![PAGE]));
             assert_eq!(found(Unwritten::Zeroes), Some(vec![]));
         }

@@ -2,14 +2,13 @@
 //! these.
 #![allow(unsafe_code, reason = "maps memory")]
 
-use super::pagemap::page_size;
 use crate::locks::Locked;
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use crate::sys::memory;
 use std::ffi::c_void;
+use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::sync::Mutex;
-use std::{io, ptr};
 use wasmtime::StackMemory;
 
 /// The most stacks that are kept for later guests.
@@ -35,15 +34,13 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     fn new(bytes: usize) -> io::Result<Self> {
-        let guard = page_size();
+        let guard = memory::page_size();
         let all = bytes.checked_next_multiple_of(guard).and_then(|bytes| bytes.checked_add(guard));
         let all = all.ok_or(io::ErrorKind::OutOfMemory)?;
-        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-        // SAFETY: a new mapping at an address that the kernel chooses touches no memory that is in use.
-        let base = unsafe { mmap_anonymous(ptr::null_mut(), all, ProtFlags::empty(), flags)? };
+        let base = memory::reserve(all)?;
         let mapping = Mapping { base, bytes: all - guard, guard };
         // SAFETY: the range is the mapping's.
-        unsafe { mprotect(base.byte_add(guard), mapping.bytes, MprotectFlags::READ | MprotectFlags::WRITE)? };
+        unsafe { memory::show(base.byte_add(guard), mapping.bytes)? };
         Ok(mapping)
     }
 }
@@ -51,7 +48,7 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the range is the mapping's alone.
-        let _ = unsafe { munmap(self.base, self.bytes + self.guard) };
+        let _ = unsafe { memory::unmap(self.base, self.bytes + self.guard) };
     }
 }
 

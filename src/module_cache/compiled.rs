@@ -7,7 +7,7 @@ use crate::error::{Error, Result, quoted};
 use crate::images::{self, Image};
 use crate::sandbox::{MEMORIES, Sandbox, TABLES};
 use crate::sha256::Sha256;
-use crate::signals::LoadedRange;
+use crate::sys::signals::LoadedRange;
 use crate::threads::with_large_stack;
 use crate::wasm::{COMMAND, INITIALIZE, LoadedCode, RUN, Shifts, is_reactor, module_invalid, names};
 use once_cell::sync::OnceCell;

@@ -9,6 +9,7 @@ use super::compiled::CompiledRuntime;
 use super::key::Key;
 use crate::locks::ReadLocked;
 use crate::shards::{Shard, ShardRef, ShardedArc};
+use crate::sys;
 use crossbeam_utils::sync::ShardedLock;
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
@@ -47,7 +48,7 @@ const DESCRIPTORS_A_MODULE: u64 = 4;
 const FEWEST_MODULES: u64 = 16;
 
 fn most_modules() -> usize {
-    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let descriptors = sys::descriptor_limit();
     let most = descriptors.map_or(u64::MAX, |descriptors| (descriptors / DESCRIPTORS_A_MODULE).max(FEWEST_MODULES));
     usize::try_from(most).unwrap_or(usize::MAX)
 }

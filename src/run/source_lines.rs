@@ -132,7 +132,7 @@ impl Search {
         }
         let file = hashed.file;
         let read = debug_info::read(&file.file, file.identity.size);
-        let is_unchanged = file.file.metadata().is_ok_and(|now| Identity::of(&now) == file.identity);
+        let is_unchanged = Identity::of_file(&file.file).is_ok_and(|now| now == file.identity);
         is_unchanged.then_some(read)
     }
 }

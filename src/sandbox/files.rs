@@ -14,13 +14,11 @@ pub(crate) use entries::sorted;
 #[cfg(feature = "components")]
 pub(crate) use entries::{DESCRIPTORS, DirectoryEntries, bytes_of, kind_of};
 pub(crate) use guest_descriptor::{GuestDescriptor, OpenFile};
-#[cfg(feature = "components")]
-pub(crate) use host_file::id_of;
 pub(crate) use host_file::{HostFile, MOST_BYTES};
 pub(crate) use listing::{LISTED_BYTES, Listing, Listings};
 pub(crate) use open::{OpenRequest, PATH_MAX, unread};
 pub(crate) use open_directory::OpenDirectory;
-pub(crate) use stat::{AS_IT_IS, NOW, filetype, inode, set_times};
+pub(crate) use stat::{filetype, inode};
 pub(crate) use table::{Files, MOST};
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::config::Limits;
 use crate::images;
 use crate::locks::ReadLocked;
 use crate::run::Snapshot;
+use crate::sys;
 use crossbeam_utils::sync::ShardedLock;
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
@@ -82,7 +83,7 @@ const FEWEST: usize = 16;
 const DESCRIPTORS_A_SNAPSHOT: u64 = 8;
 
 fn most() -> usize {
-    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let descriptors = sys::descriptor_limit();
     let most = descriptors.map_or(MOST as u64, |descriptors| descriptors / DESCRIPTORS_A_SNAPSHOT);
     usize::try_from(most).unwrap_or(MOST).clamp(FEWEST, MOST)
 }

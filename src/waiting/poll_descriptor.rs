@@ -21,11 +21,10 @@
 //!    look comes second and sees the change, or the change comes second and its `update` finds the descriptor.
 //! 4. Until somebody asks for the descriptor, an `update` is one load and a branch.
 
-use super::level::Level;
 use crate::error::{Error, Result};
 use crate::locks::Locked;
+use crate::sys::Level;
 use once_cell::sync::OnceCell;
-use std::os::fd::RawFd;
 use std::sync::Mutex;
 
 /// A place where something may wait for a poll.
@@ -54,7 +53,7 @@ struct Open {
 impl PollDescriptor {
     /// The descriptor's number, or `None` once the executor is closed. The first call makes the descriptor. The caller must
     /// update both sources before it tells anybody the number.
-    pub fn open(&self) -> Result<Option<RawFd>> {
+    pub fn open(&self) -> Result<Option<i32>> {
         let open = self.open.get_or_try_init(|| {
             let level = Level::new().map_err(|error| Error::system("to make a descriptor for event loops", &error))?;
             Ok::<_, Error>(Mutex::new(Some(Open { level, has: [false; 2] })))

@@ -58,6 +58,14 @@ impl Source {
         all().into_iter().map(|(name, text)| (name, text.lines().count())).collect()
     }
 
+    /// The code of each file but tests, without comments, without what is in strings and without tests.
+    #[allow(dead_code, reason = "tests/source/system.rs uses it")]
+    pub fn code() -> Vec<(String, String)> {
+        let is_test = |name: &str| name.split(['/', '.']).any(|part| part == "tests");
+        let code = |text: &str| without_tests(&without_comments_and_strings(text));
+        all().into_iter().filter(|(name, _)| !is_test(name)).map(|(name, text)| (name, code(&text))).collect()
+    }
+
     pub fn of(files: &[(&str, &str)]) -> Self {
         let module = |name: &str| -> Module {
             let name = name.trim_end_matches(".rs");
@@ -138,7 +146,8 @@ impl Source {
                     }
                 }
             }
-            first => drop(self.child(&at, first)?),
+            first if self.child(&at, first).is_none() => return self.renamed(&at, first, parts.skip(1), seen),
+            _ => {}
         }
         while let Some(part) = parts.next() {
             let file = self.files.get(&at)?;
@@ -152,12 +161,24 @@ impl Source {
             if file.defines.contains(part) {
                 return Some(at);
             }
-            return match file.uses.iter().find(|(name, ..)| name == part) {
-                Some((_, path, _)) => self.resolve(&at, path, seen),
-                None => Some(at),
+            return match file.uses.iter().any(|(name, ..)| name == part) {
+                true => self.renamed(&at, part, parts, seen),
+                false => Some(at),
             };
         }
         Some(at)
+    }
+
+    /// The file that defines what is behind a name by which a file has imported something.
+    fn renamed<'a>(
+        &self,
+        at: &[String],
+        name: &str,
+        rest: impl Iterator<Item = &'a str>,
+        seen: &mut Vec<(Module, String)>,
+    ) -> Option<Module> {
+        let (_, path, _) = self.files.get(at)?.uses.iter().find(|(used, ..)| used == name)?;
+        self.resolve(at, &rest.fold(path.clone(), |path, part| format!("{path}::{part}")), seen)
     }
 
     fn child(&self, module: &[String], name: &str) -> Option<Module> {

@@ -18,8 +18,8 @@ use std::path::Path;
 /// The layers, the lowest first, each with its modules. docs/architecture.md shows them, as a picture and as text.
 const LAYERS: &[&[&str]] = &[
     &[
-        "error", "sha256", "files", "shards", "buffers", "panics", "memory", "fair", "json", "locks", "signals",
-        "stack", "threads",
+        "error", "sha256", "files", "shards", "buffers", "panics", "memory", "fair", "json", "locks", "stack", "sys",
+        "threads",
     ],
     &[
         "config",
@@ -188,6 +188,10 @@ fn imports_are_found_where_they_are_defined() {
             "//! use crate::d::X;\nuse crate::a::E;\npub struct B;\npub fn g() -> &'static str { \"use crate::d::X;\" }",
         ),
         ("d.rs", "pub struct X;\nuse super::a::C as Y;\nuse crate::B;"),
+        ("e.rs", "mod f;\nmod g;\nuse f as either;\npub use either::inner;\npub use either::F;"),
+        ("e/f.rs", "pub mod inner;\npub struct F;"),
+        ("e/f/inner.rs", "pub fn i() {}"),
+        ("e/g.rs", "fn g() { crate::e::inner::i() }"),
     ]);
     let found = |module: &str| -> Vec<String> {
         let module: Vec<String> = module.split('/').map(str::to_owned).collect();
@@ -197,4 +201,6 @@ fn imports_are_found_where_they_are_defined() {
     assert_eq!(found("a/c"), ["src/b.rs"]);
     assert_eq!(found("b"), ["src/a/c.rs"]);
     assert_eq!(found("d"), ["src/a/c.rs", "src/b.rs"]);
+    assert_eq!(found("e"), ["src/e/f.rs"]);
+    assert_eq!(found("e/g"), ["src/e/f/inner.rs"]);
 }

@@ -2,6 +2,7 @@
 
 use crate::deadline::Stop;
 use crate::sandbox::NotNow;
+use crate::sys::errno;
 use wasmtime::Result;
 use wasmtime_wasi::p1::types::Errno;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
@@ -37,12 +38,12 @@ impl From<NotNow> for TrappableErrno {
 impl From<std::io::Error> for TrappableErrno {
     fn from(error: std::io::Error) -> Self {
         TrappableErrno::Errno(match error.raw_os_error() {
-            Some(libc::EAGAIN) => Errno::Again,
-            Some(libc::EMFILE) => Errno::Mfile,
-            Some(libc::ENFILE) => Errno::Nfile,
-            Some(libc::ENXIO) => Errno::Nxio,
-            Some(libc::EROFS) => Errno::Rofs,
-            Some(libc::EXDEV) => Errno::Xdev,
+            Some(errno::EAGAIN) => Errno::Again,
+            Some(errno::EMFILE) => Errno::Mfile,
+            Some(errno::ENFILE) => Errno::Nfile,
+            Some(errno::ENXIO) => Errno::Nxio,
+            Some(errno::EROFS) => Errno::Rofs,
+            Some(errno::EXDEV) => Errno::Xdev,
             _ => ErrorCode::from(error).into(),
         })
     }

@@ -5,8 +5,8 @@ use super::errno::ErrnoResult;
 use super::files::{FifoInterest, ready, ready_until};
 use super::guest_memory::bounded;
 use crate::sandbox::{Guest, Sandbox, Stream};
+use crate::sys::Readiness;
 use crate::waiting::sleep_until;
-use rustix::event::PollFlags;
 use std::collections::HashMap;
 use std::time::Duration;
 use wasmtime_wasi::p1::types::{Errno, Eventrwflags, Eventtype, Subclockflags};
@@ -59,13 +59,13 @@ pub(super) async fn poll_oneoff_later(
     report(guest, wait, states, events, ready)
 }
 
-fn is_any(states: &[PollFlags]) -> bool {
-    states.iter().any(|state| !state.is_empty())
+fn is_any(states: &[Readiness]) -> bool {
+    states.iter().any(|state| !state.is_none())
 }
 
 impl Wait {
     /// Waits until something is ready, and returns the state of each FIFO. The end of the call drops the wait.
-    async fn over(&self, sandbox: &mut Sandbox) -> ErrnoResult<Vec<PollFlags>> {
+    async fn over(&self, sandbox: &mut Sandbox) -> ErrnoResult<Vec<Readiness>> {
         let now = ready(&self.fifos, Duration::ZERO);
         let until = match self.longest {
             _ if is_any(&now) => return Ok(now),
@@ -132,7 +132,7 @@ fn subscribe(guest: &mut Guest<'_>, subscriptions: u32, count: u32) -> ErrnoResu
             Ok(Stream::Stdout | Stream::Stderr) => {}
             Err(_) => {
                 let is_read = subscription[8] == READ;
-                let wanted = if is_read { PollFlags::IN } else { PollFlags::OUT };
+                let wanted = if is_read { Readiness::READABLE } else { Readiness::WRITABLE };
                 match guest.fifo_interest(u32_at(16), wanted) {
                     Ok(Some(fifo)) => {
                         let place = *places.entry((u32_at(16), is_read)).or_insert(fifos.len());
@@ -158,15 +158,15 @@ fn subscribe(guest: &mut Guest<'_>, subscriptions: u32, count: u32) -> ErrnoResu
 }
 
 /// Writes the events of everything that has happened. `states` are the states of the FIFOs after the wait.
-fn report(guest: &mut Guest<'_>, wait: Wait, states: Vec<PollFlags>, events: u32, ready: u32) -> ErrnoResult {
+fn report(guest: &mut Guest<'_>, wait: Wait, states: Vec<Readiness>, events: u32, ready: u32) -> ErrnoResult {
     let Wait { mut happened, clocks, fifos, fifo_events, longest } = wait;
     for (place, mut event) in fifo_events {
-        let state = states.get(place).copied().unwrap_or(PollFlags::empty());
-        if state.is_empty() {
+        let state = states.get(place).copied().unwrap_or(Readiness::NONE);
+        if state.is_none() {
             continue;
         }
         event[16..24].copy_from_slice(&fifos[place].bytes().to_le_bytes());
-        if state.intersects(PollFlags::HUP | PollFlags::ERR) {
+        if state.is_hung_up() {
             event[24..26].copy_from_slice(&Eventrwflags::FD_READWRITE_HANGUP.bits().to_le_bytes());
         }
         happened.push(event);

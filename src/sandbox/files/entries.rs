@@ -5,6 +5,7 @@ use crate::locks::Locked;
 use crate::policy::Policy;
 use crate::sandbox::host_io;
 use crate::shards::ShardRef;
+use crate::sys::errno;
 use crate::warnings::{About, warn};
 use cap_std::fs::{Dir, DirEntry, FileType, ReadDir};
 use std::collections::BTreeMap;
@@ -102,7 +103,7 @@ impl Sorting {
         for _ in 0..PIECE {
             let Some(entry) = self.rest.next() else { return Ok(true) };
             let Some((name, entry)) = entry? else { continue };
-            let no_memory = || io::Error::from_raw_os_error(libc::ENOMEM);
+            let no_memory = || io::Error::from_raw_os_error(errno::ENOMEM);
             self.left = self.left.checked_sub(bytes_of(&name)).ok_or_else(no_memory)?;
             self.entries.insert(name, kind_of(&entry)?);
         }

@@ -4,7 +4,7 @@ use super::host_file::HostFile;
 use super::open::Opened;
 use super::open_directory::OpenDirectory;
 use crate::directories::Grant;
-use rustix::fs::OFlags;
+use crate::sys;
 use std::io;
 use std::sync::Arc;
 use wasmtime_wasi::p1::types::Fdflags;
@@ -52,16 +52,13 @@ impl GuestDescriptor {
 impl OpenFile {
     /// Whether the file was opened for reading, and whether for writing.
     pub fn mode(&self) -> io::Result<(bool, bool)> {
-        let mode = rustix::fs::fcntl_getfl(&self.file)? & OFlags::RWMODE;
-        Ok((mode != OFlags::WRONLY, mode != OFlags::RDONLY))
+        let access = sys::access(self.file.file())?;
+        Ok((access.reads, access.writes))
     }
 
     /// Makes the host's descriptor append if the guest wants that. Whether it blocks is not the guest's choice: a FIFO
     /// never does.
     pub fn apply_flags(&self) -> io::Result<()> {
-        let mut flags = OFlags::empty();
-        flags.set(OFlags::APPEND, self.flags.contains(Fdflags::APPEND));
-        flags.set(OFlags::NONBLOCK, self.is_fifo);
-        Ok(rustix::fs::fcntl_setfl(&self.file, flags)?)
+        sys::set_flags(self.file.file(), self.flags.contains(Fdflags::APPEND), self.is_fifo)
     }
 }

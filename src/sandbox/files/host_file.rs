@@ -1,11 +1,10 @@
 //! A file of the host that guests have open. The quota of a grant may bound its size. Every function here may block.
 
 use crate::directories::quota::{FileId, Quota, no_space};
-use cap_std::fs::{Metadata, MetadataExt};
+use crate::sys;
+use cap_std::fs::Metadata;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// The most bytes of one read or write. It bounds the host's memory that they take. A guest that wants more asks again.
@@ -22,10 +21,6 @@ pub(super) struct CountedFile {
     pub id: FileId,
 }
 
-pub(crate) fn id_of(metadata: &Metadata) -> FileId {
-    (metadata.dev(), metadata.ino())
-}
-
 impl HostFile {
     pub(super) fn new(file: File) -> Self {
         HostFile { file, counted: None }
@@ -35,6 +30,10 @@ impl HostFile {
     pub(super) fn counted(mut self, counted: CountedFile) -> Self {
         self.counted = Some(counted);
         self
+    }
+
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     pub fn metadata(&self) -> io::Result<Metadata> {
@@ -48,7 +47,7 @@ impl HostFile {
 
     /// Reads from `offset` on, into a buffer of `room` bytes at most.
     pub fn read_at(&self, room: usize, offset: u64) -> io::Result<Vec<u8>> {
-        filled(room, |buffer| self.file.read_at(buffer, offset))
+        filled(room, |buffer| sys::read_at(&self.file, buffer, offset))
     }
 
     pub fn seek(&self, to: SeekFrom) -> io::Result<u64> {
@@ -72,13 +71,13 @@ impl HostFile {
     /// Writes at `offset`. On Linux, a file that appends does so even here.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let position = |size| Ok(if self.appends()? { size } else { offset });
-        self.grow(bytes, position, |bytes| self.file.write_at(bytes, offset))
+        self.grow(bytes, position, |bytes| sys::write_at(&self.file, bytes, offset))
     }
 
     /// Writes at the end, wherever the file's position is.
     #[cfg(feature = "components")]
     pub fn append(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.grow(bytes, Ok, |bytes| append(&self.file, bytes))
+        self.grow(bytes, Ok, |bytes| sys::append(&self.file, bytes))
     }
 
     pub fn set_len(&self, size: u64) -> io::Result<()> {
@@ -118,7 +117,7 @@ impl HostFile {
     }
 
     fn appends(&self) -> io::Result<bool> {
-        Ok(rustix::fs::fcntl_getfl(&self.file)?.contains(rustix::fs::OFlags::APPEND))
+        Ok(sys::access(&self.file)?.appends)
     }
 }
 
@@ -129,26 +128,9 @@ fn filled(room: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io:
     Ok(bytes)
 }
 
-#[cfg(all(feature = "components", target_os = "linux"))]
-fn append(file: &File, bytes: &[u8]) -> io::Result<usize> {
-    use rustix::io::{ReadWriteFlags, pwritev2};
-    Ok(pwritev2(file, &[io::IoSlice::new(bytes)], 0, ReadWriteFlags::APPEND)?)
-}
-
-#[cfg(all(feature = "components", not(target_os = "linux")))]
-fn append(file: &File, bytes: &[u8]) -> io::Result<usize> {
-    file.write_at(bytes, file.metadata()?.len())
-}
-
-impl AsRawFd for HostFile {
-    fn as_raw_fd(&self) -> RawFd {
-        self.file.as_raw_fd()
-    }
-}
-
-impl AsFd for HostFile {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+impl AsRef<File> for HostFile {
+    fn as_ref(&self) -> &File {
+        &self.file
     }
 }
 

@@ -2,9 +2,9 @@
 //! of a FIFO.
 
 use super::host_file::HostFile;
-use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
-use cap_std::fs::{Dir, FileTypeExt, Metadata, OpenOptions, OpenOptionsExt};
-use rustix::fs::OFlags;
+use crate::sys;
+use cap_fs_ext::{FileTypeExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
+use cap_std::fs::{Dir, Metadata, OpenOptions};
 use std::io;
 use wasmtime_wasi::p1::types::Oflags;
 
@@ -51,7 +51,7 @@ impl OpenRequest {
         // Neither a FIFO nor a device may block `open`. The path may lead to one although it did not when it was looked
         // at.
         options.follow(follow(self.follow)).nonblock(true);
-        options.custom_flags(libc::O_NOCTTY | if is(Oflags::DIRECTORY) { libc::O_DIRECTORY } else { 0 });
+        sys::for_guest(&mut options, is(Oflags::DIRECTORY));
         options
     }
 
@@ -89,7 +89,7 @@ pub(crate) fn open(dir: &Dir, path: &str, wanted: OpenRequest) -> io::Result<Opt
         () if !wanted.allows(&metadata) => None,
         () if metadata.is_dir() => Some(Opened::Directory(Dir::from_std_file(file))),
         () if metadata.is_file() => {
-            rustix::fs::fcntl_setfl(&file, OFlags::empty())?;
+            sys::set_flags(&file, false, false)?;
             Some(Opened::File(HostFile::new(file)))
         }
         () => Some(Opened::Fifo(HostFile::new(file))),
@@ -99,18 +99,14 @@ pub(crate) fn open(dir: &Dir, path: &str, wanted: OpenRequest) -> io::Result<Opt
 /// Opens anything without blocking, for an operation that neither reads nor writes.
 pub(crate) fn unread(dir: &Dir, path: &str, follows: bool) -> io::Result<cap_std::fs::File> {
     let mut options = OpenOptions::new();
-    options.read(true).follow(follow(follows));
-    #[cfg(target_os = "linux")]
-    options.custom_flags(libc::O_PATH);
-    #[cfg(not(target_os = "linux"))]
-    options.nonblock(true);
+    sys::unread(options.read(true).follow(follow(follows)));
     dir.open_with(path, &options)
 }
 
 /// Opens a directory once more, for operations that a directory refuses that is open as a path alone (`O_PATH`).
 pub(super) fn again(dir: &Dir) -> io::Result<cap_std::fs::File> {
     let mut options = OpenOptions::new();
-    options.read(true).custom_flags(libc::O_DIRECTORY);
+    sys::directory_to_sync(options.read(true));
     dir.open_with(".", &options)
 }
 

@@ -1,10 +1,11 @@
 //! A directory that a guest has open, and what changes its entries. The quota of a grant may bound what is added. Every
 //! function here may block.
 
-use super::host_file::{CountedFile, id_of};
+use super::host_file::CountedFile;
 use super::open::{self, OpenRequest, Opened};
 use crate::directories::quota::{ENTRY_BYTES, Quota};
-use cap_std::fs::{Dir, Metadata, MetadataExt};
+use crate::sys::{self, errno, file_id};
+use cap_std::fs::{Dir, Metadata};
 use std::io;
 use std::sync::Arc;
 
@@ -36,8 +37,8 @@ impl OpenDirectory {
     pub fn open(&self, path: &str, wanted: OpenRequest) -> io::Result<Option<Opened>> {
         self.open_counted(path, wanted).map_err(|error| match error.raw_os_error() {
             // As on Linux: no file is made under a name that ends with a slash.
-            Some(libc::ENOTDIR) if wanted.makes_files() && path.ends_with('/') => {
-                io::Error::from_raw_os_error(libc::EISDIR)
+            Some(errno::ENOTDIR) if wanted.makes_files() && path.ends_with('/') => {
+                io::Error::from_raw_os_error(errno::EISDIR)
             }
             _ => error,
         })
@@ -54,10 +55,10 @@ impl OpenDirectory {
         let found = open::open(&self.dir, path, wanted)?;
         let Some(Opened::File(file)) = found else { return Ok(found) };
         let metadata = file.metadata()?;
-        let id = id_of(&metadata);
+        let id = file_id(&metadata);
         match before {
             _ if is_made => quota.charge(ENTRY_BYTES),
-            Some(before) if id_of(&before) == id => quota.resized(before.len(), metadata.len()),
+            Some(before) if file_id(&before) == id => quota.resized(before.len(), metadata.len()),
             _ => {}
         }
         quota.opened(id);
@@ -69,7 +70,7 @@ impl OpenDirectory {
     }
 
     pub fn symlink(&self, target: &str, path: &str) -> io::Result<()> {
-        self.make(path, || self.new_name(path, self.dir.symlink(target, path)))
+        self.make(path, || self.new_name(path, sys::symlink(&self.dir, target, path)))
     }
 
     /// Gives a file another name, in a directory with the same quota.
@@ -86,7 +87,7 @@ impl OpenDirectory {
 
     pub fn remove_file(&self, path: &str) -> io::Result<()> {
         self.remove(path, || match self.entry(path)? {
-            Some(entry) if path.ends_with('/') && !entry.is_dir() => Err(io::Error::from_raw_os_error(libc::ENOTDIR)),
+            Some(entry) if path.ends_with('/') && !entry.is_dir() => Err(io::Error::from_raw_os_error(errno::ENOTDIR)),
             _ => self.dir.remove_file(path),
         })
     }
@@ -96,8 +97,8 @@ impl OpenDirectory {
         self.remove(name, || {
             self.dir.remove_dir(name).map_err(|error| match error.raw_os_error() {
                 // `..` is not empty: it has this directory in it.
-                Some(libc::EINVAL) if name == ".." || name.ends_with("/..") => {
-                    io::Error::from_raw_os_error(libc::ENOTEMPTY)
+                Some(errno::EINVAL) if name == ".." || name.ends_with("/..") => {
+                    io::Error::from_raw_os_error(errno::ENOTEMPTY)
                 }
                 _ => error,
             })
@@ -115,7 +116,7 @@ impl OpenDirectory {
         let replaced = to.entry(path)?;
         rename()?;
         // If both names are of one file, nothing is replaced, and both stay.
-        let is_other = |entry: &Metadata| moved.as_ref().is_none_or(|moved| id_of(moved) != id_of(entry));
+        let is_other = |entry: &Metadata| moved.as_ref().is_none_or(|moved| file_id(moved) != file_id(entry));
         if let Some(entry) = replaced.filter(is_other) {
             removed(quota, &entry);
         }
@@ -126,14 +127,14 @@ impl OpenDirectory {
     /// like two file systems, between which programs copy. So one quota counts all names and the growth of a file.
     fn check_counts_with(&self, to: &OpenDirectory) -> io::Result<()> {
         let is_one_count = self.quota.as_ref().map(Arc::as_ptr) == to.quota.as_ref().map(Arc::as_ptr);
-        if is_one_count { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EXDEV)) }
+        if is_one_count { Ok(()) } else { Err(io::Error::from_raw_os_error(errno::EXDEV)) }
     }
 
     /// Fails if an entry that is not a directory would get a name that ends with a slash. `Dir::rename` drops the
     /// slash.
     fn check_new_name(&self, from: &str, path: &str) -> io::Result<()> {
         let is_refused = path.ends_with('/') && self.entry(from)?.is_some_and(|moved| !moved.is_dir());
-        if is_refused { Err(io::Error::from_raw_os_error(libc::ENOTDIR)) } else { Ok(()) }
+        if is_refused { Err(io::Error::from_raw_os_error(errno::ENOTDIR)) } else { Ok(()) }
     }
 
     /// The metadata of the entry that has this name, if there is one. Slashes at the end do not count, and a link is
@@ -146,7 +147,7 @@ impl OpenDirectory {
     /// cap-std would say that it is no directory.
     fn new_name(&self, path: &str, made: io::Result<()>) -> io::Result<()> {
         if made.is_err() && path.ends_with('/') && self.entry(path)?.is_some() {
-            return Err(io::Error::from_raw_os_error(libc::EEXIST));
+            return Err(io::Error::from_raw_os_error(errno::EEXIST));
         }
         made
     }
@@ -184,13 +185,13 @@ fn without_slashes(path: &str) -> &str {
 
 /// Whether an entry is the only name of a regular file.
 fn is_only_name(entry: &Metadata) -> bool {
-    entry.is_file() && entry.nlink() == 1
+    entry.is_file() && sys::link_count(entry) == 1
 }
 
 /// Subtracts from the quota what a removed entry has counted.
 fn removed(quota: &Quota, entry: &Metadata) {
     quota.give_back(ENTRY_BYTES);
     if is_only_name(entry) {
-        quota.nameless(id_of(entry), entry.len());
+        quota.nameless(file_id(entry), entry.len());
     }
 }

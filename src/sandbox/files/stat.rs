@@ -1,16 +1,15 @@
-//! The type, the number and the times of a file, as guests see them.
+//! The type and the number of a file, as guests see them.
 
-use cap_std::fs::{FileType, FileTypeExt, Metadata, MetadataExt};
-use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use crate::sys;
+use cap_fs_ext::FileTypeExt;
+use cap_std::fs::{FileType, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
-use std::os::fd::AsFd;
 use wasmtime_wasi::p1::types::Filetype;
 
 /// The inode that guests see: a hash of the host's device and inode, which tells files of all devices apart.
 pub(crate) fn inode(metadata: &Metadata) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (metadata.dev(), metadata.ino()).hash(&mut hasher);
+    sys::file_id(metadata).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -24,16 +23,4 @@ pub(crate) fn filetype(kind: FileType) -> Filetype {
         () if kind.is_block_device() => Filetype::BlockDevice,
         () => Filetype::Unknown,
     }
-}
-
-pub(crate) const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-pub(crate) const AS_IT_IS: Timespec = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-
-/// Sets the times of something that is open, even as a path alone (`O_PATH`) on Linux.
-pub(crate) fn set_times(open: impl AsFd, times: &Timestamps) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    let set = rustix::fs::utimensat(open, "", times, rustix::fs::AtFlags::EMPTY_PATH);
-    #[cfg(not(target_os = "linux"))]
-    let set = rustix::fs::futimens(open, times);
-    Ok(set?)
 }

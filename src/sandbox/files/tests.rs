@@ -20,7 +20,7 @@ fn bounded(directory: &tempfile::TempDir, bytes: u64) -> OpenDirectory {
 fn file(directory: &OpenDirectory, name: &str) -> HostFile {
     let wanted = OpenRequest::new(false, Oflags::CREAT, true, true).unwrap();
     let Some(Opened::File(file)) = directory.open(name, wanted).unwrap() else { panic!("no file") };
-    rustix::fs::fcntl_setfl(&file, OFlags::APPEND).unwrap();
+    crate::sys::set_flags(file.file(), true, false).unwrap();
     file
 }
 

@@ -1,8 +1,9 @@
 //! Conversions between the host's types and those of `wasi:filesystem`.
 
-use crate::sandbox::files::{AS_IT_IS, NOW, inode};
-use cap_std::fs::{FileType, FileTypeExt, Metadata, MetadataExt};
-use rustix::fs::{Timespec, Timestamps};
+use crate::sandbox::files::inode;
+use crate::sys::{self, NewTime, NewTimes, errno};
+use cap_fs_ext::FileTypeExt;
+use cap_std::fs::{FileType, Metadata};
 use std::io;
 use wasmtime_wasi::p1::types::Oflags;
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
@@ -14,11 +15,11 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 /// decides all others.
 pub(super) fn code(error: &io::Error) -> ErrorCode {
     match error.raw_os_error() {
-        Some(libc::EAGAIN) => ErrorCode::WouldBlock,
-        Some(libc::EDQUOT) => ErrorCode::Quota,
-        Some(libc::EMFILE | libc::ENFILE) => ErrorCode::InsufficientMemory,
-        Some(libc::EROFS) => ErrorCode::ReadOnly,
-        Some(libc::EXDEV) => ErrorCode::CrossDevice,
+        Some(errno::EAGAIN) => ErrorCode::WouldBlock,
+        Some(errno::EDQUOT) => ErrorCode::Quota,
+        Some(errno::EMFILE | errno::ENFILE) => ErrorCode::InsufficientMemory,
+        Some(errno::EROFS) => ErrorCode::ReadOnly,
+        Some(errno::EXDEV) => ErrorCode::CrossDevice,
         _ => error.into(),
     }
 }
@@ -38,16 +39,16 @@ pub(super) fn kind(kind: FileType) -> DescriptorType {
 
 pub(super) fn stat(metadata: &Metadata) -> DescriptorStat {
     // `Datetime` cannot express a time before 1970.
-    let time = |seconds: i64, nanoseconds: i64| {
+    let [access, modification, change] = sys::file_times(metadata).map(|(seconds, nanoseconds)| {
         Some(Datetime { seconds: seconds.try_into().ok()?, nanoseconds: nanoseconds.try_into().ok()? })
-    };
+    });
     DescriptorStat {
         type_: kind(metadata.file_type()),
-        link_count: metadata.nlink(),
+        link_count: sys::link_count(metadata),
         size: metadata.len(),
-        data_access_timestamp: time(metadata.atime(), metadata.atime_nsec()),
-        data_modification_timestamp: time(metadata.mtime(), metadata.mtime_nsec()),
-        status_change_timestamp: time(metadata.ctime(), metadata.ctime_nsec()),
+        data_access_timestamp: access,
+        data_modification_timestamp: modification,
+        status_change_timestamp: change,
     }
 }
 
@@ -57,22 +58,21 @@ pub(super) fn hash(metadata: &Metadata) -> MetadataHashValue {
     MetadataHashValue { lower, upper: lower ^ std::f64::consts::PI.to_bits() }
 }
 
-pub(super) fn times(access: NewTimestamp, modification: NewTimestamp) -> Result<Timestamps, ErrorCode> {
-    Ok(Timestamps { last_access: time(access)?, last_modification: time(modification)? })
+pub(super) fn times(access: NewTimestamp, modification: NewTimestamp) -> Result<NewTimes, ErrorCode> {
+    Ok(NewTimes { access: time(access)?, modification: time(modification)? })
 }
 
-/// Converts a time. Nanoseconds beyond a second are carried over to the seconds: to the host, `UTIME_NOW` and
-/// `UTIME_OMIT` are such numbers of nanoseconds.
-fn time(time: NewTimestamp) -> Result<Timespec, ErrorCode> {
+/// Converts a time. Nanoseconds beyond a second are carried over to the seconds.
+fn time(time: NewTimestamp) -> Result<NewTime, ErrorCode> {
     const SECOND: u32 = 1_000_000_000;
     let Datetime { seconds, nanoseconds } = match time {
-        NewTimestamp::NoChange => return Ok(AS_IT_IS),
-        NewTimestamp::Now => return Ok(NOW),
+        NewTimestamp::NoChange => return Ok(NewTime::AsItIs),
+        NewTimestamp::Now => return Ok(NewTime::Now),
         NewTimestamp::Timestamp(time) => time,
     };
     let seconds = seconds.checked_add((nanoseconds / SECOND).into()).ok_or(ErrorCode::Overflow)?;
-    let tv_sec = seconds.try_into().map_err(|_| ErrorCode::Overflow)?;
-    Ok(Timespec { tv_sec, tv_nsec: (nanoseconds % SECOND).into() })
+    let seconds = seconds.try_into().map_err(|_| ErrorCode::Overflow)?;
+    Ok(NewTime::At { seconds, nanoseconds: nanoseconds % SECOND })
 }
 
 pub(super) fn follows(flags: PathFlags) -> bool {
@@ -92,21 +92,14 @@ pub(super) fn oflags(flags: OpenFlags) -> Oflags {
     create
 }
 
-#[cfg(target_os = "linux")]
-pub(super) fn advise(file: impl std::os::fd::AsFd, offset: u64, len: u64, advice: Advice) -> io::Result<()> {
-    use rustix::fs::Advice as Host;
-    let advice = match advice {
-        Advice::Normal => Host::Normal,
-        Advice::Sequential => Host::Sequential,
-        Advice::Random => Host::Random,
-        Advice::WillNeed => Host::WillNeed,
-        Advice::DontNeed => Host::DontNeed,
-        Advice::NoReuse => Host::NoReuse,
-    };
-    Ok(rustix::fs::fadvise(file, offset, std::num::NonZeroU64::new(len), advice)?)
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn advise(_file: impl std::os::fd::AsFd, _offset: u64, _len: u64, _advice: Advice) -> io::Result<()> {
-    Ok(())
+/// How a guest will read a file, as the host has it.
+pub(super) fn advice(advice: Advice) -> sys::Advice {
+    match advice {
+        Advice::Normal => sys::Advice::Normal,
+        Advice::Sequential => sys::Advice::Sequential,
+        Advice::Random => sys::Advice::Random,
+        Advice::WillNeed => sys::Advice::WillNeed,
+        Advice::DontNeed => sys::Advice::DontNeed,
+        Advice::NoReuse => sys::Advice::NoReuse,
+    }
 }

@@ -3,7 +3,8 @@
 use super::convert::{self, code, follows, hash, stat, times};
 use super::streams::{self, StreamFile};
 use super::view::{FilesView, OpenHandle, guest_handle, path, stored_handle};
-use crate::sandbox::files::{GuestDescriptor, MOST_BYTES, OpenRequest, id_of, set_times, unread};
+use crate::sandbox::files::{GuestDescriptor, MOST_BYTES, OpenRequest, unread};
+use crate::sys::{self, set_times};
 use cap_std::fs::Metadata;
 use std::io;
 use std::sync::Arc;
@@ -112,7 +113,7 @@ impl HostDescriptor for FilesView<'_> {
 
     async fn advise(&mut self, handle: Handle, offset: Filesize, len: Filesize, advice: Advice) -> FsResult<()> {
         let file = self.file(&handle)?.file.clone();
-        self.blocking(move || convert::advise(&*file, offset, len, advice)).await
+        self.blocking(move || sys::advise(file.file(), offset, len, convert::advice(advice))).await
     }
 
     async fn sync(&mut self, handle: Handle) -> FsResult<()> {
@@ -137,8 +138,12 @@ impl HostDescriptor for FilesView<'_> {
     async fn set_times(&mut self, handle: Handle, access: NewTimestamp, modified: NewTimestamp) -> FsResult<()> {
         let times = times(access, modified)?;
         match self.descriptor(&handle)?.clone() {
-            GuestDescriptor::Directory(open) if open.write => self.blocking(move || set_times(&open.dir, &times)).await,
-            GuestDescriptor::File(open) if open.write => self.blocking(move || set_times(&open.file, &times)).await,
+            GuestDescriptor::Directory(open) if open.write => {
+                self.blocking(move || set_times(&*open.dir, &times)).await
+            }
+            GuestDescriptor::File(open) if open.write => {
+                self.blocking(move || set_times(open.file.file(), &times)).await
+            }
             _ => Err(ErrorCode::NotPermitted.into()),
         }
     }
@@ -180,7 +185,7 @@ impl HostDescriptor for FilesView<'_> {
         let one = self.table.get(&stored_handle::<_, OpenHandle>(&one))?.descriptor.clone();
         let other = self.table.get(&stored_handle::<_, OpenHandle>(&other))?.descriptor.clone();
         let both = self.blocking(move || Ok((metadata(&one)?, metadata(&other)?))).await;
-        Ok(both.is_ok_and(|(one, other)| id_of(&one) == id_of(&other)))
+        Ok(both.is_ok_and(|(one, other)| sys::file_id(&one) == sys::file_id(&other)))
     }
 
     async fn read_directory(&mut self, handle: Handle) -> FsResult<Resource<ReaddirIterator>> {

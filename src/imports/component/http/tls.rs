@@ -1,5 +1,6 @@
 //! TLS. The trusted certificates are those that the environment of the process names, or else those of the platform.
 
+use crate::sys;
 use crate::warnings::{About, warn};
 use once_cell::sync::OnceCell;
 use rustls::pki_types::ServerName;
@@ -7,7 +8,6 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 use std::env;
 use std::ffi::OsString;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -46,7 +46,7 @@ struct Process {
     /// Whether the process has rights that whoever has started it may not have: by setuid, setgid or capabilities of
     /// its file.
     is_elevated: bool,
-    user: u32,
+    is_root: bool,
     file: Option<OsString>,
     directories: Option<OsString>,
 }
@@ -79,7 +79,7 @@ fn config() -> Result<Arc<ClientConfig>, Error> {
 
 /// The trusted root certificates, or why there are none.
 fn roots() -> Result<RootCertStore, String> {
-    let (source, ignored) = source(&Process::this(), |path| std::fs::metadata(path).ok().map(|found| found.uid()));
+    let (source, ignored) = source(&Process::this(), sys::owner_of);
     for variable in ignored {
         warn(About::Engine, format!("what `{variable}` names is not trusted: it belongs to a user other than root"));
     }
@@ -96,25 +96,12 @@ fn roots() -> Result<RootCertStore, String> {
 impl Process {
     fn this() -> Self {
         Process {
-            is_elevated: is_elevated(),
-            user: rustix::process::geteuid().as_raw(),
+            is_elevated: sys::is_elevated(),
+            is_root: sys::is_root(),
             file: env::var_os(FILE),
             directories: env::var_os(DIRECTORY),
         }
     }
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-#[allow(unsafe_code, reason = "nothing safe reads the auxiliary vector")]
-fn is_elevated() -> bool {
-    // SAFETY: `getauxval` may be called with any number: it reads the values that the kernel has given to the process,
-    // and returns 0 for a number without a value.
-    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn is_elevated() -> bool {
-    rustix::process::getuid() != rustix::process::geteuid() || rustix::process::getgid() != rustix::process::getegid()
 }
 
 /// Where this process reads certificates, and the variables of which a part is ignored and the host is to be warned.
@@ -132,7 +119,7 @@ fn source(process: &Process, owner: impl Fn(&Path) -> Option<u32>) -> (Certifica
         return (CertificateSource::System, Vec::new());
     }
     // A path without an owner does not exist. Reading it reports that.
-    let is_foreign = |path: &PathBuf| process.user == 0 && owner(path).is_some_and(|owner| owner != 0);
+    let is_foreign = |path: &PathBuf| process.is_root && owner(path).is_some_and(|owner| owner != 0);
     let mut ignored = Vec::new();
     let file = file.filter(|file| {
         let is_foreign = is_foreign(file);
@@ -181,7 +168,12 @@ mod tests {
     const USER: u32 = 1000;
 
     fn process(is_elevated: bool, user: u32, file: Option<&str>, directories: Option<&str>) -> Process {
-        Process { is_elevated, user, file: file.map(Into::into), directories: directories.map(Into::into) }
+        Process {
+            is_elevated,
+            is_root: user == ROOT,
+            file: file.map(Into::into),
+            directories: directories.map(Into::into),
+        }
     }
 
     /// What is below `/home` belongs to the user, everything else to root.

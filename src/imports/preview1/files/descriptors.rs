@@ -4,8 +4,9 @@ use super::super::errno::ErrnoResult;
 use super::super::stdio;
 use super::stat::{self, filestat};
 use super::{io, readdir};
-use crate::sandbox::files::{GuestDescriptor, set_times};
+use crate::sandbox::files::GuestDescriptor;
 use crate::sandbox::{Guest, Sandbox};
+use crate::sys::set_times;
 use std::sync::Arc;
 use wasmtime::Linker;
 use wasmtime_wasi::p1::types::{Errno, Fdflags, Filetype, Rights};
@@ -52,10 +53,10 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
             let times = stat::times(atim, mtim, flags)?;
             match guest.descriptor(fd)?.clone() {
                 GuestDescriptor::Directory(open) if open.write => {
-                    guest.blocking(move || set_times(&open.dir, &times)).await
+                    guest.blocking(move || set_times(&*open.dir, &times)).await
                 }
                 GuestDescriptor::File(open) if open.write => {
-                    guest.blocking(move || set_times(&open.file, &times)).await
+                    guest.blocking(move || set_times(open.file.file(), &times)).await
                 }
                 _ => Err(Errno::Perm.into()),
             }

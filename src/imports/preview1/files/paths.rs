@@ -4,8 +4,8 @@ use super::super::errno::ErrnoResult;
 use super::open;
 use super::stat::{self, filestat};
 use crate::sandbox::Sandbox;
-use crate::sandbox::files::{set_times, unread};
-use std::os::unix::ffi::OsStrExt;
+use crate::sandbox::files::unread;
+use crate::sys::set_times;
 use wasmtime::Linker;
 use wasmtime_wasi::p1::types::Errno;
 
@@ -41,7 +41,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()
         path_readlink(guest, fd: u32, path: u32, len: u32, buffer: u32, room: u32, used: u32) {
             let (dir, path) = (guest.directory(fd)?.dir, guest.path(path, len)?);
             let target = guest.blocking(move || dir.read_link(path)).await?;
-            let target = target.as_os_str().as_bytes();
+            let target = target.as_os_str().as_encoded_bytes();
             let target = &target[..target.len().min(room as usize)];
             guest.write(buffer, target)?;
             guest.write(used, &(target.len() as u32).to_le_bytes())

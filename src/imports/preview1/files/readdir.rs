@@ -3,6 +3,7 @@
 use super::super::errno::ErrnoResult;
 use crate::sandbox::files::{LISTED_BYTES, Listing, Listings, sorted};
 use crate::sandbox::{Guest, host_io};
+use crate::sys::errno;
 use cap_std::fs::Dir;
 use std::io;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ async fn listing(guest: &mut Guest<'_>, fd: u32, dir: Arc<Dir>, cookie: u64) -> 
             LISTED_BYTES.saturating_sub(files.listings.bytes())
         });
         let names = match sorted(&policy, dir.clone(), left).await {
-            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => {
+            Err(error) if error.raw_os_error() == Some(errno::ENOMEM) => {
                 guest.sandbox.files.iter_mut().for_each(|files| files.listings = Listings::default());
                 sorted(&policy, dir.clone(), LISTED_BYTES).await?
             }

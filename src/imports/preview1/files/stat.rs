@@ -1,9 +1,9 @@
 //! The attributes of a file in the formats of preview 1.
 
 use super::super::errno::ErrnoResult;
-use crate::sandbox::files::{AS_IT_IS, NOW, filetype, inode};
-use cap_std::fs::{Metadata, MetadataExt};
-use rustix::fs::{Timespec, Timestamps};
+use crate::sandbox::files::{filetype, inode};
+use crate::sys::{self, NewTime, NewTimes};
+use cap_std::fs::Metadata;
 use wasmtime_wasi::p1::types::{Errno, Fstflags};
 
 const SECOND: u64 = 1_000_000_000;
@@ -12,19 +12,19 @@ const SECOND: u64 = 1_000_000_000;
 /// access, change of data and change of status. The guest does not see the host's device: the device is always 1, and
 /// the inode alone tells files apart.
 pub(super) fn filestat(metadata: &Metadata) -> [u8; 64] {
-    let time = |seconds: i64, nanoseconds: i64| {
+    let [access, modification, change] = sys::file_times(metadata).map(|(seconds, nanoseconds)| {
         let (seconds, nanoseconds) = (u64::try_from(seconds).unwrap_or(0), u64::try_from(nanoseconds).unwrap_or(0));
         seconds.saturating_mul(SECOND).saturating_add(nanoseconds)
-    };
+    });
     let words = [
         1,
         inode(metadata),
         filetype(metadata.file_type()) as u64,
-        metadata.nlink(),
+        sys::link_count(metadata),
         metadata.len(),
-        time(metadata.atime(), metadata.atime_nsec()),
-        time(metadata.mtime(), metadata.mtime_nsec()),
-        time(metadata.ctime(), metadata.ctime_nsec()),
+        access,
+        modification,
+        change,
     ];
     let mut stat = [0; 64];
     for (bytes, word) in stat.chunks_exact_mut(8).zip(words) {
@@ -34,20 +34,20 @@ pub(super) fn filestat(metadata: &Metadata) -> [u8; 64] {
 }
 
 /// The times that a guest sets: each is given in nanoseconds since 1970, is now, or stays as it is.
-pub(super) fn times(atim: u64, mtim: u64, flags: u32) -> ErrnoResult<Timestamps> {
+pub(super) fn times(atim: u64, mtim: u64, flags: u32) -> ErrnoResult<NewTimes> {
     let flags = u16::try_from(flags).ok().and_then(Fstflags::from_bits).ok_or(Errno::Inval)?;
     let time = |given: Fstflags, now: Fstflags, nanoseconds: u64| match (flags.contains(given), flags.contains(now)) {
         (true, true) => Err(Errno::Inval),
-        (true, false) => Ok(Timespec {
-            tv_sec: (nanoseconds / SECOND).try_into().map_err(|_| Errno::Overflow)?,
-            tv_nsec: (nanoseconds % SECOND) as _,
+        (true, false) => Ok(NewTime::At {
+            seconds: (nanoseconds / SECOND).try_into().map_err(|_| Errno::Overflow)?,
+            nanoseconds: (nanoseconds % SECOND) as u32,
         }),
-        (false, true) => Ok(NOW),
-        (false, false) => Ok(AS_IT_IS),
+        (false, true) => Ok(NewTime::Now),
+        (false, false) => Ok(NewTime::AsItIs),
     };
-    let last_access = time(Fstflags::ATIM, Fstflags::ATIM_NOW, atim)?;
-    let last_modification = time(Fstflags::MTIM, Fstflags::MTIM_NOW, mtim)?;
-    Ok(Timestamps { last_access, last_modification })
+    let access = time(Fstflags::ATIM, Fstflags::ATIM_NOW, atim)?;
+    let modification = time(Fstflags::MTIM, Fstflags::MTIM_NOW, mtim)?;
+    Ok(NewTimes { access, modification })
 }
 
 #[cfg(test)]

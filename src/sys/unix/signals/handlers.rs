@@ -46,8 +46,8 @@ pub(crate) fn install<T>(make_engine: impl FnOnce() -> T) -> T {
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[allow(unsafe_code, reason = "handlers are installed and called as C has them")]
 mod front {
-    use crate::signals::loaded;
-    use crate::signals::sets::TRAPS;
+    use crate::sys::signals::loaded;
+    use crate::sys::signals::sets::TRAPS;
     use libc::{c_int, c_void, sigaction, siginfo_t, ucontext_t};
     use std::mem::{MaybeUninit, transmute};
     use std::ptr::{null, null_mut};

@@ -1,6 +1,7 @@
 //! The ioctl `PAGEMAP_SCAN` of `/proc/self/pagemap`: which pages of a range were written (Linux 6.7 and newer).
 #![allow(unsafe_code, reason = "an ioctl")]
 
+use crate::sys::types::Unwritten;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, opcode};
 use std::ffi::c_void;
 use std::fs::File;
@@ -48,7 +49,7 @@ mod category {
 }
 
 /// The bytes of a page. rustix reads them from a place that valgrind does not map.
-pub(super) fn page_size() -> usize {
+pub(crate) fn page_size() -> usize {
     // SAFETY: the function reads a value of the system.
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }
@@ -62,19 +63,9 @@ static PAGEMAP: LazyLock<Option<File>> = LazyLock::new(|| {
     Some(file)
 });
 
-/// What the unwritten pages of a range are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unwritten {
-    /// Pages of a file.
-    OfFile,
-    /// The kernel's page of zeroes, or none. In the place of a file's page, the kernel's page of zeroes is what a guest
-    /// has written: the kernel puts it there if it merges pages that are equal.
-    Zeroes,
-}
-
 /// Passes the written pages of a range to `each`, in runs, up to `most` bytes. Returns the address up to which the range
 /// was scanned: its end, unless more than `most` bytes were written. Fails if the kernel cannot tell.
-pub(super) fn written(
+pub(crate) fn written(
     range: Range<usize>,
     unwritten: Unwritten,
     most: usize,

@@ -3,15 +3,15 @@
 //! Linux has `eventfd` for this. A pipe does the same on every other Unix.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) use eventfd::Eventfd as Level;
+pub(crate) use eventfd::Eventfd as Level;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) use pipe::Pipe as Level;
+pub(crate) use pipe::Pipe as Level;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod eventfd {
     use rustix::event::{EventfdFlags, eventfd};
     use rustix::io;
-    use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+    use std::os::fd::{AsRawFd, OwnedFd};
 
     /// A counter of the kernel. It is readable while it is not 0.
     #[derive(Debug)]
@@ -22,7 +22,7 @@ mod eventfd {
             Ok(Eventfd(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
         }
 
-        pub fn fd(&self) -> RawFd {
+        pub fn fd(&self) -> i32 {
             self.0.as_raw_fd()
         }
 
@@ -44,7 +44,7 @@ mod eventfd {
 mod pipe {
     use rustix::io;
     use std::io::{PipeReader, PipeWriter};
-    use std::os::fd::{AsRawFd, RawFd};
+    use std::os::fd::AsRawFd;
 
     /// A pipe of the process with itself. It is readable while there are bytes in it.
     #[derive(Debug)]
@@ -62,7 +62,7 @@ mod pipe {
             Ok(Pipe { reader, writer })
         }
 
-        pub fn fd(&self) -> RawFd {
+        pub fn fd(&self) -> i32 {
             self.reader.as_raw_fd()
         }
 

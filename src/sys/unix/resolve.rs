@@ -3,7 +3,9 @@
 //! The kernel tells only where a path ends. [`resolve`] also tells which directories the path passes through, because a
 //! guest that may write one of them decides where the rest of the path leads.
 
-use super::id::{Id, LOOK_UP, id_of};
+use super::directories::id_of;
+use super::of_system::LOOK_UP;
+use crate::sys::types::Id;
 use cap_std::fs::Dir;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -19,7 +21,7 @@ use std::path::{Component, Path, PathBuf};
 const MOST_LINKS: usize = 40;
 
 /// Where a path leads.
-pub(super) struct Resolved {
+pub(crate) struct Resolved {
     /// The last directory of the path that exists.
     pub dir: Dir,
     /// The path of `dir`, without links.
@@ -57,7 +59,7 @@ fn root() -> io::Result<OwnedFd> {
 }
 
 /// Follows a path as the kernel does. Names that are missing are no error: they are returned in [`Resolved::missing`].
-pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
+pub(crate) fn resolve(path: &Path) -> io::Result<Resolved> {
     let path = std::path::absolute(path)?;
     let mut left: VecDeque<Step> = steps(&path).collect();
     let (mut dir, mut at) = (root()?, PathBuf::from("/"));
