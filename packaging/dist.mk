@@ -27,7 +27,7 @@ DATED = SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/de
 # Of make install, which these recipes call with directories of their own.
 staged = $(MAKE) --no-print-directory install BUILT='$(WORK)/lib' DESTDIR=$(1) PREFIX=$(2) LIBDIR=$(3) INCLUDEDIR=$(2)/include
 
-.PHONY: dist deb dist-libraries dist-documents dist-archive dist-go cross-library verify-platforms verify-debian
+.PHONY: dist deb dist-libraries dist-documents dist-archive dist-go cross-library verify-platforms verify-debian check-platforms
 
 cross-library: | tools
 	$(LIBRARY) --release --target $(TARGET) $(STRIP) $(PROFILED)
@@ -86,7 +86,10 @@ sum_up = cd '$(DIST)' && find . -maxdepth 1 -name '*arawn*' -type f -printf '%P\
 example-go bench-bindings: private export PKG_CONFIG_PATH = $(CURDIR)/packaging/uninstalled
 
 # Each takes a system of its own, and some minutes. Add others as prerequisites.
-verify-platforms: verify-debian
+verify-platforms: verify-debian check-platforms
+
+check-platforms: | target/tools/zig/bin/python
+	ZIG='$(abspath target/tools/zig/bin/python) -m ziglang' packaging/check-platforms
 
 # A root with nothing but the package manager, made once, and the packages installed into copies of it.
 verify-debian: dist deb wheel
