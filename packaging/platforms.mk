@@ -10,7 +10,8 @@ WHEELS ?= target/wheel
 INSTALL_TOOLS ?=
 for_platform = $(or $(CARGO_TARGET_DIR),target)/$(1)/release/libarawn.so
 # The add-on of Node.js takes a C compiler alone.
-platform_cc = $(abspath target/tools/zig/bin/python) -m ziglang cc -target $(firstword $(subst -, ,$(1)))-linux-$(lastword $(subst -, ,$(1)))
+platform_cc = $(abspath target/tools/zig/bin/python) -m ziglang cc -target \
+	$(firstword $(subst -, ,$(1)))-linux-$(lastword $(subst -, ,$(1)))$(if $(filter %-gnu,$(1)),.$(or $(GLIBC),2.28))
 
 .PHONY: build-platforms verify-platforms-run platform-packages $(PLATFORMS:%=build-for-%) $(PLATFORMS:%=verify-on-%) $(PLATFORMS:%=packages-for-%)
 

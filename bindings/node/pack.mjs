@@ -72,6 +72,9 @@ if (target === undefined) {
   });
 }
 
+/** Of what the library contains. */
+const CONTAINED = { 'LICENSE-QUICKJS': 'runtimes/javascript/LICENSE', 'LICENSE-LUA': 'runtimes/lua/LICENSE' };
+
 pack(json(join(here, 'platforms', platform, 'package.json')), (stage) => {
   const [packed, addon] = ['libarawn.so.0', 'arawn.node'].map((name) => join(stage, name));
   if (!existsSync(library)) throw new Error(`${library} is missing: run make`);
@@ -81,4 +84,5 @@ pack(json(join(here, 'platforms', platform, 'package.json')), (stage) => {
   run(join(here, 'native/build.sh'), addon);
   for (const file of [packed, addon]) checkProcessor(file);
   cpSync(join(here, 'platforms', platform, 'README.md'), join(stage, 'README.md'));
+  for (const [name, path] of Object.entries(CONTAINED)) cpSync(join(root, path), join(stage, name));
 });

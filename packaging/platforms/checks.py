@@ -46,14 +46,15 @@ class Checks(Asking):
         library, needed = self.target.library, elf.needs(self.target.library)
         require(elf.machine(library) == machine_of(self.target.name), f"it is for {elf.machine(library)}")
         golden = (ROOT / "tests/golden/symbols.txt").read_text().split()
+        size = f"{library.stat().st_size} bytes"
         differ = set(elf.exported(library)) ^ set(golden)
         require(not differ, f"it or the header has not {sorted(differ)}")
         if is_musl(self.target.name):
             require(needed.libraries == ["libc.so"] and not needed.glibc, f"it needs {needed}")
-            return "libc.so"
+            return f"libc.so, {size}"
         others = [name for name in needed.libraries if not elf.OF_GLIBC.fullmatch(name) and name != "libgcc_s.so.1"]
         require(not others, f"it needs {others}")
-        return f"glibc {elf.dotted(needed.glibc)}"
+        return f"glibc {elf.dotted(needed.glibc)}, {size}"
 
     def first_reply(self) -> str:
         """Times are told, not checked: processes with an empty cache, and with what the first has left there."""
@@ -67,6 +68,15 @@ class Checks(Asking):
             require(all(json.loads(replies[1])["meta"]["cache"] == "disk" for _, replies in warm), warm)
             told.append(f"{cold:.0f} ms, {min(took for took, _ in warm):.0f} ms from the cache")
         return f"{told[1]}; here {told[0]}"
+
+    def static_library(self) -> str:
+        if not self.target.archive.exists():
+            return "not tried: libarawn.a is not beside the library"
+        # As gcc does by itself.
+        program = self.target.link("examples/c/hello.c", *(["-lunwind"] if is_musl(self.target.name) else []))
+        printed = self.target.run([*self.target.runner, str(program)])
+        require(printed == '{"status":"ok","output":"Hello, Ada!"}\n', printed)
+        return f"{self.target.archive.stat().st_size} bytes"
 
     def passthrough(self) -> None:
         documents = [[1.50, -0.0, 2**70, 1e-320, 'Zoë "🍵"\n\0\u2028'], {"b": [], "a": {"": None}}, "x" * 300_000]
@@ -170,7 +180,7 @@ class Checks(Asking):
         require(found == "disk" and figures["hits"] >= 2 and figures["rejected"] == 0, figures)
 
     def foreign_caches(self) -> str:
-        """Code of another platform is a miss, and the guest is compiled; code of another processor whatever its name."""
+        """Code of another platform is a miss, and the guest is compiled; code of another processor under any name."""
         caches = {side: side.directory / "own" for side in (self.host, self.target)}
         for side, cache in caches.items():
             self.cached(side, cache)
@@ -199,9 +209,10 @@ def names(cache: Path) -> "list[str]":
 def run(host: Side, target: Side) -> None:
     checks = Checks(host, target)
     each: "list[Callable[[], str | None]]" = [
-        checks.links, checks.first_reply, checks.passthrough, checks.traps, checks.deadlines, checks.fuel, checks.files,
-        checks.register, checks.scripts, checks.pipelines, checks.cache, checks.foreign_caches, checks.threads,
-        checks.host_functions, checks.faults_of_the_host, checks.stacks_of_the_host, checks.children,
+        checks.links, checks.static_library, checks.first_reply, checks.passthrough, checks.traps, checks.deadlines,
+        checks.fuel, checks.files, checks.register, checks.scripts, checks.pipelines, checks.cache,
+        checks.foreign_caches, checks.threads, checks.host_functions, checks.faults_of_the_host,
+        checks.stacks_of_the_host, checks.children,
     ]  # fmt: skip
     for check in each:
         name, begun = check.__name__.replace("_", " "), time.monotonic()

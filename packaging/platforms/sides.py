@@ -90,12 +90,21 @@ class Side:
         abi = re.search(r'^version = "(\d+)\.', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
         self.library = self.directory / f"libarawn.so.{abi}"
         self.library.symlink_to(library)
+        self.archive = library.with_name("libarawn.a")
 
     def compile(self, program: str) -> Path:
         out = self.directory / program
         if not out.exists():
             include = ["-I", str(ROOT / "include"), str(ROOT / f"tests/c/{program}.c")]
             self.run([*self.compiler, *STRICT, *include, "-o", str(out), str(self.library), "-pthread"])
+        return out
+
+    def link(self, source: str, *words: str) -> Path:
+        """A program with the static library in it."""
+        out = self.directory / Path(source).stem
+        system = [word for word in (ROOT / "tests/golden/link.txt").read_text().split() if word != "-lgcc_s"]
+        linked = ["-I", str(ROOT / "include"), str(ROOT / source), "-o", str(out), str(self.archive), *words, *system]
+        self.run([*self.compiler, *STRICT, *linked])
         return out
 
     def run(self, command: "list[str]", **options) -> str:

@@ -153,6 +153,10 @@ fn npm_installs_the_package_where_it_fits() {
         for file in ["libarawn.so.0", "arawn.node"] {
             assert_eq!(fs::read(unpacked.join("package").join(file)).unwrap(), right, "{file}");
         }
+        for (file, language) in [("LICENSE-QUICKJS", "javascript"), ("LICENSE-LUA", "lua")] {
+            let licence = fs::read(root().join("runtimes").join(language).join("LICENSE")).unwrap();
+            assert_eq!(fs::read(unpacked.join("package").join(file)).unwrap(), licence, "{file}");
+        }
         let wrong = library(if platform.machine() == "x86_64" { "aarch64" } else { "x86_64" }, platform.libc());
         let why = format!("is not for {}, as {} is", platform.keys[1].1, platform.npm);
         refused(&pack(platform.target, &wrong, &right, directory.path()), &why);
@@ -261,9 +265,10 @@ fn other_platforms_are_built_as_this_one_is() {
 #[test]
 fn a_build_names_what_is_missing() {
     let directory = tempfile::tempdir().unwrap();
+    let places = std::env::var_os("PATH").unwrap();
     for tool in ["bash", "dirname", "env", "id", "sed"] {
-        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|place| place.join(tool));
-        symlink(found.into_iter().find(|path| path.exists()).unwrap(), directory.path().join(tool)).unwrap();
+        let mut found = std::env::split_paths(&places).map(|place| place.join(tool));
+        symlink(found.find(|path| path.exists()).unwrap(), directory.path().join(tool)).unwrap();
     }
     write_executable(&directory.path().join("rustc"), "#!/bin/sh\necho /no/such/sysroot\n");
     let build = |words: &[&str]| {
@@ -318,5 +323,5 @@ fn a_library_is_tried() {
     }
     let stub = released::Stubs::new();
     let output = verify(&stub.path("libarawn.so"));
-    refused(&output, &format!("FAILED  {}: first reply", released::platform()));
+    refused(&output, &format!("FAILED  {}: static library", released::platform()));
 }
