@@ -1,4 +1,4 @@
-//! What differs between systems: everything that asks the system by a way that not every system has.
+//! What differs between systems: everything that asks the system in a way that not every system has.
 //!
 //! The library is written for Unix. This file is what the rest of the library sees of a system, and a port is another
 //! directory below it. The compiler checks that each of them has all of these names, where the library is checked for its
@@ -46,11 +46,12 @@ pub(crate) use platform::errno;
 pub(crate) use platform::error_of;
 
 /// The signals of threads, the handlers of faults, and the registry of loaded code that they ask. On a system without
-/// signals all of it does nothing.
+/// signals all of it does nothing. `sys/unix/signals.rs` says more.
 pub(crate) use platform::signals;
 
 /// Address ranges, files in memory and written pages: what `images` is made of. On a system that lacks one of them
-/// [`IS_AVAILABLE`](memory::IS_AVAILABLE) is false, and wasmtime's pool has the memories of all modules.
+/// [`IS_AVAILABLE`](memory::IS_AVAILABLE) is false, and wasmtime's pool has the memories of all modules. What each function
+/// promises is in `sys/linux/memory.rs`.
 pub(crate) use platform::memory;
 
 /// The most of a resource that this process may have; `None` if the system sets no bound.
@@ -122,7 +123,8 @@ pub(crate) use platform::GRANTS;
 /// Whether the system can tell who may write a file, or why not. Where it is an error, there is no disk cache.
 pub(crate) use platform::CACHES;
 
-/// A directory, and files in it, that only this process's user can have written. See the type's functions.
+/// A directory, and files in it, that only this process's user can have written. `sys/unix/trusted.rs` has what that takes,
+/// and what its functions promise.
 pub(crate) use platform::TrustedDirectory;
 
 /// Refuses a cache that belongs to another user if this user is root. Root can write into it nonetheless, and the owner

@@ -47,6 +47,7 @@ impl Imports {
 
 impl Pool {
     pub(super) fn new(config: &Config, size: Size, slots: u32) -> wasmtime::Result<Self> {
+        // Where the system has no images, wasmtime's own pool serves small modules too.
         if size == Size::Small && images::IS_AVAILABLE {
             return Self::of_small(config, slots);
         }

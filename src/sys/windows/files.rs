@@ -46,12 +46,12 @@ impl Status {
 
     /// The numbers of the volume and of the file on it. On ReFS the latter is a part of the file's number.
     pub fn id(&self) -> Id {
-        let index = u64::from(self.of_handle.nFileIndexHigh) << 32 | u64::from(self.of_handle.nFileIndexLow);
+        let index = (u64::from(self.of_handle.nFileIndexHigh) << 32) | u64::from(self.of_handle.nFileIndexLow);
         (self.of_handle.dwVolumeSerialNumber.into(), index)
     }
 
     pub fn size(&self) -> u64 {
-        u64::from(self.of_handle.nFileSizeHigh) << 32 | u64::from(self.of_handle.nFileSizeLow)
+        (u64::from(self.of_handle.nFileSizeHigh) << 32) | u64::from(self.of_handle.nFileSizeLow)
     }
 
     /// When the content was changed, in seconds and nanoseconds since 1970. Whoever may write the file can set it.

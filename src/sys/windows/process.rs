@@ -34,7 +34,7 @@ pub(crate) fn thread_time() -> Duration {
     // SAFETY: the handle stands for the calling thread, and the pointers are to locals of the type that is filled.
     unsafe { GetThreadTimes(GetCurrentThread(), &mut begin, &mut end, &mut kernel, &mut user) };
     // In units of 100 ns, and 0 where the call has failed.
-    let units = |time: FILETIME| u64::from(time.dwHighDateTime) << 32 | u64::from(time.dwLowDateTime);
+    let units = |time: FILETIME| (u64::from(time.dwHighDateTime) << 32) | u64::from(time.dwLowDateTime);
     Duration::from_nanos((units(kernel) + units(user)).saturating_mul(100))
 }
 
