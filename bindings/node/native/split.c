@@ -14,13 +14,13 @@ static const char *skip_space(const char *at)
 // From the first quote to behind the last.
 static const char *skip_string(const char *at)
 {
-    for (at++; *at != '"'; at++) {
+    at++;
+    for (;;) {
         at += strcspn(at, "\"\\");
         if (*at != '\\')
-            break;
-        at++;
+            return at + 1;
+        at += 2;
     }
-    return at + 1;
 }
 
 // To behind the value: a comma or a bracket that does not belong to it, or the end.
