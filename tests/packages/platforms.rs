@@ -1,6 +1,6 @@
 //! Packages for other platforms than this one, and what is said of a library that is for another: without any compiler for
 //! those. The libraries themselves are tried by `make verify-platforms-run`.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly, and says what it skips")]
 
 #[path = "../common/mod.rs"]
@@ -170,7 +170,6 @@ fn npm_installs_the_package_where_it_fits() {
 
 /// A library for another processor, and one for another C library, with what is to be said of them.
 fn misfits(directory: &Path, names: fn(&str) -> &'static str, this: &str) -> Vec<(PathBuf, String)> {
-    const { assert!(cfg!(target_env = "gnu"), "this test is for a system with glibc") };
     let (mine, other) = (std::env::consts::ARCH, other_machine());
     let files = [
         (
