@@ -29,8 +29,9 @@ staged = $(MAKE) --no-print-directory install BUILT='$(WORK)/lib' DESTDIR=$(1) P
 
 .PHONY: dist deb dist-libraries dist-documents dist-archive dist-go cross-library verify-platforms verify-debian check-platforms
 
-cross-library: | tools
-	$(LIBRARY) --release --target $(TARGET) $(STRIP) $(PROFILED)
+cross-library: | tools target/tools/zig/bin/python
+	$(if $(filter $(TARGET),$(PLATFORMS)),packaging/build-for $(INSTALL_TOOLS:%=--install) $(TARGET),\
+		$(LIBRARY) --release --target $(TARGET) $(STRIP) $(PROFILED))
 
 # A new directory: what an earlier version had in it is not released again.
 dist-libraries: $(if $(TARGET),cross-library,$(LIB)/libarawn.so.0) $(if $(SHARED),,| target/tools/zig/bin/python)
