@@ -42,6 +42,8 @@ mod execute;
 mod list;
 mod run;
 mod state;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub use document::{Pipeline, Step};

@@ -11,6 +11,8 @@ export async function startRedis(directory) {
   await new Promise((resolve) => probe.close(resolve));
   const args = ['--bind', '127.0.0.1', '--port', port, '--dir', directory, '--appendonly', 'yes', '--save', ''];
   const server = spawn('redis-server', args.map(String), { stdio: 'ignore' });
+  // Also where this program fails.
+  process.once('exit', () => server.kill());
   const gone = once(server, 'exit').then(() => Promise.reject(new Error('redis-server has ended')));
   gone.catch(() => {});
   const connection = { host: '127.0.0.1', port };

