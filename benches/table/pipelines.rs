@@ -74,7 +74,7 @@ fn items(table: &mut Table, rounds: usize) {
                 call.ask();
                 sent += 1;
             }
-            ended += answer("arawn_poll", r#"{"executor":"bench","wait_ms":1000}"#)["finished"]
+            ended += answer("arawn_poll", r#"{"executor":"bench","wait_ms":1000}"#)["output"]["finished"]
                 .as_array()
                 .map_or(0, Vec::len);
         }
