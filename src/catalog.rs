@@ -5,6 +5,7 @@ mod directory;
 mod entry;
 mod entry_module;
 mod file_checks;
+mod file_entry;
 mod fixed_entries;
 mod looks;
 mod registration;

@@ -78,7 +78,9 @@ mod warnings;
 mod wasm;
 mod workers;
 
-pub use catalog::{CatalogEntry, Category, Language, ModuleSource, Registration, RuntimeCatalog, RuntimeEntry};
+pub use catalog::{
+    CatalogEntry, Category, Language, ModuleSource, Registration, RuntimeCatalog, RuntimeEntry, SnapshotMode,
+};
 pub use config::{
     CacheDir, Capabilities, CodeTarget, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, Reload,
     RequestLimits,

@@ -3,18 +3,14 @@
 mod directory;
 mod limit;
 
-use arawn::{CacheDir, Capabilities, Error, ExecutorConfig, GrantedDir, HttpGrant, Limits, Origin, Result};
+use crate::places::Places;
+use arawn::{Capabilities, ExecutorConfig, GrantedDir, HttpGrant, Limits, Origin, Result};
 use clap::Args;
-use std::path::PathBuf;
 
 #[derive(Clone, Debug, Default, Args)]
 pub struct Grants {
-    /// The directory with `catalog.toml`; without it only the built-in runtimes are there
-    #[arg(long, value_name = "DIR")]
-    pub runtimes: Option<PathBuf>,
-    /// Where compiled modules are kept between runs [default: the platform's cache directory]
-    #[arg(long, value_name = "DIR")]
-    pub cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub places: Places,
     /// Shows guests a directory of this machine, read-only without `:rw`
     #[arg(long, value_name = "HOST:GUEST[:rw]", value_parser = directory::parse)]
     pub dir: Vec<GrantedDir>,
@@ -35,14 +31,13 @@ pub struct Grants {
 impl Grants {
     /// The configuration of an executor with these grants and no others.
     pub fn config(&self) -> Result<ExecutorConfig> {
-        // The library would make it, and a typo would be a new directory.
-        if let Some(directory) = self.runtimes.as_deref().filter(|directory| !directory.is_dir()) {
-            let message = format!("is `{}`, which is no directory", directory.display());
-            return Err(Error::InvalidConfig { path: "runtimes_dir".to_owned(), message });
-        }
+        Ok(ExecutorConfig { runtimes_dir: self.places.runtimes()?, ..self.config_without_runtimes()? })
+    }
+
+    /// The same, of an executor that has no catalog's directory.
+    pub fn config_without_runtimes(&self) -> Result<ExecutorConfig> {
         Ok(ExecutorConfig {
-            runtimes_dir: self.runtimes.clone(),
-            cache_dir: self.cache.clone().map_or(CacheDir::Platform, CacheDir::At),
+            cache_dir: self.places.cache_dir(),
             limits: self.limits()?,
             capabilities: Capabilities {
                 dirs: self.dir.clone(),

@@ -1,9 +1,11 @@
 //! Reading what the command line names: a file, stdin, or the text itself.
 
+use crate::near::did_you_mean;
+use crate::report;
 use arawn::{Error, Result};
 use serde::de::IgnoredAny;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, IsTerminal, Read};
 use std::path::Path;
 
 /// What a path is called in messages.
@@ -15,13 +17,19 @@ pub fn name(path: &Path) -> String {
 pub fn file(path: &Path) -> Result<String> {
     let name = name(path);
     let read = if path.as_os_str() == "-" {
+        if io::stdin().is_terminal() {
+            report::note("reading stdin, which is the terminal: Ctrl-D ends it");
+        }
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
     } else {
         fs::read(path)
     };
     let invalid = |message: String| Error::InvalidRequest { path: name.clone(), message };
-    let bytes = read.map_err(|error| invalid(format!("cannot be read: {error}")))?;
+    let bytes = read.map_err(|error| {
+        let near = if error.kind() == ErrorKind::NotFound { did_you_mean(path) } else { String::new() };
+        invalid(format!("cannot be read: {error}{near}"))
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let byte = error.utf8_error().valid_up_to();
         invalid(format!("is not UTF-8: byte {byte} does not begin a valid character"))

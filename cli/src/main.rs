@@ -1,14 +1,18 @@
 //! The program `arawn`: runs sandboxed WebAssembly runtimes from the command line.
 
 mod args;
+mod call;
 mod commands;
 mod exit;
 mod grants;
 mod hints;
 mod input;
 mod interrupt;
+mod near;
 mod picture;
+mod places;
 mod progress;
+mod project;
 mod report;
 mod request;
 mod timeline;

@@ -51,6 +51,11 @@ pub fn problem(text: &str, stderr: Option<&str>) {
     }
 }
 
+/// Tells something that is no error.
+pub fn note(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{HINT}note:{HINT:#} {text}");
+}
+
 /// The library's reply for an error.
 pub fn error_reply(error: &Error) -> String {
     let reply = json!({

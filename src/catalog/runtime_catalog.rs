@@ -25,6 +25,8 @@ pub struct RuntimeCatalog {
     /// The directory, which all catalogs of its name share.
     pub(super) directory: Option<Arc<CatalogSource>>,
     served: Served,
+    /// The one entry of a catalog that was made of a file.
+    file: Option<Arc<RuntimeEntry>>,
 }
 
 /// Which entries of the directory are served.
@@ -55,14 +57,20 @@ pub(super) fn yields(entry: &RuntimeEntry) -> bool {
 impl RuntimeCatalog {
     /// A catalog of the embedded runtimes alone.
     pub fn embedded() -> Self {
-        RuntimeCatalog { directory: None, served: Served::Now }
+        RuntimeCatalog { directory: None, served: Served::Now, file: None }
+    }
+
+    /// A catalog of the embedded runtimes and the one in the file at `path`, which the catalog names after its file.
+    pub(crate) fn of_file(path: &Path) -> Result<(Self, Arc<RuntimeEntry>)> {
+        let entry = Arc::new(RuntimeEntry::of_file(path)?);
+        Ok((RuntimeCatalog { file: Some(entry.clone()), ..Self::embedded() }, entry))
     }
 
     /// A catalog of the embedded runtimes and those of `directory`. A missing directory is created, with its
     /// subdirectories `builtin` and `custom`. A directory that cannot be created or read is an error. A missing
     /// `catalog.toml` counts as an empty one.
     pub fn load(directory: &Path) -> Result<Self> {
-        Ok(RuntimeCatalog { directory: Some(Self::open(directory)?), served: Served::Now })
+        Ok(RuntimeCatalog { directory: Some(Self::open(directory)?), ..Self::embedded() })
     }
 
     fn open(directory: &Path) -> Result<Arc<CatalogSource>> {
@@ -95,7 +103,7 @@ impl RuntimeCatalog {
             Reload::WithinMs(ms) => Served::Within(nanoseconds(ms)),
             Reload::Never => Served::Fixed(FixedEntries::of(&directory)),
         };
-        Ok(RuntimeCatalog { directory: Some(directory), served })
+        Ok(RuntimeCatalog { directory: Some(directory), served, file: None })
     }
 
     fn open_shared(directory: &Path) -> Result<Arc<CatalogSource>> {
@@ -149,11 +157,14 @@ impl RuntimeCatalog {
 
     /// The entry named `name` as it is on disk, whichever entries are served.
     pub(super) fn get_now(&self, name: &str) -> Option<Arc<RuntimeEntry>> {
-        find(Shard::current(), name, || self.directory.as_ref()?.current(|entries| entries.get(name).cloned()))
+        find(Shard::current(), name, || match &self.directory {
+            Some(directory) => directory.current(|entries| entries.get(name).cloned()),
+            None => self.of_file_named(name),
+        })
     }
 
     fn in_directory(&self, name: &str, begun: Instant) -> Option<Arc<RuntimeEntry>> {
-        let directory = self.directory.as_ref()?;
+        let Some(directory) = &self.directory else { return self.of_file_named(name) };
         let find = |entries: &Entries| entries.get(name).cloned();
         match &self.served {
             Served::Now => directory.current(find),
@@ -162,9 +173,13 @@ impl RuntimeCatalog {
         }
     }
 
+    fn of_file_named(&self, name: &str) -> Option<Arc<RuntimeEntry>> {
+        self.file.as_ref().filter(|entry| entry.name == name).cloned()
+    }
+
     /// All entries of the directory that are served.
     fn all_in_directory(&self) -> Vec<Arc<RuntimeEntry>> {
-        let Some(directory) = &self.directory else { return Vec::new() };
+        let Some(directory) = &self.directory else { return self.file.iter().cloned().collect() };
         let all = |entries: &Entries| entries.values().cloned().collect();
         match &self.served {
             Served::Now => directory.current(all),

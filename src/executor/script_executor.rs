@@ -1,6 +1,6 @@
 //! An executor: a policy under which runtimes run. An executor is small, because compiled code belongs to the process.
 
-use crate::catalog::RuntimeCatalog;
+use crate::catalog::{RuntimeCatalog, RuntimeEntry};
 use crate::config::{CacheDir, Capabilities, ExecutorConfig, Limits, Reload, RequestLimits};
 use crate::counters::CALLS;
 use crate::deadline::Deadline;
@@ -69,7 +69,6 @@ impl ScriptExecutor {
     /// # Errors
     /// `invalid_config`, `catalog_invalid`, and `internal` where the engine cannot be made.
     pub fn new(config: ExecutorConfig) -> Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         config.validate()?;
         let catalog = match &config.runtimes_dir {
             Some(directory) => {
@@ -78,6 +77,27 @@ impl ScriptExecutor {
             }
             None => RuntimeCatalog::embedded(),
         };
+        Self::with_catalog(config, catalog)
+    }
+
+    /// Makes an executor that serves the runtime in one file, and the built-in runtimes. The file is a script if its name
+    /// ends in `.js`, `.mjs` or `.lua`, and a module or a component otherwise. Returns the runtime's entry too, which is
+    /// named after the file. `runtimes_dir` must be left out.
+    ///
+    /// # Errors
+    /// As of [`new`](Self::new), and `invalid_request` where there is no such file.
+    pub fn of_file(config: ExecutorConfig, path: &Path) -> Result<(Self, Arc<RuntimeEntry>)> {
+        config.validate()?;
+        if config.runtimes_dir.is_some() {
+            let message = "must be left out: the executor serves one file".to_owned();
+            return Err(Error::InvalidConfig { path: "runtimes_dir".to_owned(), message });
+        }
+        let (catalog, entry) = RuntimeCatalog::of_file(path)?;
+        Ok((Self::with_catalog(config, catalog)?, entry))
+    }
+
+    fn with_catalog(config: ExecutorConfig, catalog: RuntimeCatalog) -> Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         let made = || format!("executor-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let (runtimes_dir, disk, dirs) = Self::directories(&catalog, &config)?;
         let id = config.id.unwrap_or_else(made);

@@ -1,5 +1,6 @@
 //! `--limit NAME=VALUE`. The names and the defaults are the library's.
 
+use crate::near::nearest;
 use arawn::{Error, Limits, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -36,11 +37,6 @@ pub fn merged(limits: &[(String, u64)]) -> Result<Limits> {
     let invalid =
         |error: serde_json::Error| Error::InvalidConfig { path: "limits".to_owned(), message: error.to_string() };
     Limits::deserialize(Value::Object(merged)).map_err(invalid)
-}
-
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a String> {
-    let likeness = |other: &str| strsim::jaro_winkler(name, other);
-    known.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|near| likeness(near) > 0.7)
 }
 
 #[cfg(test)]

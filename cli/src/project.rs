@@ -1,0 +1,105 @@
+//! The project that the program is called in: the nearest directory upwards that has an `arawn.toml`.
+
+use arawn::{Error, Result};
+use serde::Deserialize;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The file that makes a directory a project.
+pub const FILE: &str = "arawn.toml";
+
+/// A project, which `arawn new` makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// The directory that has `arawn.toml`.
+    pub directory: PathBuf,
+    pub settings: Settings,
+}
+
+/// What `arawn.toml` says.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The name of the project's runtime.
+    pub name: String,
+    /// The language that it is written in.
+    pub language: String,
+}
+
+impl Project {
+    /// The project that has `directory` in it; `None` if there is none.
+    pub fn find(directory: &Path) -> Result<Option<Project>> {
+        for directory in directory.ancestors() {
+            let file = directory.join(FILE);
+            match fs::read_to_string(&file) {
+                Ok(text) => {
+                    let settings = read(&text).map_err(|(line, message)| {
+                        let line = line.map_or(String::new(), |line| format!(":{line}"));
+                        Error::InvalidConfig { path: format!("{}{line}", file.display()), message }
+                    })?;
+                    return Ok(Some(Project { directory: directory.to_owned(), settings }));
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                Err(error) => {
+                    let message = format!("cannot be read: {error}");
+                    return Err(Error::InvalidRequest { path: file.display().to_string(), message });
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The project that the working directory is in.
+    pub fn here() -> Result<Option<Project>> {
+        // Without a working directory there is no project.
+        std::env::current_dir().map_or(Ok(None), |directory| Project::find(&directory))
+    }
+
+    /// Where the project's catalog is, once something was built.
+    pub fn runtimes(&self) -> PathBuf {
+        self.directory.join("runtimes")
+    }
+}
+
+/// The settings, or the line and what is wrong with it.
+fn read(text: &str) -> Result<Settings, (Option<usize>, String)> {
+    toml::from_str(text).map_err(|error| {
+        let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        (line, error.message().to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_is_found_from_each_directory_in_it() {
+        let place = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let (root, deep) = (place.path().join("greet"), place.path().join("greet/src/deep"));
+        assert!(fs::create_dir_all(&deep).is_ok());
+        assert!(Project::find(&deep).is_ok_and(|project| project.is_none()));
+        assert!(fs::write(root.join(FILE), "name = \"greet\"\nlanguage = \"rust\"\n").is_ok());
+        for directory in [&root, &deep] {
+            let Ok(Some(project)) = Project::find(directory) else { panic!("{}", directory.display()) };
+            assert_eq!((&*project.settings.name, &*project.settings.language), ("greet", "rust"));
+            assert_eq!(project.runtimes(), root.join("runtimes"));
+        }
+        assert!(Project::find(place.path()).is_ok_and(|project| project.is_none()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_right_is_told_with_its_line() {
+        let place = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        for (text, line, what) in [
+            ("name = \"a\"\nlanguage = \"rust\"\nnmae = 1\n", ":3", "`nmae`"),
+            ("name = \"a\"\n", ":1", "`language`"),
+            ("name = \"a\"\nlanguage = rust\n", ":2", "string"),
+        ] {
+            assert!(fs::write(place.path().join(FILE), text).is_ok());
+            let error = Project::find(place.path()).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(&format!("arawn.toml{line}`: ")) && error.contains(what), "{text:?}: {error}");
+        }
+    }
+}
