@@ -31,7 +31,7 @@ pub struct ExecutorConfig {
     #[serde(deserialize_with = "object")]
     pub capabilities: Capabilities,
     /// The host function that receives what guests write to stderr, line by line. It must be one of the granted
-    /// functions.
+    /// functions, or `arawn.stderr`, which no guest can call.
     pub stderr_to: Option<String>,
     /// Makes a run depend on nothing but the request.
     #[serde(deserialize_with = "some_object")]
@@ -118,6 +118,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// The name of a host function that may receive stderr without being granted: no guest can call it.
+pub(crate) const STDERR: &str = "arawn.stderr";
 
 /// One day. A longer deadline is a mistake in the unit.
 pub(crate) const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
@@ -291,6 +294,7 @@ impl ExecutorConfig {
             }
         }
         if let Some(name) = &self.stderr_to
+            && name != STDERR
             && !self.capabilities.host_functions.contains(name)
         {
             let message =

@@ -32,12 +32,15 @@
 
 mod artifact;
 mod cache;
+mod contents;
 mod counters;
 mod eviction;
 mod names;
 mod records;
 mod trusted;
 mod unsynced;
+
+pub use contents::{CachedCode, Cleared, CodeCache};
 
 pub(crate) use artifact::deserialize;
 pub(crate) use cache::DiskCache;

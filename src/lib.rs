@@ -85,6 +85,7 @@ pub use config::{
     CacheDir, Capabilities, CodeTarget, Deterministic, ExecutorConfig, GrantedDir, Limits, Options, Reload,
     RequestLimits,
 };
+pub use disk_cache::{CachedCode, Cleared, CodeCache};
 pub use engine::configure;
 pub use error::{Code, Error, Failure, Phase, Resource, Result, Stopped};
 pub use executor::{CallOptions, ScriptExecutor};

@@ -1,6 +1,12 @@
 //! The arguments of the program.
 
+use crate::commands::cache::CacheArguments;
+use crate::commands::inspect::InspectArguments;
+use crate::commands::list::ListArguments;
 use crate::commands::pipeline::PipelineArguments;
+use crate::commands::register::RegisterArguments;
+use crate::commands::remove::RemoveArguments;
+use crate::commands::run::RunArguments;
 use clap::{Parser, Subcommand};
 
 /// Runs sandboxed WebAssembly runtimes: JSON in, JSON out.
@@ -13,7 +19,13 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Run(RunArguments),
     Pipeline(PipelineArguments),
+    List(ListArguments),
+    Inspect(InspectArguments),
+    Register(RegisterArguments),
+    Remove(RemoveArguments),
+    Cache(CacheArguments),
 }
 
 #[cfg(test)]

@@ -40,19 +40,7 @@ impl CallArguments {
     /// Which runtime is meant. A name with a separator is a path; a name that ends as the file of a runtime does is one if
     /// the file is there.
     pub fn target(&self) -> Result<Target> {
-        let path = Path::new(&self.name);
-        let is_path = self.name.contains(std::path::is_separator);
-        if !is_path && !(has_ending(path) && path.is_file()) {
-            return Ok(Target::Named(self.name.clone()));
-        }
-        let invalid = |message| Err(Error::InvalidRequest { path: self.name.clone(), message });
-        match path.metadata() {
-            Ok(metadata) if metadata.is_dir() => {
-                invalid("is a directory: name the file of a runtime, or a runtime with --runtimes DIR".to_owned())
-            }
-            Ok(_) => Ok(Target::File(path.to_owned())),
-            Err(error) => invalid(format!("cannot be read: {error}{}", did_you_mean(path))),
-        }
+        target(&self.name)
     }
 
     /// The call's input. Nothing is read from stdin that is not asked for.
@@ -98,6 +86,23 @@ impl Target {
                 Ok((executor, entry.name.clone()))
             }
         }
+    }
+}
+
+/// Which runtime is meant by a name, see [`CallArguments::target`].
+pub fn target(name: &str) -> Result<Target> {
+    let path = Path::new(name);
+    let is_path = name.contains(std::path::is_separator);
+    if !is_path && !(has_ending(path) && path.is_file()) {
+        return Ok(Target::Named(name.to_owned()));
+    }
+    let invalid = |message| Err(Error::InvalidRequest { path: name.to_owned(), message });
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => {
+            invalid("is a directory: name the file of a runtime, or a runtime with --runtimes DIR".to_owned())
+        }
+        Ok(_) => Ok(Target::File(path.to_owned())),
+        Err(error) => invalid(format!("cannot be read: {error}{}", did_you_mean(path))),
     }
 }
 

@@ -1,3 +1,26 @@
 //! The subcommands, each with its own arguments.
 
+pub mod cache;
+pub mod inspect;
+pub mod list;
 pub mod pipeline;
+pub mod register;
+pub mod remove;
+pub mod run;
+
+use crate::grants::limit;
+use crate::places::Places;
+use crate::process;
+use arawn::{ExecutorConfig, Result, ScriptExecutor};
+
+/// The configuration of an executor for work on a catalog, which grants nothing. Its catalog is still to be named.
+fn catalog_config(places: &Places, limits: &[(String, u64)]) -> Result<ExecutorConfig> {
+    Ok(ExecutorConfig { cache_dir: places.cache_dir(), limits: limit::merged(limits)?, ..ExecutorConfig::default() })
+}
+
+/// An executor for such work, on the catalog that there is.
+fn catalog_executor(places: &Places, limits: &[(String, u64)]) -> Result<ScriptExecutor> {
+    process::for_one_call()?;
+    let config = catalog_config(places, limits)?;
+    ScriptExecutor::new(ExecutorConfig { runtimes_dir: places.runtimes()?, ..config })
+}

@@ -1,7 +1,7 @@
 //! The options that the commands share: where runtimes and compiled code are, what guests may reach, what a run may use.
 
 mod directory;
-mod limit;
+pub mod limit;
 
 use crate::places::Places;
 use arawn::{Capabilities, ExecutorConfig, GrantedDir, HttpGrant, Limits, Origin, Result};
@@ -55,7 +55,7 @@ impl Grants {
     }
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+pub fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some(("", _)) => Err("the name is missing: write NAME=VALUE".to_owned()),
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),

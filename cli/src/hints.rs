@@ -1,5 +1,6 @@
 //! What to do about an error, in terms of this program's options. The library's texts name its configuration's keys.
 
+use crate::report::cell;
 use arawn::{Code, Error, Limits};
 use serde_json::Value;
 
@@ -10,13 +11,14 @@ const OPTIONS: &[(&str, &str, &str)] = &[
     ("capabilities.http.allow_private", "--http-private", "lets requests go to loopback and private addresses"),
     ("capabilities.http", "--http ORIGIN", "lets guests make requests to an origin"),
     ("capabilities.env", "--env NAME=VALUE", "sets a variable"),
+    ("is for a snapshot: add `snapshot`", "--snapshot init", "asks for one"),
     ("runtimes_dir", "--runtimes DIR", "names the directory that has your catalog.toml"),
     ("cache_dir", "--cache DIR", "names the directory of the cache"),
 ];
 
 /// `limits` are those of the executor.
 pub fn hint(error: &Error, limits: &Limits) -> Option<String> {
-    limit_hint(error, limits).or_else(|| {
+    of_command(error).or_else(|| limit_hint(error, limits)).or_else(|| {
         let text = error.to_string();
         let (_, option, effect) = OPTIONS.iter().find(|(key, ..)| text.contains(key))?;
         let has_near = error.details().get("near").and_then(Value::as_array).is_some_and(|near| !near.is_empty());
@@ -29,6 +31,19 @@ pub fn hint(error: &Error, limits: &Limits) -> Option<String> {
     })
 }
 
+/// What one command alone has an answer to.
+fn of_command(error: &Error) -> Option<String> {
+    match error {
+        Error::RuntimeExists { .. } => Some("--replace replaces it".to_owned()),
+        Error::SchemaViolation { runtime, is_checked: true, .. } => {
+            Some(format!("`arawn inspect {}` shows the schema", cell(runtime)))
+        }
+        Error::RegistrationTimeout { .. } => Some("--timeout-ms NUMBER gives it longer".to_owned()),
+        Error::InvalidRequest { path, .. } if path == "timeout_ms" => Some("--timeout-ms NUMBER sets it".to_owned()),
+        _ => None,
+    }
+}
+
 fn limit_hint(error: &Error, limits: &Limits) -> Option<String> {
     let Ok(Value::Object(limits)) = serde_json::to_value(limits) else { return None };
     let details = error.details();
@@ -39,7 +54,12 @@ fn limit_hint(error: &Error, limits: &Limits) -> Option<String> {
             let name = path.rsplit_once("limits.")?.1;
             limits.contains_key(name).then(|| format!("--limit {name}=NUMBER sets the limit of the whole run"))
         }
-        Code::Timeout | Code::MemoryExceeded | Code::OutputTooLarge | Code::FuelExhausted | Code::Overloaded => {
+        Code::Timeout
+        | Code::MemoryExceeded
+        | Code::OutputTooLarge
+        | Code::FuelExhausted
+        | Code::Overloaded
+        | Code::ModuleTooLarge => {
             let (name, value) = details.iter().find(|(name, _)| limits.contains_key(*name))?;
             match limits.get(name) == Some(value) {
                 true => Some(format!("--limit {name}=NUMBER raises it")),
@@ -91,6 +111,18 @@ mod tests {
         let path = "capabilities.dirs[0].host".to_owned();
         let error = Error::InvalidConfig { path, message: "/nope: no such directory".to_owned() };
         assert_eq!(told(&error), "--dir HOST:GUEST sets it");
+    }
+
+    #[test]
+    fn what_one_command_can_do_is_named() {
+        assert_eq!(told(&Error::RuntimeExists { runtime: "a".to_owned() }), "--replace replaces it");
+        let runtime = "a\x1b".to_owned();
+        let unfit = Error::SchemaViolation { runtime, failures: Vec::new(), is_checked: true };
+        assert_eq!(told(&unfit), "`arawn inspect a\\u{1b}` shows the schema");
+        let slow = Error::RegistrationTimeout { runtime: "a".to_owned(), phase: Phase::Load, timeout_ms: 30_000 };
+        assert!(told(&slow).starts_with("--timeout-ms "));
+        let large = Error::ModuleTooLarge { runtime: "a".to_owned(), bytes: 1 << 30, module_bytes: 256 << 20 };
+        assert_eq!(told(&large), "--limit module_bytes=NUMBER raises it");
     }
 
     #[test]

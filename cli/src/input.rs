@@ -17,9 +17,7 @@ pub fn name(path: &Path) -> String {
 pub fn file(path: &Path) -> Result<String> {
     let name = name(path);
     let read = if path.as_os_str() == "-" {
-        if io::stdin().is_terminal() {
-            report::note("reading stdin, which is the terminal: Ctrl-D ends it");
-        }
+        say_what_is_waited_for();
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
     } else {
@@ -34,6 +32,13 @@ pub fn file(path: &Path) -> Result<String> {
         let byte = error.utf8_error().valid_up_to();
         invalid(format!("is not UTF-8: byte {byte} does not begin a valid character"))
     })
+}
+
+/// Nobody waits for a terminal without knowing it.
+pub fn say_what_is_waited_for() {
+    if io::stdin().is_terminal() {
+        report::note("reading stdin, which is the terminal: Ctrl-D ends it");
+    }
 }
 
 /// The value of an option that takes JSON: `@file`, `-` for stdin, or the JSON itself.

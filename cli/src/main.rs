@@ -5,16 +5,21 @@ mod call;
 mod commands;
 mod exit;
 mod grants;
+mod guest_stderr;
 mod hints;
 mod input;
 mod interrupt;
 mod near;
+mod notices;
 mod picture;
 mod places;
+mod process;
 mod progress;
 mod project;
 mod report;
 mod request;
+mod table;
+mod task;
 mod timeline;
 mod units;
 
@@ -33,5 +38,11 @@ fn main() -> ExitCode {
     };
     match arguments.command {
         Command::Pipeline(arguments) => commands::pipeline::run(&arguments).into(),
+        Command::Run(arguments) => commands::run::run(&arguments).into(),
+        Command::List(arguments) => commands::list::run(&arguments).into(),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments).into(),
+        Command::Register(arguments) => commands::register::run(&arguments).into(),
+        Command::Remove(arguments) => commands::remove::run(&arguments).into(),
+        Command::Cache(arguments) => commands::cache::run(&arguments).into(),
     }
 }

@@ -1,23 +1,45 @@
 //! What the program prints of a result: output or envelope on stdout, errors and hints on stderr.
 
+mod backtrace;
+mod printable;
+mod source;
+
+pub use printable::{cell, printable};
+
 use crate::exit::Exit;
+use crate::hints::hint;
 use anstyle::{AnsiColor, Style};
-use arawn::Error;
-use serde_json::json;
-use std::io::{self, ErrorKind, Write};
+use arawn::{Error, Limits};
+use printable::printable_json;
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::Path;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 const FAINT: Style = Style::new().dimmed();
 
 /// How many lines of a guest's stderr an error shows.
 const MOST_LINES: usize = 20;
 
-/// Writes a line to stdout.
-pub fn line(text: &str) -> Exit {
+/// Writes a line of JSON to stdout, byte for byte unless that is a terminal.
+pub fn line(json: &str) -> Exit {
     let mut stdout = io::stdout().lock();
-    let written =
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
+    let shown = if stdout.is_terminal() { Cow::Owned(printable_json(json)) } else { Cow::Borrowed(json) };
+    let lines = [shown.as_bytes(), b"\n"];
+    status(lines.into_iter().try_for_each(|part| stdout.write_all(part)).and_then(|()| stdout.flush()))
+}
+
+/// Writes text for people to stdout, with its colours if that is a terminal.
+pub fn text(text: &str) -> Exit {
+    let mut stdout = anstream::stdout().lock();
+    status(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+/// The exit status after stdout was written.
+fn status(written: io::Result<()>) -> Exit {
     match written {
         Ok(()) => Exit::Success,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Unread,
@@ -28,13 +50,41 @@ pub fn line(text: &str) -> Exit {
     }
 }
 
-/// An error for a person: its text, the end of the guest's stderr, and what to do. Colours are for terminals alone.
-/// `place` is the file that the error is in.
+/// An error for a person: its text, the end of the guest's stderr, where the guest was, and what to do. Colours are for
+/// terminals alone. `place` is the file that the error is in.
 pub fn error(error: &Error, place: Option<&str>, hint: Option<&str>) {
-    let details = error.details();
-    let stderr = details.get("stderr").and_then(|stderr| stderr.as_str()).unwrap_or_default();
     let place = place.map_or(String::new(), |place| format!("{place}: "));
-    problem(&format!("{place}{error}"), Some(stderr));
+    tell(&format!("{place}{error}"), stderr_of(&error.details()), error, hint);
+}
+
+/// The error of a run. `is_told` says that the guest's stderr has been shown. `script` is the file of the runtime, if it
+/// is a script.
+pub fn run_error(error: &Error, is_told: bool, script: Option<&Path>, hint: Option<&str>) {
+    let details = error.details();
+    let stderr = if is_told { "" } else { stderr_of(&details) };
+    tell(&error.to_string(), stderr, error, None);
+    if let (Some(script), Some(line)) = (script, details.get("line").and_then(Value::as_u64)) {
+        let column = details.get("column").and_then(Value::as_u64);
+        let snippet = source::of_script(script, line, column);
+        let _ = anstream::stderr().lock().write_all(snippet.unwrap_or_default().as_bytes());
+    }
+    give(hint);
+}
+
+fn stderr_of(details: &Map<String, Value>) -> &str {
+    details.get("stderr").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn tell(text: &str, stderr: &str, error: &Error, hint: Option<&str>) {
+    problem(text, Some(stderr));
+    let details = error.details();
+    let frames = details.get("backtrace").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let frames: Vec<&str> = frames.iter().filter_map(Value::as_str).collect();
+    let _ = anstream::stderr().lock().write_all(backtrace::text(&frames).as_bytes());
+    give(hint);
+}
+
+fn give(hint: Option<&str>) {
     if let Some(hint) = hint {
         let _ = writeln!(anstream::stderr(), "{HINT}hint:{HINT:#} {hint}");
     }
@@ -47,13 +97,38 @@ pub fn problem(text: &str, stderr: Option<&str>) {
     let _ = writeln!(out, "{ERROR}error:{ERROR:#} {text}");
     let lines: Vec<&str> = stderr.unwrap_or_default().lines().collect();
     for line in &lines[lines.len().saturating_sub(MOST_LINES)..] {
-        let _ = writeln!(out, "{FAINT}  | {}{FAINT:#}", printable(line));
+        let _ = out.write_all(guest_line(line).as_bytes());
     }
+}
+
+/// A line that a guest has printed to stderr, with its end. It has a mark, so that no guest can speak for the program.
+pub fn guest_line(line: &str) -> String {
+    format!("{FAINT}  | {}{FAINT:#}\n", printable(line))
 }
 
 /// Tells something that is no error.
 pub fn note(text: &str) {
     let _ = writeln!(anstream::stderr(), "{HINT}note:{HINT:#} {text}");
+}
+
+/// Tells of a problem that fails nothing.
+pub fn warning(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{WARNING}warning:{WARNING:#} {}", cell(text));
+}
+
+/// An error of a command that runs no guest: the library's reply, or the text with what to do.
+pub fn failure(is_json: bool, error: &Error) -> Exit {
+    if is_json {
+        let written = line(&error_reply(error));
+        return if written == Exit::Success { error.as_code().into() } else { written };
+    }
+    self::error(error, None, hint(error, &Limits::default()).as_deref());
+    error.as_code().into()
+}
+
+/// The library's reply for an output.
+pub fn ok_reply(output: &Value) -> String {
+    json!({"status": "ok", "output": output}).to_string()
 }
 
 /// The library's reply for an error.
@@ -67,27 +142,9 @@ pub fn error_reply(error: &Error) -> String {
     reply.to_string()
 }
 
-/// Escapes control characters, which could change what a terminal shows.
-pub fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\t' => out.push(c),
-            c if c.is_control() => out.extend(c.escape_default()),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_characters_do_not_reach_a_terminal() {
-        assert_eq!(printable("a\x1b[2Jb\tc\u{9b}é"), "a\\u{1b}[2Jb\tc\\u{9b}é");
-    }
 
     #[test]
     fn the_reply_of_an_error_has_its_text_code_and_details() {

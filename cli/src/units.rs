@@ -1,4 +1,6 @@
-//! Times as people read them.
+//! Times and sizes as people read them.
+
+use std::time::Duration;
 
 /// `812 µs`, `12.3 ms`, `4.56 s`, `3 min 20 s`.
 pub fn duration(us: u64) -> String {
@@ -13,6 +15,28 @@ pub fn duration(us: u64) -> String {
     } else {
         let seconds = us.saturating_add(500_000) / 1_000_000;
         format!("{} min {} s", seconds / 60, seconds % 60)
+    }
+}
+
+/// `812 bytes`, `12.3 kB`, `4.5 MB`: in units of a thousand, as the library tells sizes.
+pub fn size(bytes: u64) -> String {
+    let of = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
+    match bytes {
+        0..1_000 => count(bytes, "byte", "bytes"),
+        1_000..1_000_000 => format!("{} kB", of(1_000)),
+        1_000_000..1_000_000_000 => format!("{} MB", of(1_000_000)),
+        _ => format!("{} GB", of(1_000_000_000)),
+    }
+}
+
+/// `just now`, `5 min ago`, `3 h ago`, `12 days ago`.
+pub fn age(since: Duration) -> String {
+    let minutes = since.as_secs() / 60;
+    match minutes {
+        0 => "just now".to_owned(),
+        1..60 => format!("{minutes} min ago"),
+        60..1440 => format!("{} h ago", minutes / 60),
+        _ => format!("{} ago", count(minutes / 1440, "day", "days")),
     }
 }
 
@@ -40,6 +64,19 @@ mod tests {
         ] {
             assert_eq!(duration(us), expected, "{us}");
         }
+    }
+
+    #[test]
+    fn a_size_has_the_unit_that_fits() {
+        let sizes = [0, 1, 999, 12_345, 999_999, 3_300_000, 1_073_741_824].map(size);
+        assert_eq!(sizes, ["0 bytes", "1 byte", "999 bytes", "12.3 kB", "999.9 kB", "3.3 MB", "1.0 GB"]);
+    }
+
+    #[test]
+    fn an_age_is_told_roughly() {
+        let ages = [59, 60, 3599, 3600, 86_399, 86_400, 200_000].map(|seconds| age(Duration::from_secs(seconds)));
+        let expected = ["just now", "1 min ago", "59 min ago", "1 h ago", "23 h ago", "1 day ago", "2 days ago"];
+        assert_eq!(ages, expected);
     }
 
     #[test]

@@ -4,16 +4,11 @@ mod support;
 
 use serde_json::json;
 use std::process::Stdio;
-use support::{Place, ended, give};
+use support::{EXITING, Place, SILENT, TRAPPING, ended, give};
 
 fn one_step(runtime: &str, config: &str) -> String {
     format!(r#"{{"steps": [{{"name": "a", "runtime": "{runtime}", "config": {config}}}]}}"#)
 }
-
-const EXITING: &str = r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
-    (memory (export "memory") 1) (func (export "_start") (call $exit (i32.const 7))))"#;
-const TRAPPING: &str = r#"(module (memory (export "memory") 1) (func (export "_start") unreachable))"#;
-const SILENT: &str = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
 
 #[test]
 fn the_exit_status_tells_whose_fault_it_is() {

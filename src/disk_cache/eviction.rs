@@ -3,7 +3,7 @@
 
 use super::cache::DiskCache;
 use super::counters::COUNTERS;
-use super::names::{compatibilities, seal_name, stem_of};
+use super::names::{RECORD, compatibilities, seal_name, stem_of};
 use super::trusted::TrustedDirectory;
 use super::unsynced::Unsynced;
 use crate::directories::Registry;
@@ -63,7 +63,7 @@ impl Contents {
             if let Some(stem) = stem_of(&name) {
                 let used = directory.size_and_mtime(&seal_name(stem)).map_or(modified, |(_, modified)| modified);
                 self.artifacts.push((used, bytes, directory.clone(), name));
-            } else if name.ends_with(".wasm-hash") {
+            } else if name.ends_with(RECORD) {
                 self.records.push((modified, directory.clone(), name));
             } else if name.ends_with(".tmp") && modified.elapsed().is_ok_and(|age| age > ABANDONED) {
                 let _ = directory.remove(&name);

@@ -55,6 +55,19 @@ pub(super) fn seal_name(stem: &str) -> String {
     format!("{stem}.sha256")
 }
 
+/// How the names of records end.
+pub(super) const RECORD: &str = ".wasm-hash";
+
+/// Whether a file with this name is a record.
+pub(super) fn is_record(name: &str) -> bool {
+    name.strip_suffix(RECORD).is_some_and(|hash| hash.len() == 32 && hash.bytes().all(is_digit))
+}
+
+/// A hexadecimal digit as this library writes it.
+fn is_digit(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
 /// The most bytes that are read of a seal or a record.
 const SMALL: u64 = 32 << 10;
 

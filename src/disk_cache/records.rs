@@ -11,7 +11,7 @@
 
 use super::cache::DiskCache;
 use super::counters::COUNTERS;
-use super::names::text_of;
+use super::names::{RECORD, text_of};
 use crate::files::Identity;
 use crate::sha256::Sha256;
 use std::io;
@@ -49,7 +49,7 @@ impl DiskCache {
 }
 
 fn record_name(path: &Path) -> String {
-    format!("{:.32}.wasm-hash", Sha256::of(path.as_os_str().as_encoded_bytes()))
+    format!("{:.32}{RECORD}", Sha256::of(path.as_os_str().as_encoded_bytes()))
 }
 
 /// The end of a record: the identity and the path of the file. The path is complete, because the record's name has only

@@ -165,7 +165,7 @@ impl ScriptExecutor {
     pub(super) fn with_file<T>(
         &self,
         mut entry: Arc<RuntimeEntry>,
-        work: impl Fn(&RuntimeEntry) -> Result<T>,
+        work: impl Fn(&Arc<RuntimeEntry>) -> Result<T>,
     ) -> Result<(Arc<RuntimeEntry>, T)> {
         loop {
             match work(&entry) {

@@ -32,6 +32,41 @@ impl ScriptExecutor {
         self.catalog.remove(name, &Deadline::after(Instant::now(), self.limits.timeout_ms))
     }
 
+    /// The SHA-256 of the module that the runtime's guests run, which is the interpreter's if the runtime is a script.
+    ///
+    /// # Errors
+    /// `unknown_runtime`, and what a call would have whose file cannot be read.
+    pub fn module_sha256(&self, name: &str) -> Result<Sha256> {
+        let hashed = self.with_file(self.catalog.resolve(name)?, |entry| match entry.module()? {
+            EntryModule::Embedded(_, sha) => Ok(sha),
+            EntryModule::File(path) => {
+                let hashed = module_cache::cache().hashed(&entry.name, path, self.limits.module_bytes, self.records()?);
+                hashed.map(|hashed| hashed.sha)
+            }
+        });
+        hashed.map(|(_, sha)| sha)
+    }
+
+    /// Makes a runtime ready for the calls of other processes too: its module is compiled, unless a cache has it, and a
+    /// snapshot is made, if the runtime asks for one. Returns where the compiled module came from: `memory`, `disk` or
+    /// `compiled`. All of this takes `timeout_ms` at most.
+    ///
+    /// # Errors
+    /// What a call would have before its guest begins. A snapshot that is refused is none.
+    pub fn warm(&self, name: &str, timeout_ms: u64) -> Result<&'static str> {
+        let deadline = Deadline::after(Instant::now(), timeout_ms);
+        let (limits, stack, shard) = (&self.limits, self.guest_stack(false), Shard::current());
+        let call = ParseFor { limits, deadline: &deadline, stack, shard };
+        let warmed = self.with_file(self.catalog.resolve(name)?, |entry| {
+            let (prepared, script) = block_on(pin!(self.prepared(entry, None, call)))?;
+            if entry.snapshot.is_on() {
+                block_on(pin!(self.goal(entry, &prepared, script.as_ref(), call)))?;
+            }
+            Ok(prepared.tier.as_str())
+        });
+        warmed.map(|(_, tier)| tier)
+    }
+
     /// Everything that is known about a runtime. A problem with its file is part of the answer, not an error.
     ///
     /// # Errors

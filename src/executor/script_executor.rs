@@ -5,7 +5,7 @@ use crate::config::{CacheDir, Capabilities, ExecutorConfig, Limits, Reload, Requ
 use crate::counters::CALLS;
 use crate::deadline::Deadline;
 use crate::directories::{self, Grant, HostDirectory, Refusal};
-use crate::disk_cache::DiskCache;
+use crate::disk_cache::{self, DiskCache};
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result};
 use crate::fair::Tenant;
@@ -83,6 +83,8 @@ impl ScriptExecutor {
     /// Makes an executor that serves the runtime in one file, and the built-in runtimes. The file is a script if its name
     /// ends in `.js`, `.mjs` or `.lua`, and a module or a component otherwise. Returns the runtime's entry too, which is
     /// named after the file. `runtimes_dir` must be left out.
+    ///
+    /// The directory of the file may be granted to guests. A guest that can write the file decides what later calls run.
     ///
     /// # Errors
     /// As of [`new`](Self::new), and `invalid_request` where there is no such file.
@@ -286,6 +288,17 @@ impl ScriptExecutor {
     /// How many host calls of guests wait for a poll, and how many for a deferred answer.
     pub(crate) fn waiting_host_calls(&self) -> (usize, usize) {
         self.policy.functions.waiting()
+    }
+
+    /// Waits until what calls have left behind is done, for `at_most`: warnings and lines of stderr are delivered to
+    /// functions that are set with [`On::Call`], and compiled code and snapshots are in the disk cache. For a process that
+    /// is about to end.
+    pub fn finish(&self, at_most: Duration) {
+        let begun = Instant::now();
+        self.policy.functions.wait_for_messages(at_most);
+        if self.disk.is_some() {
+            disk_cache::COUNTERS.wait_for_writes(at_most.saturating_sub(begun.elapsed()));
+        }
     }
 
     /// Stops the call named `job`. The call's result is `cancelled`, within some milliseconds.

@@ -5,6 +5,7 @@ use super::function::{CallNumber, Callback, Function, On, failed};
 use super::messages::{LOG_LANE, Messages, STDERR_LANE};
 use super::pollers::Pollers;
 use super::question::{PendingCall, Question};
+use crate::config::STDERR;
 use crate::deadline::{Deadline, Stop};
 use crate::error::{Error, Result, printable};
 use crate::fair::Tenant;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot::Sender;
 
 /// The host functions of one executor.
@@ -79,7 +81,8 @@ impl HostFunctions {
     /// thread is inside a callback. Returns how many threads are still inside. Calls whose answer the function has
     /// deferred go on waiting for it.
     pub fn set(self: &Arc<Self>, name: &str, on: On, callback: Option<Callback>) -> Result<usize> {
-        if !self.granted.contains(name) && name != LOG {
+        let is_of_host = name == LOG || name == STDERR && self.stderr_to() == Some(STDERR);
+        if !self.granted.contains(name) && !is_of_host {
             let granted: Vec<_> = self.granted.iter().map(|name| format!("`{name}`")).collect();
             let granted = if granted.is_empty() { "none".to_owned() } else { granted.join(", ") };
             let message = format!("is `{}`, which is not granted; the executor grants {granted}", printable(name));
@@ -144,6 +147,14 @@ impl HostFunctions {
     /// Has the descriptor for event loops tell whether a host function waits for a poll.
     pub fn update_descriptor(&self) {
         self.notifier.descriptor.update(Source::HostCalls, || !self.table().asked.is_empty());
+    }
+
+    /// Waits until the messages that were told so far are delivered, for `at_most`.
+    pub fn wait_for_messages(&self, at_most: Duration) {
+        let begun = Instant::now();
+        for messages in [&self.log].into_iter().chain(&self.stderr) {
+            messages.wait(at_most.saturating_sub(begun.elapsed()));
+        }
     }
 
     /// How many calls of guests wait for a poll, and how many for a deferred answer.

@@ -12,7 +12,8 @@ use crate::lanes::Lane;
 use crate::locks::Locked;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
+use std::time::Duration;
 
 /// The stack on which the callbacks run. They are the host's own code, so this is not small.
 const STACK_BYTES: usize = 2 << 20;
@@ -35,6 +36,8 @@ pub(super) struct Messages {
 struct MessagesState {
     waiting: Arc<Waiting>,
     queue: Mutex<Queue>,
+    /// Signalled when the queue is no longer taken.
+    emptied: Condvar,
 }
 
 /// The messages that wait for a thread of the lane.
@@ -72,6 +75,11 @@ impl Messages {
         self.state.waiting.messages.load(Ordering::Relaxed) >= room.messages
     }
 
+    /// Waits until the messages with `On::Call` were delivered, for `at_most`.
+    pub fn wait(&self, at_most: Duration) {
+        let _ = self.state.emptied.wait_timeout_while(self.state.queue(), at_most, |queue| queue.is_taken);
+    }
+
     /// Queues a message. Returns whether a thread will deliver it.
     pub fn enqueue(&self, message: Message) -> bool {
         let mut queue = self.state.queue();
@@ -88,6 +96,7 @@ impl Messages {
             queue.is_taken = false;
             let messages = std::mem::take(&mut queue.messages);
             drop(queue);
+            self.state.emptied.notify_all();
             drop(messages);
         }
         is_submitted
@@ -107,6 +116,8 @@ impl MessagesState {
                 let mut queue = self.queue();
                 let Some(message) = queue.messages.pop_front() else {
                     queue.is_taken = false;
+                    drop(queue);
+                    self.emptied.notify_all();
                     return;
                 };
                 drop(queue);

@@ -8,6 +8,11 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
+pub const EXITING: &str = r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+    (memory (export "memory") 1) (func (export "_start") (call $exit (i32.const 7))))"#;
+pub const TRAPPING: &str = r#"(module (memory (export "memory") 1) (func (export "_start") unreachable))"#;
+pub const SILENT: &str = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
+
 /// A directory with files, in which the program runs.
 pub struct Place(pub TempDir);
 
@@ -50,12 +55,12 @@ impl Place {
         fs::read_to_string(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The program, with the compiled code that other tests left, and nothing that decides about colours.
+    /// The program, with the compiled code that other tests left, and nothing that decides about colours and runtimes.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("arawn-cli-cache");
         let mut command = Command::new(env!("CARGO_BIN_EXE_arawn"));
         command.args(arguments).current_dir(self.path()).env("XDG_CACHE_HOME", cache).stdin(Stdio::null());
-        for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM"] {
+        for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "ARAWN_RUNTIMES"] {
             command.env_remove(name);
         }
         command

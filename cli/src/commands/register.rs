@@ -1,0 +1,110 @@
+//! `arawn register`: adds a runtime to a catalog.
+
+mod arguments;
+
+pub use arguments::RegisterArguments;
+
+use crate::exit::Exit;
+use crate::near::did_you_mean;
+use crate::task::Task;
+use crate::units::size;
+use crate::{commands, input, notices, process, report};
+use arawn::{Error, Inspection, ModuleSource, Registration, Result, ScriptExecutor};
+use serde_json::{Value, json};
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long the process waits for the cache before it ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn run(arguments: &RegisterArguments) -> Exit {
+    match register(arguments) {
+        Ok(inspection) if arguments.json => report::line(&report::ok_reply(&json!(inspection))),
+        Ok(inspection) => {
+            let exit = report::text(&told(&inspection));
+            if let Some(problem) = inspection.snapshot.as_ref().and_then(|snapshot| snapshot.problem.as_ref()) {
+                report::note(&format!(
+                    "its calls begin from the start, not from a snapshot: {}",
+                    report::cell(problem)
+                ));
+            }
+            exit
+        }
+        Err(error) => report::failure(arguments.json, &error),
+    }
+}
+
+fn register(arguments: &RegisterArguments) -> Result<Inspection> {
+    let registration = registration(arguments)?;
+    let name = registration.name.clone();
+    process::for_one_call()?;
+    let mut config = commands::catalog_config(&arguments.places, &arguments.limit)?;
+    config.runtimes_dir = Some(arguments.places.runtimes_to_write()?);
+    let executor = ScriptExecutor::new(config)?;
+    let task = Task::begin(format!("registering {}", report::cell(&name)));
+    notices::show(&executor, Some(task.clone()))?;
+    let registered = executor.register(registration);
+    executor.finish(PATIENCE);
+    task.end();
+    registered?;
+    executor.inspect(&name)
+}
+
+fn registration(arguments: &RegisterArguments) -> Result<Registration> {
+    let mut registration = Registration::new(&arguments.name, module(arguments)?);
+    let schema = arguments.config_schema.as_deref().map(|value| input::json("--config-schema", value)).transpose()?;
+    registration.config_schema = schema.map(|text| parsed("--config-schema", &text)).transpose()?;
+    registration.warm_up = arguments.warm_up.as_deref().map(|value| input::json("--warm-up", value)).transpose()?;
+    registration.language = arguments.language.map(Into::into);
+    registration.description = arguments.description.clone().unwrap_or_default();
+    registration.args = arguments.arg.clone();
+    registration.env = arguments.env.iter().cloned().collect();
+    registration.snapshot = arguments.snapshot.map(Into::into);
+    registration.shared_random = arguments.shared_random;
+    registration.replace = arguments.replace;
+    registration.timeout_ms = arguments.timeout_ms;
+    Ok(registration)
+}
+
+fn parsed(option: &str, text: &str) -> Result<Value> {
+    let invalid = |error: serde_json::Error| Error::InvalidRequest {
+        path: option.to_owned(),
+        message: format!("cannot be read: {error}"),
+    };
+    serde_json::from_str(text).map_err(invalid)
+}
+
+fn module(arguments: &RegisterArguments) -> Result<ModuleSource> {
+    let Some(path) = &arguments.file else {
+        return Ok(ModuleSource::Of(arguments.of.clone().unwrap_or_default()));
+    };
+    let invalid = |message| Error::InvalidRequest { path: input::name(path), message };
+    if path.as_os_str() == "-" {
+        input::say_what_is_waited_for();
+        if let Some(language) = arguments.language {
+            return Ok(ModuleSource::Script(input::file(path)?, language.into()));
+        }
+        let mut bytes = Vec::new();
+        let read = io::stdin().lock().read_to_end(&mut bytes);
+        read.map_err(|error| invalid(format!("cannot be read: {error}")))?;
+        return Ok(ModuleSource::Bytes(bytes));
+    }
+    exists(path).map_err(invalid)?;
+    Ok(ModuleSource::Path(path.clone()))
+}
+
+fn exists(path: &Path) -> std::result::Result<(), String> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Err("is a directory: name the file of the runtime".to_owned()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("cannot be read: {error}{}", did_you_mean(path))),
+    }
+}
+
+/// `registered csv: component, 1.2 MB`
+fn told(inspection: &Inspection) -> String {
+    let kind = inspection.kind.unwrap_or("runtime");
+    let bytes = inspection.bytes.map_or(String::new(), |bytes| format!(", {}", size(bytes)));
+    format!("registered {}: {kind}{bytes}\n", report::cell(&inspection.name))
+}
