@@ -116,13 +116,14 @@ pub fn warning(text: &str) {
     let _ = writeln!(anstream::stderr(), "{WARNING}warning:{WARNING:#} {}", cell(text));
 }
 
-/// An error of a command that runs no guest: the library's reply, or the text with what to do.
-pub fn failure(is_json: bool, error: &Error) -> Exit {
+/// An error of a command that runs no guest: the library's reply, or the text with what to do. `limits` are those of the
+/// executor.
+pub fn failure(is_json: bool, error: &Error, limits: &Limits) -> Exit {
     if is_json {
         let written = line(&error_reply(error));
         return if written == Exit::Success { error.as_code().into() } else { written };
     }
-    self::error(error, None, hint(error, &Limits::default()).as_deref());
+    self::error(error, None, hint(error, limits).as_deref());
     error.as_code().into()
 }
 

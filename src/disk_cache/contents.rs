@@ -66,18 +66,16 @@ impl CodeCache {
         let opened = DiskCache::open(&CacheDir::At(directory.clone()), &mut directories::lock())?;
         let Some(disk) = opened else { return Ok(None) };
         let held = disk.held().map_err(failed)?;
-        let mut is_empty = true;
+        // A process that clears the cache at the same time may remove what is found here.
+        let is_empty = held.dir().entries().map_err(failed)?.next().is_none();
         let mut untrusted = None;
-        for entry in held.dir().entries().map_err(failed)? {
-            entry.map_err(failed)?;
-            is_empty = false;
-        }
         for name in compatibilities(held.dir()) {
             match TrustedDirectory::open(held.dir(), &name) {
-                Ok(_) => return Ok(Some(CodeCache { disk, held })),
-                Err(error) => untrusted = Some(error),
+                Err(error) if error.kind() != ErrorKind::NotFound => untrusted = Some(error),
+                _ => return Ok(Some(CodeCache { disk, held })),
             }
         }
+        let is_empty = is_empty || held.dir().entries().map_err(failed)?.next().is_none();
         match (is_empty, untrusted) {
             (true, _) => Ok(Some(CodeCache { disk, held })),
             (false, None) => Err(refused(format!(

@@ -8,7 +8,7 @@ use crate::report::{self, cell};
 use crate::units::size;
 use crate::{call, process};
 use anstyle::{AnsiColor, Style};
-use arawn::{Inspection, Language, Result};
+use arawn::{Inspection, Language, Limits, Result};
 use clap::Args;
 use serde_json::json;
 
@@ -31,7 +31,7 @@ pub fn run(arguments: &InspectArguments) -> Exit {
     match inspected(arguments) {
         Ok(inspection) if arguments.json => report::line(&report::ok_reply(&json!(inspection))),
         Ok(inspection) => report::text(&shown(&inspection)),
-        Err(error) => report::failure(arguments.json, &error),
+        Err(error) => report::failure(arguments.json, &error, &Limits::default()),
     }
 }
 

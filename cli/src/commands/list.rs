@@ -4,7 +4,7 @@ use crate::exit::Exit;
 use crate::places::Places;
 use crate::report;
 use crate::table::Table;
-use arawn::{Category, Result, RuntimeCatalog, RuntimeEntry};
+use arawn::{Category, Limits, Result, RuntimeCatalog, RuntimeEntry};
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -27,7 +27,7 @@ pub fn run(arguments: &ListArguments) -> Exit {
             report::line(&report::ok_reply(&json!({"runtimes": runtimes})))
         }
         Ok(catalog) => show(&catalog),
-        Err(error) => report::failure(arguments.json, &error),
+        Err(error) => report::failure(arguments.json, &error, &Limits::default()),
     }
 }
 

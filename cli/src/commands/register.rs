@@ -5,6 +5,7 @@ mod arguments;
 pub use arguments::RegisterArguments;
 
 use crate::exit::Exit;
+use crate::grants::limit;
 use crate::near::did_you_mean;
 use crate::task::Task;
 use crate::units::size;
@@ -31,7 +32,7 @@ pub fn run(arguments: &RegisterArguments) -> Exit {
             }
             exit
         }
-        Err(error) => report::failure(arguments.json, &error),
+        Err(error) => report::failure(arguments.json, &error, &limit::merged(&arguments.limit).unwrap_or_default()),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::commands::catalog_executor;
 use crate::exit::Exit;
 use crate::places::Places;
 use crate::report;
-use arawn::Result;
+use arawn::{Limits, Result};
 use clap::Args;
 use serde_json::json;
 
@@ -27,6 +27,6 @@ pub fn run(arguments: &RemoveArguments) -> Exit {
     match removed {
         Ok(()) if arguments.json => report::line(&report::ok_reply(&json!({"name": name}))),
         Ok(()) => report::text(&format!("removed {name}\n")),
-        Err(error) => report::failure(arguments.json, &error),
+        Err(error) => report::failure(arguments.json, &error, &Limits::default()),
     }
 }

@@ -4,7 +4,7 @@ use crate::exit::Exit;
 use crate::places::Places;
 use crate::report;
 use crate::units::{count, size};
-use arawn::{Cleared, Result};
+use arawn::{Cleared, Limits, Result};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ pub fn run(arguments: &CacheClearArguments) -> Exit {
     let cleared: Result<Option<Cleared>> =
         super::open(&places).and_then(|cache| cache.map(|cache| cache.clear()).transpose());
     match cleared {
-        Err(error) => report::failure(arguments.json, &error),
+        Err(error) => report::failure(arguments.json, &error, &Limits::default()),
         Ok(cleared) => {
             let Cleared { artifacts, bytes } = cleared.unwrap_or_default();
             match arguments.json {

@@ -6,7 +6,7 @@ use crate::places::Places;
 use crate::report;
 use crate::table::Table;
 use crate::units::{age, count, size};
-use arawn::{CachedCode, CodeCache, Result, ScriptExecutor, Sha256};
+use arawn::{CachedCode, CodeCache, Limits, Result, ScriptExecutor, Sha256};
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -32,7 +32,7 @@ pub fn run(arguments: &CacheListArguments) -> Exit {
     match found(arguments) {
         Ok(found) if arguments.json => report::line(&report::ok_reply(&found.json())),
         Ok(found) => found.show(),
-        Err(error) => report::failure(arguments.json, &error),
+        Err(error) => report::failure(arguments.json, &error, &Limits::default()),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::commands::catalog_config;
 use crate::exit::Exit;
 use crate::grants::limit;
+use crate::hints::hint;
 use crate::places::Places;
 use crate::table::Table;
 use crate::task::Task;
@@ -45,7 +46,7 @@ struct Warmed {
 pub fn run(arguments: &CacheWarmArguments) -> Exit {
     match warm(arguments) {
         Ok(warmed) => show(arguments, &warmed),
-        Err(error) => report::failure(arguments.json, &error),
+        Err(error) => report::failure(arguments.json, &error, &limit::merged(&arguments.limit).unwrap_or_default()),
     }
 }
 
@@ -83,7 +84,8 @@ fn show(arguments: &CacheWarmArguments, warmed: &[Warmed]) -> Exit {
     if !arguments.json {
         for Warmed { name, result, .. } in warmed {
             if let Err(error) = result {
-                report::problem(&format!("{}: {error}", report::cell(name)), None);
+                let limits = limit::merged(&arguments.limit).unwrap_or_default();
+                report::error(error, Some(&report::cell(name)), hint(error, &limits).as_deref());
             }
         }
     }
