@@ -8,7 +8,8 @@
 #   DIST             where all of it goes
 #   GLIBC            the oldest glibc that the shared library is to run with
 #   SHARED           a shared library that is taken as it is, in place of one that is linked for GLIBC
-#   PROGRAM          the program `arawn`
+#   PROGRAM          the program `arawn`, which the archive and a package of its own get where it has been built
+#   PROGRAM_HERE     the same for this machine, where PROGRAM is for another one: it writes the manual pages
 #   DEB_MAINTAINER   who answers for the Debian packages
 #
 # The same inputs make the same bytes. The time in them is SOURCE_DATE_EPOCH, or the last commit's.
@@ -19,6 +20,7 @@ DEB_MAINTAINER ?= The libarawn maintainers <maintainers@libarawn.invalid>
 platform = $(or $(TARGET),$(shell rustc --version --verbose | sed -n 's/^host: //p'))
 RELEASED = $(if $(TARGET),target/$(TARGET)/release,$(LIB))
 PROGRAM ?= $(wildcard $(RELEASED)/arawn)
+PROGRAM_HERE ?= $(or $(if $(TARGET),$(wildcard $(LIB)/arawn)),$(PROGRAM))
 NAME = libarawn-$(VERSION)-$(platform)
 WORK = $(abspath $(DIST))/work-$(platform)
 goarch = $(patsubst riscv64gc,riscv64,$(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(firstword $(subst -, ,$(platform))))))
@@ -27,7 +29,7 @@ DATED = SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/de
 # Of make install, which these recipes call with directories of their own.
 staged = $(MAKE) --no-print-directory install BUILT='$(WORK)/lib' DESTDIR=$(1) PREFIX=$(2) LIBDIR=$(3) INCLUDEDIR=$(2)/include
 
-.PHONY: dist deb dist-libraries dist-documents dist-archive dist-go cross-library verify-platforms verify-debian check-platforms
+.PHONY: dist deb dist-libraries dist-documents dist-program dist-archive dist-go cross-library verify-platforms verify-debian check-platforms
 
 cross-library: | tools target/tools/zig/bin/python
 	$(if $(filter $(TARGET),$(PLATFORMS)),packaging/build-for $(INSTALL_TOOLS:%=--install) $(TARGET),\
@@ -52,6 +54,19 @@ dist-documents: dist-libraries
 	$(call needs,$(PYTHON),python3)
 	$(DATED) packaging/dist/documents $(platform) '$(WORK)/documents' '$(WORK)'/lib/libarawn.so '$(WORK)'/lib/libarawn.a
 
+# What belongs to the program: manual pages, completions, licences and an SBOM.
+dist-program: dist-documents
+	$(if $(PROGRAM),$(program_documents))
+
+define program_documents
+rm -rf '$(WORK)/program' && install -d '$(WORK)/program'
+'$(PROGRAM_HERE)' share '$(WORK)/program/share'
+$(DATED) $(PYTHON) packaging/dist/sbom.py --program --target $(platform) \
+	--out '$(WORK)/program/sbom.cdx.json' '$(PROGRAM)'
+$(PYTHON) packaging/dist/notices.py --target $(platform) --package arawn --package arawn-cli \
+	--out '$(WORK)/program/THIRD-PARTY-NOTICES.txt'
+endef
+
 # The libraries of platforms without glibc would have the same names.
 dist-go: dist-documents
 	install -d '$(DIST)/go-libraries'
@@ -61,23 +76,32 @@ dist-go: dist-documents
 
 dist: dist-archive dist-go
 
-dist-archive: dist-documents
+dist-archive: dist-program
 	rm -rf '$(WORK)/$(NAME)'
 	$(call staged,'$(WORK)',/$(NAME),/$(NAME)/lib)
 	sed -i 's|^prefix=.*|prefix=$${pcfiledir}/../..|' '$(WORK)/$(NAME)'/lib/pkgconfig/*.pc
 	install -d '$(WORK)/$(NAME)/share/doc/arawn'
 	install -m 644 '$(WORK)'/documents/* '$(WORK)/$(NAME)/share/doc/arawn'
 	sed -e 's|@VERSION@|$(VERSION)|' -e 's|@TARGET@|$(platform)|' packaging/dist/README.txt.in >'$(WORK)/$(NAME)/README.txt'
+	$(if $(PROGRAM),$(program_of_archive))
 	$(DATED) $(PYTHON) packaging/dist/archive.py '$(WORK)/$(NAME)' '$(DIST)/$(NAME).tar.gz'
 	cp '$(WORK)/documents/sbom.cdx.json' '$(DIST)/$(NAME).cdx.json'
 	$(sum_up)
 
-deb: dist-documents
+define program_of_archive
+install -D -m 755 '$(PROGRAM)' '$(WORK)/$(NAME)/bin/arawn'
+cp -R '$(WORK)/program/share' '$(WORK)/$(NAME)'
+install -d '$(WORK)/$(NAME)/share/doc/arawn/program'
+install -m 644 '$(WORK)'/program/*.txt '$(WORK)'/program/*.json '$(WORK)/$(NAME)/share/doc/arawn/program'
+sed "s|@NEEDS@|$$($(PYTHON) packaging/dist/elf.py '$(PROGRAM)')|" packaging/dist/README-program.txt.in >>'$(WORK)/$(NAME)/README.txt'
+endef
+
+deb: dist-program
 	$(call needs,dpkg-deb,dpkg)
 	rm -rf '$(WORK)/debian'
 	$(call staged,'$(WORK)/debian',/usr,/usr/lib/$(subst -unknown-,-,$(platform:riscv64gc-%=riscv64-%)))
 	$(DATED) $(PYTHON) packaging/debian/build.py --stage '$(WORK)/debian' --documents '$(WORK)/documents' \
-		--target $(platform) --maintainer '$(DEB_MAINTAINER)' $(PROGRAM:%=--program '%') --out '$(DIST)'
+		--target $(platform) --maintainer '$(DEB_MAINTAINER)' $(PROGRAM:%=--program '%' --program-documents '$(WORK)/program') --out '$(DIST)'
 	$(sum_up)
 
 sum_up = cd '$(DIST)' && find . -maxdepth 1 -name '*arawn*' -type f -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS && \

@@ -1,12 +1,14 @@
 //! The arguments of the program.
 
 use crate::commands::cache::CacheArguments;
+use crate::commands::completions::CompletionsArguments;
 use crate::commands::inspect::InspectArguments;
 use crate::commands::list::ListArguments;
 use crate::commands::pipeline::PipelineArguments;
 use crate::commands::register::RegisterArguments;
 use crate::commands::remove::RemoveArguments;
 use crate::commands::run::RunArguments;
+use crate::commands::share::ShareArguments;
 use clap::{Parser, Subcommand};
 
 /// Runs sandboxed WebAssembly runtimes: JSON in, JSON out.
@@ -26,6 +28,8 @@ pub enum Command {
     Register(RegisterArguments),
     Remove(RemoveArguments),
     Cache(CacheArguments),
+    Completions(CompletionsArguments),
+    Share(ShareArguments),
 }
 
 #[cfg(test)]

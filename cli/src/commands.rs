@@ -1,12 +1,14 @@
 //! The subcommands, each with its own arguments.
 
 pub mod cache;
+pub mod completions;
 pub mod inspect;
 pub mod list;
 pub mod pipeline;
 pub mod register;
 pub mod remove;
 pub mod run;
+pub mod share;
 
 use crate::grants::limit;
 use crate::places::Places;

@@ -44,5 +44,7 @@ fn main() -> ExitCode {
         Command::Register(arguments) => commands::register::run(&arguments).into(),
         Command::Remove(arguments) => commands::remove::run(&arguments).into(),
         Command::Cache(arguments) => commands::cache::run(&arguments).into(),
+        Command::Completions(arguments) => commands::completions::run(&arguments).into(),
+        Command::Share(arguments) => commands::share::run(&arguments).into(),
     }
 }

@@ -2,7 +2,8 @@
 
     packaging/debian/build.py --stage DIRECTORY --documents DIRECTORY --target TARGET --maintainer 'NAME <ADDRESS>' --out DIRECTORY
 
-libarawn0 has the shared library, libarawn-dev all else; with --program there is `arawn` too. What they depend on is read from
+libarawn0 has the shared library, libarawn-dev all else; with --program there is `arawn` too, with what its documents have:
+manual pages, completions, licences and an SBOM. What they depend on is read from
 the files. The same inputs make the same bytes, and the time in them is SOURCE_DATE_EPOCH.
 """
 
@@ -22,7 +23,6 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "packaging/dist"))
 
 import elf  # noqa: E402
-import notices  # noqa: E402
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "riscv64gc": "riscv64", "s390x": "s390x"}
 # Of the packaging, for one version of libarawn.
@@ -84,6 +84,18 @@ def documents(root: Path, package: str, papers: "dict[str, bytes]", values: "dic
         put_packed(directory / f"{name}.gz", content)
 
 
+def share(source: Path, destination: Path) -> None:
+    """The program's manual pages, packed as Debian has them, and its completions, where Debian's shells look."""
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+        name = path.relative_to(source)
+        if name.parts[0] == "man":
+            put_packed(destination / f"{name}.gz", path.read_bytes())
+        elif name.parts[:2] == ("zsh", "site-functions"):
+            put(destination / "zsh/vendor-completions" / name.name, path.read_bytes())
+        else:
+            put(destination / name, path.read_bytes())
+
+
 def settle(root: Path, executable: "set[str]") -> None:
     """Gives everything the modes that Debian wants, and the one time."""
     moment = int(os.environ["SOURCE_DATE_EPOCH"])
@@ -119,6 +131,7 @@ def main() -> None:
     arguments.add_argument("--target", required=True, help="Rust's name of the platform")
     arguments.add_argument("--maintainer", required=True)
     arguments.add_argument("--program", type=Path)
+    arguments.add_argument("--program-documents", type=Path, help="with --program")
     given = arguments.parse_args()
     architecture = ARCHITECTURES.get(given.target.split("-")[0])
     if architecture is None or not given.target.endswith("-linux-gnu"):
@@ -158,8 +171,13 @@ def main() -> None:
     if given.program:
         (program / "usr/bin").mkdir(parents=True)
         shutil.copy(given.program, program / "usr/bin/arawn")
-        own = notices.document(given.target, ["arawn", "arawn-cli"]).encode()
-        documents(program, "arawn", {f"third-party-notices.{architecture}": own} | of_rust, values)
+        own = given.program_documents
+        share(own / "share", program / "usr/share")
+        papers = {
+            f"third-party-notices.{architecture}": (own / "THIRD-PARTY-NOTICES.txt").read_bytes(),
+            f"sbom.{architecture}.cdx.json": (own / "sbom.cdx.json").read_bytes(),
+        }
+        documents(program, "arawn", papers | of_rust, values)
         built.append((program, controls[2], {"usr/bin/arawn"}))
     for root, control, executable in built:
         print(build(root, control, given, executable))

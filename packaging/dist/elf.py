@@ -63,11 +63,15 @@ def dotted(numbers: "tuple[int, ...]") -> str:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description="tells whether a library runs on a platform")
-    arguments.add_argument("--target", required=True, help="Rust's name of the platform")
-    arguments.add_argument("--glibc", required=True, help="the oldest glibc that it must run with")
+    arguments = argparse.ArgumentParser(description="tells whether a library runs on a platform, or prints what a program needs")
+    arguments.add_argument("--target", help="Rust's name of the platform")
+    arguments.add_argument("--glibc", help="the oldest glibc that it must run with; left out: prints which that is")
     arguments.add_argument("file", type=Path)
     given = arguments.parse_args()
+    if given.glibc is None:
+        oldest = needs(given.file).glibc
+        print(f"glibc {dotted(oldest)} or newer" if oldest else "nothing of the system but its kernel and its C library")
+        return
     found = machine(given.file)
     if found is None or not given.target.startswith(found):
         sys.exit(f"{given.file} is for {found or 'no known processor'}, not for {given.target}")

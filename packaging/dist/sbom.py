@@ -1,9 +1,9 @@
 """Writes a software bill of materials, CycloneDX 1.5 in JSON, of what a release has in it:
 
-    packaging/dist/sbom.py --target TARGET --out sbom.cdx.json FILE...
+    packaging/dist/sbom.py --target TARGET [--program] --out sbom.cdx.json FILE...
 
-It lists the crates that the library links, Rust's standard library, the embedded runtimes and the crates in those. FILE are
-the libraries themselves, whose sums tie the list to them. The same inputs make the same bytes: the time is that of
+It lists the crates that the library links, or the program with --program, Rust's standard library, the embedded runtimes and
+the crates in those. FILE are the libraries or the program themselves, whose sums tie the list to them. The same inputs make the same bytes: the time is that of
 SOURCE_DATE_EPOCH, and the serial number is made from the content.
 """
 
@@ -78,16 +78,18 @@ def module(runtime: str) -> dict:
     return {"type": "file", "bom-ref": path, "name": path, "hashes": sha256(ROOT / path)}
 
 
-def document(target: str, files: "list[Path]") -> dict:
-    library = crates.linked(ROOT, ["arawn"], target)
+def document(target: str, files: "list[Path]", is_program: bool = False) -> dict:
+    package, name = ("arawn-cli", "arawn") if is_program else ("arawn", "libarawn")
+    linked = crates.linked(ROOT, [package], target)
     runtimes = crates.embedded()
-    (own,) = [crate for crate in library.values() if crate.name == "arawn"]
-    every = [crate for crate in crates.merged(library, *runtimes.values()) if crate.key != own.key]
+    (own,) = [crate for crate in linked.values() if crate.name == package]
+    every = [crate for crate in crates.merged(linked, *runtimes.values()) if crate.key != own.key]
     std, libc = standard_library(), wasi_libc()
     modules = {runtime: module(runtime) for runtime in runtimes}
     subject = {
         **component(own),
-        "name": "libarawn",
+        "type": "application" if is_program else "library",
+        "name": name,
         "components": [{"type": "file", "name": path.name, "hashes": sha256(path)} for path in files],
         "properties": [{"name": "target", "value": target}],
     }
@@ -118,10 +120,11 @@ def document(target: str, files: "list[Path]") -> dict:
 def main() -> None:
     arguments = argparse.ArgumentParser(description="writes a CycloneDX SBOM")
     arguments.add_argument("--target", required=True, help="Rust's name of the platform")
+    arguments.add_argument("--program", action="store_true", help="of the program arawn")
     arguments.add_argument("--out", type=Path, required=True)
     arguments.add_argument("files", type=Path, nargs="*")
     given = arguments.parse_args()
-    given.out.write_text(json.dumps(document(given.target, given.files), indent=1) + "\n")
+    given.out.write_text(json.dumps(document(given.target, given.files, given.program), indent=1) + "\n")
 
 
 if __name__ == "__main__":

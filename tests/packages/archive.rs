@@ -27,6 +27,42 @@ fn contents(directory: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
+/// What the program adds to an archive.
+#[test]
+fn the_program_is_in_it_with_its_manual_and_its_completions() {
+    if !released::there_are(&["python3"], "python3") {
+        return;
+    }
+    let (stubs, dist) = (Stubs::new(), tempfile::tempdir().unwrap());
+    let program = format!("PROGRAM={}", stubs.path("arawn").display());
+    run(&mut released::make(&[stubs.words(&["dist-archive"], dist.path()), vec![program]].concat()));
+    let archive = dist.path().join(format!("{}.tar.gz", name()));
+    run(Command::new("tar").arg("--extract").arg("--file").arg(&archive).current_dir(dist.path()));
+    let unpacked = dist.path().join(name());
+    run(Command::new("sha256sum").args(["--check", "--strict", "--quiet", "SHA256SUMS"]).current_dir(&unpacked));
+    assert_eq!(run(&mut Command::new(unpacked.join("bin/arawn"))), "a program\n");
+    for file in [
+        "share/man/man1/arawn.1",
+        "share/man/man1/arawn-run.1",
+        "share/bash-completion/completions/arawn",
+        "share/zsh/site-functions/_arawn",
+        "share/fish/vendor_completions.d/arawn.fish",
+    ] {
+        let content = fs::read_to_string(unpacked.join(file)).unwrap();
+        assert_eq!(format!("share/{}", content.trim_end()), file);
+    }
+    let read = |name: &str| fs::read_to_string(unpacked.join("share/doc/arawn").join(name)).unwrap();
+    let (own, of_program) = (read("THIRD-PARTY-NOTICES.txt"), read("program/THIRD-PARTY-NOTICES.txt"));
+    assert_eq!((own.contains("\nclap "), of_program.contains("\nclap ")), (false, true));
+    let sbom: serde_json::Value = serde_json::from_str(&read("program/sbom.cdx.json")).unwrap();
+    let subject = &sbom["metadata"]["component"];
+    assert_eq!((subject["name"].as_str(), subject["type"].as_str()), (Some("arawn"), Some("application")));
+    let sum = run(Command::new("sha256sum").arg(unpacked.join("bin/arawn")));
+    assert_eq!(subject["components"][0]["hashes"][0]["content"], sum[..64]);
+    let manual = fs::read_to_string(unpacked.join("README.txt")).unwrap();
+    assert!(manual.contains("bin/arawn is the program") && manual.contains("glibc 2."), "{manual}");
+}
+
 /// In other directories, by a user with another umask, from files of another time, and with another time zone.
 #[test]
 fn the_same_files_make_the_same_bytes() {
@@ -60,7 +96,9 @@ fn it_has_what_an_installation_has_and_says_under_which_licences() {
         return;
     }
     let (stubs, dist) = (Stubs::new(), tempfile::tempdir().unwrap());
-    run(&mut released::make(&stubs.words(&["dist-archive"], dist.path())));
+    // Where no program was built.
+    let words = [stubs.words(&["dist-archive"], dist.path()), vec!["PROGRAM=".to_owned()]].concat();
+    run(&mut released::make(&words));
     run(Command::new("sha256sum").args(["--check", "--strict", "--quiet", "SHA256SUMS"]).current_dir(dist.path()));
     let archive = dist.path().join(format!("{}.tar.gz", name()));
     let listed = run(Command::new("tar")

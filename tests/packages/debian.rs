@@ -108,7 +108,13 @@ lrwxrwxrwx ./usr/share/doc/libarawn-dev -> libarawnABI
 -rw-r--r-- ./usr/share/doc/arawn/changelog.Debian.gz
 -rw-r--r-- ./usr/share/doc/arawn/changelog.gz
 -rw-r--r-- ./usr/share/doc/arawn/copyright
+-rw-r--r-- ./usr/share/doc/arawn/sbom.ARCH.cdx.json.gz
 -rw-r--r-- ./usr/share/doc/arawn/third-party-notices.ARCH.gz
+-rw-r--r-- ./usr/share/bash-completion/completions/arawn
+-rw-r--r-- ./usr/share/fish/vendor_completions.d/arawn.fish
+-rw-r--r-- ./usr/share/man/man1/arawn-run.1.gz
+-rw-r--r-- ./usr/share/man/man1/arawn.1.gz
+-rw-r--r-- ./usr/share/zsh/vendor-completions/_arawn
 -rwxr-xr-x ./usr/bin/arawn
 ";
 
@@ -190,7 +196,13 @@ fn the_documents_are_there_to_read(packages: &Packages) {
         // The program links more than the library does.
         assert_eq!(notices.contains("\nclap "), package == "arawn");
         assert!(notices.contains("\nwasmtime "));
+        let sbom = packed(&documents.join(format!("sbom.{}.cdx.json.gz", packages.architecture)));
+        assert_eq!(sbom.contains("pkg:cargo/clap@"), package == "arawn");
+        assert!(sbom.contains("pkg:cargo/wasmtime@"));
     }
+    let share = packages.unpacked("arawn").join("usr/share");
+    assert_eq!(packed(&share.join("man/man1/arawn-run.1.gz")), "man/man1/arawn-run.1\n");
+    assert_eq!(fs::read_to_string(share.join("zsh/vendor-completions/_arawn")).unwrap(), "zsh/site-functions/_arawn\n");
 }
 
 #[test]

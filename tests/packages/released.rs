@@ -42,9 +42,18 @@ pub fn make_under(prefix: &[&str], words: &[String]) -> Command {
     let words: Vec<String> = words.collect();
     let mut command = Command::new(&words[0]);
     // Of the make that may have started this test.
-    for inherited in
-        ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "DESTDIR", "PREFIX", "LIBDIR", "INCLUDEDIR", "TARGET", "PROGRAM"]
-    {
+    for inherited in [
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "MFLAGS",
+        "DESTDIR",
+        "PREFIX",
+        "LIBDIR",
+        "INCLUDEDIR",
+        "TARGET",
+        "PROGRAM",
+        "PROGRAM_HERE",
+    ] {
         command.env_remove(inherited);
     }
     command.current_dir(root()).args(&words[1..]).env("SOURCE_DATE_EPOCH", EPOCH);
@@ -54,6 +63,27 @@ pub fn make_under(prefix: &[&str], words: &[String]) -> Command {
 pub fn make(words: &[String]) -> Command {
     make_under(&[], words)
 }
+
+/// Writes manual pages and completions as the program does.
+const PROGRAM: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+static const char *files[] = {"man/man1/arawn.1", "man/man1/arawn-run.1", "bash-completion/completions/arawn",
+    "zsh/site-functions/_arawn", "fish/vendor_completions.d/arawn.fish"};
+int main(int argc, char **argv) {
+    if (argc != 3 || strcmp(argv[1], "share") != 0) return puts("a program") < 0;
+    for (int i = 0; i < 5; i++) {
+        char path[4096], command[5000];
+        snprintf(path, sizeof path, "%s/%s", argv[2], files[i]);
+        snprintf(command, sizeof command, "mkdir -p \"$(dirname '%s')\"", path);
+        if (system(command) != 0) return 1;
+        FILE *file = fopen(path, "w");
+        if (!file || fprintf(file, "%s\n", files[i]) < 0 || fclose(file) != 0) return 1;
+    }
+    return 0;
+}
+"#;
 
 /// Libraries of some kilobytes with the names that the real ones export, and a program, where `make` expects its own.
 pub struct Stubs {
@@ -67,8 +97,7 @@ impl Stubs {
         let functions: String =
             symbols.lines().map(|name| format!("void {name}(void) {{ puts(\"{name}\"); }}\n")).collect();
         fs::write(stubs.path("stub.c"), format!("#include <stdio.h>\n{functions}")).unwrap();
-        fs::write(stubs.path("program.c"), "#include <stdio.h>\nint main(void) { return puts(\"a program\") < 0; }\n")
-            .unwrap();
+        fs::write(stubs.path("program.c"), PROGRAM).unwrap();
         let soname = concat!("-Wl,-soname,libarawn.so.", env!("CARGO_PKG_VERSION_MAJOR"));
         let cc = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
         let compile = |words: &[&str]| run(Command::new(&cc).current_dir(stubs.directory.path()).args(words));
