@@ -358,8 +358,9 @@ char *arawn_configure(const char *options_json);
 //                                   address
 //    "host_functions": []},         names of functions that guests may call, see arawn_host_function_set; 1 to 128
 //                                   bytes without control characters, not beginning with "arawn."
-//  "stderr_to": null,               one of "host_functions": it is told each line that a guest writes to stderr, while
-//                                   the guest runs, see arawn_host_function_set; null: no function is told
+//  "stderr_to": null,               one of "host_functions", or "arawn.stderr", which no guest can call: it is told each
+//                                   line that a guest writes to stderr, while the guest runs, see
+//                                   arawn_host_function_set; null: no function is told
 //  "deterministic": {"seed": 1, "unix_time": 0}}  left out by default: the same request gives the same reply
 //
 // `runtimes_dir`: each call follows this path anew, unless `reload` says otherwise. If the path is a link and the link
