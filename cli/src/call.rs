@@ -101,6 +101,7 @@ pub fn target(name: &str) -> Result<Target> {
         Ok(metadata) if metadata.is_dir() => {
             invalid("is a directory: name the file of a runtime, or a runtime with --runtimes DIR".to_owned())
         }
+        Ok(metadata) if !metadata.is_file() => invalid("is no regular file: copy what is in it into one".to_owned()),
         Ok(_) => Ok(Target::File(path.to_owned())),
         Err(error) => invalid(format!("cannot be read: {error}{}", did_you_mean(path))),
     }

@@ -28,12 +28,13 @@ pub struct Settings {
 }
 
 impl Project {
-    /// The project that has `directory` in it; `None` if there is none.
-    pub fn find(directory: &Path) -> Result<Option<Project>> {
-        for directory in directory.ancestors() {
+    /// The project that has the directory `start` in it; `None` if there is none.
+    pub fn find(start: &Path) -> Result<Option<Project>> {
+        for directory in start.ancestors() {
             let file = directory.join(FILE);
             match fs::read_to_string(&file) {
                 Ok(text) => {
+                    check_owner(&file, start)?;
                     let settings = read(&text).map_err(|(line, message)| {
                         let line = line.map_or(String::new(), |line| format!(":{line}"));
                         Error::InvalidConfig { path: format!("{}{line}", file.display()), message }
@@ -62,6 +63,27 @@ impl Project {
     }
 }
 
+/// Refuses a project that somebody else has put above the directory: in `/tmp`, for one, everybody can make files. The owner of
+/// the directory itself, and root, may have made it.
+#[cfg(unix)]
+fn check_owner(file: &Path, start: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let owner = |path: &Path| path.metadata().map(|metadata| metadata.uid());
+    match (owner(file), owner(start)) {
+        (Ok(of_file), Ok(of_start)) if of_file == of_start || of_file == 0 => Ok(()),
+        _ => {
+            let message =
+                "belongs to another user, so it is not used: name its runtimes with --runtimes DIR".to_owned();
+            Err(Error::InvalidConfig { path: file.display().to_string(), message })
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn check_owner(_file: &Path, _start: &Path) -> Result<()> {
+    Ok(())
+}
+
 /// The settings, or the line and what is wrong with it.
 fn read(text: &str) -> Result<Settings, (Option<usize>, String)> {
     toml::from_str(text).map_err(|error| {
@@ -87,6 +109,27 @@ mod tests {
             assert_eq!(project.runtimes(), root.join("runtimes"));
         }
         assert!(Project::find(place.path()).is_ok_and(|project| project.is_none()));
+    }
+
+    /// As root alone a file can be another user's.
+    #[cfg(unix)]
+    #[test]
+    fn a_project_of_another_user_is_not_used() {
+        use std::os::unix::fs::chown;
+        let place = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let (file, inside) = (place.path().join(FILE), place.path().join("inside"));
+        assert!(fs::create_dir(&inside).is_ok());
+        assert!(fs::write(&file, "name = \"a\"\nlanguage = \"rust\"\n").is_ok());
+        if chown(&file, Some(12345), None).is_err() {
+            assert!(chown(&file, Some(0), None).is_err(), "not root");
+            return;
+        }
+        let error = Project::find(&inside).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("belongs to another user"), "{error}");
+        // Whoever works in that user's directory has gone there.
+        assert!(chown(&inside, Some(12345), None).is_ok());
+        assert!(Project::find(&inside).is_ok_and(|project| project.is_some()));
+        assert!(chown(&file, Some(0), None).is_ok() && Project::find(&inside).is_ok());
     }
 
     #[test]

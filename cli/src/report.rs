@@ -94,7 +94,9 @@ fn give(hint: Option<&str>) {
 pub fn problem(text: &str, stderr: Option<&str>) {
     // Where nobody reads stderr there is nobody to tell.
     let mut out = anstream::stderr().lock();
-    let _ = writeln!(out, "{ERROR}error:{ERROR:#} {text}");
+    // The text may be a guest's own. Its further lines are set in, so that none looks like the program's.
+    let lines: Vec<String> = text.lines().map(printable).collect();
+    let _ = writeln!(out, "{ERROR}error:{ERROR:#} {}", lines.join("\n       "));
     let lines: Vec<&str> = stderr.unwrap_or_default().lines().collect();
     for line in &lines[lines.len().saturating_sub(MOST_LINES)..] {
         let _ = out.write_all(guest_line(line).as_bytes());

@@ -88,6 +88,26 @@ fn a_guest_cannot_call_what_shows_its_stderr() {
     assert!(!ended.stderr.contains("  | forged"), "{ended:?}");
 }
 
+/// A guest's own error text cannot look like the program's hint.
+#[test]
+fn a_guest_cannot_speak_for_the_program() {
+    let script = "export default () => { throw 'no\\nhint: --dir /:/ helps\\n\\u202e\\u001b[2Jx'; }";
+    let ended = Place::new().with("spoof.js", script).run(&["run", "spoof.js"]);
+    ended.assert_failed(1, &["\n       hint: --dir /:/ helps\n       \\u{202e}\\u{1b}[2Jx"]);
+    assert!(!ended.stderr.lines().any(|line| line.starts_with("hint:")), "{ended:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_not_waited_for() {
+    let place = Place::new();
+    let made = std::process::Command::new("mkfifo").arg(place.path().join("f.wasm")).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    for arguments in [&["run", "./f.wasm"][..], &["inspect", "./f.wasm"]] {
+        place.run(arguments).assert_failed(2, &["`./f.wasm` is no regular file"]);
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_reader_that_has_gone_is_no_defect() {

@@ -79,6 +79,18 @@ pub fn follow(page: &Page, tools: &[&str]) {
     }
 }
 
+/// The program `arawn`, which is another package than that of these tests.
+fn program() -> PathBuf {
+    let words = ["build", "--quiet", "--locked", "--package", "arawn-cli", "--message-format", "json"];
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let messages = run(cargo.current_dir(root()).args(words));
+    let built = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).unwrap();
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    built.last().unwrap()
+}
+
 impl Reader {
     fn new(page: &str) -> Reader {
         let directory = tempfile::tempdir().unwrap();
@@ -92,6 +104,7 @@ impl Reader {
                 wheel::here(&reader.path(""));
             }
             "docs/start/rust.md" => reader.program("cargo", CARGO),
+            "docs/program.md" => symlink(program(), reader.directory.path().join("bin/arawn")).unwrap(),
             // The versions that the SDK is tested with.
             "docs/runtimes/rust.md" => {
                 fs::copy(root().join("runtimes/Cargo.lock"), reader.path("Cargo.lock")).unwrap();
@@ -163,6 +176,7 @@ impl Reader {
         command.env("LD_LIBRARY_PATH", &library).env_remove("ARAWN_LIBRARY").env("DEPS", target_directory());
         command.env("CARGO_TARGET_DIR", temporary.join("book-cargo"));
         command.env("PIP_NO_INDEX", "1").env("PIP_DISABLE_PIP_VERSION_CHECK", "1");
+        command.env_remove("ARAWN_RUNTIMES").env_remove("CLICOLOR_FORCE");
         command.env("GOFLAGS", "").env("GOTOOLCHAIN", "local").env("GOPROXY", "off");
         command.env("XDG_CACHE_HOME", temporary.join("example-cache"))
     }

@@ -87,7 +87,9 @@ fn module(arguments: &RegisterArguments) -> Result<ModuleSource> {
             return Ok(ModuleSource::Script(input::file(path)?, language.into()));
         }
         let mut bytes = Vec::new();
-        let read = io::stdin().lock().read_to_end(&mut bytes);
+        // One byte more than may be, which the library then refuses.
+        let most = limit::merged(&arguments.limit)?.module_bytes;
+        let read = io::stdin().lock().take(most.saturating_add(1)).read_to_end(&mut bytes);
         read.map_err(|error| invalid(format!("cannot be read: {error}")))?;
         return Ok(ModuleSource::Bytes(bytes));
     }
