@@ -92,8 +92,8 @@ impl Target {
 /// Which runtime is meant by a name, see [`CallArguments::target`].
 pub fn target(name: &str) -> Result<Target> {
     let path = Path::new(name);
-    let is_path = name.contains(std::path::is_separator);
-    if !is_path && !(has_ending(path) && path.is_file()) {
+    let is_path = name.contains(std::path::is_separator) || has_ending(path) && path.is_file();
+    if !is_path {
         return Ok(Target::Named(name.to_owned()));
     }
     let invalid = |message| Err(Error::InvalidRequest { path: name.to_owned(), message });

@@ -113,7 +113,7 @@ fn an_empty_cache_is_left_without_anything_and_says_what_to_do() {
     warmed(&place);
     let cleared = place.run(&with(&["cache", "clear"]));
     assert!(cleared.status == 0 && cleared.stdout.starts_with("removed 2 artifacts, "), "{cleared:?}");
-    assert_eq!(files(&place.path().join("kept")), [PathBuf::new(); 0]);
+    assert!(files(&place.path().join("kept")).is_empty());
     let listed = place.run(&with(&["cache", "list"]));
     assert_eq!((listed.status, &*listed.stdout), (0, ""));
     assert!(listed.stderr.contains("`arawn cache warm` compiles"), "{listed:?}");

@@ -49,7 +49,7 @@ fn the_exit_status_tells_whose_fault_it_is() {
     ] {
         let ended = place.run(&with(arguments));
         assert_eq!(ended.status, status, "{arguments:?} {ended:?}");
-        assert!(ended.stderr.contains(text) && (status == 0) == !ended.stdout.is_empty(), "{arguments:?} {ended:?}");
+        assert!(ended.stderr.contains(text) && (status == 0) != ended.stdout.is_empty(), "{arguments:?} {ended:?}");
         // The envelope has the same status, and is all that there is on stdout.
         if status != 0 {
             let envelope = place.run(&[&with(arguments)[..], &["--json", "-q"]].concat());
