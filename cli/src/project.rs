@@ -2,8 +2,7 @@
 
 use arawn::{Error, Result};
 use serde::Deserialize;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
 /// The file that makes a directory a project.
@@ -32,21 +31,11 @@ impl Project {
     pub fn find(start: &Path) -> Result<Option<Project>> {
         for directory in start.ancestors() {
             let file = directory.join(FILE);
-            match fs::read_to_string(&file) {
-                Ok(text) => {
-                    check_owner(&file, start)?;
-                    let settings = read(&text).map_err(|(line, message)| {
-                        let line = line.map_or(String::new(), |line| format!(":{line}"));
-                        Error::InvalidConfig { path: format!("{}{line}", file.display()), message }
-                    })?;
-                    return Ok(Some(Project { directory: directory.to_owned(), settings }));
-                }
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-                Err(error) => {
-                    let message = format!("cannot be read: {error}");
-                    return Err(Error::InvalidRequest { path: file.display().to_string(), message });
-                }
-            }
+            // What cannot be looked at is nobody's project.
+            let Ok(metadata) = file.metadata() else { continue };
+            check_owner(&file, &metadata, start)?;
+            let settings = settings(&file, &metadata)?;
+            return Ok(Some(Project { directory: directory.to_owned(), settings }));
         }
         Ok(None)
     }
@@ -66,22 +55,36 @@ impl Project {
 /// Refuses a project that somebody else has put above the directory: in `/tmp`, for one, everybody can make files. The owner of
 /// the directory itself, and root, may have made it.
 #[cfg(unix)]
-fn check_owner(file: &Path, start: &Path) -> Result<()> {
+fn check_owner(file: &Path, metadata: &Metadata, start: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
-    let owner = |path: &Path| path.metadata().map(|metadata| metadata.uid());
-    match (owner(file), owner(start)) {
-        (Ok(of_file), Ok(of_start)) if of_file == of_start || of_file == 0 => Ok(()),
-        _ => {
-            let message =
-                "belongs to another user, so it is not used: name its runtimes with --runtimes DIR".to_owned();
-            Err(Error::InvalidConfig { path: file.display().to_string(), message })
-        }
+    let of_start = start.metadata().map(|metadata| metadata.uid());
+    if metadata.uid() == 0 || of_start.is_ok_and(|of_start| of_start == metadata.uid()) {
+        return Ok(());
     }
+    Err(invalid(file, "belongs to another user, so it is not used: name its runtimes with --runtimes DIR"))
 }
 
 #[cfg(not(unix))]
-fn check_owner(_file: &Path, _start: &Path) -> Result<()> {
+fn check_owner(_file: &Path, _metadata: &Metadata, _start: &Path) -> Result<()> {
     Ok(())
+}
+
+fn invalid(file: &Path, message: impl Into<String>) -> Error {
+    Error::InvalidConfig { path: file.display().to_string(), message: message.into() }
+}
+
+fn settings(file: &Path, metadata: &Metadata) -> Result<Settings> {
+    /// Nobody writes more by hand.
+    const MOST_BYTES: u64 = 1 << 20;
+    // Reading a FIFO would wait for a writer.
+    if !metadata.is_file() || metadata.len() > MOST_BYTES {
+        return Err(invalid(file, "is no text of some lines"));
+    }
+    let text = fs::read_to_string(file).map_err(|error| invalid(file, format!("cannot be read: {error}")))?;
+    read(&text).map_err(|(line, message)| {
+        let line = line.map_or(String::new(), |line| format!(":{line}"));
+        Error::InvalidConfig { path: format!("{}{line}", file.display()), message }
+    })
 }
 
 /// The settings, or the line and what is wrong with it.
@@ -109,6 +112,14 @@ mod tests {
             assert_eq!(project.runtimes(), root.join("runtimes"));
         }
         assert!(Project::find(place.path()).is_ok_and(|project| project.is_none()));
+    }
+
+    #[test]
+    fn what_is_no_text_is_not_read() {
+        let place = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        assert!(fs::create_dir(place.path().join(FILE)).is_ok());
+        let error = Project::find(place.path()).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.ends_with("arawn.toml` is no text of some lines"), "{error}");
     }
 
     /// As root alone a file can be another user's.

@@ -37,6 +37,15 @@ fn a_file_is_run_as_it_is() {
 }
 
 #[test]
+fn a_file_may_be_in_a_directory_that_it_is_granted() {
+    let module = std::fs::read("../runtimes/prebuilt/file_write.wasm").unwrap_or_default();
+    let place = Place::new().with("save.wasm", module);
+    let grant = format!("{}:/here:rw", place.path().display());
+    place.output(&["run", "./save.wasm", "--dir", &grant, "--config", r#"{"path": "/here/a.txt", "content": "x"}"#]);
+    assert_eq!(place.read("a.txt"), "x");
+}
+
+#[test]
 fn a_file_keeps_its_artifact_and_its_snapshot_between_runs() {
     let place = Place::new().with("greet.js", GREET);
     let meta = || place.output(&["run", "greet.js", "--json", "--cache", "kept"])["meta"].clone();
@@ -80,6 +89,11 @@ fn what_the_guest_prints_to_stderr_is_shown_and_told_from_the_program() {
     assert_eq!((ended.status, &*ended.stderr), (0, "  | looking at \\u{1b}[2JAda\n  | error: no\n"));
     let quiet = shown(&["-q"]);
     assert_eq!((quiet.status, &*quiet.stderr), (0, ""));
+    let failing = place.with("fail.js", "export default () => { console.error('near the end'); throw 'no'; }");
+    failing.run(&["run", "fail.js", "-q"]).assert_failed(1, &["error: thrown: no\n  | near the end\n"]);
+    let told = failing.run(&["run", "fail.js"]);
+    assert_eq!(told.stderr, "  | near the end\nerror: thrown: no\n", "once, and where it was printed");
+    let shown = |arguments: &[&str]| failing.run(&[&["run", "greet.js"], arguments].concat());
     let reply = shown(&["--json", "--quiet"]).output();
     assert_eq!(reply["meta"]["stderr"], "looking at undefined\n");
 }
