@@ -5,6 +5,7 @@ mod printable;
 mod source;
 
 pub use printable::{cell, printable};
+pub use source::Script;
 
 use crate::exit::Exit;
 use crate::hints::hint;
@@ -14,7 +15,6 @@ use printable::printable_json;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::path::Path;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -57,16 +57,14 @@ pub fn error(error: &Error, place: Option<&str>, hint: Option<&str>) {
     tell(&format!("{place}{error}"), stderr_of(&error.details()), error, hint);
 }
 
-/// The error of a run. `is_told` says that the guest's stderr has been shown. `script` is the file of the runtime, if it
-/// is a script.
-pub fn run_error(error: &Error, is_told: bool, script: Option<&Path>, hint: Option<&str>) {
+/// The error of a run. `is_told` says that the guest's stderr has been shown. `script` is the runtime, if it is
+/// a script.
+pub fn run_error(error: &Error, is_told: bool, script: Option<&Script>, hint: Option<&str>) {
     let details = error.details();
     let stderr = if is_told { "" } else { stderr_of(&details) };
     tell(&error.to_string(), stderr, error, None);
-    if let (Some(script), Some(line)) = (script, details.get("line").and_then(Value::as_u64)) {
-        let column = details.get("column").and_then(Value::as_u64);
-        let snippet = source::of_script(script, line, column);
-        let _ = anstream::stderr().lock().write_all(snippet.unwrap_or_default().as_bytes());
+    if let Some(line) = script.and_then(|script| script.line_of(error)) {
+        let _ = anstream::stderr().lock().write_all(line.as_bytes());
     }
     give(hint);
 }

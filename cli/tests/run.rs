@@ -151,6 +151,19 @@ fn a_script_that_does_not_parse_is_shown_with_the_place() {
 }
 
 #[test]
+fn an_error_of_a_script_is_shown_with_the_line_that_it_names() {
+    let place = Place::new()
+        .with_runtimes(&[])
+        .with("deep.js", "export default ({ context }) => inner(context);\nfunction inner(c) {\n  return c.a.b;\n}\n")
+        .with("nil.lua", "return function(input)\n  return input.context.a.b\nend\n");
+    let expected = "      3 |   return c.a.b;\n        |          ^\n";
+    place.run(&["run", "deep.js"]).assert_failed(1, &["error: TypeError: ", expected]);
+    place.run(&["run", "nil.lua"]).assert_failed(1, &["      2 |   return input.context.a.b\n"]);
+    place.output(&["register", "deep", "deep.js", "--runtimes", "runtimes", "--json"]);
+    place.run(&["run", "deep", "--runtimes", "runtimes"]).assert_failed(1, &[expected]);
+}
+
+#[test]
 fn runtimes_are_where_the_option_the_variable_or_the_project_says() {
     let place =
         Place::new().with_runtimes(&[("trapping", TRAPPING)]).with("arawn.toml", "name = \"x\"\nlanguage = \"rust\"\n");

@@ -84,11 +84,11 @@ fn program() -> PathBuf {
     let words = ["build", "--quiet", "--locked", "--package", "arawn-cli", "--message-format", "json"];
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let messages = run(cargo.current_dir(root()).args(words));
-    let built = messages.lines().filter_map(|line| {
+    let executable = |line: &str| {
         let message: serde_json::Value = serde_json::from_str(line).unwrap();
         message["executable"].as_str().map(PathBuf::from)
-    });
-    built.last().unwrap()
+    };
+    messages.lines().rev().find_map(executable).unwrap()
 }
 
 impl Reader {

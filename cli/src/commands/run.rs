@@ -8,10 +8,10 @@ use crate::exit::Exit;
 use crate::guest_stderr::{self, GuestStderr};
 use crate::hints::hint;
 use crate::interrupt::Interrupt;
+use crate::report::Script;
 use crate::{notices, process, report};
-use arawn::{CallOptions, Code, Error, Result, RuntimeOutput};
+use arawn::{CallOptions, Code, Error, Result, RuntimeEntry, RuntimeOutput};
 use serde_json::json;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ struct Ended {
     result: Result<RuntimeOutput>,
     is_interrupted: bool,
     /// The script that ran, if it was one.
-    script: Option<PathBuf>,
+    script: Option<Script>,
 }
 
 pub fn run(arguments: &RunArguments) -> Exit {
@@ -66,9 +66,18 @@ fn execute(arguments: &RunArguments) -> Result<Ended> {
     if let Some(stderr) = stderr {
         stderr.end();
     }
-    let entry = executor.catalog().get(&name).filter(|entry| entry.language().is_some());
-    let script = entry.and_then(|entry| entry.path().map(PathBuf::from));
+    let script = executor.catalog().get(&name).and_then(|entry| script(&entry));
     Ok(Ended { result, is_interrupted: interrupt.is_pressed(), script })
+}
+
+fn script(entry: &RuntimeEntry) -> Option<Script> {
+    entry.language()?;
+    let path = entry.path()?.to_owned();
+    let file = path.file_name()?.to_string_lossy().into_owned();
+    let ending = path.extension()?.to_string_lossy();
+    // A registration names the file anew, and messages have the runtime's name then.
+    let names = vec![file, format!("{}.{ending}", entry.name)];
+    Some(Script { path, names })
 }
 
 /// The library's reply. The output is the runtime's text.
@@ -77,12 +86,12 @@ fn reply(output: &RuntimeOutput) -> String {
     ["{\"status\":\"ok\",\"output\":", output.output(), ",\"meta\":", &meta.to_string(), "}"].concat()
 }
 
-fn failed(arguments: &RunArguments, error: &Error, is_told: bool, script: Option<PathBuf>) -> Exit {
+fn failed(arguments: &RunArguments, error: &Error, is_told: bool, script: Option<Script>) -> Exit {
     if arguments.json {
         let written = report::line(&report::error_reply(error));
         return if written == Exit::Success { error.as_code().into() } else { written };
     }
     let limits = arguments.grants.limits().unwrap_or_default();
-    report::run_error(error, is_told, script.as_deref(), hint(error, &limits).as_deref());
+    report::run_error(error, is_told, script.as_ref(), hint(error, &limits).as_deref());
     error.as_code().into()
 }

@@ -7,6 +7,8 @@
 use super::printable::cell;
 use crate::project::Project;
 use anstyle::{AnsiColor, Style};
+use arawn::{Code, Error};
+use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read;
@@ -40,9 +42,45 @@ pub fn of_guest(file: &str, line: u64, column: Option<u64>) -> Option<String> {
     snippet(&path, line, column)
 }
 
-/// A line of the script that is run.
-pub fn of_script(path: &Path, line: u64, column: Option<u64>) -> Option<String> {
-    snippet(path, line, column)
+/// A script that was run.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub path: PathBuf,
+    /// What its file may be called in messages: by its own name, or by the runtime's.
+    pub names: Vec<String>,
+}
+
+impl Script {
+    /// The line that the error is about: as the library tells it, or as the script's own message does.
+    pub fn line_of(&self, error: &Error) -> Option<String> {
+        let details = error.details();
+        let number = |key: &str| details.get(key).and_then(Value::as_u64);
+        let (line, column) = match error.as_code() {
+            Code::ScriptInvalid => (number("line")?, number("column")),
+            Code::RuntimeError => {
+                let text = error.to_string();
+                self.names.iter().find_map(|name| place_in(&text, name))?
+            }
+            _ => return None,
+        };
+        snippet(&self.path, line, column)
+    }
+}
+
+/// The first place of a file that a message names, such as `greet.js:5:10`.
+fn place_in(text: &str, file: &str) -> Option<(u64, Option<u64>)> {
+    text.match_indices(file).find_map(|(at, _)| {
+        let is_part = text[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/'));
+        let (line, rest) = number(text[at + file.len()..].strip_prefix(':')?)?;
+        let column = rest.strip_prefix(':').and_then(number).map(|(column, _)| column);
+        (!is_part).then_some((line, column))
+    })
+}
+
+/// The number that a text begins with, and what follows.
+fn number(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some((text[..end].parse().ok()?, &text[end..]))
 }
 
 fn snippet(path: &Path, line: u64, column: Option<u64>) -> Option<String> {
@@ -95,6 +133,21 @@ mod tests {
         assert_eq!(shown("a\x1b[2J", 1, None).as_deref(), Some("      1 | a\\u{1b}[2J\n"));
         let long = shown(&"x".repeat(1000), 1, Some(500)).unwrap_or_default();
         assert_eq!(long, format!("      1 | {}…\n", "x".repeat(MOST_CHARACTERS)));
+    }
+
+    #[test]
+    fn a_message_names_the_place_in_its_script() {
+        for (text, expected) in [
+            ("TypeError: x\n    at inner (g.js:5:10)\n    at default (g.js:2:16)", Some((5, Some(10)))),
+            ("g.js:2: attempt to index a nil value", Some((2, None))),
+            ("bag.js:3:1 and g.js:x and g.js:4", Some((4, None))),
+            ("g.js", None),
+            ("g.js:", None),
+            ("g.js:99999999999999999999", None),
+            ("", None),
+        ] {
+            assert_eq!(place_in(text, "g.js"), expected, "{text}");
+        }
     }
 
     #[test]
