@@ -2,13 +2,15 @@
 
 mod pool;
 mod profile;
+mod sampling;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod spec;
 mod ticker;
 
 pub(crate) use pool::{IMAGE_GUARD, IMAGE_RESERVATION, Imports, Pool, Target};
-pub(crate) use profile::{Demands, MOST_SEPARATED, Metering, Profile, SMALL};
+pub(crate) use profile::{Demands, MOST_FRAMES, MOST_SEPARATED, Metering, Profile, SMALL};
+pub(crate) use sampling::SamplingInterval;
 
 use crate::config::Options;
 use crate::deadline::{Deadline, Stop};
@@ -41,6 +43,8 @@ pub(crate) struct Engine {
     plain: Profile,
     /// The profile that counts fuel; made when it is first asked for.
     metered: OnceCell<Box<Profile>>,
+    /// The profiles that take samples, without fuel and with; each made when it is first asked for.
+    sampled: [OnceCell<Box<Profile>>; 2],
     slots: Slots,
     ticker: Ticker,
     /// The threads for host calls that wait; made with the first guest that has files or is a component.
@@ -106,6 +110,7 @@ impl Engine {
             options,
             plain,
             metered: OnceCell::new(),
+            sampled: [const { OnceCell::new() }; 2],
             slots,
             ticker: Ticker::default(),
             io_threads: OnceCell::new(),
@@ -113,13 +118,15 @@ impl Engine {
     }
 
     pub fn profile(&self, metering: Metering) -> Result<&Profile> {
-        match metering {
-            Metering::Off => Ok(&self.plain),
-            Metering::Fuel => {
-                let made = || Profile::new(Metering::Fuel, &self.options).map(Box::new);
-                self.metered.get_or_try_init(|| threads::with_large_stack(made)).map(|profile| &**profile)
-            }
-        }
+        let [sampled, sampled_and_metered] = &self.sampled;
+        let profile = match metering {
+            Metering::Off => return Ok(&self.plain),
+            Metering::Fuel => &self.metered,
+            Metering::Samples => sampled,
+            Metering::FuelAndSamples => sampled_and_metered,
+        };
+        let made = || Profile::new(metering, &self.options).map(Box::new);
+        profile.get_or_try_init(|| threads::with_large_stack(made)).map(|profile| &**profile)
     }
 
     /// Whether any call has asked for the profile that counts fuel.
@@ -197,6 +204,11 @@ impl EpochSource for Engine {
         if let Some(metered) = self.metered.get() {
             metered.increment_epochs();
         }
+        self.tick_sampled();
+    }
+
+    fn tick_sampled(&self) {
+        self.sampled.iter().filter_map(OnceCell::get).for_each(|profile| profile.increment_epochs());
     }
 
     fn is_in_use(&self) -> bool {

@@ -5,6 +5,9 @@ mod call_slots;
 mod inspection;
 mod judge;
 mod policy_view;
+mod profile;
+mod profiled_call;
+mod profiler;
 mod progress;
 mod register;
 mod registry;
@@ -13,5 +16,7 @@ mod script_executor;
 mod scripts;
 mod snapshots;
 
+pub use profile::{Profile, ProfiledFunction, ProfiledStack};
+pub use profiler::Profiler;
 pub(crate) use registry::{close, count, find, open, set_host_function};
 pub use script_executor::{CallOptions, ScriptExecutor};

@@ -63,6 +63,7 @@ mod policy;
 mod protocol;
 mod reply;
 mod run;
+mod samples;
 mod sandbox;
 mod sha256;
 mod shards;
@@ -88,7 +89,7 @@ pub use config::{
 pub use disk_cache::{CachedCode, Cleared, CodeCache};
 pub use engine::configure;
 pub use error::{Code, Error, Failure, Phase, Resource, Result, Stopped};
-pub use executor::{CallOptions, ScriptExecutor};
+pub use executor::{CallOptions, Profile, ProfiledFunction, ProfiledStack, Profiler, ScriptExecutor};
 pub use host_functions::{DeferredCallback, HostCallback, On};
 pub use json::RawJson;
 pub use origins::{HttpGrant, Origin};

@@ -128,7 +128,10 @@ fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> R
     store.limiter(|sandbox| &mut sandbox.limiter);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
-        let Sandbox { deadline, policy, .. } = store.data();
+        let Sandbox { deadline, policy, sampler, .. } = store.data();
+        if let Some(sampler) = sampler {
+            sampler.take(&WasmBacktrace::capture(&store));
+        }
         if let Some(cpu) = &policy.cpu {
             cpu.count();
         }

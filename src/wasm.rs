@@ -26,7 +26,9 @@ mod separate;
 mod shape;
 
 pub(crate) use declarations::Declarations;
+#[cfg(feature = "compiler")]
 pub(crate) use demangle::demangled;
+pub(crate) use demangle::function_name;
 pub(crate) use kind::{COMPILE_STACK, Kind, module_invalid};
 #[cfg(feature = "compiler")]
 pub(crate) use line_section::is_line_section;

@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! Engine ─┬─ Profile, Metering::Off ─┬─ Pool small ─────┬─ target: Target ────┬─ wasmtime::Engine
-//!         └─ Profile, Metering::Fuel ├─ Pool large      └─ on_demand: Target  ├─ linkers of modules, one for each Imports
-//!                                    ├─ Pool collected                        └─ linker of components
+//!         ├─ Profile, Metering::Fuel ├─ Pool large      └─ on_demand: Target  ├─ linkers of modules, one for each Imports
+//!         └─ …                       ├─ Pool collected                        └─ linker of components
 //!                                    └─ Pool imaged
 //! ```
 //!
@@ -14,6 +14,7 @@
 //! | --- | --- | --- |
 //! | profile [`Metering::Off`] | with the engine | calls that count no fuel |
 //! | profile [`Metering::Fuel`] | for the first such call | calls with a limit of fuel or of a deterministic executor |
+//! | profiles [`Metering::Samples`], [`Metering::FuelAndSamples`] | for the first such call | calls that are profiled |
 //! | pool `small` | with the profile | modules up to [`SMALL`] |
 //! | pool `large` | for the first such guest | larger modules, and components |
 //! | pool `collected` | for the first such guest | all modules and components with a garbage-collected heap |
@@ -49,14 +50,38 @@ use crate::threads::with_large_stack;
 use crate::warnings::{About, warn};
 use crate::wasm::Kind;
 use once_cell::sync::OnceCell;
+use std::num::NonZeroUsize;
 use wasmtime::{Collector, Config, WasmBacktraceDetails};
 
-/// Whether compiled code counts fuel and computes the same on every processor, which makes the code slower.
+/// What is measured of a guest. Code that counts fuel also computes the same on every processor, which makes it slower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Metering {
     Off,
     Fuel,
+    /// The code is that of `Off`. It runs in pools of its own, whose guests have ticks of their own and long backtraces.
+    Samples,
+    /// The code is that of `Fuel`, and otherwise as `Samples`.
+    FuelAndSamples,
 }
+
+impl Metering {
+    pub fn counts_fuel(self) -> bool {
+        matches!(self, Metering::Fuel | Metering::FuelAndSamples)
+    }
+
+    pub fn takes_samples(self) -> bool {
+        matches!(self, Metering::Samples | Metering::FuelAndSamples)
+    }
+
+    /// The same, and samples are taken too.
+    pub fn with_samples(self) -> Self {
+        if self.counts_fuel() { Metering::FuelAndSamples } else { Metering::Samples }
+    }
+}
+
+/// The most frames of a sample, innermost first. wasmtime makes a text of each frame's name, which may have 100,000 bytes,
+/// so this bounds what one sample takes to some 50 MB.
+pub(crate) const MOST_FRAMES: usize = 512;
 
 /// One way of compiling code, and the pools in which such code runs, see the tables at the head of this file.
 pub(crate) struct Profile {
@@ -167,7 +192,10 @@ fn base_config(metering: Metering, options: &Options) -> Result<Config> {
     // that; without images, code would copy each of their 75,000 segments. `image_padding` of `wasm::shape`, which has
     // the same number, bounds the gaps.
     config.memory_guaranteed_dense_image_size(16 << 20);
-    if metering == Metering::Fuel {
+    if metering.takes_samples() {
+        config.wasm_backtrace_max_frames(NonZeroUsize::new(MOST_FRAMES));
+    }
+    if metering.counts_fuel() {
         config.consume_fuel(true);
         // For deterministic executors, results that the standard leaves open must be the same on every processor.
         compiler::configure(&mut config);

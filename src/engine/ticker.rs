@@ -1,12 +1,13 @@
 //! The ticker: the thread that makes running guests look at their deadlines (wasmtime's epoch interruption). It sleeps
 //! while no call has a slot.
 
+use super::sampling;
 use crate::error::{Error, Result};
 use crate::threads;
 use once_cell::sync::OnceCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The time between two ticks. A guest is stopped at its deadline to within this time and the scheduler's delay.
 const TICK: Duration = Duration::from_millis(2);
@@ -20,6 +21,9 @@ pub(super) trait EpochSource: Sync {
 
     /// Makes running guests look at their deadlines.
     fn tick(&self);
+
+    /// The same, for the guests alone of which samples are taken.
+    fn tick_sampled(&self);
 
     /// Whether any call has a slot.
     fn is_in_use(&self) -> bool;
@@ -53,7 +57,7 @@ impl Ticker {
 fn tick(ticked: &'static impl EpochSource) {
     let mut idle = 0;
     loop {
-        thread::sleep(TICK);
+        pause(ticked);
         ticked.tick();
         idle = if ticked.is_in_use() { 0 } else { idle + 1 };
         if idle < IDLE_TICKS {
@@ -69,5 +73,18 @@ fn tick(ticked: &'static impl EpochSource) {
         }
         ticked.ticker().asleep.store(false, Ordering::SeqCst);
         idle = 0;
+    }
+}
+
+/// Sleeps for a tick. Guests of which samples are taken have ticks of their own meanwhile.
+fn pause(ticked: &'static impl EpochSource) {
+    let Some(interval) = sampling::finest() else { return thread::sleep(TICK) };
+    let until = Instant::now() + TICK;
+    loop {
+        thread::sleep(interval);
+        if Instant::now() >= until {
+            return;
+        }
+        ticked.tick_sampled();
     }
 }

@@ -1,6 +1,7 @@
 //! The steps of one call: resolve the entry, prepare the module, take the slots, run the guest, judge its end.
 
 use super::judge::{Times, judge};
+use super::profiler::Profiler;
 use super::script_executor::ScriptExecutor;
 use super::scripts::ParseFor;
 use crate::catalog::{RuntimeEntry, ScriptArgs, ScriptMode, ScriptText};
@@ -30,6 +31,7 @@ impl ScriptExecutor {
         input: CallInput<'_>,
         limits: &Limits,
         deadline: Deadline,
+        profiler: Option<&Profiler>,
     ) -> Result<RuntimeOutput> {
         let begun = deadline.begun;
         let mut taken_up = begun;
@@ -40,8 +42,12 @@ impl ScriptExecutor {
         let stack = self.guest_stack(deadline.is_on_worker());
         let mut entry = self.catalog.resolve_on(shard, name, begun)?;
         let parse_for = ParseFor { limits, deadline: &deadline, stack, shard };
+        let mut metering = self.metering(limits);
+        if profiler.is_some() {
+            metering = metering.with_samples();
+        }
         let (prepared, script) = loop {
-            match self.prepared(&entry, Some(input.config), parse_for).await {
+            match self.prepared(&entry, Some(input.config), metering, parse_for).await {
                 Ok(prepared) => break prepared,
                 Err(error) => entry = self.replacement(&entry, error)?,
             }
@@ -67,7 +73,11 @@ impl ScriptExecutor {
         memory::ensure("the input", input.len())?;
         let sandbox = || {
             let script = script.clone().map(|text| ScriptArgs { mode: ScriptMode::Run, text });
-            Sandbox::new(entry, self.policy.share(shard), input.to_stdin(), limits, deadline).with_script(script)
+            let policy = self.policy.share(shard);
+            let sampler = profiler.and_then(|profiler| profiler.sampler(&prepared, &entry, &policy));
+            let mut sandbox = Sandbox::new(entry, policy, input.to_stdin(), limits, deadline).with_script(script);
+            sandbox.sampler = sampler;
+            sandbox
         };
         let ended = match run::run(&prepared.compiled, goal, stack, sandbox, slots) {
             Ok(Run::Ended(ended)) => Ok(ended),
@@ -129,6 +139,7 @@ impl ScriptExecutor {
         &self,
         entry: &Arc<RuntimeEntry>,
         config: Option<RawJson<'_>>,
+        metering: Metering,
         call: ParseFor<'_>,
     ) -> Result<(Prepared, Option<Arc<ScriptText>>)> {
         if let Some(config) = config {
@@ -140,7 +151,7 @@ impl ScriptExecutor {
             Some(script) => Some(self.script_of_call(entry, script, call).await?),
             None => None,
         };
-        let (metering, module_bytes, disk) = (self.metering(limits), limits.module_bytes, self.disk.as_ref());
+        let (module_bytes, disk) = (limits.module_bytes, self.disk.as_ref());
         let wanted = Wanted { tenant, entry, reload, metering, module_bytes, disk, deadline, shard };
         let mut prepared = module_cache::cache().prepared(self.engine, &wanted).await?;
         prepared.is_at_hand &= script.as_ref().is_none_or(|script| script.is_at_hand);

@@ -58,7 +58,7 @@ impl ScriptExecutor {
         let (limits, stack, shard) = (&self.limits, self.guest_stack(false), Shard::current());
         let call = ParseFor { limits, deadline: &deadline, stack, shard };
         let warmed = self.with_file(self.catalog.resolve(name)?, |entry| {
-            let (prepared, script) = block_on(pin!(self.prepared(entry, None, call)))?;
+            let (prepared, script) = block_on(pin!(self.prepared(entry, None, self.metering(call.limits), call)))?;
             if entry.snapshot.is_on() {
                 block_on(pin!(self.goal(entry, &prepared, script.as_ref(), call)))?;
             }

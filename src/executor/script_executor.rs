@@ -1,5 +1,6 @@
 //! An executor: a policy under which runtimes run. An executor is small, because compiled code belongs to the process.
 
+use super::profiler::Profiler;
 use crate::catalog::{RuntimeCatalog, RuntimeEntry};
 use crate::config::{CacheDir, Capabilities, ExecutorConfig, Limits, Reload, RequestLimits};
 use crate::counters::CALLS;
@@ -177,6 +178,16 @@ impl ScriptExecutor {
         input: &RuntimeInput<'_>,
         options: &CallOptions<'_>,
     ) -> Result<RuntimeOutput> {
+        self.execute(name, input, options, None)
+    }
+
+    pub(super) fn execute(
+        &self,
+        name: &str,
+        input: &RuntimeInput<'_>,
+        options: &CallOptions<'_>,
+        profiler: Option<&Profiler>,
+    ) -> Result<RuntimeOutput> {
         let shard = Shard::current();
         let call = || {
             let limits = self.limits.tightened(&options.limits)?;
@@ -184,7 +195,8 @@ impl ScriptExecutor {
             let _named = options.job.map(|job| self.jobs.begin(job, &mut deadline)).transpose()?;
             // The future is pinned here, on the caller's stack, because passing it to `block_on` by value would copy
             // all of it.
-            block_on(pin!(self.call(shard, name, CallInput::of(input, &[input.context.get()]), &limits, deadline)))
+            let (context, limits) = ([input.context.get()], &limits);
+            block_on(pin!(self.call(shard, name, CallInput::of(input, &context), limits, deadline, profiler)))
         };
         call().inspect_err(|error| CALLS.count_error(error))
     }
@@ -203,7 +215,7 @@ impl ScriptExecutor {
                 RuntimeInput { config: RawJson::from_checked(&config), context: RawJson::from_checked(&context) };
             let shard = Shard::current();
             let context = [input.context.get()];
-            let result = executor.call(shard, &runtime, CallInput::of(&input, &context), &limits, deadline).await;
+            let result = executor.call(shard, &runtime, CallInput::of(&input, &context), &limits, deadline, None).await;
             let result = result.inspect_err(|error| CALLS.count_error(error));
             ticket.finish(result.map_or_else(|error| error_reply(&error), |output| output.into_reply(meta)));
         });

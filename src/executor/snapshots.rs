@@ -6,7 +6,6 @@ use super::scripts::ParseFor;
 use crate::catalog::{RuntimeEntry, ScriptArgs, ScriptMode, ScriptText};
 use crate::config::Limits;
 use crate::deadline::Deadline;
-use crate::engine::Metering;
 use crate::error::{Error, Phase, Result};
 use crate::module_cache::{self, Prepared};
 use crate::policy::Policy;
@@ -79,7 +78,7 @@ impl ScriptExecutor {
         let (limits, stack, shard) = (&self.limits, self.guest_stack(false), Shard::current());
         let call = ParseFor { limits, deadline: &deadline, stack, shard };
         let report = async {
-            let (prepared, script) = self.prepared(entry, None, call).await?;
+            let (prepared, script) = self.prepared(entry, None, self.metering(call.limits), call).await?;
             self.goal(entry, &prepared, script.as_ref(), call).await
         };
         match report.await {
@@ -159,7 +158,7 @@ impl ScriptExecutor {
         // Nothing that the executor grants or fixes: the snapshot lies on disk, and is for all executors. Code that
         // counts fuel needs some. Directories have names.
         let policy = ShardedArc::new(Policy::of_no_grants(&self.policy));
-        let is_metered = self.metering(limits) == Metering::Fuel;
+        let is_metered = self.metering(limits).counts_fuel();
         let limits = &Limits { fuel: limits.fuel.or(is_metered.then_some(u64::MAX)), ..*limits };
         let (input, warms_up) = (entry.warm_up.clone().unwrap_or_default(), entry.warm_up.is_some());
         let sandbox = || {

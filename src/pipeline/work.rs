@@ -100,7 +100,7 @@ impl<E: ExecutorRef> Run<E> {
             *tries += 1;
             let begun = Instant::now();
             let deadline = self.deadline_of(begun, limits.timeout_ms, driver);
-            let called = self.executor.call(Shard::current(), &step.runtime, input, limits, deadline).await;
+            let called = self.executor.call(Shard::current(), &step.runtime, input, limits, deadline, None).await;
             let error = match called {
                 Ok(output) => return Ok(output),
                 Err(error) => error,

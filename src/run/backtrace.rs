@@ -5,7 +5,9 @@ use crate::deadline::Deadline;
 #[cfg(feature = "compiler")]
 use crate::debug_info::SourceLocation;
 use crate::error::quoted;
-use crate::wasm::{Shifts, demangled};
+#[cfg(feature = "compiler")]
+use crate::wasm::demangled;
+use crate::wasm::{Shifts, function_name};
 use std::sync::Arc;
 use wasmtime::{FrameInfo, WasmBacktrace};
 
@@ -28,10 +30,13 @@ pub(crate) struct Frame {
     pub offset: Option<u64>,
 }
 
+/// The most frames of an error. wasmtime captures more where samples are taken.
+const MOST_FRAMES: usize = 20;
+
 /// The frames of a trap, innermost first.
 pub(super) fn frames(error: &wasmtime::Error, shifts: &Shifts) -> Vec<Frame> {
     let frames = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], WasmBacktrace::frames);
-    frames.iter().enumerate().map(|(number, frame)| Frame::new(number, frame, shifts)).collect()
+    frames.iter().take(MOST_FRAMES).enumerate().map(|(number, frame)| Frame::new(number, frame, shifts)).collect()
 }
 
 /// One line for each frame: its number, its offset in the file, and `module!function`.
@@ -75,12 +80,12 @@ impl Frame {
         let in_file = frame.module_offset().and_then(|offset| shifts.in_file(offset as u64));
         let offset = in_file.map_or_else(String::new, |offset| format!("{offset:#8x} - "));
         let module = frame.module().name().map_or("<unknown>".into(), quoted);
-        let function = match frame.func_name() {
-            Some(name) => quoted(&demangled(name)).into_owned(),
-            None => format!("<wasm function {}>", frame.func_index()),
-        };
         let is_of_file = frame.func_name().is_some();
-        Frame { head: format!("{number}: {offset}{module}!"), function, offset: in_file.filter(|_| is_of_file) }
+        Frame {
+            head: format!("{number}: {offset}{module}!"),
+            function: function_name(frame),
+            offset: in_file.filter(|_| is_of_file),
+        }
     }
 
     fn line(&self) -> String {

@@ -14,6 +14,7 @@ use crate::deadline::{Deadline, Stop};
 use crate::error::{Error, Phase, Stopped};
 use crate::host_functions::Question;
 use crate::policy::Policy;
+use crate::samples::Sampler;
 use crate::shards::ShardRef;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -48,6 +49,8 @@ pub(crate) struct Sandbox {
     /// The script that the guest, an interpreter, runs.
     script: Option<ScriptArgs>,
     pub policy: ShardRef<Policy>,
+    /// Takes samples of the guest's stack, if the call is profiled.
+    pub sampler: Option<Sampler>,
     pub fuel: Option<u64>,
     /// The cost of the guest's host calls since the deadline was last checked, see [`Sandbox::spend`].
     spent: usize,
@@ -82,6 +85,7 @@ impl Sandbox {
             #[cfg(feature = "components")]
             world: None,
             policy,
+            sampler: None,
             spent: 0,
         }
     }

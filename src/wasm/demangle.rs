@@ -1,6 +1,7 @@
 //! Names of functions, as their source has them.
 
-use crate::error::MOST_QUOTED;
+use crate::error::{MOST_QUOTED, quoted};
+use wasmtime::FrameInfo;
 
 /// The name of a function of Rust as its source has it. Names of C++ stay as they are: 400 bytes of one can stand for gigabytes.
 pub(crate) fn demangled(name: &str) -> String {
@@ -13,6 +14,14 @@ pub(crate) fn demangled(name: &str) -> String {
     }
     // More than is quoted, so that it shows that the name is cut.
     name.chars().take(MOST_QUOTED + 1).collect()
+}
+
+/// What to call the function of a frame.
+pub(crate) fn function_name(frame: &FrameInfo) -> String {
+    match frame.func_name() {
+        Some(name) => quoted(&demangled(name)).into_owned(),
+        None => format!("<wasm function {}>", frame.func_index()),
+    }
 }
 
 #[cfg(test)]

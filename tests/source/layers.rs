@@ -46,6 +46,7 @@ const LAYERS: &[&[&str]] = &[
         "policy",
         "catalog",
         "reply",
+        "samples",
     ],
     &["sandbox"],
     &["imports"],
