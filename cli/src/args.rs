@@ -1,10 +1,12 @@
 //! The arguments of the program.
 
+use crate::commands::bench::BenchArguments;
 use crate::commands::cache::CacheArguments;
 use crate::commands::completions::CompletionsArguments;
 use crate::commands::inspect::InspectArguments;
 use crate::commands::list::ListArguments;
 use crate::commands::pipeline::PipelineArguments;
+use crate::commands::profile::ProfileArguments;
 use crate::commands::register::RegisterArguments;
 use crate::commands::remove::RemoveArguments;
 use crate::commands::run::RunArguments;
@@ -28,6 +30,8 @@ pub enum Command {
     Register(RegisterArguments),
     Remove(RemoveArguments),
     Cache(CacheArguments),
+    Bench(BenchArguments),
+    Profile(ProfileArguments),
     Completions(CompletionsArguments),
     Share(ShareArguments),
 }

@@ -1,10 +1,12 @@
 //! The subcommands, each with its own arguments.
 
+pub mod bench;
 pub mod cache;
 pub mod completions;
 pub mod inspect;
 pub mod list;
 pub mod pipeline;
+pub mod profile;
 pub mod register;
 pub mod remove;
 pub mod run;

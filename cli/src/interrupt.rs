@@ -33,6 +33,12 @@ impl Interrupt {
         Ok(Interrupt(is_pressed))
     }
 
+    /// One that nobody presses.
+    #[cfg(test)]
+    pub fn never() -> Self {
+        Interrupt(Arc::default())
+    }
+
     pub fn is_pressed(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,8 +1,10 @@
 //! The program `arawn`: runs sandboxed WebAssembly runtimes from the command line.
 
 mod args;
+mod axis;
 mod call;
 mod commands;
+mod ending;
 mod exit;
 mod grants;
 mod guest_stderr;
@@ -18,6 +20,7 @@ mod progress;
 mod project;
 mod report;
 mod request;
+mod rounds;
 mod table;
 mod task;
 mod timeline;
@@ -44,6 +47,8 @@ fn main() -> ExitCode {
         Command::Register(arguments) => commands::register::run(&arguments).into(),
         Command::Remove(arguments) => commands::remove::run(&arguments).into(),
         Command::Cache(arguments) => commands::cache::run(&arguments).into(),
+        Command::Bench(arguments) => commands::bench::run(&arguments).into(),
+        Command::Profile(arguments) => commands::profile::run(&arguments).into(),
         Command::Completions(arguments) => commands::completions::run(&arguments).into(),
         Command::Share(arguments) => commands::share::run(&arguments).into(),
     }

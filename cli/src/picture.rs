@@ -178,7 +178,7 @@ fn cut(text: &str) -> String {
 }
 
 /// Text for an element or an attribute. XML 1.0 has no way to write most control characters.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

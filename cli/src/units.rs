@@ -40,6 +40,38 @@ pub fn age(since: Duration) -> String {
     }
 }
 
+/// A time with three digits: `812 ns`, `12.3 µs`, `1.23 ms`, `4.56 s`.
+pub fn short_time(nanos: f64) -> String {
+    let mut value = nanos;
+    for unit in ["ns", "µs", "ms"] {
+        // Rounded first: 999.6 ns are 1.00 µs.
+        if value < 999.5 {
+            return if unit == "ns" { format!("{value:.0} ns") } else { format!("{} {unit}", three_digits(value)) };
+        }
+        value /= 1000.0;
+    }
+    format!("{} s", three_digits(value))
+}
+
+/// `1.23`, `12.3`, `123`.
+fn three_digits(value: f64) -> String {
+    let places = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    format!("{value:.places$}")
+}
+
+/// `12,345`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// `1 item`, `2 items`.
 pub fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
@@ -77,6 +109,27 @@ mod tests {
         let ages = [59, 60, 3599, 3600, 86_399, 86_400, 200_000].map(|seconds| age(Duration::from_secs(seconds)));
         let expected = ["just now", "1 min ago", "59 min ago", "1 h ago", "23 h ago", "1 day ago", "2 days ago"];
         assert_eq!(ages, expected);
+    }
+
+    #[test]
+    fn a_short_time_has_three_digits() {
+        for (nanos, expected) in [
+            (0.0, "0 ns"),
+            (999.4, "999 ns"),
+            (999.6, "1.00 µs"),
+            (12_345.0, "12.3 µs"),
+            (99_960.0, "100 µs"),
+            (1_234_567.0, "1.23 ms"),
+            (4_561_000_000.0, "4.56 s"),
+            (123_456_000_000.0, "123 s"),
+        ] {
+            assert_eq!(short_time(nanos), expected, "{nanos}");
+        }
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]

@@ -44,6 +44,7 @@ pages! {
     runtimes_python: "runtimes/python.md" [];
     runtimes_rust: "runtimes/rust.md" ["cargo"];
     debugging: "runtimes/debugging.md" [];
+    profiling: "runtimes/profiling.md" [];
 }
 
 fn pages_in(directory: &str) -> impl Iterator<Item = PathBuf> {

@@ -121,3 +121,27 @@ impl Ended {
         }
     }
 }
+
+/// Makes the file `begun` in its first directory, and turns in a loop for ever.
+pub const ENDLESS: &str = r#"(module
+    (import "wasi_snapshot_preview1" "path_open"
+        (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+    (memory (export "memory") 1) (data (i32.const 64) "begun")
+    (func $spin (loop $forever (br $forever)))
+    (func $_start (export "_start")
+        (drop (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 5) (i32.const 1) (i64.const 64)
+            (i64.const 0) (i32.const 0) (i32.const 128)))
+        (call $spin)))"#;
+
+/// Presses Ctrl-C once something has come true while a command runs.
+#[cfg(unix)]
+pub fn interrupted(command: &mut Command, is_true: impl Fn() -> bool) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !is_true() {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended: {:?}", child.wait_with_output());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    child.wait_with_output().unwrap()
+}

@@ -1,0 +1,113 @@
+//! The rounds: each calls each version once.
+
+use super::BenchArguments;
+use super::figures::Figures;
+use super::versions::Version;
+use crate::interrupt::Interrupt;
+use arawn::{Code, Result, RuntimeInput, RuntimeOutput};
+use std::time::{Duration, Instant};
+
+/// How long the rounds go on that warm up, and how many there are at most.
+const WARM_UP: Duration = Duration::from_millis(300);
+const MOST_WARM_UP: usize = 50;
+/// From this time on, calls can be ended by Ctrl-C, which takes some hundred nanoseconds of each.
+const LONG: Duration = Duration::from_millis(20);
+
+/// What the rounds gave.
+pub struct Run {
+    pub measured: Vec<Measured>,
+    pub took: Duration,
+    pub is_interrupted: bool,
+}
+
+/// What the calls of one version took.
+pub struct Measured {
+    pub name: String,
+    pub figures: Figures,
+    /// The most memory that a guest had.
+    pub memory_bytes: u64,
+}
+
+impl Run {
+    pub fn rounds(&self) -> u64 {
+        self.measured.first().map_or(0, |measured| measured.figures.times.len() as u64)
+    }
+}
+
+struct Clocked<'a> {
+    versions: &'a [Version],
+    input: &'a RuntimeInput<'a>,
+    is_long: bool,
+    /// For each version.
+    memory_bytes: Vec<u64>,
+}
+
+pub fn measure(
+    versions: &[Version],
+    input: &RuntimeInput<'_>,
+    arguments: &BenchArguments,
+    interrupt: &Interrupt,
+) -> Result<Run> {
+    let mut clocked = Clocked { versions, input, is_long: true, memory_bytes: vec![0; versions.len()] };
+    clocked.warm_up(interrupt)?;
+    let mut times = vec![Vec::new(); versions.len()];
+    let mut rounds = arguments.rounds.begin(interrupt, "measuring", arguments.quiet);
+    let mut is_turned = false;
+    let mut ended = Ok(());
+    while ended.is_ok() && rounds.next() {
+        match clocked.round(is_turned) {
+            Ok(round) => times.iter_mut().zip(round).for_each(|(times, time)| times.push(time)),
+            Err(error) => ended = Err(error),
+        }
+        is_turned = !is_turned;
+    }
+    let took = rounds.end();
+    match ended {
+        // Ctrl-C has ended a call, and the rounds before it count.
+        Err(error) if error.as_code() == Code::Cancelled && times.iter().all(|times| !times.is_empty()) => {}
+        ended => ended?,
+    }
+    let measured = versions.iter().zip(times).zip(&clocked.memory_bytes).map(|((version, times), memory_bytes)| {
+        Measured { name: version.name.clone(), figures: Figures::new(times), memory_bytes: *memory_bytes }
+    });
+    Ok(Run { measured: measured.collect(), took, is_interrupted: interrupt.is_pressed() })
+}
+
+impl Clocked<'_> {
+    /// Calls that compile, fill caches, and show how long a call takes.
+    fn warm_up(&mut self, interrupt: &Interrupt) -> Result<()> {
+        let begun = Instant::now();
+        let mut fastest = u64::MAX;
+        for _ in 0..MOST_WARM_UP {
+            fastest = self.round(false)?.into_iter().max().unwrap_or(0).min(fastest);
+            if begun.elapsed() >= WARM_UP || interrupt.is_pressed() {
+                break;
+            }
+        }
+        self.is_long = Duration::from_nanos(fastest) >= LONG;
+        Ok(())
+    }
+
+    /// Calls each version once, the last one first if `is_turned`: what a call leaves in the processor's caches for the
+    /// next one is then for each of them as often. Returns the nanoseconds of each version.
+    fn round(&mut self, is_turned: bool) -> Result<Vec<u64>> {
+        let count = self.versions.len();
+        let mut round = vec![0; count];
+        for turn in 0..count {
+            let at = if is_turned { count - 1 - turn } else { turn };
+            round[at] = self.call(at)?;
+        }
+        Ok(round)
+    }
+
+    fn call(&mut self, at: usize) -> Result<u64> {
+        let version = &self.versions[at];
+        let call = if self.is_long { Version::call_named } else { Version::call };
+        let begun = Instant::now();
+        let output: RuntimeOutput = call(version, self.input)?;
+        let took = begun.elapsed();
+        let memory_bytes = output.meta().map_or(0, |meta| meta.memory_bytes);
+        self.memory_bytes[at] = self.memory_bytes[at].max(memory_bytes);
+        Ok(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))
+    }
+}

@@ -1,0 +1,32 @@
+//! The functions with the most samples, as text.
+
+use super::Sampled;
+use super::names::{names, place};
+use crate::table::Table;
+use crate::units::{count, duration, grouped};
+
+/// The table of at most `top` functions.
+pub fn table(sampled: &Sampled, top: usize) -> String {
+    let Sampled { profile, calls, took, .. } = sampled;
+    let took = duration(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    let mut text = format!("{} samples of {} in {took}\n", grouped(profile.samples), count(*calls, "call", "calls"));
+    if profile.samples == 0 {
+        return text
+            + "The guest runs too short to be sampled: more --seconds, or more work in its input, give samples.\n";
+    }
+    if profile.left_out > 0 {
+        text += &format!("{} samples of further stacks were left out\n", grouped(profile.left_out));
+    }
+    let mut table = Table::new(["SELF", "SAMPLES", "TOTAL", "FUNCTION", "LINE"], &[0, 1, 2]);
+    let percent = |part: u64| format!("{:.1} %", 100.0 * part as f64 / profile.samples as f64);
+    for (function, name) in profile.functions.iter().zip(names(profile)).take(top) {
+        let [own, total] = [function.self_samples, function.total_samples].map(percent);
+        let line = place(function).unwrap_or_default();
+        table.row([&own, &grouped(function.self_samples), &total, &name, &line]);
+    }
+    text = text + "\n" + &table.text();
+    match profile.functions.len() {
+        all if all > top => text + &format!("and {} more: --top {all} shows them\n", all - top),
+        _ => text,
+    }
+}
