@@ -32,7 +32,7 @@ PYTHON ?= python3
 LIB := target/release
 SLIM := target/slim
 # Without the crate type that Rust programs take: where that is made too, cargo optimizes nothing across crates.
-LIBRARY = $(CARGO) rustc --locked --lib --crate-type cdylib,staticlib
+LIBRARY = CARGO='$(CARGO)' packaging/remap-paths $(CARGO) rustc --locked --lib --crate-type cdylib,staticlib
 # The profile says so too, but cargo forgets it for a package that has an optimization level of its own.
 STRIP = -- -C strip=symbols
 # Which branches warm calls take, for the compiler. It fits the Rust that it was made with; another one takes it for nothing.

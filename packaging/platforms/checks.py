@@ -162,13 +162,14 @@ class Checks(Asking):
     def children(self) -> None:
         self.prints("done\n", "fork")
 
-    def cached(self, side: Side, cache: Path) -> "tuple[str, dict]":
+    def cached(self, side: Side, cache: Path, **options: object) -> "tuple[str, dict]":
         """Where a new process finds the code, and its figures of the cache."""
         replies = side.calls(
             self.executor(cache),
             execute("bounds", meta=True),
             execute("transform", {"template": "{{a}}"}, {"a": 1}, meta=True),
             ("arawn_stats", {}),
+            **options,
         )
         require('"code":"trap"' in replies[1] and '"output":"1"' in replies[2], replies)
         return json.loads(replies[2])["meta"]["cache"], json.loads(replies[3])["output"]["disk_cache"]
@@ -201,6 +202,35 @@ class Checks(Asking):
                 require("another version, processor or option" in figures["last_problem"], figures)
         return "absent and rejected" if is_foreign(self.target.name) else "absent"
 
+    def interpreted(self) -> str:
+        """Code for the interpreter runs on each processor: each side finds what the other has compiled."""
+        pulley = {"target": "pulley"}
+        calls = (
+            execute("javascript", {"script": JAVASCRIPT}, [0, 1, 2.5, -3, 1e21]),
+            execute("lua", {"script": LUA}, [0, 1, 2.5, -3, 1e21]),
+            *(execute(name) for name in guests.TRAPS),
+            execute("loop", limits={"timeout_ms": 700}),
+        )
+        answers = []
+        for side, other in ((self.host, self.target), (self.target, self.host)):
+            cache = side.directory / "pulley"
+            require(self.cached(side, cache, **pulley)[0] == "compiled", "the cache is not empty")
+            answers.append(side.calls(self.executor(cache), *calls, **pulley)[1:])
+        require(answers[0] == answers[1], answers)
+        require('"code":"timeout"' in answers[0][-1], answers[0])
+        for side, other in ((self.host, self.target), (self.target, self.host)):
+            moved = side.directory / "moved"
+            shutil.copytree(other.directory / "pulley", moved)
+            found, figures = self.cached(side, moved, **pulley)
+            require(found == "disk" and figures["hits"] >= 2 and figures["rejected"] == 0, (found, figures))
+            *replies, stats = side.calls(self.executor(moved), *calls, ("arawn_stats", {}), **pulley)[1:]
+            require(replies == answers[0], replies)
+            figures = json.loads(stats)["output"]["disk_cache"]
+            require(figures["absent"] == 0 and figures["rejected"] == 0, figures)
+            if is_foreign(self.target.name):
+                require(self.cached(side, moved)[0] == "compiled", "code for the interpreter is taken for the processor's")
+        return "moved both ways"
+
 
 def names(cache: Path) -> "list[str]":
     return [entry.name for entry in cache.iterdir() if re.fullmatch("[0-9a-f]{32}", entry.name)]
@@ -211,7 +241,7 @@ def run(host: Side, target: Side) -> None:
     each: "list[Callable[[], str | None]]" = [
         checks.links, checks.static_library, checks.first_reply, checks.passthrough, checks.traps, checks.deadlines,
         checks.fuel, checks.files, checks.register, checks.scripts, checks.pipelines, checks.cache,
-        checks.foreign_caches, checks.threads, checks.host_functions, checks.faults_of_the_host,
+        checks.foreign_caches, checks.interpreted, checks.threads, checks.host_functions, checks.faults_of_the_host,
         checks.stacks_of_the_host, checks.children,
     ]  # fmt: skip
     for check in each:

@@ -118,10 +118,10 @@ class Side:
     def program(self, program: str, *words: str) -> str:
         return self.run([*self.runner, str(self.compile(program)), *words])
 
-    def calls(self, *calls: "tuple[str, object]") -> "list[str]":
-        """The replies of a new process."""
+    def calls(self, *calls: "tuple[str, object]", **options: object) -> "list[str]":
+        """The replies of a new process, which has been configured with these options."""
         # The address space of a large pool is more than an emulator has.
-        calls = (("arawn_configure", {"pool_slots": 8}), *calls)
+        calls = (("arawn_configure", {"pool_slots": 8, **options}), *calls)
         lines = "".join(f"{name} {json.dumps(argument, separators=(',', ':'))}\n" for name, argument in calls)
         replies = self.run([*self.runner, str(self.compile("driver"))], input=lines).splitlines()
         if len(replies) != len(calls):

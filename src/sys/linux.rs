@@ -44,9 +44,30 @@ pub(crate) fn stack_bounds() -> Option<(usize, usize)> {
                 libc::pthread_attr_destroy(attributes.as_mut_ptr());
                 failed
             };
-            (failed == 0).then(|| (low.addr(), low.addr() + size))
+            (failed == 0).then(|| as_it_may_grow(low.addr(), low.addr() + size))
         })
     })
+}
+
+#[cfg(not(target_env = "musl"))]
+fn as_it_may_grow(low: usize, high: usize) -> (usize, usize) {
+    (low, high)
+}
+
+/// Of the process's first thread, musl tells the part of the stack that has been touched, glibc what it may grow to: the
+/// limit at the time of the call.
+///
+/// The kernel keeps at least 128 MiB below the first thread's stack free of other mappings (`MIN_GAP` of its
+/// `arch_pick_mmap_layout`), whatever the limit was when the process began. A limit above half of that is not believed.
+#[cfg(target_env = "musl")]
+#[allow(unsafe_code, reason = "rustix tells the number of a thread with a feature that nothing else needs")]
+fn as_it_may_grow(low: usize, high: usize) -> (usize, usize) {
+    use rustix::process::{Resource, getrlimit};
+    const MOST: u64 = 64 << 20;
+    // SAFETY: these take nothing and cannot fail.
+    let is_first = unsafe { libc::syscall(libc::SYS_gettid) == libc::c_long::from(libc::getpid()) };
+    let limit = getrlimit(Resource::Stack).current.filter(|_| is_first).unwrap_or(0).min(MOST);
+    (low.min(high.saturating_sub(usize::try_from(limit).unwrap_or(0))), high)
 }
 
 pub(crate) fn unread(options: &mut OpenOptions) {

@@ -94,6 +94,25 @@ fn c() {
 /// epoll and timerfd are Linux's.
 #[cfg(target_os = "linux")]
 #[test]
+fn c_under_the_sanitizers() {
+    let compiler = "CC=cc -fsanitize=address,undefined -fno-sanitize-recover tests/c/prove.c";
+    for source in ["examples/c/hello.c", "examples/c/story.c", "examples/c/events.c"] {
+        let (mut words, expected) = told_by(source);
+        words[0] = compiler.to_owned();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        // Each make has a program of its own: `prove.c` shows that the sanitizers are in it.
+        let (_directory, mut command) = make(&words);
+        command.env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("example-cache"));
+        assert_eq!(run(&mut command), expected, "{source}");
+        for (fault, report) in [("address", "heap-use-after-free"), ("undefined", "signed integer overflow")] {
+            let output = command.env("PROVE", fault).output().unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success() && stderr.contains(report), "{source} {fault}: {stderr}");
+        }
+    }
+}
+
+#[test]
 fn events() {
     prints_what_it_says("examples/c/events.c", "cc", "build-essential");
 }

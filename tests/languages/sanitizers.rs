@@ -1,14 +1,17 @@
 //! The C programs again, each under the sanitizers that can bear it. The library itself is not instrumented: what they
 //! see is the host's side, every reply as heap memory, and every lock and thread that goes through libc.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![allow(clippy::print_stdout, reason = "a test says what it skips")]
 #![allow(unsafe_code, reason = "a program's personality is set between fork and exec")]
 
 #[path = "../common/mod.rs"]
 mod common;
 
 use common::{ANSWER, Catalog, asker, compile_c, library_path, root, run, target_directory, trapping, writer};
+use serde_json::Value;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 const ADDRESS: &str = "-fsanitize=address,undefined";
@@ -106,6 +109,84 @@ fn under_the_address_and_the_undefined_behaviour_sanitizer() {
 #[test]
 fn under_the_thread_sanitizer() {
     all_pass(THREAD);
+}
+
+/// The calls of a short program. valgrind sees the library's own accesses too, and the compiled guests'.
+const CALLS: &str = r#"arawn_configure {"pool_slots":4}
+arawn_executor_new {"id":"v","runtimes_dir":"CATALOG","cache_dir":"CACHE"}
+arawn_execute_runtime {"executor":"v","runtime":"passthrough","input":{"context":[1,"Zoë"]},"meta":true}
+arawn_execute_runtime {"executor":"v","runtime":"passthrough","input":{"context":[1,"Zoë"]}}
+arawn_execute_runtime {"executor":"v","runtime":"transform","input":{"config":{"expression":"none"}}}
+arawn_execute_runtime {"executor":"v","runtime":"unreachable"}
+arawn_catalog_register {"executor":"v","name":"twice","language":"lua","script":"return function(i) return i.context * 2 end"}
+arawn_execute_runtime {"executor":"v","runtime":"twice","input":{"context":21}}
+arawn_execute_runtime {"executor":"v","runtime":"lua","input":{"config":{"script":"return function() while true do end end"}},"limits":{"timeout_ms":300}}
+arawn_execute_pipeline {"executor":"v","pipeline":{"steps":[{"name":"a","runtime":"passthrough"},{"name":"b","runtime":"passthrough"}]}}
+arawn_submit {"executor":"v","runtime":"passthrough","job":"j"}
+arawn_poll {"executor":"v","job":"j","wait_ms":60000}
+arawn_execute_runtime {
+arawn_catalog_remove {"executor":"v","name":"twice"}
+arawn_stats {}
+arawn_executor_close {"executor":"v"}
+"#;
+
+#[test]
+fn under_memcheck() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "valgrind is missing: apt install valgrind");
+        println!("skipped: apt install valgrind, or your system's like");
+        return;
+    }
+    let prove = root().join("tests/c/prove.c");
+    let program = compile_c("tests/c/driver.c", "driver-memcheck", &[prove.to_str().unwrap()]);
+    // valgrind would read the debug information of all dependencies.
+    let directory = tempfile::tempdir().unwrap();
+    let library = directory.path().join("libarawn.so.0");
+    run(Command::new("strip").arg(target_directory().join("libarawn.so")).arg("-o").arg(&library));
+    let (catalog, cache) = (trapping(), directory.path().join("cache"));
+    let calls = CALLS.replace("CATALOG", catalog.path().to_str().unwrap()).replace("CACHE", cache.to_str().unwrap());
+    let memcheck = || {
+        let mut command = Command::new("valgrind");
+        command.args(["--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite", "--quiet"]);
+        command.arg(&program).env("LD_LIBRARY_PATH", directory.path());
+        command
+    };
+    let proof = memcheck().env("PROVE", "address").output().unwrap();
+    assert_eq!(proof.status.code(), Some(9), "valgrind lets a use after free pass: {proof:?}");
+    let (status, replies, told) = answer(memcheck(), &calls);
+    assert_eq!(status, Some(0), "{told}\n{replies}");
+    let expected = [
+        "ok",
+        "ok",
+        "ok",
+        "ok",
+        "runtime_error",
+        "trap",
+        "ok",
+        "ok",
+        "timeout",
+        "ok",
+        "ok",
+        "ok",
+        "invalid_json",
+        "ok",
+        "ok",
+        "ok",
+    ];
+    let replies: Vec<Value> = replies.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let codes: Vec<&str> = replies.iter().map(|reply| reply["code"].as_str().unwrap_or("ok")).collect();
+    assert_eq!(codes, expected, "{replies:?}");
+    assert_eq!(replies[7]["output"], 42);
+}
+
+/// How a program ends that reads these lines, and what it prints on stdout and on stderr.
+fn answer(mut command: Command, lines: &str) -> (Option<i32>, String, String) {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 /// driver.c only passes calls on, foreign_faults.c and warm_call.c count allocations, which a sanitizer makes itself, and abi.c
