@@ -3,6 +3,7 @@
 # make example-python, example-scale
 #              builds the library and runs that example; tests/languages/examples.rs runs all of them
 # make check   formatting, lints and unit tests: what a change needs before anything else
+# make audit   looks the dependencies up in RustSec's database of known faults
 # make test    proves all of it: formatting, lints, the Rust and C tests, the examples
 # make header  accepts a changed interface: include/arawn.h, docs/reference.md and tests/golden
 # make book    builds the book of docs/ into target/book
@@ -45,8 +46,8 @@ PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/
 EXAMPLES := example-hello example-c example-events example-cpp example-go example-love2d example-lua example-node example-python \
 	example-scale
 
-.PHONY: all slim run $(EXAMPLES) node-modules scale-modules npm check test lint header layers book counts profile bench bench-bindings bench-quick bench-tenants \
-	bench-peers fuzz verify guests builtins wheel clean tools
+.PHONY: all slim run $(EXAMPLES) node-modules scale-modules npm check test lint deny audit header layers book counts profile bench bench-bindings bench-quick bench-tenants \
+	bench-peers fuzz verify guests builtins verify-builtins wheel clean tools
 
 all: $(LIB)/libarawn.so.0
 
@@ -160,18 +161,31 @@ test: lint run guests slim
 	cd runtimes/prebuilt && sha256sum --check --quiet SHA256SUMS
 
 # One build's worth of `lint`.
-check: | tools
+check: deny | tools
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) test --locked --lib
 
-lint: | tools
+lint: deny | tools
 	$(CARGO) fmt --check
 	cd runtimes && $(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features -- -D warnings
 	cd runtimes && $(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+
+# What is linked: licences, sources, versions. deny.toml has the rules. Without optimizations it is built in a fifth of the time.
+DENY = $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
+deny: | tools
+	@command -v '$(DENY)' >/dev/null || $(CARGO) install cargo-deny --version 0.20.2 --locked --debug --root target/tools
+	'$(DENY)' --offline --workspace --log-level warn check --hide-inclusion-graph bans licenses sources
+	'$(DENY)' --offline --workspace --log-level warn --manifest-path runtimes/Cargo.toml --config deny.toml check \
+		--hide-inclusion-graph --allow unmatched-skip --allow license-not-encountered --allow unnecessary-skip --allow license-exception-not-encountered bans licenses sources
+
+# Known faults of dependencies, by RustSec's database, which is fetched.
+audit: | tools
+	@command -v '$(DENY)' >/dev/null || $(CARGO) install cargo-deny --version 0.20.2 --locked --debug --root target/tools
+	'$(DENY)' --workspace check advisories
 
 header: | tools
 	ARAWN_ACCEPT=1 $(CARGO) test --locked --test header
@@ -244,7 +258,7 @@ fuzz: | tools
 
 # Each target for half a minute by libFuzzer, and for as long in watched children; and what others have compiled.
 verify: FUZZ_SECONDS = 30
-verify: fuzz $(LIB)/libarawn.so.0
+verify: fuzz verify-builtins $(LIB)/libarawn.so.0
 	$(call needs,$(PYTHON),python3)
 	ARAWN_LIBRARY=$(LIB)/libarawn.so.0 $(PYTHON) tests/verify/real_files.py target/real-files
 
@@ -254,6 +268,10 @@ guests:
 # The committed runtimes/prebuilt, which takes a toolchain of its own.
 builtins:
 	runtimes/build.sh
+
+# They are built again, aside, and must have the same bytes.
+verify-builtins:
+	runtimes/build.sh --check
 
 # The linker that knows older versions of glibc.
 ZIG = target/tools/zig/bin/python -m ziglang
