@@ -11,6 +11,7 @@
 # make guests  builds the runtimes in other languages than Rust, which the tests run
 # make profile renews what the compiler knows of warm calls: see profile/train.py
 # make slim    builds a small library without compiler, components, HTTP and schemas, and prints its size
+# make program builds the program `arawn`, TARGET=x86_64-unknown-linux-musl as one static file: target/program/…/release/arawn
 # make wheel   builds the Python package with the library in it into target/wheel, for each Linux with glibc 2.28 or newer
 # make npm     packs what `npm install` takes into target/npm
 # make install puts it where compilers look for it: see packaging/install.mk
@@ -40,13 +41,15 @@ STRIP = -- -C strip=symbols
 PROFILE := profile/warm_calls.profdata
 PROFILED := -C profile-use=$(PROFILE) -C llvm-args=-no-pgo-warn-mismatch
 COUNTED = RUSTFLAGS='$(RUSTFLAGS) -Cprofile-generate'
+# The same for Rust programs would not be optimized across crates, and has a directory of its own.
+PROGRAMS := target/program
 # `rustup component add llvm-tools`, or any LLVM's.
 PROFDATA ?= $(firstword $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata) llvm-profdata)
 
 EXAMPLES := example-hello example-c example-events example-cpp example-go example-love2d example-lua example-node example-python \
 	example-scale
 
-.PHONY: all slim run $(EXAMPLES) node-modules scale-modules npm check test lint deny audit header layers book counts profile bench bench-bindings bench-quick bench-tenants \
+.PHONY: all slim program run $(EXAMPLES) node-modules scale-modules npm check test lint deny audit header layers book counts profile bench bench-bindings bench-quick bench-tenants \
 	bench-peers fuzz verify guests builtins verify-builtins wheel clean tools
 
 all: $(LIB)/libarawn.so.0
@@ -64,6 +67,11 @@ slim: | tools
 	$(LIBRARY) --profile slim --no-default-features --features pulley $(STRIP)
 	ln -sf libarawn.so $(SLIM)/libarawn.so.0
 	@stat -c '%n: %s bytes' $(SLIM)/libarawn.so
+
+# The program `arawn`: target/program/release/arawn, or for musl, where it is one static file, target/program/TARGET/release/arawn.
+program: | tools
+	$(if $(TARGET),packaging/build-for --program $(INSTALL_TOOLS:%=--install) $(TARGET),\
+		packaging/remap-paths $(CARGO) build --locked --release --package arawn-cli --bin arawn --target-dir $(PROGRAMS))
 
 target/example-c: examples/c/main.c include/arawn.h $(LIB)/libarawn.so.0
 	$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -O2 -Iinclude -o $@ $< -L$(LIB) -larawn -Wl,-rpath,'$$ORIGIN/release'

@@ -8,7 +8,7 @@
 #   DIST             where all of it goes
 #   GLIBC            the oldest glibc that the shared library is to run with
 #   SHARED           a shared library that is taken as it is, in place of one that is linked for GLIBC
-#   PROGRAM          the program `arawn`, which the archive and a package of its own get where it has been built
+#   PROGRAM          the program `arawn`, which the archive and a package of its own get where `make program` has built it
 #   PROGRAM_HERE     the same for this machine, where PROGRAM is for another one: it writes the manual pages
 #   DEB_MAINTAINER   who answers for the Debian packages
 #
@@ -19,8 +19,8 @@ DEB_MAINTAINER ?= The libarawn maintainers <maintainers@libarawn.invalid>
 
 platform = $(or $(TARGET),$(shell rustc --version --verbose | sed -n 's/^host: //p'))
 RELEASED = $(if $(TARGET),target/$(TARGET)/release,$(LIB))
-PROGRAM ?= $(wildcard $(RELEASED)/arawn)
-PROGRAM_HERE ?= $(or $(if $(TARGET),$(wildcard $(LIB)/arawn)),$(PROGRAM))
+PROGRAM ?= $(wildcard $(PROGRAMS)/$(addsuffix /,$(TARGET))release/arawn)
+PROGRAM_HERE ?= $(or $(if $(TARGET),$(wildcard $(PROGRAMS)/release/arawn)),$(PROGRAM))
 NAME = libarawn-$(VERSION)-$(platform)
 WORK = $(abspath $(DIST))/work-$(platform)
 goarch = $(patsubst riscv64gc,riscv64,$(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(firstword $(subst -, ,$(platform))))))
