@@ -1,16 +1,19 @@
 //! The subcommands, each with its own arguments.
 
 pub mod bench;
+pub mod build;
 pub mod cache;
 pub mod completions;
 pub mod inspect;
 pub mod list;
+pub mod new;
 pub mod pipeline;
 pub mod profile;
 pub mod register;
 pub mod remove;
 pub mod run;
 pub mod share;
+pub mod test;
 
 use crate::grants::limit;
 use crate::places::Places;

@@ -1,5 +1,6 @@
 //! What to do about an error, in terms of this program's options. The library's texts name its configuration's keys.
 
+use crate::project::Project;
 use crate::report::cell;
 use arawn::{Code, Error, Limits};
 use serde_json::Value;
@@ -34,6 +35,7 @@ pub fn hint(error: &Error, limits: &Limits) -> Option<String> {
 /// What one command alone has an answer to.
 fn of_command(error: &Error) -> Option<String> {
     match error {
+        Error::UnknownRuntime { runtime, .. } if is_of_project(runtime) => Some("`arawn build` makes it".to_owned()),
         Error::RuntimeExists { .. } => Some("--replace replaces it".to_owned()),
         Error::SchemaViolation { runtime, is_checked: true, .. } => {
             Some(format!("`arawn inspect {}` shows the schema", cell(runtime)))
@@ -42,6 +44,11 @@ fn of_command(error: &Error) -> Option<String> {
         Error::InvalidRequest { path, .. } if path == "timeout_ms" => Some("--timeout-ms NUMBER sets it".to_owned()),
         _ => None,
     }
+}
+
+/// Whether the runtime is the one of the project that the program is called in.
+fn is_of_project(runtime: &str) -> bool {
+    Project::here().ok().flatten().is_some_and(|project| project.settings.name == runtime)
 }
 
 fn limit_hint(error: &Error, limits: &Limits) -> Option<String> {

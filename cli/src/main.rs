@@ -6,11 +6,13 @@ mod call;
 mod commands;
 mod ending;
 mod exit;
+mod failed;
 mod grants;
 mod guest_stderr;
 mod hints;
 mod input;
 mod interrupt;
+mod language;
 mod near;
 mod notices;
 mod picture;
@@ -21,9 +23,11 @@ mod project;
 mod report;
 mod request;
 mod rounds;
+mod samples;
 mod table;
 mod task;
 mod timeline;
+mod toolchain;
 mod units;
 
 use args::{Arguments, Command};
@@ -40,6 +44,9 @@ fn main() -> ExitCode {
         }
     };
     match arguments.command {
+        Command::New(arguments) => commands::new::run(&arguments).into(),
+        Command::Build(arguments) => commands::build::run(&arguments).into(),
+        Command::Test(arguments) => commands::test::run(&arguments).into(),
         Command::Pipeline(arguments) => commands::pipeline::run(&arguments).into(),
         Command::Run(arguments) => commands::run::run(&arguments).into(),
         Command::List(arguments) => commands::list::run(&arguments).into(),

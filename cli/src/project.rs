@@ -1,7 +1,12 @@
 //! The project that the program is called in: the nearest directory upwards that has an `arawn.toml`.
 
-use arawn::{Error, Result};
+use crate::failed::{self, Failed};
+use crate::language::Language;
+use crate::near::did_you_mean;
+use arawn::{Error, Result, SnapshotMode};
 use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
@@ -23,7 +28,27 @@ pub struct Settings {
     /// The name of the project's runtime.
     pub name: String,
     /// The language that it is written in.
-    pub language: String,
+    pub language: Language,
+    // What follows is said of the runtime in the catalog, where `arawn build` puts it.
+    #[serde(default)]
+    pub description: String,
+    #[serde(default)]
+    pub args: Vec<String>,
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    pub config_schema: Option<Value>,
+    /// With `init` calls begin from a snapshot, and a module is made for that.
+    pub snapshot: Option<SnapshotMode>,
+    pub warm_up: Option<String>,
+    #[serde(default)]
+    pub shared_random: bool,
+}
+
+impl Settings {
+    /// Whether a module is to export `arawn_run` in place of `_start`.
+    pub fn is_reactor(&self) -> bool {
+        self.snapshot == Some(SnapshotMode::Init)
+    }
 }
 
 impl Project {
@@ -44,6 +69,22 @@ impl Project {
     pub fn here() -> Result<Option<Project>> {
         // Without a working directory there is no project.
         std::env::current_dir().map_or(Ok(None), |directory| Project::find(&directory))
+    }
+
+    /// The project in or above a directory, by default the working directory, for a command that takes one.
+    pub fn required(directory: Option<&Path>) -> failed::Result<Project> {
+        let shown = directory.unwrap_or(Path::new("."));
+        let directory = match shown.canonicalize() {
+            Ok(directory) => directory,
+            Err(error) => {
+                let near = did_you_mean(shown);
+                return Err(Failed::usage(format!("`{}` cannot be read: {error}{near}", shown.display())));
+            }
+        };
+        Project::find(&directory)?.ok_or_else(|| {
+            let text = format!("there is no project here: no `{FILE}` in `{}` or above", directory.display());
+            Failed::usage(text).hint("arawn new LANGUAGE NAME makes one; --path DIR says where one is")
+        })
     }
 
     /// Where the project's catalog is, once something was built.
@@ -108,7 +149,7 @@ mod tests {
         assert!(fs::write(root.join(FILE), "name = \"greet\"\nlanguage = \"rust\"\n").is_ok());
         for directory in [&root, &deep] {
             let Ok(Some(project)) = Project::find(directory) else { panic!("{}", directory.display()) };
-            assert_eq!((&*project.settings.name, &*project.settings.language), ("greet", "rust"));
+            assert_eq!((&*project.settings.name, project.settings.language), ("greet", Language::Rust));
             assert_eq!(project.runtimes(), root.join("runtimes"));
         }
         assert!(Project::find(place.path()).is_ok_and(|project| project.is_none()));
@@ -150,6 +191,8 @@ mod tests {
             ("name = \"a\"\nlanguage = \"rust\"\nnmae = 1\n", ":3", "`nmae`"),
             ("name = \"a\"\n", ":1", "`language`"),
             ("name = \"a\"\nlanguage = rust\n", ":2", "string"),
+            ("name = \"a\"\nlanguage = \"rsut\"\n", ":2", "did you mean `rust`?"),
+            ("name = \"a\"\nlanguage = \"go\"\nsnapshot = \"on\"\n", ":3", "`init`"),
         ] {
             assert!(fs::write(place.path().join(FILE), text).is_ok());
             let error = Project::find(place.path()).err().map(|error| error.to_string()).unwrap_or_default();

@@ -82,10 +82,16 @@ fn tell(text: &str, stderr: &str, error: &Error, hint: Option<&str>) {
     give(hint);
 }
 
-fn give(hint: Option<&str>) {
+/// What to do, if anything, in one or several lines.
+pub fn give(hint: Option<&str>) {
     if let Some(hint) = hint {
-        let _ = writeln!(anstream::stderr(), "{HINT}hint:{HINT:#} {hint}");
+        let _ = writeln!(anstream::stderr(), "{HINT}hint:{HINT:#} {}", hint.replace('\n', "\n      "));
     }
+}
+
+/// A command that the program runs, for those who want to run it themselves.
+pub fn command(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{FAINT}{}{FAINT:#}", printable(text));
 }
 
 /// A problem of the program itself, or one that comes with a guest's stderr.

@@ -1,0 +1,149 @@
+//! `arawn new`: writes a project, a directory from which `arawn build` makes a runtime.
+
+mod arguments;
+mod templates;
+
+pub use arguments::NewArguments;
+
+use crate::exit::Exit;
+use crate::failed::{Failed, Result};
+use crate::language::Language;
+use crate::near::did_you_mean;
+use crate::{process, report};
+use arawn::{CacheDir, Code, ExecutorConfig, ModuleSource, Registration, ScriptExecutor};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+pub fn run(arguments: &NewArguments) -> Exit {
+    match write(arguments) {
+        Ok(directory) => report::text(&next_steps(arguments, &directory)),
+        Err(failed) => failed.report(),
+    }
+}
+
+fn write(arguments: &NewArguments) -> Result<PathBuf> {
+    let NewArguments { language, name, path } = arguments;
+    process::for_one_call()?;
+    check_name(name)?;
+    let directory = path.clone().unwrap_or_else(|| PathBuf::from(name));
+    let place = Place::take(&directory)?;
+    place.fill(*language, name).map_err(|error| {
+        Failed::host(format!("the project cannot be written to `{}`: {error}", directory.display()))
+    })?;
+    Ok(directory)
+}
+
+/// Has the library say whether a runtime may have this name. An executor without a directory registers nothing, and looks
+/// at the name first.
+fn check_name(name: &str) -> Result<()> {
+    let executor = ScriptExecutor::new(ExecutorConfig { cache_dir: CacheDir::Off, ..ExecutorConfig::default() })?;
+    let refused = executor.register(Registration::new(name, ModuleSource::Bytes(Vec::new()))).err();
+    let fitting: String = name.to_lowercase().chars().map(|c| if is_plain(c) { c } else { '-' }).take(64).collect();
+    let fitting = fitting.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    match refused.map(|error| error.as_code()) {
+        Some(Code::InvalidRequest) => {
+            let rule = "a name has a to z, 0 to 9, `.`, `_` and `-`, begins with a letter or a digit, and has at most 64 \
+                        characters";
+            let near = if fitting.is_empty() { String::new() } else { format!(", such as `{fitting}`") };
+            Err(Failed::usage(format!("`{name}` cannot be the name of a runtime")).hint(format!("{rule}{near}")))
+        }
+        Some(Code::BuiltinRuntime) => {
+            let text = format!("`{name}` is a runtime that comes with libarawn: choose another name");
+            Err(Failed::usage(text).hint(format!("such as `my-{}`", name.replace('_', "-"))))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_plain(c: char) -> bool {
+    matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-')
+}
+
+/// The project's directory, which was missing or empty.
+struct Place<'a> {
+    directory: &'a Path,
+    was_there: bool,
+}
+
+impl<'a> Place<'a> {
+    /// Nothing that is there is touched.
+    fn take(directory: &'a Path) -> Result<Self> {
+        let shown = directory.display();
+        let error = match fs::create_dir(directory) {
+            Ok(()) => return Ok(Place { directory, was_there: false }),
+            Err(error) => error,
+        };
+        match error.kind() {
+            ErrorKind::AlreadyExists if !directory.is_dir() => {
+                Err(Failed::usage(format!("`{shown}` is there already, and is no directory"))
+                    .hint("choose another name, or another place with --path DIR"))
+            }
+            ErrorKind::AlreadyExists => match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
+                Ok(true) => Ok(Place { directory, was_there: true }),
+                Ok(false) => Err(Failed::usage(format!("the directory `{shown}` is there already, and is not empty"))
+                    .hint("choose another name, or another place with --path DIR")),
+                Err(error) => Err(Failed::host(format!("`{shown}` cannot be read: {error}"))),
+            },
+            // A typo should not become a new tree of directories.
+            ErrorKind::NotFound => {
+                let parent = directory.parent().unwrap_or(directory);
+                let near = did_you_mean(parent);
+                Err(Failed::usage(format!("there is no directory `{}`{near}", parent.display()))
+                    .hint(format!("mkdir -p {}", parent.display())))
+            }
+            _ => Err(Failed::host(format!("the directory `{shown}` cannot be made: {error}"))),
+        }
+    }
+
+    /// Writes all files, or leaves the place as it was.
+    fn fill(&self, language: Language, name: &str) -> io::Result<()> {
+        let written = templates::files(language).try_for_each(|file| {
+            let path = self.directory.join(file.path);
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::write(path, file.text_for(name))
+        });
+        written.inspect_err(|_| self.clear())
+    }
+
+    fn clear(&self) {
+        if !self.was_there {
+            let _ = fs::remove_dir_all(self.directory);
+            return;
+        }
+        for entry in fs::read_dir(self.directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        }
+    }
+}
+
+fn next_steps(arguments: &NewArguments, directory: &Path) -> String {
+    let NewArguments { language, name, .. } = arguments;
+    let directory = directory.display();
+    let kind = if language.script().is_some() { "a script" } else { "a runtime" };
+    format!(
+        "Made `{directory}`: {kind} in {language} that greets a person. README.md in it says more. Now:\n\n\
+         \x20 cd {directory}\n  arawn build\n  arawn run {name} --context '{{\"name\": \"Ada\"}}'\n  arawn test\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_that_the_library_takes() {
+        for name in ["greet", "3d", "my.runtime_2-x", "lua", &"a".repeat(64)] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        let words = |name: &str| check_name(name).err().map(|failed| failed.words()).unwrap_or_default();
+        for (name, near) in [("My Runtime", "`my-runtime`"), ("-x", "`x`"), ("_", "64 characters"), ("a/b", "`a-b`")] {
+            let words = words(name);
+            assert!(words.starts_with(&format!("`{name}` cannot be the name")) && words.ends_with(near), "{words}");
+        }
+        assert!(words(&"a".repeat(65)).ends_with(&format!("`{}`", "a".repeat(64))));
+        let builtin = words("file_read");
+        assert!(builtin.contains("comes with libarawn") && builtin.ends_with("`my-file-read`"), "{builtin}");
+    }
+}

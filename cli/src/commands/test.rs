@@ -1,0 +1,138 @@
+//! `arawn test`: runs a project's samples.
+
+mod arguments;
+
+pub use arguments::TestArguments;
+
+use crate::exit::Exit;
+use crate::failed::{Failed, Result};
+use crate::near::nearest;
+use crate::project::Project;
+use crate::samples::{Sample, fits, reply, samples};
+use crate::units::{count, duration};
+use crate::{input, notices, process, report};
+use arawn::{Code, RuntimeInput, ScriptExecutor};
+use serde_json::Value;
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// How long the process waits for the cache before it ends.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a sample went.
+enum Outcome {
+    Fits,
+    Accepted,
+    Differs { expected: Option<Value> },
+}
+
+pub fn run(arguments: &TestArguments) -> Exit {
+    test(arguments).unwrap_or_else(|failed| failed.report())
+}
+
+fn test(arguments: &TestArguments) -> Result<Exit> {
+    let project = Project::required(arguments.path.as_deref())?;
+    let name = &project.settings.name;
+    let samples = chosen(&project, &arguments.samples)?;
+    let executor = executor(arguments, &project)?;
+    let widest = samples.iter().map(|sample| sample.name.chars().count()).max().unwrap_or(0);
+    let mut failures = 0;
+    for sample in &samples {
+        let text = input::file(&sample.input)?;
+        let begun = Instant::now();
+        let answered = RuntimeInput::from_json(&text).and_then(|input| executor.execute_runtime(name, &input));
+        let took = duration(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+        if let Err(error) = &answered
+            && error.as_code() == Code::UnknownRuntime
+        {
+            return Err(Failed::host(format!("`{name}` is not built yet")).hint("arawn build"));
+        }
+        let reply = reply(&answered);
+        let outcome = compare(sample, &reply, arguments.accept)?;
+        let word = match outcome {
+            Outcome::Fits => "ok",
+            Outcome::Accepted => "accepted",
+            Outcome::Differs { .. } => "FAILED",
+        };
+        let mut line = format!("{word:<8}  {:<widest$}  {took:>8}", sample.name);
+        if let Outcome::Differs { expected } = outcome {
+            failures += 1;
+            let expected =
+                expected.map_or_else(|| "nothing: its file is missing".to_owned(), |value| value.to_string());
+            let [expected, answered] = [expected, reply.to_string()].map(|text| report::printable(&text));
+            line += &format!("\n    expected  {expected}\n    answered  {answered}");
+        }
+        let written = report::text(&(line + "\n"));
+        if written != Exit::Success {
+            return Ok(written);
+        }
+    }
+    executor.finish(PATIENCE);
+    if failures == 0 {
+        return Ok(Exit::Success);
+    }
+    let all = count(samples.len() as u64, "sample", "samples");
+    report::problem(&format!("{failures} of {all} failed"), None);
+    report::give(Some("if the new answers are right: arawn test --accept"));
+    Ok(Exit::Runtime)
+}
+
+/// The samples that were asked for, or all.
+fn chosen(project: &Project, names: &[String]) -> Result<Vec<Sample>> {
+    let all = samples(&project.directory);
+    if all.is_empty() {
+        let text = format!("there are no samples in `{}`", project.directory.join("tests").display());
+        return Err(Failed::usage(text).hint(
+            "write an input to tests/NAME.json, such as {\"context\": {\"name\": \"Ada\"}}, and have its reply written by:\n\
+             arawn test --accept",
+        ));
+    }
+    if names.is_empty() {
+        return Ok(all);
+    }
+    let find = |name: &String| {
+        all.iter().find(|sample| sample.name == *name).cloned().ok_or_else(|| {
+            let known: Vec<&str> = all.iter().map(|sample| &*sample.name).collect();
+            let near = nearest(name, known.iter()).map_or(String::new(), |near| format!("did you mean `{near}`? "));
+            Failed::usage(format!("there is no sample `{name}`: {near}The samples are {}", known.join(", ")))
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+/// Of the project's catalog, with what the options grant.
+fn executor(arguments: &TestArguments, project: &Project) -> Result<ScriptExecutor> {
+    let mut grants = arguments.grants.clone();
+    if grants.places.runtimes.is_none() {
+        let directory = project.runtimes();
+        if !directory.is_dir() {
+            return Err(Failed::host(format!("`{}` is not built yet", project.settings.name)).hint("arawn build"));
+        }
+        grants.places.runtimes = Some(directory);
+    }
+    process::for_one_call()?;
+    let executor = ScriptExecutor::new(grants.config()?)?;
+    notices::show(&executor, None)?;
+    Ok(executor)
+}
+
+fn compare(sample: &Sample, reply: &Value, accepts: bool) -> Result<Outcome> {
+    let expected = match sample.reply.exists() {
+        true => {
+            let text = input::file(&sample.reply)?;
+            let value = serde_json::from_str::<Value>(&text);
+            Some(value.map_err(|error| Failed::usage(format!("`{}` is not JSON: {error}", sample.reply.display())))?)
+        }
+        false => None,
+    };
+    if expected.as_ref().is_some_and(|expected| fits(expected, reply)) {
+        return Ok(Outcome::Fits);
+    }
+    if !accepts {
+        return Ok(Outcome::Differs { expected });
+    }
+    let text = serde_json::to_string_pretty(reply).unwrap_or_default() + "\n";
+    fs::write(&sample.reply, text)
+        .map_err(|error| Failed::host(format!("`{}` cannot be written: {error}", sample.reply.display())))?;
+    Ok(Outcome::Accepted)
+}
