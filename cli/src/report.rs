@@ -73,6 +73,13 @@ fn stderr_of(details: &Map<String, Value>) -> &str {
     details.get("stderr").and_then(Value::as_str).unwrap_or_default()
 }
 
+/// The end of a guest's stderr, each line with its mark.
+pub fn guest_lines(error: &Error) -> String {
+    let details = error.details();
+    let lines: Vec<&str> = stderr_of(&details).lines().collect();
+    lines[lines.len().saturating_sub(MOST_LINES)..].iter().map(|line| guest_line(line)).collect()
+}
+
 fn tell(text: &str, stderr: &str, error: &Error, hint: Option<&str>) {
     problem(text, Some(stderr));
     let details = error.details();

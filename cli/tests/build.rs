@@ -63,6 +63,11 @@ fn a_script_is_built_run_and_tested_without_any_tool() {
         assert!(built.stdout.ends_with("  arawn test --path greet\n"), "{built:?}");
         let tested = place.run(&["test", "--path", "greet"]);
         assert_eq!((tested.status, &*tested.stderr), (0, ""), "{tested:?}");
+        // A sample with a config, or a long context, is named.
+        let place = place.with("greet/tests/aa.json", "{\"config\": {}, \"context\": {}}");
+        let built = place.run(&["build", "--path", "greet"]).stdout;
+        assert!(built.contains(" --runtimes greet/runtimes --input @greet/tests/aa.json\n"), "{built}");
+        fs::remove_file(place.path().join("greet/tests/aa.json")).unwrap_or_else(|error| panic!("{error}"));
         let mut inside = place.command(&["build"]);
         let inside = inside.current_dir(place.path().join("greet/tests")).output().unwrap_or_else(|e| panic!("{e}"));
         let inside = ended(inside).stdout;
@@ -222,6 +227,9 @@ fn a_project_that_is_none_is_told_so() {
         let place = Place::new().with("arawn.toml", manifest);
         place.run(&["build"]).assert_failed(2, &texts);
     }
+    let place = Place::new().with("arawn.toml", "name = \"../greet\"\nlanguage = \"c\"\n");
+    place.run(&["build"]).assert_failed(2, &["`../greet` cannot be the name of a runtime", "such as `greet`"]);
+    assert!(!place.path().join("build").exists());
     let place = Place::new().with("arawn.toml", "name = \"greet\"\nlanguage = \"c\"\n");
     place.run(&["build"]).assert_failed(2, &["there are no files `*.c` in `", "`arawn new c NAME`"]);
 }

@@ -30,7 +30,11 @@ fn a_project_has_its_name_its_language_and_how_to_go_on() {
         let place = Place::new();
         let ended = place.run(&["new", language, "my.greeter"]);
         assert_eq!((ended.status, &*ended.stderr), (0, ""), "{ended:?}");
-        for text in ["cd my.greeter\n", "arawn build\n", "arawn run my.greeter --context '{\"name\": \"Ada\"}'\n"] {
+        let build = match *language {
+            "c" | "python" | "javascript-component" => "arawn build --install\n",
+            _ => "arawn build\n",
+        };
+        for text in ["cd my.greeter\n", build, "arawn run my.greeter --context '{\"name\": \"Ada\"}'\n"] {
             assert!(ended.stdout.contains(text), "{ended:?}");
         }
         let files = files(&place.path().join("my.greeter"));

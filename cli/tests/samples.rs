@@ -11,7 +11,7 @@ fn project() -> Place {
     assert_eq!(place.run(&["new", "lua", "echo"]).status, 0);
     fs::remove_dir_all(place.path().join("echo/tests")).unwrap_or_else(|error| panic!("{error}"));
     fs::create_dir(place.path().join("echo/tests")).unwrap_or_else(|error| panic!("{error}"));
-    let script = "return function(input)\n  if input.config.fails then error(input.context.answer) end\n  \
+    let script = "return function(input)\n  if input.config.fails then print(\"on my way\") error(input.context.answer) end\n  \
                   return input.context.answer\nend\n";
     let place = place.with("echo/runtime.lua", script);
     assert_eq!(place.run(&["build", "--path", "echo"]).status, 0);
@@ -50,6 +50,7 @@ fn a_sample_with_another_reply_fails_and_both_are_shown() {
         r#"    expected  {"status":"error","error":"…:3: no…"}"#,
         "FAILED    zzz",
         "    expected  nothing: its file is missing",
+        "\n  | on my way\n",
     ] {
         assert!(ended.stdout.contains(text), "no {text:?} in {}", ended.stdout);
     }

@@ -45,9 +45,20 @@ pub struct Page {
 
 impl Page {
     pub fn read(path: &Path) -> Page {
-        let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Page::of(path, &text(path))
+    }
+
+    /// What is below each heading of the second level, by the heading.
+    #[allow(dead_code, reason = "each test file uses a part")]
+    pub fn sections(path: &Path) -> Vec<(String, Page)> {
+        let text = text(path);
+        let sections = text.split("\n## ").skip(1).filter_map(|section| section.split_once('\n'));
+        sections.map(|(heading, text)| (heading.to_owned(), Page::of(path, text))).collect()
+    }
+
+    fn of(path: &Path, text: &str) -> Page {
         let (mut steps, mut unmarked) = (Vec::new(), Vec::new());
-        let mut blocks = blocks(&text).into_iter().peekable();
+        let mut blocks = blocks(text).into_iter().peekable();
         while let Some(Block { mark, language, text }) = blocks.next() {
             let (word, value) = mark.split_once(": ").unwrap_or((&mark, ""));
             let value = value.to_owned();
@@ -78,6 +89,10 @@ impl Page {
             _ => None,
         })
     }
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The blocks, and a block without text for each `guest`.

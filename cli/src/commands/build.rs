@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::samples::samples;
 use crate::task::Task;
 use crate::units::{duration, size};
-use crate::{notices, process, report, toolchain};
+use crate::{names, notices, process, report, shell, toolchain};
 use arawn::{Error, ExecutorConfig, Inspection, ModuleSource, Registration, ScriptExecutor};
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,6 +31,9 @@ pub fn run(arguments: &BuildArguments) -> Exit {
 fn build(arguments: &BuildArguments) -> Result<String> {
     let begun = Instant::now();
     let project = Project::required(arguments.path.as_deref())?;
+    process::for_one_call()?;
+    // It is part of a path before the library sees it.
+    names::check(&project.settings.name)?;
     let file = toolchain::compile(&project, arguments.install)?;
     let inspection = register(&project, &file)?;
     let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -38,7 +41,6 @@ fn build(arguments: &BuildArguments) -> Result<String> {
 }
 
 fn register(project: &Project, file: &Path) -> Result<Inspection> {
-    process::for_one_call()?;
     let executor =
         ScriptExecutor::new(ExecutorConfig { runtimes_dir: Some(project.runtimes()), ..ExecutorConfig::default() })?;
     let settings = project.settings.clone();
@@ -110,11 +112,9 @@ fn call(project: &Project) -> String {
         Some(Input { config: None, context: Some(context) }) => Some(context.to_string()),
         _ => None,
     };
-    let input = match (context.filter(|text| text.len() <= LONGEST && !text.contains('\'')), sample) {
-        (Some(context), _) => format!("--context '{context}'"),
-        (None, Some(sample)) => {
-            format!("--input @{}", sample.input.strip_prefix(&project.directory).unwrap_or(&sample.input).display())
-        }
+    let input = match (context.filter(|text| text.len() <= LONGEST), sample) {
+        (Some(context), _) => format!("--context {}", shell::quoted(&context)),
+        (None, Some(sample)) => format!("--input @{}", shell::path(&sample.input)),
         (None, None) => "--context '{…}'".to_owned(),
     };
     format!("arawn run {}{} {input}", project.settings.name, elsewhere(project, " --runtimes ", &project.runtimes()))
@@ -124,9 +124,6 @@ fn call(project: &Project) -> String {
 fn elsewhere(project: &Project, option: &str, path: &Path) -> String {
     match Project::here() {
         Ok(Some(here)) if here.directory == project.directory => String::new(),
-        _ => {
-            let here = std::env::current_dir().unwrap_or_default();
-            format!("{option}{}", path.strip_prefix(here).unwrap_or(path).display())
-        }
+        _ => format!("{option}{}", shell::path(path)),
     }
 }

@@ -9,8 +9,7 @@ use crate::exit::Exit;
 use crate::failed::{Failed, Result};
 use crate::language::Language;
 use crate::near::did_you_mean;
-use crate::{process, report};
-use arawn::{CacheDir, Code, ExecutorConfig, ModuleSource, Registration, ScriptExecutor};
+use crate::{names, process, report, shell};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -25,39 +24,13 @@ pub fn run(arguments: &NewArguments) -> Exit {
 fn write(arguments: &NewArguments) -> Result<PathBuf> {
     let NewArguments { language, name, path } = arguments;
     process::for_one_call()?;
-    check_name(name)?;
+    names::check(name)?;
     let directory = path.clone().unwrap_or_else(|| PathBuf::from(name));
     let place = Place::take(&directory)?;
     place.fill(*language, name).map_err(|error| {
         Failed::host(format!("the project cannot be written to `{}`: {error}", directory.display()))
     })?;
     Ok(directory)
-}
-
-/// Has the library say whether a runtime may have this name. An executor without a directory registers nothing, and looks
-/// at the name first.
-fn check_name(name: &str) -> Result<()> {
-    let executor = ScriptExecutor::new(ExecutorConfig { cache_dir: CacheDir::Off, ..ExecutorConfig::default() })?;
-    let refused = executor.register(Registration::new(name, ModuleSource::Bytes(Vec::new()))).err();
-    let fitting: String = name.to_lowercase().chars().map(|c| if is_plain(c) { c } else { '-' }).take(64).collect();
-    let fitting = fitting.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-    match refused.map(|error| error.as_code()) {
-        Some(Code::InvalidRequest) => {
-            let rule = "a name has a to z, 0 to 9, `.`, `_` and `-`, begins with a letter or a digit, and has at most 64 \
-                        characters";
-            let near = if fitting.is_empty() { String::new() } else { format!(", such as `{fitting}`") };
-            Err(Failed::usage(format!("`{name}` cannot be the name of a runtime")).hint(format!("{rule}{near}")))
-        }
-        Some(Code::BuiltinRuntime) => {
-            let text = format!("`{name}` is a runtime that comes with libarawn: choose another name");
-            Err(Failed::usage(text).hint(format!("such as `my-{}`", name.replace('_', "-"))))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn is_plain(c: char) -> bool {
-    matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-')
 }
 
 /// The project's directory, which was missing or empty.
@@ -120,30 +93,15 @@ impl<'a> Place<'a> {
 
 fn next_steps(arguments: &NewArguments, directory: &Path) -> String {
     let NewArguments { language, name, .. } = arguments;
-    let directory = directory.display();
+    let (directory, cd) = (directory.display(), shell::path(directory));
+    // What few have already, `arawn build` gets.
+    let install = match language {
+        Language::C | Language::Python | Language::JavaScriptComponent => " --install",
+        _ => "",
+    };
     let kind = if language.script().is_some() { "a script" } else { "a runtime" };
     format!(
         "Made `{directory}`: {kind} in {language} that greets a person. README.md in it says more. Now:\n\n\
-         \x20 cd {directory}\n  arawn build\n  arawn run {name} --context '{{\"name\": \"Ada\"}}'\n  arawn test\n"
+         \x20 cd {cd}\n  arawn build{install}\n  arawn run {name} --context '{{\"name\": \"Ada\"}}'\n  arawn test\n"
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_one_that_the_library_takes() {
-        for name in ["greet", "3d", "my.runtime_2-x", "lua", &"a".repeat(64)] {
-            assert!(check_name(name).is_ok(), "{name}");
-        }
-        let words = |name: &str| check_name(name).err().map(|failed| failed.words()).unwrap_or_default();
-        for (name, near) in [("My Runtime", "`my-runtime`"), ("-x", "`x`"), ("_", "64 characters"), ("a/b", "`a-b`")] {
-            let words = words(name);
-            assert!(words.starts_with(&format!("`{name}` cannot be the name")) && words.ends_with(near), "{words}");
-        }
-        assert!(words(&"a".repeat(65)).ends_with(&format!("`{}`", "a".repeat(64))));
-        let builtin = words("file_read");
-        assert!(builtin.contains("comes with libarawn") && builtin.ends_with("`my-file-read`"), "{builtin}");
-    }
 }

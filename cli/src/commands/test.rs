@@ -26,6 +26,16 @@ enum Outcome {
     Differs { expected: Option<Value> },
 }
 
+impl Outcome {
+    fn word(&self) -> &'static str {
+        match self {
+            Outcome::Fits => "ok",
+            Outcome::Accepted => "accepted",
+            Outcome::Differs { .. } => "FAILED",
+        }
+    }
+}
+
 pub fn run(arguments: &TestArguments) -> Exit {
     test(arguments).unwrap_or_else(|failed| failed.report())
 }
@@ -36,7 +46,7 @@ fn test(arguments: &TestArguments) -> Result<Exit> {
     let samples = chosen(&project, &arguments.samples)?;
     let executor = executor(arguments, &project)?;
     let widest = samples.iter().map(|sample| sample.name.chars().count()).max().unwrap_or(0);
-    let mut failures = 0;
+    let mut failures: u64 = 0;
     for sample in &samples {
         let text = input::file(&sample.input)?;
         let begun = Instant::now();
@@ -49,20 +59,13 @@ fn test(arguments: &TestArguments) -> Result<Exit> {
         }
         let reply = reply(&answered);
         let outcome = compare(sample, &reply, arguments.accept)?;
-        let word = match outcome {
-            Outcome::Fits => "ok",
-            Outcome::Accepted => "accepted",
-            Outcome::Differs { .. } => "FAILED",
-        };
-        let mut line = format!("{word:<8}  {:<widest$}  {took:>8}", sample.name);
+        failures += u64::from(matches!(outcome, Outcome::Differs { .. }));
+        let mut line = format!("{:<8}  {:<widest$}  {took:>8}\n", outcome.word(), report::cell(&sample.name));
         if let Outcome::Differs { expected } = outcome {
-            failures += 1;
-            let expected =
-                expected.map_or_else(|| "nothing: its file is missing".to_owned(), |value| value.to_string());
-            let [expected, answered] = [expected, reply.to_string()].map(|text| report::printable(&text));
-            line += &format!("\n    expected  {expected}\n    answered  {answered}");
+            line += &difference(expected.as_ref(), &reply);
+            line += &answered.as_ref().err().map_or(String::new(), report::guest_lines);
         }
-        let written = report::text(&(line + "\n"));
+        let written = report::text(&line);
         if written != Exit::Success {
             return Ok(written);
         }
@@ -75,6 +78,12 @@ fn test(arguments: &TestArguments) -> Result<Exit> {
     report::problem(&format!("{failures} of {all} failed"), None);
     report::give(Some("if the new answers are right: arawn test --accept"));
     Ok(Exit::Runtime)
+}
+
+fn difference(expected: Option<&Value>, reply: &Value) -> String {
+    let expected = expected.map_or_else(|| "nothing: its file is missing".to_owned(), Value::to_string);
+    let [expected, answered] = [expected, reply.to_string()].map(|text| report::printable(&text));
+    format!("    expected  {expected}\n    answered  {answered}\n")
 }
 
 /// The samples that were asked for, or all.

@@ -40,10 +40,7 @@ fn compiler(project: &Project, may_install: bool) -> Result<Tool> {
     if let Some(compiler) = Tool::of_variable("ARAWN_CC") {
         return Ok(compiler);
     }
-    let installed = match ZIGLANG.found() {
-        None if may_install => None,
-        found => found.map(|directory| Tool::new(directory.join("ziglang/zig"))),
-    };
+    let installed = ZIGLANG.found().map(|directory| Tool::new(directory.join("ziglang/zig")));
     let candidates = [Some(Tool::named("ZIG", "zig")), Some(python().arg("-m").arg("ziglang")), installed];
     let zig = candidates.into_iter().flatten().find(|zig| zig.is_there(&project.directory, &["version"]));
     let zig = match zig {

@@ -2,6 +2,7 @@
 
 use crate::failed::{Failed, Result};
 use crate::report;
+use crate::shell::quoted;
 use crate::task::Task;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -121,19 +122,10 @@ fn name(command: &Command) -> String {
 /// The command as one would type it.
 fn shown(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
-    let variables = variables.map(|(name, value)| format!("{}={}", name.to_string_lossy(), quoted(value)));
-    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(quoted);
+    let word = |word: &OsStr| quoted(&word.to_string_lossy());
+    let variables = variables.map(|(name, value)| format!("{}={}", name.to_string_lossy(), word(value)));
+    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(word);
     variables.chain(words).collect::<Vec<_>>().join(" ")
-}
-
-/// In quotes where a shell would read it as something else.
-fn quoted(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.into_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
 }
 
 /// The directory below which tools are installed: `$ARAWN_TOOLS`, or one in the platform's cache.
