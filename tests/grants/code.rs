@@ -180,6 +180,20 @@ fn a_link_that_a_guest_has_made_leads_neither_to_code_nor_to_a_grant() {
     close(&executor(granted(&setup.path("aside"))));
 }
 
+/// The host moves a directory with a guest's link in it while the directory is granted.
+#[test]
+fn a_path_to_code_does_not_pass_through_a_grant_wherever_that_was_moved() {
+    let setup = Setup::new();
+    fs::create_dir(setup.path("aside")).unwrap();
+    let guest = granting(&setup, json!([writable(&setup.path("rw"))]));
+    assert_eq!(errnos(&guest, json!([["path_symlink", "../aside", 3, "link"]])), [0]);
+    fs::rename(setup.path("rw"), setup.path("moved")).unwrap();
+    assert_refused(&json!({"cache_dir": setup.path("moved/link/cache")}), "cache_dir");
+    assert_refused(&json!({"cache_dir": null, "runtimes_dir": setup.path("moved/link/catalog")}), "runtimes_dir");
+    assert_eq!(fs::read_dir(setup.path("aside")).unwrap().count(), 0);
+    close(&guest);
+}
+
 /// The host moves a directory that guests may write, and makes it a cache once nobody is granted it.
 #[test]
 fn a_cache_is_refused_where_guests_could_write_before_it_was_moved() {
@@ -267,10 +281,11 @@ fn the_platforms_cache_is_not_granted_for_writing() {
     let setup = Setup::new();
     let home = setup.path("home");
     fs::create_dir_all(home.join("work")).unwrap();
-    symlink(home.join("missing"), setup.path("link")).unwrap();
+    fs::create_dir(setup.path("way")).unwrap();
+    symlink(home.join("missing"), setup.path("way/link")).unwrap();
     let new = |dirs: Value| ("arawn_executor_new", json!({"cache_dir": null, "capabilities": {"dirs": dirs}}));
     // It does not exist; it is behind a link that leads nowhere; it exists.
-    for platform in [home.join(".cache"), setup.path("link"), home.join(".cache")] {
+    for platform in [home.join(".cache"), setup.path("way/link"), home.join(".cache")] {
         let wrapper = ["env", &format!("XDG_CACHE_HOME={}", platform.display())];
         let replies = in_new_process_under(
             &wrapper,
@@ -290,7 +305,15 @@ fn the_platforms_cache_is_not_granted_for_writing() {
             assert_error(reply, "invalid_config");
             assert_eq!(reply["details"]["path"], "cache_dir", "{replies:?}");
         }
-        fs::create_dir_all(home.join(".cache/arawn")).unwrap();
+        fs::create_dir_all(home.join(".cache/arawn/below")).unwrap();
+    }
+    // What is in that cache, and what is on the way to it.
+    let refused = [(".cache", home.join(".cache/arawn/below")), ("../way/link", setup.path("way"))];
+    for (platform, host) in refused {
+        let wrapper = ["env", &format!("XDG_CACHE_HOME={}", home.join(platform).display())];
+        let replies = in_new_process_under(&wrapper, &[new(json!([writable(&host)]))]);
+        assert_error(&replies[0], "invalid_config");
+        assert_eq!(replies[0]["details"]["path"], "capabilities.dirs[0].host", "{replies:?}");
     }
 }
 
@@ -308,6 +331,15 @@ fn a_grant_is_looked_for_where_it_is_now() {
     assert!(setup.path("rw/z/b/still").is_dir());
     close(&inner);
     close(&executor(json!({"cache_dir": null, "runtimes_dir": setup.path("rw/z")})));
+    // Into a directory that was not around it before.
+    fs::create_dir(setup.path("rw/y")).unwrap();
+    let outer = granting(&setup, json!([writable(&setup.path("rw"))]));
+    let inner = granting(&setup, json!([writable(&setup.path("rw/z/b"))]));
+    assert_eq!(errnos(&outer, json!([["path_rename", 3, "z/b", 3, "y/b"]])), [0]);
+    close(&outer);
+    assert_refused(&json!({"cache_dir": null, "runtimes_dir": setup.path("rw/y")}), "runtimes_dir");
+    close(&inner);
+    close(&executor(json!({"cache_dir": null, "runtimes_dir": setup.path("rw/y")})));
 }
 
 /// The host moves a granted directory to where a cache has its artifacts.

@@ -10,7 +10,7 @@ mod common;
 mod setup;
 
 use arawn::ffi::arawn_executor_new;
-use common::{assert_error, call, ok};
+use common::{assert_error, call, in_new_process, ok};
 use serde_json::json;
 use setup::{Setup, errnos, probe};
 use std::collections::BTreeSet;
@@ -268,6 +268,19 @@ fn directories_with_code_in_them_are_not_granted() {
     }
     let reply = call(arawn_executor_new, &json!({"capabilities": {"dirs": [{"host": setup.path("ro"), "guest": ""}]}}));
     assert_eq!(reply["details"]["path"], "capabilities.dirs[0].guest", "{reply}");
+}
+
+/// Also where no code is in its way: a process that has neither a catalog nor a cache.
+#[test]
+fn the_root_is_not_granted() {
+    let setup = Setup::new();
+    symlink("/", setup.path("root")).unwrap();
+    for host in [Path::new("/"), Path::new("/usr/.."), &setup.path("root")] {
+        let config = json!({"cache_dir": null, "capabilities": {"dirs": [{"host": host, "guest": "/d"}]}});
+        let replies = in_new_process(&[("arawn_executor_new", config)]);
+        assert_error(&replies[0], "invalid_config");
+        assert_eq!(replies[0]["details"]["path"], "capabilities.dirs[0].host", "{host:?}: {replies:?}");
+    }
 }
 
 #[test]
