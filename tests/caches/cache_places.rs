@@ -47,6 +47,8 @@ fn eviction_leaves_links_and_what_belongs_to_others_alone() {
     symlink(&elsewhere, cache.join(name(2))).unwrap();
     let open = artifact(&cache.join(name(3)));
     fs::set_permissions(cache.join(name(3)), fs::Permissions::from_mode(0o755)).unwrap();
+    // Directories with names that no cache gives.
+    let unnamed = ["others", &"z".repeat(32), &format!("{}0", name(5))].map(|name| artifact(&cache.join(name)));
     // A link in a directory of ours, beside what is evicted.
     symlink(&linked, cache.join(name(1)).join("b.cwasm")).unwrap();
     let others = is_root().then(|| {
@@ -60,6 +62,7 @@ fn eviction_leaves_links_and_what_belongs_to_others_alone() {
     assert!(linked.exists(), "it followed a link out of the cache");
     assert!(open.exists(), "others may write to its directory");
     assert!(others.is_none_or(|others| others.exists()), "it is another user's");
+    assert!(unnamed.iter().all(|file| file.exists()), "the cache has not made it");
     assert!(cache.join(name(1)).join("b.cwasm").is_symlink());
 }
 

@@ -67,45 +67,49 @@ fn a_second_call_is_from_memory_and_a_second_process_from_disk() {
 #[test]
 fn a_damaged_artifact_is_a_counted_miss_and_is_mended() {
     type Damage<'a> = &'a dyn Fn(&Path);
-    let damages: [(&str, Damage<'_>); 9] = [
-        ("truncated", &|path| fs::write(path, &fs::read(path).unwrap()[..1000]).unwrap()),
-        ("empty", &|path| fs::write(path, b"").unwrap()),
-        ("flipped", &|path| {
+    let damages: [(&str, &str, Damage<'_>); 9] = [
+        ("truncated", "digest is wrong", &|path| fs::write(path, &fs::read(path).unwrap()[..1000]).unwrap()),
+        ("empty", "digest is wrong", &|path| fs::write(path, b"").unwrap()),
+        ("flipped", "digest is wrong", &|path| {
             let mut bytes = fs::read(path).unwrap();
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
             fs::write(path, bytes).unwrap();
         }),
-        ("world-writable", &|path| fs::set_permissions(path, fs::Permissions::from_mode(0o602)).unwrap()),
-        ("group-writable", &|path| fs::set_permissions(path, fs::Permissions::from_mode(0o620)).unwrap()),
-        ("a symlink", &|path| {
+        ("world-writable", "writable by others", &|path| {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o602)).unwrap()
+        }),
+        ("group-writable", "writable by others", &|path| {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o620)).unwrap()
+        }),
+        ("a symlink", "symbolic links", &|path| {
             let other = path.with_extension("moved");
             fs::rename(path, &other).unwrap();
             symlink(other, path).unwrap();
         }),
-        ("a directory", &|path| {
+        ("a directory", "not a regular file", &|path| {
             fs::remove_file(path).unwrap();
             fs::create_dir(path).unwrap();
         }),
         // Whole and with its digest, but not what this wasmtime makes.
-        ("of another version", &|path| {
+        ("of another version", "of another version", &|path| {
             use sha2::Digest;
             let bytes = b"\x7fELF of another version".repeat(100);
             fs::write(path, &bytes).unwrap();
             let digest: String = sha2::Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
             fs::write(path.with_extension("sha256"), digest).unwrap();
         }),
-        ("a FIFO", &|path| {
+        ("a FIFO", "not a regular file", &|path| {
             fs::remove_file(path).unwrap();
             common::run(std::process::Command::new("mkfifo").arg(path));
         }),
     ];
-    for (name, damage) in damages {
+    for (name, why, damage) in damages {
         let (_directory, cache, artifact) = filled();
         damage(&artifact);
         let (tier, disk) = run_host(&cache);
         assert_eq!((tier.as_str(), &disk["rejected"]), ("compiled", &json!(1)), "{name}: {disk}");
-        assert!(disk["last_problem"].is_string(), "{name}: {disk}");
+        assert!(disk["last_problem"].as_str().is_some_and(|problem| problem.contains(why)), "{name}: {disk}");
         assert_eq!(run_host(&cache).0, "disk", "{name}: mended");
     }
     let (_directory, cache, artifact) = filled();

@@ -412,12 +412,16 @@ fn files_that_are_not_the_catalogs_own_stay() {
     for path in [outside.path().join("out.wasm"), catalog.path().join("top.wasm")] {
         fs::write(path, &mine).unwrap();
     }
+    // Nor what the notes of an unfinished change name, whoever has written them.
+    let kept = catalog.path().join("kept.wasm");
+    fs::write(&kept, &mine).unwrap();
+    fs::write(catalog.path().join(".catalog.lock"), "kept.wasm\ncustom/../kept.wasm\n./kept.wasm\n").unwrap();
     let id = catalog.executor();
     for name in ["top", "linked", "lock", "self", "mine"] {
         assert_eq!(remove(&id, name)["status"], "ok", "{name}");
     }
     assert!(outside.path().join("out.wasm").is_file() && catalog.path().join("top.wasm").is_file());
-    assert!(catalog.file().is_file() && !catalog.module("mine").exists());
+    assert!(kept.is_file() && catalog.file().is_file() && !catalog.module("mine").exists());
 }
 
 #[test]

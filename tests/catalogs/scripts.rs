@@ -184,6 +184,23 @@ fn a_pin_holds_for_a_script_too() {
     assert_eq!(run(&id, "pinned", json!({"name": 3}))["output"]["hello"], 3);
 }
 
+/// The version before a broken one is served where the entry does not pin the broken one.
+#[test]
+fn a_script_that_is_pinned_and_does_not_parse_has_no_version_before_it() {
+    use sha2::Digest;
+    const BROKEN: &str = "export default (";
+    let sha: String = sha2::Sha256::digest(BROKEN).iter().map(|byte| format!("{byte:02x}")).collect();
+    let lines = format!("script = \"scripts/greet.js\"\nsha256 = \"{sha}\"");
+    let scripts = Scripts(Scripts::new().0.entry("pinned", &lines));
+    let id = scripts.0.executor();
+    assert_eq!(run(&id, "greet", json!({"name": 1}))["output"]["hello"], 1);
+    scripts.write("greet.js", BROKEN);
+    for _ in 0..2 {
+        assert_eq!(run(&id, "greet", json!({"name": 2}))["output"]["hello"], 2);
+        assert_error(&run(&id, "pinned", json!({"name": 3})), "script_invalid");
+    }
+}
+
 #[test]
 fn arguments_variables_and_schemas_are_those_of_any_runtime() {
     let catalog = Catalog::new().entry(
