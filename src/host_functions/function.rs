@@ -147,3 +147,18 @@ impl Function {
         state.inside
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Callback, Function, On};
+
+    /// A thread may have found the function just before it was replaced.
+    #[test]
+    fn a_function_that_was_replaced_is_not_entered() {
+        let callback = Callback::AtOnce(Box::new(|_| Ok(r#"{"status":"ok"}"#.to_owned())));
+        let function = Function::new("f", On::Call, callback);
+        assert!(matches!(function.enter(None, "1"), Some(Answer::Given(Ok(_)))));
+        assert_eq!(function.retire(), 0);
+        assert!(function.enter(None, "1").is_none());
+    }
+}

@@ -4,7 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use arawn::ffi::{arawn_cancel, arawn_configure, arawn_stats};
+use arawn::ffi::{arawn_cancel, arawn_configure, arawn_poll, arawn_stats};
 use common::{Catalog, assert_error, assert_within, call, execute, load, ok, slow_to_compile, writer};
 use serde_json::{Value, json};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -172,6 +172,8 @@ fn a_name_is_for_one_call_of_one_executor() {
         let reply = execute(&request(&one));
         assert_error(&reply, "job_exists");
         assert_eq!(reply["details"], json!({"job": "same"}));
+        let polled = call(arawn_poll, &json!({"executor": one, "job": "same"}));
+        assert_error(&polled, "unknown_job");
         assert_eq!(cancel(&one, "same")["status"], "ok");
         assert_error(&first.join().unwrap(), "cancelled");
         assert!(!second.is_finished(), "the call of that name in the other executor goes on");

@@ -222,6 +222,7 @@ fn whatever_a_callback_returns_reaches_the_guest_as_a_reply() {
         (b"{\"output\":1}", "its reply is invalid: `status` is missing"),
         (b"{\"status\":\"fine\"}", "neither \"ok\" nor \"error\""),
         (b"{\"status\":\"error\"}", "no `error`"),
+        (b"{\"status\":\"error\",\"error\":7}", "`error` must be a string"),
         (b"{\"status\":\"ok\",\"error\":\"no\"}", "and an `error`"),
         (b"{\"status\":\"\xff\"}", "not UTF-8 from byte 11"),
     ] {
@@ -242,14 +243,17 @@ fn whatever_a_callback_returns_reaches_the_guest_as_a_reply() {
 
 #[test]
 fn whatever_a_guest_asks_is_answered() {
-    let long = format!("\"{}\"", "x".repeat(1000));
+    let of_bytes = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
     let catalog = Catalog::new()
+        .with("name-of-128", &asker(&[b'n'; 128], b"1", ANSWER))
+        .with("name-of-129", &asker(&[b'n'; 129], b"1", ANSWER))
+        .with("longest", &asker(b"f", of_bytes(1000).as_bytes(), ANSWER))
         .with("not-json", &asker(b"f", b"{\"a\":", ANSWER))
         .with("not-utf8", &asker(b"f", b"\"\xff\"", ANSWER))
         .with("nul", &asker(b"f", b"\"a\0\"", ANSWER))
         .with("name", &asker(b"\xfff", b"1", ANSWER))
         .with("nothing", &asker(b"f", b"", ANSWER))
-        .with("long", &asker(b"f", long.as_bytes(), ANSWER))
+        .with("long", &asker(b"f", of_bytes(1001).as_bytes(), ANSWER))
         .with(
             "outside",
             &asker(b"f", b"1", "(drop (call $call (i32.const 128) (i32.const 1) (i32.const -8) (i32.const 16)))"),
@@ -284,6 +288,8 @@ fn whatever_a_guest_asks_is_answered() {
     assert_failed(&ask("nothing"), "f", "the request is not JSON: the text ends before a value");
     assert_failed(&ask("name"), "\u{fffd}f", "its name is not UTF-8");
     assert_failed(&ask("long"), "f", "longer than `output_bytes`");
+    assert_failed(&ask("name-of-128"), &"n".repeat(128), "not granted");
+    assert_failed(&ask("name-of-129"), "", "its name has more than 128 bytes");
     for runtime in ["outside", "too-far"] {
         let reply = ask(runtime);
         assert_error(&reply, "trap");
@@ -292,6 +298,7 @@ fn whatever_a_guest_asks_is_answered() {
     assert_eq!(calls.swap(0, Ordering::Relaxed), 1, "only `too-far` came as far as the callback");
     assert_eq!(ask("once")["output"]["output"], 0);
     assert_eq!(ask("twice")["output"]["output"], 2);
+    assert_eq!(ask("longest")["output"]["output"], 3);
     // The same where nothing is granted, and a guest runs on its caller's stack.
     let nothing = catalog.executor();
     for runtime in ["once", "twice", "not-json", "long"] {
@@ -331,8 +338,10 @@ fn a_callback_may_use_the_whole_library() {
 fn callbacks_within_callbacks_end_at_a_depth() {
     let catalog = asking();
     let id = granting(&catalog, &["f"]);
-    let own = id.clone();
+    let (own, entered) = (id.clone(), Arc::new(AtomicUsize::new(0)));
+    let counts = entered.clone();
     set(&of(&id, "f"), move |_| {
+        counts.fetch_add(1, Ordering::Relaxed);
         let inner = execute(&json!({"executor": own, "runtime": "ask"}));
         let depth = inner["output"]["output"].as_u64();
         answer(json!(depth.map_or_else(|| inner["output"].clone(), |depth| json!(depth + 1))))
@@ -342,6 +351,7 @@ fn callbacks_within_callbacks_end_at_a_depth() {
     let text = reply.to_string();
     assert!(text.contains("host functions are nested 16 deep on this thread, the most allowed"), "{text}");
     assert!(text.contains("host_function_failed"), "{text}");
+    assert_eq!(entered.load(Ordering::Relaxed), 16);
 }
 
 #[test]

@@ -98,15 +98,24 @@ fn tables_are_limited_as_memory_is() {
         module.replacen("(func (export \"_start\")", &format!("(func (export \"_start\") {grow}"), 1)
     };
     let many = |what: &str| format!("(module {} (func (export \"_start\")))", what.repeat(65));
+    let of = |elements: u32| {
+        let module = writer(br#"{"status":"ok","output":"has them"}"#, b"", "");
+        module.replacen("(func $put", &format!("(table 0 funcref) (table {elements} funcref) (func $put"), 1)
+    };
     let catalog = Catalog::new()
+        .with("most", &of(1_000_000))
+        .with("beyond", &of(1_000_001))
         .with("fails", &grow("(unreachable)"))
         .with("copes", &grow(""))
         .with("tables", &many("(table 1 funcref)"))
         .with("memories", &many("(memory 1)"));
     let id = catalog.executor();
-    let reply = execute(&json!({"executor": id, "runtime": "fails"}));
-    assert_error(&reply, "memory_exceeded");
-    assert!(reply["details"]["table_elements"].is_u64(), "{reply}");
+    assert_eq!(execute(&json!({"executor": id, "runtime": "most"}))["output"], "has them");
+    for runtime in ["beyond", "fails"] {
+        let reply = execute(&json!({"executor": id, "runtime": runtime}));
+        assert_error(&reply, "memory_exceeded");
+        assert_eq!(reply["details"]["table_elements"], 1_000_000, "{reply}");
+    }
     assert_eq!(execute(&json!({"executor": id, "runtime": "copes"}))["output"], "grew");
     for (name, text) in [
         ("tables", "it has 65 tables; the limit `tables` allows 64"),
@@ -152,6 +161,10 @@ fn memory_is_limited_at_the_start_and_while_growing() {
         assert_error(&reply, "memory_exceeded");
         common::assert_stopped(&reply, &json!({"memory_bytes": 6 << 20}));
     }
+    // The guest has 101 pages in the end.
+    let of_bytes = |bytes: u32| json!({"executor": id, "runtime": "grows", "limits": {"memory_bytes": bytes}});
+    assert_eq!(execute(&of_bytes(101 << 16))["output"], "grew");
+    assert_error(&execute(&of_bytes((101 << 16) - 1)), "memory_exceeded");
     // A refusal that the guest lives with is no failure.
     assert_eq!(execute(&json!({"executor": id, "runtime": "copes", "limits": tight}))["output"], "grew");
     assert_error(&execute(&json!({"executor": id, "runtime": "declared"})), "memory_exceeded");
@@ -159,16 +172,19 @@ fn memory_is_limited_at_the_start_and_while_growing() {
 
 #[test]
 fn output_is_limited_and_the_end_of_stderr_is_kept() {
+    const ONE: &[u8] = br#"{"status":"ok","output":1}"#;
     let forever =
         |fd: u32| format!("(loop $more (call $put (i32.const {fd}) (i32.const 64) (i32.const 1000)) (br $more))");
     let text: Vec<u8> = (0..200).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
-    let catalog = Catalog::new()
-        .with("bomb", &writer(&[b' '; 2000], b"", &forever(1)))
-        .with("chatty", &writer(br#"{"status":"ok","output":1}"#, &text, ""));
+    let catalog =
+        Catalog::new().with("bomb", &writer(&[b' '; 2000], b"", &forever(1))).with("chatty", &writer(ONE, &text, ""));
     let id = catalog.executor_with(json!({"limits": {"output_bytes": 100_000, "stderr_bytes": 20}}));
     let reply = execute(&json!({"executor": id, "runtime": "bomb"}));
     assert_error(&reply, "output_too_large");
     assert_eq!(reply["details"], json!({"output_bytes": 100_000}));
+    let of_bytes = |bytes: usize| json!({"executor": id, "runtime": "chatty", "limits": {"output_bytes": bytes}});
+    assert_eq!(execute(&of_bytes(ONE.len()))["output"], 1);
+    assert_error(&execute(&of_bytes(ONE.len() - 1)), "output_too_large");
     let reply = execute(&json!({"executor": id, "runtime": "chatty", "meta": true}));
     assert_eq!(reply["meta"]["stderr"], "[…]7\nline 198\nline 199\n");
     let reply = execute(&json!({"executor": id, "runtime": "chatty", "meta": true, "limits": {"stderr_bytes": 0}}));

@@ -486,6 +486,12 @@ fn nothing_runs_where_a_mistake_shows_before() {
             "is 0, but must be 1 to 100",
         ),
         (
+            then(with(step.clone(), json!({"retry": {"attempts": 101}}))),
+            json!({}),
+            "pipeline.steps[1].retry.attempts",
+            "is 101, but must be 1 to 100",
+        ),
+        (
             then(with(step.clone(), json!({"retry": {"attempts": 2, "delay_ms": 86_400_001}}))),
             json!({}),
             "pipeline.steps[1].retry.delay_ms",

@@ -197,6 +197,56 @@ fn no_function_reaches_beyond_the_guests_memory() {
     assert_eq!(fs::read_to_string(setup.path("rw/b.txt")).unwrap(), "change me");
 }
 
+/// The work of one host call is bounded: 1024 vectors or subscriptions, which are all zeros here.
+#[test]
+fn a_host_call_takes_so_many_vectors_and_no_more() {
+    let name = "wasi_snapshot_preview1";
+    let mut imports = format!(
+        "(import \"{name}\" \"path_open\" (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))"
+    );
+    let (mut tries, mut number) = (String::new(), 0);
+    for (function, types, arguments) in [
+        ("fd_read", "i32 i32 i32 i32", "0 4096 @ 16"),
+        ("fd_write", "i32 i32 i32 i32", "2 4096 @ 16"),
+        ("fd_read", "i32 i32 i32 i32", "5 4096 @ 16"),
+        ("fd_write", "i32 i32 i32 i32", "5 4096 @ 16"),
+        ("fd_pread", "i32 i32 i32 i64 i32", "5 4096 @ 0 16"),
+        ("fd_pwrite", "i32 i32 i32 i64 i32", "5 4096 @ 0 16"),
+        ("poll_oneoff", "i32 i32 i32 i32", "4096 65536 @ 16"),
+    ] {
+        number += 1;
+        imports += &format!("(import \"{name}\" \"{function}\" (func $f{number} (param {types}) (result i32)))");
+        for (count, errno) in [("1024", 0), ("1025", 28)] {
+            let arguments = arguments.replace('@', count);
+            let arguments =
+                arguments.split(' ').zip(types.split(' ')).map(|(value, of)| format!("({of}.const {value})"));
+            let arguments: String = arguments.collect();
+            tries += &format!(
+                "(if (i32.ne (call $f{number} {arguments}) (i32.const {errno})) (then (call $exit (i32.const {number}))))"
+            );
+        }
+    }
+    let guest = common::writer(br#"{"status":"ok","output":"bounded"}"#, b"", "")
+        .replacen("(import", &format!("{imports} (import"), 1)
+        .replacen(
+            "(memory (export \"memory\") 1)",
+            "(memory (export \"memory\") 4) (data (i32.const 128) \"b.txt\")",
+            1,
+        )
+        .replacen(
+            "(func (export \"_start\")",
+            &format!(
+                "(func (export \"_start\") (drop (call $open (i32.const 4) (i32.const 0) (i32.const 128) (i32.const 5)
+                    (i32.const 0) (i64.const 66) (i64.const 66) (i32.const 0) (i32.const 16))) {tries}"
+            ),
+            1,
+        );
+    let mut setup = Setup::new();
+    setup.catalog = setup.catalog.with("bounded", &guest);
+    let reply = execute(&json!({"executor": setup.executor(json!({})), "runtime": "bounded"}));
+    assert_eq!(reply, json!({"status": "ok", "output": "bounded"}), "an exit code is the number of the function");
+}
+
 #[test]
 fn every_function_of_preview_1_is_there_whatever_is_granted() {
     let functions = [
