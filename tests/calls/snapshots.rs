@@ -128,7 +128,12 @@ fn the_whole_state_of_an_instance_is_kept() {
         (if (i64.ne (i64.reinterpret_f64 (global.get $d)) (i64.const 0x8000000000000000)) (then unreachable))
         (if (i32.ne (i32x4.extract_lane 3 (global.get $v)) (i32.const 4)) (then unreachable))
         (global.set $l (i64.const 0)) (i32.store8 (i32.const 2000000) (i32.const 0))"#;
-    let catalog = Catalog::new().snapshot("state", &reactor_with(init, run_code, fields), "");
+    let copes = "(if (i32.ne (memory.grow (i32.const 30)) (i32.const -1)) (then (i32.store8 (i32.const 2000000) (i32.const 7))))";
+    let catalog = Catalog::new().snapshot("state", &reactor_with(init, run_code, fields), "").snapshot(
+        "copes",
+        &reactor(copes, ""),
+        "",
+    );
     let id = catalog.executor();
     for _ in 0..3 {
         let reply = run(&id, "state");
@@ -136,8 +141,12 @@ fn the_whole_state_of_an_instance_is_kept() {
         assert_restored(&reply);
     }
     // Less memory than the snapshot has: the call begins from the start, where its growth is refused.
-    let request = json!({"executor": id, "runtime": "state", "limits": {"memory_bytes": 1 << 20}});
-    assert_error(&execute(&request), "memory_exceeded");
+    let with_little = |runtime: &str| {
+        execute(&json!({"executor": id, "runtime": runtime, "limits": {"memory_bytes": 1 << 20}, "meta": true}))
+    };
+    assert_error(&with_little("state"), "memory_exceeded");
+    assert_restored(&run(&id, "copes"));
+    assert_from_start(&with_little("copes"), "the snapshot has more memory than `memory_bytes`");
 }
 
 /// Everything that a snapshot cannot hold is refused with the reason, and the runtime runs all the same.
@@ -360,8 +369,14 @@ fn the_executors_variables_are_in_no_snapshot() {
         )
     };
     let wat = reactor(&count(1001), &count(1002));
-    let catalog = Catalog::new().snapshot("env", &wat, "env = { A = \"1\", B = \"2\" }");
+    // The same without a snapshot, since it takes random bytes.
+    let random = "(drop (call $random (i32.const 500) (i32.const 1))) (i32.store8 (i32.const 500) (i32.const 0))";
+    let (refused, env) = (reactor(&format!("{}{random}", count(1001)), &count(1002)), "env = { A = \"1\", B = \"2\" }");
+    let catalog = Catalog::new().snapshot("env", &wat, env).snapshot("refused", &refused, env);
     let config = json!({"capabilities": {"env": {"B": "secret", "C": "secret", "D": "secret"}}});
+    let reply = run(&catalog.executor_with(config.clone()), "refused");
+    assert_from_start(&reply, "it has taken random bytes while it was initialised");
+    assert_eq!(reply["output"], json!([1, 3, 5, 5]), "{reply}");
     for id in [catalog.executor_with(config), catalog.executor()] {
         let reply = run(&id, "env");
         assert_restored(&reply);
@@ -370,6 +385,18 @@ fn the_executors_variables_are_in_no_snapshot() {
     let config = json!({"capabilities": {"env": {"B": "secret", "C": "secret", "D": "secret"}}});
     assert_eq!(run(&catalog.executor_with(config), "env")["output"][2], 5);
     assert_eq!(run(&catalog.executor(), "env")["output"][2], 3);
+}
+
+#[test]
+fn entries_with_different_variables_share_no_snapshot() {
+    let count = "(drop (call $environ (i32.const 500) (i32.const 504))) (call $add (i32.const 1001) (i32.load (i32.const 500)))";
+    let of = |env: &str| Catalog::new().snapshot("same", &reactor(count, ""), env);
+    let variables = ["", "env = { A = \"1\" }", "env = { A = \"1\", B = \"2\" }"];
+    for (count, catalog) in variables.map(of).iter().enumerate() {
+        let reply = run(&catalog.executor(), "same");
+        assert_restored(&reply);
+        assert_eq!(reply["output"][1], 1 + count, "{reply}");
+    }
 }
 
 #[test]
@@ -541,10 +568,20 @@ fn memory_behind_a_guests_own_is_not_accessible() {
             "",
         )
         .snapshot("reads", &reactor("", "(drop (i32.load8_u (i32.const 131072)))"), "");
+    // One image for both: the config says what the guest does.
+    let either = "(i32.store (i32.const 0) (i32.const 8192)) (i32.store (i32.const 4) (i32.const 64))
+        (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+        (if (i32.eq (i32.load8_u (i32.const 8202)) (i32.const 49))
+            (then (drop (memory.grow (i32.const 10))) (i32.store8 (i32.const 700000) (i32.const 1)))
+            (else (drop (i32.load8_u (i32.const 131072)))))";
+    let catalog = catalog.snapshot("either", &reactor("", either), "");
     let id = catalog.executor();
+    let either = |config: u8| execute(&json!({"executor": id, "runtime": "either", "input": {"config": config}}));
     for _ in 0..4 {
         assert_restored(&run(&id, "grows"));
         assert_error(&run(&id, "reads"), "trap");
+        assert_eq!(either(1)["status"], "ok");
+        assert_error(&either(2), "trap");
     }
 }
 
