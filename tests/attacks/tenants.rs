@@ -160,6 +160,36 @@ fn replies_that_nobody_polls_are_bounded() {
     ok(arawn_poll, &json!({"executor": id}));
 }
 
+/// Calls that were submitted before there were too many replies do not begin until some are polled.
+#[test]
+fn submitted_calls_wait_while_too_many_replies_are_not_polled() {
+    const CALLS: usize = 20;
+    let _alone = alone();
+    let catalog = Catalog::new().with("endless", &endless());
+    let id = catalog.executor_with(json!({"limits": {"reply_bytes": 1000, "calls": 1}}));
+    let other = executor(json!({}));
+    load(&id, "endless");
+    let first = submit(&id, "endless");
+    let context = json!({"text": "x".repeat(600)});
+    let request = json!({"executor": id, "runtime": "passthrough", "input": {"context": context}});
+    (0..CALLS).for_each(|_| drop(ok(arawn_submit, &request)));
+    ok(arawn_cancel, &json!({"executor": id, "job": first}));
+    assert_error(&ended(&id, &first), "cancelled");
+    // The other executor's calls have their turns between those of this one.
+    let jobs: Vec<_> = (0..2 * CALLS).map(|_| submit(&other, "passthrough")).collect();
+    jobs.iter().for_each(|job| assert_eq!(ended(&other, job)["status"], "ok"));
+    let polled = || {
+        let polled = ok(arawn_poll, &json!({"executor": id, "wait_ms": 60_000}));
+        polled["finished"].as_array().unwrap().len()
+    };
+    // Two replies are too many, and calls that had begun may add theirs.
+    let mut count = polled();
+    assert!(count <= 4, "{count} replies");
+    while count < CALLS {
+        count += polled();
+    }
+}
+
 /// A module of about so many bytes that takes as long to compile as most that are as large; no two are the same.
 fn large(bytes: usize) -> String {
     static NEXT: Mutex<u32> = Mutex::new(0);

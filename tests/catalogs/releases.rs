@@ -130,6 +130,24 @@ fn a_directory_that_takes_the_place_of_another_is_served_and_kept_from_guests() 
     assert_eq!(reply["details"]["path"], "capabilities.dirs[0].host");
 }
 
+/// The path is the same, and leads to a directory that guests can write.
+#[test]
+fn a_granted_directory_that_takes_the_place_of_a_catalog_is_refused() {
+    let releases = Releases::new(&["two", "served"]);
+    settle();
+    let id = executor(json!({"runtimes_dir": releases.path("served")}));
+    assert_eq!((word(&id), problem(&id)), (json!("served"), Value::Null));
+    let dirs = json!([{"host": releases.path("two"), "guest": "/out", "write": true}]);
+    let granting = executor(json!({"capabilities": {"dirs": dirs}}));
+    fs::rename(releases.path("served"), releases.path("old")).unwrap();
+    fs::rename(releases.path("two"), releases.path("served")).unwrap();
+    word(&id);
+    let told = problem(&id)["error"].to_string();
+    assert!(told.contains("passes through a granted directory"), "{told}");
+    ok(arawn_executor_close, &json!({"executor": granting}));
+    assert_eq!((word(&id), problem(&id)), (json!("two"), Value::Null));
+}
+
 #[test]
 fn a_release_that_guests_are_granted_is_refused_and_the_old_one_serves() {
     for write in [true, false] {

@@ -8,6 +8,7 @@ mod setup;
 
 use arawn::ffi::arawn_cancel;
 use common::{assert_error, assert_within, call, execute, in_new_process};
+use rustix::fs::{CWD, RenameFlags};
 use serde_json::{Value, json};
 use setup::{Setup, errnos, probe, request};
 use std::fs::{self, File, OpenOptions};
@@ -434,5 +435,34 @@ fn a_component_is_refused_a_fifo_and_hangs_in_none() {
         (Some(PERM), _) => true,
         (Some(0), "plain") => false,
         _ => panic!("{answers:?}"),
+    });
+}
+
+/// A file and a FIFO take each other's name all the time. So the look before the opening and the opening often find different
+/// things, and what was opened is looked at again (`open::open`).
+#[test]
+fn a_component_opens_no_fifo_that_takes_the_place_of_a_file() {
+    const TRIES: u64 = 60;
+    let setup = Setup::of_component();
+    let (fifo, plain) = (setup.fifo("rw/fifo"), setup.path("rw/plain"));
+    fs::write(&plain, "plain").unwrap();
+    let id = setup.executor(json!({}));
+    let opens = (0..TRIES).map(|_| json!(["path_open", 4, "plain", {"follow": true}]));
+    let calls: Vec<Value> = opens.chain((0..TRIES).map(|n| json!(["fd_filestat_get", 5 + n]))).collect();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _stop = Stop(&over);
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                rustix::fs::renameat_with(CWD, &fifo, CWD, &plain, RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        for _ in 0..200 {
+            let answers = probe(&id, json!(calls));
+            let (opened, found) = answers.split_at(TRIES as usize);
+            let opened = opened.iter().filter(|answer| answer["errno"] == 0).count();
+            let files = found.iter().filter(|answer| (&answer["errno"], &answer["type"]) == (&json!(0), &json!(4)));
+            assert_eq!(files.count(), opened, "{answers:?}");
+        }
     });
 }
