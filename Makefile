@@ -23,6 +23,8 @@
 # make bench-bindings measures a call from each language, and how long pip and npm take to a first reply
 # make fuzz    looks for inputs that break a promise, FUZZ_SECONDS for each of TARGETS: see docs/security.md
 # make verify  proves what takes too long for make test: half an hour
+# make verify-mutants
+#              breaks the checks behind docs/security.md one at a time, and names those whose tests do not notice
 # make verify-platforms proves what takes systems of their own: see packaging/dist.mk
 CC ?= cc
 CXX ?= c++
@@ -50,7 +52,7 @@ EXAMPLES := example-hello example-c example-events example-cpp example-go exampl
 	example-scale
 
 .PHONY: all slim program run $(EXAMPLES) node-modules scale-modules npm check test lint deny audit header layers book counts profile bench bench-bindings bench-quick bench-tenants \
-	bench-peers fuzz verify guests builtins verify-builtins wheel clean tools
+	bench-peers fuzz verify verify-mutants guests builtins verify-builtins wheel clean tools
 
 all: $(LIB)/libarawn.so.0
 
@@ -264,11 +266,16 @@ fuzz: | tools
 	$(call needs,$(CXX),g++)
 	fuzz/run.sh $(FUZZ_SECONDS) $(TARGETS)
 
-# Each target for half a minute by libFuzzer, and for as long in watched children; and what others have compiled.
+# Each target for half a minute by libFuzzer, and for as long in watched children; what others have compiled; the mutants.
 verify: FUZZ_SECONDS = 30
 verify: fuzz verify-builtins $(LIB)/libarawn.so.0
 	$(call needs,$(PYTHON),python3)
 	ARAWN_LIBRARY=$(LIB)/libarawn.so.0 $(PYTHON) tests/verify/real_files.py target/real-files
+	$(MAKE) verify-mutants
+
+verify-mutants: | tools
+	$(call needs,$(PYTHON),python3)
+	CARGO='$(CARGO)' $(PYTHON) tests/verify/mutants.py
 
 guests:
 	runtimes/guests/build.sh

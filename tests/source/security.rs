@@ -7,6 +7,7 @@ mod common;
 use common::root;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// The words of a cell that are between backquotes.
 fn quoted(cell: &str) -> Vec<&str> {
@@ -92,5 +93,26 @@ fn the_page_names_every_fuzz_target() {
         let rows = page.lines().filter(|line| line.starts_with(&format!("| `{name}` |"))).count();
         assert_eq!(rows, 2, "{name}");
         assert!(root().join("fuzz/corpus").join(name).is_dir(), "{name}");
+    }
+}
+
+/// Each area of the mutants has a row with their number, and what a mutant replaces is in the source once.
+#[test]
+fn the_page_counts_the_mutants() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let (mut all, scripts) = (0, root().join("tests/verify"));
+    for file in ["mutants_of_access.py", "mutants_of_limits.py"] {
+        let text = fs::read_to_string(scripts.join(file)).unwrap();
+        for list in text.split("\n\n").filter(|part| part.contains(" = [\n")) {
+            let area = list.split(" = ").next().unwrap().to_lowercase();
+            let count = list.matches("\n    Mutant(").count();
+            assert!(page.contains(&format!("\n| {area} | {count} | ")), "{area} has {count} mutants");
+            all += count;
+        }
+    }
+    assert!(page.contains(&format!("there were {all} mutants")), "there are {all} mutants");
+    match Command::new("python3").arg("-B").arg(scripts.join("mutants.py")).arg("--list").output() {
+        Ok(listed) => assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr)),
+        Err(_) => assert!(std::env::var_os("CI").is_none(), "Python is missing: .ci/tools, or apt install python3"),
     }
 }
