@@ -22,6 +22,8 @@
 # make bench-peers measures libarawn beside Extism, wasmtime's C interface and a process: see benches/peers.sh
 # make bench-bindings measures a call from each language, and how long pip and npm take to a first reply
 # make fuzz    looks for inputs that break a promise, FUZZ_SECONDS for each of TARGETS: see docs/security.md
+# make soak    makes every kind of call for SOAK_SECONDS, and draws what the process takes: target/soak.svg
+# make faults  has each FAULTS_STRIDE-th system call and large allocation of the library fail; 1 is every one
 # make verify  proves what takes too long for make test: half an hour
 # make verify-mutants
 #              breaks the checks behind docs/security.md one at a time, and names those whose tests do not notice
@@ -52,7 +54,7 @@ EXAMPLES := example-hello example-c example-events example-cpp example-go exampl
 	example-scale
 
 .PHONY: all slim program run $(EXAMPLES) node-modules scale-modules npm check test lint deny audit header layers book counts profile bench bench-bindings bench-quick bench-tenants \
-	bench-peers fuzz verify verify-mutants guests builtins verify-builtins wheel clean tools
+	bench-peers fuzz soak faults processes verify verify-mutants guests builtins verify-builtins wheel clean tools
 
 all: $(LIB)/libarawn.so.0
 
@@ -266,9 +268,28 @@ fuzz: | tools
 	$(call needs,$(CXX),g++)
 	fuzz/run.sh $(FUZZ_SECONDS) $(TARGETS)
 
-# Each target for half a minute by libFuzzer, and for as long in watched children; what others have compiled; the mutants.
+# These run the library that ships.
+TRY = ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so $(CARGO) test --locked
+SOAK_SECONDS ?= 60
+SOAK_PICTURE ?= target/soak.svg
+soak: $(LIB)/libarawn.so.0
+	ARAWN_SOAK_SECONDS=$(SOAK_SECONDS) ARAWN_SOAK_PICTURE=$(SOAK_PICTURE) $(TRY) --test soak -- --ignored --nocapture for_a_time
+
+FAULTS_STRIDE ?= 1
+faults: $(LIB)/libarawn.so.0
+	ARAWN_FAULTS_STRIDE=$(FAULTS_STRIDE) $(TRY) --test faults -- --nocapture
+
+KILLS ?= 300
+PROCESSES_SECONDS ?= 60
+processes: $(LIB)/libarawn.so.0
+	ARAWN_KILLS=$(KILLS) ARAWN_PROCESSES_SECONDS=$(PROCESSES_SECONDS) $(TRY) --test processes -- --nocapture --test-threads 1
+
+# Each target for half a minute by libFuzzer, and for as long in watched children; what others have compiled; two minutes of
+# every kind of call; every fourth fault; processes that are killed, and processes side by side; the mutants; the built-ins anew.
 verify: FUZZ_SECONDS = 30
-verify: fuzz verify-builtins $(LIB)/libarawn.so.0
+verify: SOAK_SECONDS = 120
+verify: FAULTS_STRIDE = 4
+verify: fuzz soak faults processes verify-builtins $(LIB)/libarawn.so.0
 	$(call needs,$(PYTHON),python3)
 	ARAWN_LIBRARY=$(LIB)/libarawn.so.0 $(PYTHON) tests/verify/real_files.py target/real-files
 	$(MAKE) verify-mutants

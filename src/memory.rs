@@ -18,6 +18,14 @@ pub(crate) fn ensure(what: &str, bytes: usize) -> Result<()> {
     }
 }
 
+/// A copy of a text, or an error if the system has no memory for the copy.
+pub(crate) fn copied(what: &str, text: &str) -> Result<String> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(text.len()).map_err(|_| Error::no_memory(what))?;
+    copy.push_str(text);
+    Ok(copy)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {

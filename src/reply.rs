@@ -22,6 +22,7 @@ mod envelope;
 mod executor;
 mod job;
 mod pipeline;
+mod poll;
 mod snapshot;
 mod stats;
 
@@ -29,12 +30,13 @@ pub use call::Meta;
 pub(crate) use call::call_reply;
 pub use catalog::{Inspection, Problem};
 pub(crate) use catalog::{Listed, Removed, Runtimes};
-pub(crate) use envelope::{OK, error_reply, ok_reply, ok_reply_of};
+pub(crate) use envelope::{OK, error_reply, ok_reply_of};
 pub use executor::PolicyView;
 pub(crate) use executor::{Answered, CapabilitiesView, Closed, HostFunctionSet};
-pub(crate) use job::{Job, Watched, polled_output};
+pub(crate) use job::{Job, Watched, job_reply};
 pub use pipeline::{PipelineMeta, StepMeta};
 pub(crate) use pipeline::{PipelinePlan, StepPlan};
+pub(crate) use poll::polled_room;
 pub use snapshot::SnapshotReport;
 pub(crate) use stats::{
     CallStats, CatalogStats, DiskCacheStats, EngineStats, ExecutorStats, HostCallStats, HttpStats, LookStats,

@@ -22,6 +22,7 @@ use crate::deadline::Stop;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Phase, Result, printable};
 use crate::module_cache::{CompiledRuntime, Runnable};
+use crate::panics::catch;
 use crate::sandbox::{OutputTooLarge, Refused, Sandbox};
 use crate::shared_limits::CpuTime;
 use crate::stack::GuestStack;
@@ -29,6 +30,7 @@ use crate::waiting::until;
 use crate::workers;
 use backtrace::Frame;
 use ending::{exit_code, trap_name};
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -43,6 +45,8 @@ pub(crate) struct Captured {
     pub memory_bytes: u64,
     /// The limit beyond which the guest wanted more memory, if it did.
     pub refused: Option<Refused>,
+    /// Whether the system has refused memory that the limits allow.
+    pub is_out_of_memory: bool,
     pub fuel: Option<u64>,
     pub entry: Arc<RuntimeEntry>,
 }
@@ -78,6 +82,7 @@ pub(crate) fn run<'a>(
     sandbox: impl FnOnce() -> Sandbox,
     slots: impl Send + 'a,
 ) -> Result<Run<'a>> {
+    prepare_thread()?;
     let mut store = store_for(compiled, sandbox)?;
     match &compiled.runnable {
         // A garbage collection yields, which needs a stack of its own.
@@ -88,6 +93,21 @@ pub(crate) fn run<'a>(
         }
         _ => Ok(Run::Waits(Box::pin(run_on_its_own_stack(compiled, goal, store, slots)))),
     }
+}
+
+/// Has wasmtime make what it needs on each thread that runs guests: a stack for signal handlers. Without this wasmtime makes
+/// it when the first guest of the thread begins, and panics if the system refuses the memory.
+pub(crate) fn prepare_thread() -> Result<()> {
+    thread_local!(static IS_PREPARED: Cell<bool> = const { Cell::new(false) });
+    if !IS_PREPARED.get() {
+        let made = catch(|| {
+            wasmtime::Engine::tls_eager_initialize();
+            Ok(())
+        });
+        made.map_err(|_| Error::no_memory("a stack for signal handlers"))?;
+        IS_PREPARED.set(true);
+    }
+    Ok(())
 }
 
 async fn run_on_its_own_stack(
@@ -189,7 +209,7 @@ fn captured(
         let (memory_bytes, refused) = (sandbox.limiter.peak as u64, sandbox.limiter.refused);
         let (stdout, stderr) = sandbox.stdio.into_captured();
         let fuel = fuel.zip(left).map(|(given, left)| given - left);
-        Ok(Captured { stdout, stderr, ending, memory_bytes, refused, fuel, entry: sandbox.entry })
+        Ok(Captured { stdout, stderr, ending, memory_bytes, refused, is_out_of_memory, fuel, entry: sandbox.entry })
     });
     Ended { captured, snapshot, backtrace }
 }

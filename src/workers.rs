@@ -338,7 +338,7 @@ mod tests {
         threads::spawn_with_stack("arawn-test", 1 << 20, || OWN.work()).unwrap();
         told.recv_timeout(Duration::from_secs(60)).unwrap();
         assert!(*task.state() == TaskState::Ended);
-        let jobs::Polled::Finished(finished) = jobs.look(None).unwrap() else { panic!("nothing has ended") };
+        let jobs::Polled::Finished(finished, _) = jobs.look(None).unwrap() else { panic!("nothing has ended") };
         let replies: Vec<_> = finished.iter().map(|(name, reply)| (&**name, reply.as_str())).collect();
         let lost = r#"{"status":"error","error":"a defect in libarawn: a submitted call was lost","code":"internal","details":{}}"#;
         assert_eq!(replies, [("broken", lost), ("whole", "fine")]);

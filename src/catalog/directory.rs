@@ -215,7 +215,7 @@ impl CatalogSource {
     fn directory(&self) -> Result<Arc<Directory>> {
         let served = self.state().directory.clone();
         let path = self.name.canonicalize();
-        if path.is_ok_and(|path| path == served.path && served.held.is_at(&path)) {
+        if path.is_ok_and(|path| path == served.path && served.held.is_at(&path).unwrap_or(false)) {
             return Ok(served);
         }
         let failed = |message| {

@@ -17,6 +17,7 @@ use crate::error::{Error, Phase, Result};
 use crate::files::Identity;
 use crate::sha256::Sha256;
 use crate::sys;
+use crate::warnings::{About, warn};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 use std::collections::HashMap;
@@ -92,6 +93,7 @@ impl<'a> Writer<'a> {
         self.note_for_removal(Path::new(&path))?;
         let placed = self.root.create_dir_all(CUSTOM).and_then(|()| {
             let file = self.put(NEW_MODULE, &path, content)?;
+            sys::sync_directory(&self.root, Path::new(CUSTOM))?;
             Identity::of_file(&file)
         });
         let identity = placed.map_err(|error| unwritable(&self.directory.path.join(&path), &error))?;
@@ -136,6 +138,11 @@ impl<'a> Writer<'a> {
         let entries = self.directory.parse(&text)?;
         let put = self.put(NEW_CATALOG, FILE, text.as_bytes());
         put.map_err(|error| unwritable(&self.directory.file, &error))?;
+        // The change has taken effect, so from here on it is no error.
+        if let Err(error) = sys::sync_directory(&self.root, Path::new(".")) {
+            let file = self.directory.file.display();
+            warn(About::Catalog, format!("{file} has changed, but its directory could not be synced: {error}"));
+        }
         (self.text, self.entries) = (text, entries);
         self.named.refresh();
         let changed: Vec<_> = changes.iter().map(|(name, _)| (*name, self.entries.get(*name).cloned())).collect();
@@ -143,7 +150,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes a file under a temporary name, syncs it and renames it. It gets the mode and the owner of a file that it
+    /// Writes a file under a temporary name, syncs it and renames it. The directory is not synced. The file gets the mode and the owner of a file that it
     /// replaces.
     fn put(&self, temporary: &str, path: &str, bytes: &[u8]) -> io::Result<File> {
         let replaced = self.root.metadata(path).ok();
@@ -160,8 +167,6 @@ impl<'a> Writer<'a> {
         }
         file.sync_all()?;
         self.root.rename(temporary, &self.root, path)?;
-        let parent = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty());
-        sys::sync_directory(&self.root, parent.unwrap_or(Path::new(".")))?;
         Ok(file)
     }
 

@@ -5,6 +5,7 @@ use super::written::note_written;
 use crate::sys::{self, Status};
 use cap_std::fs::Dir;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,9 +37,8 @@ impl HostDirectory {
     }
 
     /// Whether `path` leads to this directory now.
-    pub fn is_at(&self, path: &Path) -> bool {
-        let there = Status::of_path(path).ok().map(|there| there.id());
-        there.is_some() && there == self.inode()
+    pub fn is_at(&self, path: &Path) -> io::Result<bool> {
+        Ok(Status::of_path(path)?.id() == sys::id_of(&*self.dir)?)
     }
 
     /// The numbers of the directory's device and inode.

@@ -48,7 +48,11 @@ impl Registry {
         }
         let directory = self.admit(resolved, Role::Code)?;
         // A catalog is used by its path, so the path must lead to the directory that was checked.
-        if !directory.is_at(directory.path()) {
+        let is_there = match directory.is_at(directory.path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            is_there => is_there?,
+        };
+        if !is_there {
             return Err(io::Error::other("it was replaced while it was opened").into());
         }
         Ok(directory)

@@ -11,7 +11,6 @@ use crate::deadline::Deadline;
 use crate::engine::Metering;
 use crate::error::{Error, Result};
 use crate::json::RawJson;
-use crate::memory;
 use crate::module_cache::{self, Prepared, Tier, Wanted};
 use crate::protocol::{CallInput, RuntimeOutput};
 use crate::run::{self, Ended, Goal, Run};
@@ -70,12 +69,12 @@ impl ScriptExecutor {
             }
         };
         deadline.begin().map_err(|stop| self.engine.queue_error(stop, &deadline))?;
-        memory::ensure("the input", input.len())?;
+        let stdin = input.to_stdin()?;
         let sandbox = || {
             let script = script.clone().map(|text| ScriptArgs { mode: ScriptMode::Run, text });
             let policy = self.policy.share(shard);
             let sampler = profiler.and_then(|profiler| profiler.sampler(&prepared, &entry, &policy));
-            let mut sandbox = Sandbox::new(entry, policy, input.to_stdin(), limits, deadline).with_script(script);
+            let mut sandbox = Sandbox::new(entry, policy, stdin, limits, deadline).with_script(script);
             sandbox.sampler = sampler;
             sandbox
         };

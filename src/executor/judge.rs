@@ -21,9 +21,10 @@ pub(super) struct Times {
 /// 2. The guest exited with another code, and its stdout is an error of the runtime: this error, because it explains
 ///    more than the exit code does.
 /// 3. The guest was refused memory: `memory_exceeded`.
-/// 4. The guest exited or trapped: this exit code or trap.
+/// 4. The system refused memory that the limits allow: `no_resources`.
+/// 5. The guest exited or trapped: this exit code or trap.
 pub(super) fn judge(captured: Captured, prepared: &Prepared, times: &Times) -> Result<RuntimeOutput> {
-    let Captured { stdout, stderr, ending, refused, entry, .. } = captured;
+    let Captured { stdout, stderr, ending, refused, is_out_of_memory, entry, .. } = captured;
     if let Ending::Exit(0) = ending {
         let output = RuntimeOutput::parse(stdout, &stderr)?;
         return Ok(output.with_meta(Meta {
@@ -51,6 +52,7 @@ pub(super) fn judge(captured: Captured, prepared: &Prepared, times: &Times) -> R
             let guest = Box::new(Stopped { stderr, backtrace, ..Stopped::default() });
             Err(Error::MemoryExceeded { limit, value, guest })
         }
+        (Ending::Exit(_), _, None) if is_out_of_memory => Err(Error::no_memory("a guest")),
         (Ending::Exit(exit_code), _, None) => Err(Error::Exit { exit_code, stderr }),
         (Ending::Trap { trap, backtrace }, _, None) => Err(Error::Trap { trap, backtrace, stderr }),
     }

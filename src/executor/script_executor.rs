@@ -13,6 +13,7 @@ use crate::fair::Tenant;
 use crate::host_functions::{Callback, DeferredCallback, HostCallback, HostFunctions, On};
 use crate::jobs::{Jobs, Polled, ReplyGuard};
 use crate::json::RawJson;
+use crate::memory;
 use crate::policy::Policy;
 use crate::protocol::{CallInput, ExecuteRequest, RuntimeInput, RuntimeOutput};
 use crate::reply::error_reply;
@@ -204,12 +205,13 @@ impl ScriptExecutor {
     /// Submits a call, for which nobody waits. Returns the name by which the call can be polled.
     pub(crate) fn submit(executor: ShardRef<Self>, request: &ExecuteRequest<'_>) -> Result<Arc<str>> {
         let begun = Instant::now();
+        let config = memory::copied("the input", request.input.config.get())?;
+        let context = memory::copied("the input", request.input.context.get())?;
         let limits = executor.limits.tightened(&request.limits);
         let reserved = limits.and_then(|limits| Ok((executor.reserve(request.job.as_deref())?, limits)));
         let (ticket, limits) = reserved.inspect_err(|error| CALLS.count_error(error))?;
         let (name, deadline) = (ticket.name().clone(), ticket.deadline(begun, limits.timeout_ms));
         let (runtime, meta, jobs) = (request.runtime.clone().into_owned(), request.meta, executor.jobs.clone());
-        let [config, context] = [request.input.config, request.input.context].map(|json| json.get().to_owned());
         let task = Task::new(executor.policy.tenant, async move {
             let input =
                 RuntimeInput { config: RawJson::from_checked(&config), context: RawJson::from_checked(&context) };
@@ -217,7 +219,8 @@ impl ScriptExecutor {
             let context = [input.context.get()];
             let result = executor.call(shard, &runtime, CallInput::of(&input, &context), &limits, deadline, None).await;
             let result = result.inspect_err(|error| CALLS.count_error(error));
-            ticket.finish(result.map_or_else(|error| error_reply(&error), |output| output.into_reply(meta)));
+            let reply = result.and_then(|output| output.into_reply(meta));
+            ticket.finish(reply.unwrap_or_else(|error| error_reply(&error)));
         });
         jobs.start(&name, task);
         Ok(name)
@@ -244,7 +247,7 @@ impl ScriptExecutor {
         loop {
             self.policy.functions.serve(until);
             let polled = self.jobs.look(job)?;
-            let is_news = matches!(&polled, Polled::Finished(finished) if !finished.is_empty());
+            let is_news = matches!(&polled, Polled::Finished(finished, _) if !finished.is_empty());
             if is_news {
                 // Lines of stderr that were written before the replies are delivered before the replies are returned.
                 self.policy.functions.serve(Instant::now());

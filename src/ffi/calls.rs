@@ -61,6 +61,6 @@ pub unsafe extern "C" fn arawn_execute_runtime(request_json: *const c_char) -> *
         let executor = executor::find(&request.executor)?;
         let options = CallOptions { limits: request.limits, job: request.job.as_deref() };
         let output = executor.execute_runtime_with(&request.runtime, &request.input, &options)?;
-        Ok(output.into_reply(request.meta))
+        output.into_reply(request.meta)
     })
 }

@@ -5,7 +5,7 @@ use super::boundary::{guard, text};
 use crate::executor::{self, ScriptExecutor};
 use crate::pipeline;
 use crate::protocol::{ExecutorRequest, JobRequest, PollRequest, SubmitRequest, parse_request, parse_submit};
-use crate::reply::{Job, Watched, ok_reply, ok_reply_of, polled_output};
+use crate::reply::{Job, Watched, job_reply, ok_reply_of};
 use std::ffi::c_char;
 
 /// Begins a call, a pipeline or a registration, and returns at once. A worker runs it, and `arawn_poll` returns its
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn arawn_poll(request_json: *const c_char) -> *mut c_char 
     guard(text, |json| {
         let request: PollRequest = parse_request(json)?;
         let polled = executor::find(&request.executor)?.poll(request.job.as_deref(), request.wait()?)?;
-        Ok(ok_reply(&polled_output(request.job.as_deref(), &polled)))
+        job_reply(request.job.as_deref(), polled)
     })
 }
 

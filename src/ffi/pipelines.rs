@@ -102,6 +102,6 @@ pub unsafe extern "C" fn arawn_execute_pipeline(request_json: *const c_char) -> 
             return ok_reply_of(&pipeline::plan(&pipeline)?);
         }
         let options = PipelineOptions { limits, job: job.as_deref(), on_step: None };
-        Ok(pipeline::execute(&executor, &pipeline, &options)?.into_reply(meta))
+        pipeline::execute(&executor, &pipeline, &options)?.into_reply(meta)
     })
 }

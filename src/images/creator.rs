@@ -3,11 +3,12 @@
 
 use super::content::Image;
 use super::memory::Memory;
+use once_cell::sync::OnceCell;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use wasmtime::{LinearMemory, MemoryType};
 
 /// Makes the memories of an engine.
@@ -77,15 +78,15 @@ unsafe impl wasmtime::MemoryCreator for MemoryCreator {
         guard_size_in_bytes: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
         /// With what heaps begin, and memories into which wasmtime copies the data.
-        static EMPTY: LazyLock<io::Result<Arc<Image>>> = LazyLock::new(|| Image::new(0, []).map(Arc::new));
+        static EMPTY: OnceCell<Arc<Image>> = OnceCell::new();
         let most = reserved_size_in_bytes.ok_or("a memory without a reservation")?;
         let guard = guard_size_in_bytes;
         let is_heap = ty.maximum().is_none();
         let memory = match NEXT.with_borrow_mut(|next| next.take_if(|_| self.from_images && !is_heap)) {
             Some(memory) if memory.has(most, guard) && !ty.is_64() => Ok(memory),
-            None if !self.from_images || is_heap => match &*EMPTY {
+            None if !self.from_images || is_heap => match EMPTY.get_or_try_init(|| Image::new(0, []).map(Arc::new)) {
                 Ok(empty) => Memory::take(empty, most, guard),
-                Err(error) => Err(io::Error::from(error.kind())),
+                Err(error) => Err(error),
             },
             _ => return Err("there is no memory for this instance".to_owned()),
         };

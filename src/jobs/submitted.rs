@@ -4,6 +4,7 @@ use super::named::{Job, JobTable, Jobs};
 use crate::counters::SUBMITTED;
 use crate::deadline::{Deadline, Mark, Stage};
 use crate::error::{Error, Result};
+use crate::reply::polled_room;
 use crate::waiting::{Event, Source};
 use crate::workers::Task;
 use std::sync::Arc;
@@ -23,8 +24,9 @@ pub(crate) struct ReplyGuard {
 pub(crate) enum Polled {
     Queued,
     Running,
-    /// The name and reply of each job that has ended. Returning a reply removes the job.
-    Finished(Vec<(Arc<str>, String)>),
+    /// The name and reply of each job that has ended, and room for all of them in one reply. Returning a reply removes the
+    /// job.
+    Finished(Vec<(Arc<str>, String)>, String),
 }
 
 impl ReplyGuard {
@@ -131,7 +133,7 @@ impl Jobs {
     /// Returns the state of one job, or the replies of all jobs that have ended.
     pub fn look(&self, name: Option<&str>) -> Result<Polled> {
         let polled = self.take(name)?;
-        if matches!(&polled, Polled::Finished(finished) if !finished.is_empty()) {
+        if matches!(&polled, Polled::Finished(finished, _) if !finished.is_empty()) {
             self.update_descriptor();
         }
         Ok(polled)
@@ -141,13 +143,18 @@ impl Jobs {
         let mut state = self.lock();
         self.refuse_if_closed(&state)?;
         let Some(name) = name else {
+            let room = polled_room(false, state.finished.values().filter_map(|name| state.size_of_reply(name)))?;
             let finished = std::mem::take(&mut state.finished);
-            return Ok(Polled::Finished(finished.into_values().filter_map(|name| state.take_reply(&name)).collect()));
+            let replies = finished.into_values().filter_map(|name| state.take_reply(&name)).collect();
+            return Ok(Polled::Finished(replies, room));
         };
         let job = state.named.get(name).filter(|job| job.mark.is_submitted());
         let job = job.ok_or_else(|| Error::UnknownJob { job: name.to_owned() })?;
         match (&job.reply, job.mark.stage()) {
-            (Some(_), _) => Ok(Polled::Finished(state.take_reply(name).into_iter().collect())),
+            (Some(_), _) => {
+                let room = polled_room(true, state.size_of_reply(name).into_iter())?;
+                Ok(Polled::Finished(state.take_reply(name).into_iter().collect(), room))
+            }
             (None, Stage::Queued | Stage::Dropped) => Ok(Polled::Queued),
             (None, _) => Ok(Polled::Running),
         }
@@ -179,6 +186,12 @@ impl Jobs {
 }
 
 impl JobTable {
+    /// The name of a job that has ended, and the bytes of its reply.
+    fn size_of_reply<'a>(&self, name: &'a str) -> Option<(&'a str, usize)> {
+        let (_, reply) = self.named.get(name)?.reply.as_ref()?;
+        Some((name, reply.len()))
+    }
+
     fn take_reply(&mut self, name: &str) -> Option<(Arc<str>, String)> {
         let (name, job) = self.named.remove_entry(name)?;
         let (order, reply) = job.reply?;

@@ -64,7 +64,7 @@ impl PipelineOutput {
     }
 
     /// The reply to the host.
-    pub(crate) fn into_reply(self, meta: bool) -> String {
+    pub(crate) fn into_reply(self, meta: bool) -> Result<String> {
         match Arc::try_unwrap(self.output) {
             Ok(StepOutput::Runtime(output)) if !meta => output.into_reply(false),
             Ok(output) => call_reply(output.text(), Some(&self.meta).filter(|_| meta)),
@@ -119,7 +119,8 @@ pub(crate) fn submit<E: ExecutorRef>(executor: E, request: PipelineRequest<'_>) 
     let task = Task::new(tenant, async move {
         let run = prepared(executor, &pipeline, limits, limits_of_steps, deadline, None);
         let ended = run_to_end(run, Driver::Worker).await;
-        ticket.finish(ended.map_or_else(|error| error_reply(&error), |output| output.into_reply(meta)));
+        let reply = ended.and_then(|output| output.into_reply(meta));
+        ticket.finish(reply.unwrap_or_else(|error| error_reply(&error)));
     });
     jobs.start(&name, task);
     Ok(name)

@@ -66,16 +66,17 @@ impl<'a> CallInput<'a> {
     }
 
     /// The bytes that the guest reads.
-    pub fn to_stdin(self) -> Vec<u8> {
+    pub fn to_stdin(self) -> Result<Vec<u8>> {
         const AROUND: [&str; 3] = ["{\"config\":", ",\"context\":", "}"];
-        let mut stdin = buffers::acquire(self.len() + AROUND.map(str::len).iter().sum::<usize>());
+        let room = self.len() + AROUND.map(str::len).iter().sum::<usize>();
+        let mut stdin = buffers::acquire(room).map_err(|_| Error::no_memory("the input"))?;
         let mut add = |text: &str| stdin.extend_from_slice(text.as_bytes());
         add(AROUND[0]);
         add(self.config.get());
         add(AROUND[1]);
         self.context.iter().for_each(|piece| add(piece));
         add(AROUND[2]);
-        stdin
+        Ok(stdin)
     }
 }
 

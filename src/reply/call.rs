@@ -1,8 +1,9 @@
 //! The reply of a call: `{"status":"ok","output":…}`, and `"meta"` if the request asks for it.
 
-use super::envelope::{OK, ok_reply};
+use super::envelope::{OK, joined, ok_reply};
 use super::snapshot::SnapshotReport;
 use crate::catalog::RuntimeEntry;
+use crate::error::Result;
 use crate::sha256::Sha256;
 use serde::{Serialize, Serializer};
 use std::sync::Arc;
@@ -44,8 +45,8 @@ fn name_of<S: Serializer>(entry: &RuntimeEntry, serializer: S) -> Result<S::Ok, 
 }
 
 /// The reply around the output of a runtime or of a pipeline. `meta` is `None` if the request does not ask for it.
-pub(crate) fn call_reply(output: &str, meta: Option<&impl Serialize>) -> String {
+pub(crate) fn call_reply(output: &str, meta: Option<&impl Serialize>) -> Result<String> {
     let Some(meta) = meta else { return ok_reply(output) };
     let meta = serde_json::to_string(meta).unwrap_or_else(|_| "null".to_owned());
-    [OK, output, ",\"meta\":", &meta, "}"].concat()
+    joined(&[OK, output, ",\"meta\":", &meta, "}"])
 }

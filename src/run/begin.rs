@@ -59,9 +59,10 @@ impl Goal {
 pub(super) fn guest(module: &RunnableModule, store: &mut Store<Sandbox>, goal: &Goal) -> Result<Option<Box<Snapshot>>> {
     let linked = module.instance(&store.data().entry.name, Imports::Plain)?;
     let instance = match goal.image(module) {
-        Some(image) => images::with_memory_now(memory_of(image)?, || linked.instantiate(&mut *store))?,
-        None => linked.instantiate(&mut *store).map_err(refused)?,
+        Some(image) => images::with_memory_now(memory_of(image)?, || linked.instantiate(&mut *store)),
+        None => linked.instantiate(&mut *store),
     };
+    let instance = instance.map_err(refused)?;
     let steps = begin(module, &instance, store, goal)?;
     let before = goal.globals_before(module, &instance, store)?;
     for function in &steps.initialize {
@@ -87,9 +88,10 @@ pub(super) async fn guest_on_its_own_stack(
     let imports = if store.data().has_files() { Imports::WithFiles } else { Imports::Async };
     let linked = module.instance(&store.data().entry.name, imports)?;
     let instance = match goal.image(module) {
-        Some(image) => images::with_memory(memory_of(image)?, linked.instantiate_async(&mut *store)).await?,
-        None => linked.instantiate_async(&mut *store).await.map_err(refused)?,
+        Some(image) => images::with_memory(memory_of(image)?, linked.instantiate_async(&mut *store)).await,
+        None => linked.instantiate_async(&mut *store).await,
     };
+    let instance = instance.map_err(refused)?;
     let steps = begin(module, &instance, store, goal)?;
     let before = goal.globals_before(module, &instance, store)?;
     for function in &steps.initialize {

@@ -14,10 +14,13 @@
 //!    goes on for a call that was given up.
 
 use crate::config::Options;
+use crate::error::Error;
 use crate::fair::{FairQueue, Tenant};
 use crate::locks::Locked;
+use crate::panics::{catch, fail};
 use crate::policy::Policy;
 use crate::shards::ShardRef;
+use crate::sys::errno;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
@@ -56,13 +59,31 @@ pub(crate) async fn in_pieces<T: Send + 'static>(
 }
 
 /// Makes system calls, and drops `kept` when they end.
+///
+/// tokio panics if it cannot start the first of its threads, and keeps the work for a thread that starts later. The call
+/// then ends with the reason, and the work is taken out of the queue again.
 async fn keeping<T: Send + 'static>(kept: impl Send + 'static, calls: impl FnOnce() -> T + Send + 'static) -> T {
-    spawn_blocking(move || {
-        let done = calls();
-        drop(kept);
-        done
-    })
-    .await
+    let work = Arc::new(Mutex::new(Some((calls, kept))));
+    let queued = work.clone();
+    let spawned = catch(move || {
+        Ok(spawn_blocking(move || {
+            let (calls, kept) = queued.locked().take()?;
+            let done = calls();
+            drop(kept);
+            Some(done)
+        }))
+    });
+    let refused = || -> ! {
+        let reason = io::Error::from_raw_os_error(errno::EAGAIN);
+        fail(Error::system("to start a thread for system calls", &reason))
+    };
+    match spawned {
+        Ok(done) => done.await.unwrap_or_else(|| refused()),
+        Err(_) => {
+            drop(work.locked().take());
+            refused()
+        }
+    }
 }
 
 static PERMITS: OnceLock<Arc<Permits>> = OnceLock::new();

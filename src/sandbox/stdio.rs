@@ -107,7 +107,7 @@ impl Stdio {
             // for the NUL at the end of the C string that this buffer may become.
             let room = needed.max((self.stdout.capacity() * 2).min(self.output_bytes)) + 1;
             if self.stdout.capacity() < buffers::MIN_BYTES {
-                let mut grown = buffers::try_acquire(room).map_err(|_| no_memory(room))?;
+                let mut grown = buffers::acquire(room).map_err(|_| no_memory(room))?;
                 grown.extend_from_slice(&self.stdout);
                 self.stdout = grown;
             } else {

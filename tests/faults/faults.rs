@@ -1,0 +1,192 @@
+//! Each system call of the library fails once, and each large allocation: no process ends, every reply is right or names
+//! what was refused, and the next call is right. See `cycle.c` for what is called, `inject.h` for how it fails.
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may fail loudly")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod place;
+
+use libc::{EACCES, EAGAIN, EINTR, EINVAL, EIO, EMFILE, ENOLCK, ENOMEM, ENOSPC, EPERM};
+use place::{Outcome, Place, library};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Only half of the bytes are read or written.
+const HALF: i32 = -1;
+
+/// How each call fails.
+const FAULTS: &[(&str, &[i32])] = &[
+    ("allocation", &[ENOMEM]),
+    ("mmap", &[ENOMEM]),
+    ("mprotect", &[ENOMEM]),
+    ("munmap", &[ENOMEM]),
+    ("madvise", &[ENOMEM]),
+    ("mremap", &[ENOMEM]),
+    ("memfd_create", &[EMFILE, ENOMEM]),
+    ("openat", &[EMFILE, EACCES]),
+    ("openat2", &[EMFILE, EACCES]),
+    ("open", &[EMFILE, EACCES]),
+    ("read", &[EIO, EINTR, HALF]),
+    ("pread64", &[EIO, EINTR, HALF]),
+    ("write", &[ENOSPC, EINTR, HALF]),
+    ("pwrite64", &[ENOSPC, EINTR, HALF]),
+    ("fsync", &[EIO]),
+    ("fdatasync", &[EIO]),
+    ("ftruncate", &[ENOSPC]),
+    ("rename", &[ENOSPC]),
+    ("renameat", &[ENOSPC]),
+    ("renameat2", &[ENOSPC]),
+    ("stat", &[EACCES]),
+    ("lstat", &[EACCES]),
+    ("fstat", &[ENOMEM]),
+    ("newfstatat", &[EACCES]),
+    ("statx", &[ENOMEM, EACCES]),
+    ("mkdir", &[ENOSPC]),
+    ("mkdirat", &[ENOSPC]),
+    ("unlink", &[EIO]),
+    ("unlinkat", &[EIO]),
+    ("getdents64", &[EIO]),
+    ("readlink", &[EACCES]),
+    ("readlinkat", &[EACCES]),
+    ("fcntl", &[EMFILE]),
+    ("ioctl", &[EINVAL]),
+    ("flock", &[ENOLCK]),
+    ("lseek", &[EIO]),
+    ("utimensat", &[EPERM]),
+    ("fchmod", &[EPERM]),
+    ("fchown", &[EPERM]),
+    ("clone", &[EAGAIN]),
+    ("clone3", &[EAGAIN]),
+    ("eventfd2", &[EMFILE]),
+    ("epoll_create1", &[EMFILE]),
+    ("epoll_ctl", &[ENOMEM]),
+    ("socketpair", &[EMFILE]),
+];
+
+/// One fault: the first call of this name at this site fails with this errno.
+type Fault = (&'static str, u64, i32);
+
+fn arguments((call, site, errno): Fault) -> [String; 3] {
+    [call.to_owned(), site.to_string(), errno.to_string()]
+}
+
+/// The faults of a process, from the sites of its calls; of all of them every `stride`-th.
+fn faults(counted: &Outcome, stride: usize) -> Vec<Fault> {
+    let sites = |call| {
+        let of_call = move |line: &String| {
+            let mut words = line.strip_prefix("site ")?.split(' ');
+            (words.next()? == call).then(|| words.next()?.parse::<u64>().ok())?
+        };
+        let mut sites: Vec<u64> = counted.lines.iter().filter_map(of_call).collect();
+        sites.sort_unstable();
+        sites
+    };
+    let of_call = |(call, errnos): &(&'static str, &'static [i32])| {
+        let (call, errnos) = (*call, *errnos);
+        sites(call).into_iter().flat_map(move |site| errnos.iter().map(move |errno| (call, site, *errno)))
+    };
+    FAULTS.iter().flat_map(of_call).step_by(stride).collect()
+}
+
+/// What is wrong with a process in which a fault was put in; `None` if nothing is.
+fn judged(outcome: &Outcome, place: &Place, (call, ..): Fault, descriptors: usize) -> Option<String> {
+    match outcome.status {
+        None => return Some("it hangs".to_owned()),
+        Some(status) if !status.success() => return Some(format!("{status}: {}", outcome.stderr)),
+        Some(_) if !outcome.stderr.is_empty() => return Some(format!("on stderr: {}", outcome.stderr)),
+        Some(_) => {}
+    }
+    let open = outcome.open();
+    if open.len() > descriptors {
+        return Some(format!("{} descriptors are open in the end, and not {descriptors}: {open:?}", open.len()));
+    }
+    // A file whose removal is refused stays.
+    let left = if call.starts_with("unlink") { Vec::new() } else { place.leftovers() };
+    (!left.is_empty()).then(|| format!("left behind: {left:?}"))
+}
+
+/// What a sweep has found: how many faults were tried and have happened, how many calls were refused with which code, and what is wrong.
+#[derive(Default, Debug)]
+struct Found {
+    tried: usize,
+    happened: BTreeMap<&'static str, usize>,
+    refused: BTreeMap<String, usize>,
+    wrong: Vec<String>,
+}
+
+/// Puts each of the faults into a process that finds no cache, then into one that finds what the process before it has
+/// left.
+fn sweep(stride: usize) -> Found {
+    let library = library();
+    let place = Place::new();
+    let counted = [(); 2].map(|()| place.cycle(&library, &[]));
+    for outcome in &counted {
+        assert!(outcome.status.is_some_and(|status| status.success()), "{outcome:?}");
+    }
+    let descriptors = counted.each_ref().map(|outcome| outcome.open().len());
+    let all = counted.each_ref().map(|outcome| faults(outcome, stride));
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(Found::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().unwrap().get() {
+            scope.spawn(|| {
+                let mut place = Place::new();
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let both = [all[0].get(n), all[1].get(n)];
+                    if both == [None, None] {
+                        break;
+                    }
+                    place.remove_cache();
+                    for (cache, fault) in both.into_iter().enumerate() {
+                        // Where there is no such fault, the process is run without one.
+                        let fault = fault.copied().unwrap_or(("allocation", 0, 0));
+                        let outcome = place.cycle(&library, &arguments(fault));
+                        let wrong = judged(&outcome, &place, fault, descriptors[cache]);
+                        let mut found = found.lock().unwrap();
+                        found.tried += usize::from(fault.1 != 0);
+                        if outcome.has_fired() {
+                            *found.happened.entry(fault.0).or_default() += 1;
+                        }
+                        if let Some(refusal) = outcome.refusal() {
+                            let code = refusal.split("\"code\":\"").nth(1).and_then(|text| text.split('"').next());
+                            *found.refused.entry(code.unwrap_or_default().to_owned()).or_default() += 1;
+                        }
+                        let state = ["an empty", "a filled"][cache];
+                        let wrong = wrong.map(|wrong| format!("{fault:?} with {state} cache: {wrong}"));
+                        if let Some(wrong) = &wrong {
+                            eprintln!("{wrong:.1000}");
+                            // What it has left does not concern the next process.
+                            place = Place::new();
+                        }
+                        found.wrong.extend(wrong);
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap()
+}
+
+/// `ARAWN_FAULTS_STRIDE` is 1 for every fault.
+#[test]
+fn whatever_the_system_refuses_no_process_ends_and_the_next_call_is_right() {
+    let stride = std::env::var("ARAWN_FAULTS_STRIDE").map_or(60, |stride| stride.parse().unwrap());
+    let found = sweep(stride);
+    let happened = found.happened.values().sum::<usize>();
+    eprintln!("{} faults tried, {happened} happened: {:?}", found.tried, found.happened);
+    eprintln!("refused, and right when it was made again: {:?}", found.refused);
+    assert!(found.wrong.is_empty(), "{} are wrong:\n{}", found.wrong.len(), found.wrong.join("\n"));
+    assert!(happened * 2 > found.tried && happened > 10, "{found:?}");
+}
+
+/// Not a test: leaves a place for trying single faults by hand.
+#[test]
+#[ignore = "for trying by hand"]
+fn make_place() {
+    let place = Place::new();
+    eprintln!("{:?}", place.cycle(&library(), &[]));
+    place.remove_cache();
+    std::mem::forget(place);
+}

@@ -1,0 +1,65 @@
+//! Every kind of call from all threads, for as long as `make soak` says: what the process takes does not rise with time.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may fail loudly")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod picture;
+mod scene;
+#[allow(dead_code, reason = "the guests are run in another process")]
+#[path = "../hostile/table.rs"]
+mod table;
+mod trend;
+
+use scene::{FIGURES, Scene, library, rising};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+/// The tests run one after the other: each of them keeps all processors busy.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> impl Drop {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A leak of each kind is found, and nothing that did not leak. The slower call is found in its time.
+#[test]
+fn each_leak_is_found() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let samples = scene.run(&library(), 12.0, 60, &["memory", "executor", "thread", "slot", "latency"]);
+    let found: Vec<_> = rising(&samples).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(found, FIGURES.map(|figure| figure.name), "{samples:?}");
+}
+
+#[test]
+fn nothing_rises_with_time() {
+    let _alone = alone();
+    let samples = Scene::new().run(&library(), 12.0, 60, &[]);
+    assert!(samples.last().unwrap().actions > 200, "{samples:?}");
+    let rising = rising(&samples);
+    assert!(rising.is_empty(), "{rising:?} of {samples:?}");
+}
+
+/// Takes `ARAWN_SOAK_SECONDS`, draws `ARAWN_SOAK_PICTURE`, and keeps the samples beside the picture.
+#[test]
+#[ignore = "takes as long as it is told"]
+fn for_a_time() {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let seconds: f64 = variable("ARAWN_SOAK_SECONDS").map_or(60.0, |seconds| seconds.parse().unwrap());
+    let path = variable("ARAWN_SOAK_PICTURE").map_or_else(|| "target/soak.svg".into(), PathBuf::from);
+    let samples = Scene::new().run(&library(), seconds, 240, &[]);
+    let path = common::root().join(path);
+    std::fs::write(&path, picture::drawn(&samples)).unwrap();
+    let lines: String = samples.iter().map(|sample| format!("{sample}\n")).collect();
+    std::fs::write(
+        path.with_extension("csv"),
+        format!("seconds,memory_mib,descriptors,threads,slots,call_us,actions\n{lines}"),
+    )
+    .unwrap();
+    for line in picture::told(&samples) {
+        eprintln!("{line}");
+    }
+    let rising = rising(&samples);
+    assert!(rising.is_empty(), "{rising:?}; see {}", path.display());
+}
