@@ -56,8 +56,8 @@
 // Panics.     No function unwinds into the host or calls exit. A defect of the library is the reply "internal".
 // Memory.     Before the library allocates what a request or a module makes large, it asks the system for that much. If
 //             the system refuses, as under RLIMIT_AS, the reply is "no_resources". If the system refuses a small
-//             allocation, such as some KiB for the compiler, the process is aborted, as any program is that cannot go
-//             on without the memory. Leave the process some room.
+//             allocation, or one of the compiler, which takes some MiB, the process is aborted, as any program is that
+//             cannot go on without the memory. Leave the process some room.
 // Process.    The library never writes to the host's stdout or stderr, and never changes the working directory or the
 //             environment. A thread of the library is started by the first call that needs it.
 // Signals.    The first arawn_executor_new installs handlers for SIGSEGV, SIGILL and SIGFPE, the signals by which

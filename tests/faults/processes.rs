@@ -140,7 +140,7 @@ fn killed_writers_leave_everything_whole() {
         let mut stdout = writer.stdout.take().unwrap();
         // From before the executor is made to some changes later.
         random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        std::thread::sleep(Duration::from_millis((random >> 33) % 1500));
+        std::thread::sleep(Duration::from_millis((random >> 33) % 1000));
         assert!(writer.try_wait().unwrap().is_none(), "it has ended by itself");
         writer.kill().unwrap();
         writer.wait().unwrap();
