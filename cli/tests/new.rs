@@ -75,6 +75,15 @@ fn a_project_may_be_made_elsewhere_and_in_an_empty_directory() {
     assert_eq!(place.run(&["new", "lua", "greet", "--path", "empty"]).status, 0);
     assert_eq!(files(&place.path().join("elsewhere")), files(&place.path().join("empty")));
     assert!(!place.path().join("greet").exists());
+    let mut command = place.command(&["new", "lua", "greet", "--path", "."]);
+    fs::create_dir(place.path().join("here")).unwrap_or_else(|error| panic!("{error}"));
+    let output = command.current_dir(place.path().join("here")).output().unwrap_or_else(|error| panic!("{error}"));
+    let made = support::ended(output);
+    assert!(
+        made.status == 0 && !made.stdout.contains("cd ") && made.stdout.contains("Now:\n\n  arawn build\n"),
+        "{made:?}"
+    );
+    assert_eq!(files(&place.path().join("here")), files(&place.path().join("empty")));
 }
 
 #[test]

@@ -93,7 +93,11 @@ impl<'a> Place<'a> {
 
 fn next_steps(arguments: &NewArguments, directory: &Path) -> String {
     let NewArguments { language, name, .. } = arguments;
-    let (directory, cd) = (directory.display(), shell::path(directory));
+    let cd = match directory == Path::new(".") {
+        true => String::new(),
+        false => format!("  cd {}\n", shell::path(directory)),
+    };
+    let directory = directory.display();
     // What few have already, `arawn build` gets.
     let install = match language {
         Language::C | Language::Python | Language::JavaScriptComponent => " --install",
@@ -102,6 +106,6 @@ fn next_steps(arguments: &NewArguments, directory: &Path) -> String {
     let kind = if language.script().is_some() { "a script" } else { "a runtime" };
     format!(
         "Made `{directory}`: {kind} in {language} that greets a person. README.md in it says more. Now:\n\n\
-         \x20 cd {cd}\n  arawn build{install}\n  arawn run {name} --context '{{\"name\": \"Ada\"}}'\n  arawn test\n"
+         {cd}  arawn build{install}\n  arawn run {name} --context '{{\"name\": \"Ada\"}}'\n  arawn test\n"
     )
 }
