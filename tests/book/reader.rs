@@ -79,16 +79,20 @@ pub fn follow(page: &Page, tools: &[&str]) {
     }
 }
 
-/// The program `arawn`, which is another package than that of these tests.
+/// The program `arawn`, which is another package than that of these tests. It is built as its own tests have it built where all
+/// packages are tested together: with other words cargo would build it, and wasmtime, with other features.
 fn program() -> PathBuf {
-    let words = ["build", "--quiet", "--locked", "--package", "arawn-cli", "--message-format", "json"];
+    let words =
+        ["test", "--workspace", "--no-run", "--quiet", "--locked", "--test", "arguments", "--message-format", "json"];
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let messages = run(cargo.current_dir(root()).args(words));
     let executable = |line: &str| {
         let message: serde_json::Value = serde_json::from_str(line).unwrap();
-        message["executable"].as_str().map(PathBuf::from)
+        let is_program =
+            message["target"]["kind"] == serde_json::json!(["bin"]) && message["target"]["name"] == "arawn";
+        message["executable"].as_str().filter(|_| is_program).map(PathBuf::from)
     };
-    messages.lines().rev().find_map(executable).unwrap()
+    messages.lines().find_map(executable).unwrap()
 }
 
 impl Reader {
@@ -104,7 +108,9 @@ impl Reader {
                 wheel::here(&reader.path(""));
             }
             "docs/start/rust.md" => reader.program("cargo", CARGO),
-            "docs/program.md" => symlink(program(), reader.directory.path().join("bin/arawn")).unwrap(),
+            "docs/program.md" | "docs/runtimes/profiling.md" => {
+                symlink(program(), reader.directory.path().join("bin/arawn")).unwrap()
+            }
             // The versions that the SDK is tested with.
             "docs/runtimes/rust.md" => {
                 fs::copy(root().join("runtimes/Cargo.lock"), reader.path("Cargo.lock")).unwrap();
