@@ -11,7 +11,9 @@ struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config { greeting: "Hello".to_owned() }
+        Config {
+            greeting: "Hello".to_owned(),
+        }
     }
 }
 
@@ -39,16 +41,24 @@ mod tests {
     use super::*;
 
     fn context(name: &str) -> Context {
-        Context { name: name.to_owned() }
+        Context {
+            name: name.to_owned(),
+        }
     }
 
     #[test]
     fn a_person_is_greeted() {
-        assert_eq!(greet(Config::default(), context("Ada")), Ok("Hello, Ada!".to_owned()));
+        assert_eq!(
+            greet(Config::default(), context("Ada")),
+            Ok("Hello, Ada!".to_owned())
+        );
     }
 
     #[test]
     fn nobody_is_an_error() {
-        assert_eq!(greet(Config::default(), context("")), Err("context.name is empty".to_owned()));
+        assert_eq!(
+            greet(Config::default(), context("")),
+            Err("context.name is empty".to_owned())
+        );
     }
 }
