@@ -101,7 +101,7 @@ fn assert_hot(profile: &Profile) {
     let stacks = stacks(profile);
     assert!(stacks.iter().any(|stack| stack.ends_with("_start;main;hot")), "{stacks:?}");
     let is_known = |stack: &String| known.iter().any(|known| stack.ends_with(known));
-    assert!(stacks.iter().filter(|stack| stack.contains("main")).all(|stack| is_known(stack)), "{stacks:?}");
+    assert!(stacks.iter().filter(|stack| stack.contains("main")).all(is_known), "{stacks:?}");
     let main = profile.functions.iter().find(|function| function.name == "main").unwrap();
     assert!(main.total_samples >= own(profile, "hot") + own(profile, "cold"), "{profile:?}");
     let counted: u64 = profile.functions.iter().map(|function| function.self_samples).sum();

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// How long the rounds go on that warm up, and how many there are at most.
 const WARM_UP: Duration = Duration::from_millis(300);
 const MOST_WARM_UP: usize = 50;
-/// From this time on, calls can be ended by Ctrl-C, which takes some hundred nanoseconds of each.
+/// From this time on, calls have a name by which Ctrl-C ends them. For short ones the name would be a part of what is
+/// measured.
 const LONG: Duration = Duration::from_millis(20);
 
 /// What the rounds gave.

@@ -102,7 +102,7 @@ mod tests {
             ]
         );
         assert_eq!(lines[8], "calls a second   90,909     47,619");
-        assert_eq!(lines[9], "memory          1.0 MiB    1.0 MiB");
+        assert_eq!(lines[9], "memory           1.0 MB     1.0 MB");
         assert_eq!(lines[11], "日本.wasm takes 90.9 % more time than greet.");
         assert_eq!(
             lines[12],

@@ -33,7 +33,7 @@ impl Version {
         self.executor.execute_runtime(&self.runtime, input)
     }
 
-    /// A call that Ctrl-C ends. It takes some hundred nanoseconds more.
+    /// A call that Ctrl-C ends by its name, which takes a little more time.
     pub fn call_named(&self, input: &RuntimeInput<'_>) -> Result<RuntimeOutput> {
         let options = CallOptions { job: Some(JOB), ..CallOptions::default() };
         self.executor.execute_runtime_with(&self.runtime, input, &options)
