@@ -18,6 +18,7 @@ use crate::disk_cache::Form;
 use crate::error::{Error, Phase, Result};
 use crate::fair::Tenant;
 use crate::locks::Locked;
+use crate::panics::silence_panics;
 use crate::sandbox::host_io;
 use crate::shards::Shard;
 use crate::slots::{Slot, Slots};
@@ -26,16 +27,13 @@ use crate::sys::{self, signals};
 use crate::threads;
 use crate::wasm::Kind;
 use once_cell::sync::OnceCell;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use ticker::{EpochSource, Ticker};
 
 static OPTIONS: Mutex<Option<Options>> = Mutex::new(None);
 static ENGINE: OnceCell<Engine> = OnceCell::new();
 static FORKED: AtomicBool = AtomicBool::new(false);
-
-/// The threads that drive connections. One can encrypt while the other waits.
-const IO_WORKERS: usize = 2;
 
 /// Everything that all executors share.
 pub(crate) struct Engine {
@@ -48,7 +46,7 @@ pub(crate) struct Engine {
     slots: Slots,
     ticker: Ticker,
     /// The threads for host calls that wait; made with the first guest that has files or is a component.
-    io_threads: OnceCell<tokio::runtime::Runtime>,
+    io_threads: OnceCell<Arc<tokio::runtime::Runtime>>,
 }
 
 /// Sets the options, unless the engine exists already.
@@ -170,18 +168,28 @@ impl Engine {
     /// The threads that drive wasmtime-wasi's timers and connections and that make the system calls of files, so that
     /// no deadline waits for these.
     pub fn io_threads(&self) -> Result<&tokio::runtime::Runtime> {
-        self.io_threads.get_or_try_init(|| {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
-            builder.worker_threads(IO_WORKERS).enable_io().enable_time().thread_name("arawn-io");
+        // The thread that drives them is the library's own: if tokio cannot start a thread of a runtime, it panics and leaves
+        // the descriptors of the runtime open.
+        let threads = self.io_threads.get_or_try_init(|| {
+            let failed = |error| Error::system("to start threads for system calls", &error);
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_io().enable_time().thread_name("arawn-io");
             builder.on_thread_start(|| {
                 threads::block_signals();
-                crate::panics::silence_panics();
+                silence_panics();
             });
             builder.max_blocking_threads(self.options.pool_slots as usize);
             host_io::set_permits(self.options.pool_slots as usize);
-            let built = threads::with_signals_blocked(|| builder.build());
-            built.map_err(|error| Error::system("to start threads for system calls", &error))
-        })
+            let built = Arc::new(builder.build().map_err(failed)?);
+            let driven = built.clone();
+            let drive = move || {
+                silence_panics();
+                driven.block_on(std::future::pending::<()>());
+            };
+            threads::spawn("arawn-io", drive).map_err(failed)?;
+            Ok(built)
+        });
+        threads.map(|threads| &**threads)
     }
 
     pub fn slots_in_use(&self) -> usize {

@@ -226,7 +226,7 @@ static void find_text(void)
     FILE *maps = fopen("/proc/self/maps", "r");
     CHECK(maps);
     while (fgets(line, sizeof line, maps))
-        if (strstr(line, "libarawn") && strstr(line, " r-xp ") && sscanf(line, "%lx-%lx", &begin, &end) == 2)
+        if (strstr(line, "/libarawn.so") && strstr(line, " r-xp ") && sscanf(line, "%lx-%lx", &begin, &end) == 2)
             text_begin = begin, text_end = end;
     fclose(maps);
     CHECK(text_begin != 0);
