@@ -2,7 +2,7 @@
 
 use crate::exit::Exit;
 use crate::hints::hint;
-use crate::report;
+use crate::report::{self, Script};
 use arawn::{Error, Limits};
 use std::path::PathBuf;
 
@@ -52,7 +52,8 @@ impl Failed {
             }
             What::Error(error, script) => {
                 let hint = self.hint.clone().or_else(|| hint(error, &Limits::default()));
-                report::run_error(error, false, script.as_deref(), hint.as_deref());
+                let script = script.as_ref().map(|path| Script { path: path.clone(), names: Vec::new() });
+                report::run_error(error, false, script.as_ref(), hint.as_deref());
                 error.as_code().into()
             }
         }
