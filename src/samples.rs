@@ -63,6 +63,7 @@ pub(crate) struct Node {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Function {
+    #[cfg_attr(not(feature = "compiler"), allow(dead_code, reason = "lines are looked up with the compiler alone"))]
     pub file: u32,
     pub name: String,
     pub module: Option<String>,

@@ -111,6 +111,10 @@ impl Profiler {
     }
 
     /// What takes the samples of one call.
+    #[cfg_attr(
+        not(feature = "compiler"),
+        allow(unused_variables, reason = "lines are looked up with the compiler alone")
+    )]
     pub(super) fn sampler(&self, prepared: &Prepared, entry: &Arc<RuntimeEntry>, policy: &Policy) -> Option<Sampler> {
         let sha = prepared.compiled.sha;
         let mut files = self.files.locked();
