@@ -281,7 +281,7 @@ fn a_build_names_what_is_missing() {
     refused(&output, "`rustup target add aarch64-unknown-linux-gnu`");
     for words in [&["aarch64-apple-darwin"][..], &[]] {
         let output = build(words);
-        refused(&output, "packaging/build-for [--install] TARGET");
+        refused(&output, "packaging/build-for [--install] [--program] TARGET");
         assert_eq!(output.status.code(), Some(2));
     }
 }

@@ -102,16 +102,19 @@ fn crates(sbom: &Value) -> BTreeSet<(String, String)> {
         .collect()
 }
 
-/// The crates whose paths are in a library, in the texts of its panics.
+/// The crates whose paths are in a library, in the texts of its panics: below a registry's directory, or as
+/// `packaging/remap-paths` has them.
 fn named_in(library: &Path) -> BTreeSet<String> {
     let bytes = fs::read(library).unwrap();
-    let mark = b"/registry/src/";
-    let found = memmem(&bytes, mark).into_iter().filter_map(|start| {
-        let path: Vec<u8> = bytes[start..].iter().copied().take_while(u8::is_ascii_graphic).take(300).collect();
-        let path = String::from_utf8(path).unwrap();
-        path.split('/').nth(1).filter(|_| path.matches('/').count() > 2).map(str::to_owned)
-    });
-    found.collect()
+    let below = |mark: &[u8], directories: usize| -> BTreeSet<String> {
+        let found = memmem(&bytes, mark).into_iter().filter_map(|start| {
+            let path: Vec<u8> = bytes[start..].iter().copied().take_while(u8::is_ascii_graphic).take(300).collect();
+            let path = String::from_utf8(path).unwrap();
+            path.split('/').nth(directories).filter(|_| path.matches('/').count() > directories + 1).map(str::to_owned)
+        });
+        found.collect()
+    };
+    &below(b"/registry/src/", 1) | &below(b"/cargo/", 0)
 }
 
 /// Where, after each of them, a text is in another.
