@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// As docs/slim.md says.
-const MOST_BYTES: u64 = (4 << 20) + (1 << 18);
+const MOST_BYTES: u64 = (43 << 20) / 10;
 
 struct Slim(PathBuf);
 
