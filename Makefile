@@ -284,9 +284,9 @@ PROCESSES_SECONDS ?= 60
 processes: $(LIB)/libarawn.so.0
 	ARAWN_KILLS=$(KILLS) ARAWN_PROCESSES_SECONDS=$(PROCESSES_SECONDS) $(TRY) --test processes -- --nocapture --test-threads 1
 
-# Each target for half a minute by libFuzzer, and for as long in watched children; what others have compiled; two minutes of
+# Each target for twenty seconds by libFuzzer, and for as long in watched children; what others have compiled; two minutes of
 # every kind of call; every fourth fault; processes that are killed, and processes side by side; the mutants; the built-ins anew.
-verify: FUZZ_SECONDS = 30
+verify: FUZZ_SECONDS = 20
 verify: SOAK_SECONDS = 120
 verify: FAULTS_STRIDE = 4
 verify: fuzz soak faults processes verify-builtins $(LIB)/libarawn.so.0
