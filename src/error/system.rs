@@ -30,9 +30,14 @@ impl Error {
 
     /// [`exhausted`](Self::exhausted) for an error of wasmtime: searches its causes.
     pub(crate) fn exhausted_wasmtime(what: &str, error: &wasmtime::Error) -> Option<Self> {
+        // wasmtime writes to files in memory alone: the images of memories.
+        let of_io = |error: &io::Error| match error.kind() {
+            io::ErrorKind::StorageFull => Some(Self::refused(Resource::memory(), what, error)),
+            _ => Self::exhausted(what, error),
+        };
         let of_system = |cause: &(dyn std::error::Error + 'static)| {
-            let io = cause.downcast_ref::<io::Error>().and_then(|error| Self::exhausted(what, error));
-            io.or_else(|| sys::error_of(cause).and_then(|error| Self::exhausted(what, &error)))
+            let io = cause.downcast_ref::<io::Error>().and_then(of_io);
+            io.or_else(|| sys::error_of(cause).and_then(|error| of_io(&error)))
         };
         let no_memory = || Self::refused(Resource::memory(), what, &io::ErrorKind::OutOfMemory.into());
         let refused = error.is::<wasmtime::OutOfMemory>().then(no_memory);
@@ -84,5 +89,16 @@ mod tests {
         for errno in [libc::EACCES, libc::EAGAIN, libc::ENOENT] {
             assert!(Error::exhausted("to do a thing", &io::Error::from_raw_os_error(errno)).is_none());
         }
+    }
+
+    #[test]
+    fn an_image_that_has_no_space_has_no_memory() {
+        for errno in [libc::ENOSPC, libc::ENOMEM] {
+            let error = wasmtime::Error::from(io::Error::from_raw_os_error(errno)).context("an instance");
+            let error = Error::exhausted_wasmtime("to do a thing", &error);
+            assert_eq!(error.map(|error| error.code()), Some("no_resources"));
+        }
+        // A directory without space is not without memory.
+        assert!(Error::exhausted("to do a thing", &io::Error::from_raw_os_error(libc::ENOSPC)).is_none());
     }
 }

@@ -178,7 +178,7 @@ CATALOG = [
            "a change within a tick of the clock goes unseen", "lib files"),
     Mutant("catalog/directory.rs", "directory.is_none_or(|directory| directory == version.directory)", "true",
            "a release that shares its catalog's file is not noticed", "releases releases_may_share_one_catalog_file"),
-    Mutant("catalog/directory.rs", "served.held.is_at(&path)", "true",
+    Mutant("catalog/directory.rs", "served.held.is_at(&path).unwrap_or(false)", "true",
            "a granted directory that takes a catalog's place is served",
            "releases a_granted_directory_that_takes_the_place"),
     Mutant("catalog/writer.rs", "is_inside && path != CUSTOM && !path.contains(['\\n', '\\r'])",
