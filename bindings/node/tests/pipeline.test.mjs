@@ -108,7 +108,8 @@ test('a step that fails ends the pipeline, which may go on there', async (t) => 
   const { output, meta } = await executor.executePipeline({ steps }, { completed, meta: true });
   assert.deepEqual([output, meta.steps.map(({ name }) => name)], [{ luck: true }, ['first', 'second']]);
   const failed = await rejection(executor.executePipeline({ steps }, { completed: { second: 2 } }), 'runtime_error');
-  assert.deepEqual(failed.details.completed, ['first', 'second']);
+  // `third` does not wait for `first`, which may have ended by then.
+  assert.deepEqual(failed.details.completed.filter((/** @type {string} */ name) => name !== 'first'), ['second']);
   await rejection(executor.executePipeline({ steps }, { completed: { fourth: 1 } }), 'invalid_request');
 });
 
