@@ -26,6 +26,7 @@ mod request;
 mod rounds;
 mod samples;
 mod shell;
+mod svg;
 mod table;
 mod task;
 mod timeline;

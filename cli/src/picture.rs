@@ -3,6 +3,7 @@
 
 mod layout;
 
+use crate::svg::{Head, escaped};
 use crate::timeline::{State, StepRun};
 use crate::units::{count, duration};
 use layout::{Layout, Tick};
@@ -25,12 +26,7 @@ const LONGEST: usize = 28;
 
 /// The classes of bars are the names that `class` gives to states.
 const STYLE: &str = "\
-text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2328}
 .name{font-weight:bold}
-.faint{font-size:11px;fill:#59636e}
-.middle{text-anchor:middle}
-.ground{fill:#fff;stroke:#d1d9e0}
-.grid{stroke:#d1d9e0}
 .needs{fill:none;stroke:#59636e}
 .tip{fill:#59636e}
 .done{fill:#2f6fbd}
@@ -38,11 +34,8 @@ text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2328}
 .stopped{fill:#bc6c0c}
 .given{fill:#8a939c}
 .not-run{fill:#d1d9e0;stroke:#8a939c;stroke-dasharray:3 2}
-@media (prefers-color-scheme:dark){
-text{fill:#e6edf3}
-.faint{fill:#9198a1}
-.ground{fill:#0d1117;stroke:#30363d}
-.grid{stroke:#30363d}
+";
+const DARK_STYLE: &str = "\
 .needs{stroke:#9198a1}
 .tip{fill:#9198a1}
 .done{fill:#4a90e2}
@@ -50,7 +43,6 @@ text{fill:#e6edf3}
 .stopped{fill:#e3a04a}
 .given{fill:#6e7681}
 .not-run{fill:#30363d;stroke:#6e7681}
-}
 ";
 
 /// The whole file. `total_us` is the time of the whole pipeline.
@@ -59,15 +51,13 @@ pub fn svg(steps: &[StepRun], total_us: u64) -> String {
     let bottom = TOP + ROW * steps.len() as f64;
     let height = bottom + 20.0;
     let title = title(steps, total_us);
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
-         role=\"img\" aria-label=\"{title}\">\n<style>\n{STYLE}</style>\n\
-         <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" \
+    let head = Head { width: WIDTH, height, title: &title, attributes: "", style: STYLE, dark_style: DARK_STYLE };
+    let mut out = head.svg();
+    let _ = write!(
+        out,
+        "<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" \
          orient=\"auto\"><path class=\"tip\" d=\"M0 0L8 4L0 8z\"/></marker></defs>\n\
-         <rect class=\"ground\" x=\".5\" y=\".5\" width=\"{}\" height=\"{}\" rx=\"10\"/>\n\
-         <text x=\"{NAMES}\" y=\"34\">{title}</text>\n",
-        WIDTH - 1.0,
-        height - 1.0,
+         <text x=\"{NAMES}\" y=\"34\">{title}</text>\n"
     );
     for Tick { x, text } in &layout.ticks {
         let (above, begin) = (TOP - 14.0, TOP - 8.0);
@@ -175,23 +165,6 @@ fn cut(text: &str) -> String {
     };
     let short: String = text.chars().take_while(fits).collect();
     if short.len() == text.len() { short } else { short + "…" }
-}
-
-/// Text for an element or an attribute. XML 1.0 has no way to write most control characters.
-pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(char::REPLACEMENT_CHARACTER),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

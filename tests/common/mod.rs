@@ -211,6 +211,17 @@ pub fn writer(stdout: &[u8], stderr: &[u8], then: &str) -> String {
     )
 }
 
+/// A runtime whose initialisation changes the digit that it answers, `[0]`, to `[1]`.
+pub const INITIALISED: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 64) "{\22status\22:\22ok\22,\22output\22:[0]}")
+    (func (export "_initialize") (i32.store8 (i32.const 89) (i32.const 49)))
+    (func (export "arawn_run")
+        (i32.store (i32.const 0) (i32.const 64))
+        (i32.store (i32.const 4) (i32.const 28))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
 /// A module wrapped as a component that is a WASI 0.2 command.
 pub fn component_of(module: &[u8]) -> Vec<u8> {
     try_component_of(module).unwrap()
@@ -370,9 +381,19 @@ pub fn preload(source: &str, name: &str) -> String {
 
 /// A directory in which the shared library has the name that programs ask for.
 pub fn library_path() -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lib-{}", std::process::id()));
+    path_of("lib", &target_directory().join("libarawn.so"))
+}
+
+/// The same for the library that ARAWN_RELEASE_LIBRARY names. Where it names none, this is [`library_path`].
+pub fn release_library_path() -> PathBuf {
+    let named = std::env::var("ARAWN_RELEASE_LIBRARY").ok().filter(|path| !path.is_empty());
+    named.map_or_else(library_path, |named| path_of("release-lib", &root().join(named)))
+}
+
+fn path_of(name: &str, library: &Path) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let _ = std::fs::create_dir_all(&directory);
-    let _ = std::os::unix::fs::symlink(target_directory().join("libarawn.so"), directory.join("libarawn.so.0"));
+    let _ = std::os::unix::fs::symlink(library, directory.join("libarawn.so.0"));
     directory
 }
 

@@ -8,7 +8,7 @@ mod common;
 mod place;
 
 use libc::{EACCES, EAGAIN, EINTR, EINVAL, EIO, EMFILE, ENOLCK, ENOMEM, ENOSPC, EPERM};
-use place::{Outcome, Place, library};
+use place::{Outcome, Place};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -124,14 +124,14 @@ struct Found {
 /// Puts each of the faults into a process that finds no cache, then into one that finds what the process before it has
 /// left.
 fn sweep(stride: usize) -> Found {
-    let library = library();
     let place = Place::new();
-    let counted = [(); 2].map(|()| place.cycle(&library, &[]));
+    let counted = [(); 2].map(|()| place.cycle(&[]));
     for outcome in &counted {
         assert!(outcome.status.is_some_and(|status| status.success()), "{outcome:?}");
     }
     let descriptors = counted.each_ref().map(|outcome| outcome.open().len());
     let all = counted.each_ref().map(|outcome| faults(outcome, stride));
+    eprintln!("{} faults with an empty cache, {} with a filled one", all[0].len(), all[1].len());
     let (next, found) = (AtomicUsize::new(0), Mutex::new(Found::default()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().unwrap().get() {
@@ -147,7 +147,7 @@ fn sweep(stride: usize) -> Found {
                     for (cache, fault) in both.into_iter().enumerate() {
                         // Where there is no such fault, the process is run without one.
                         let fault = fault.copied().unwrap_or(("allocation", 0, 0));
-                        let outcome = place.cycle(&library, &arguments(fault));
+                        let outcome = place.cycle(&arguments(fault));
                         let wrong = judged(&outcome, &place, fault, descriptors[cache]);
                         let mut found = found.lock().unwrap();
                         found.tried += usize::from(fault.1 != 0);

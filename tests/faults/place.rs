@@ -1,6 +1,6 @@
 //! A directory in which `cycle.c` runs, and what must be there when it has ended.
 
-use crate::common::{ANSWER, Catalog, answering, asker, compile_c, root, target_directory};
+use crate::common::{ANSWER, Catalog, INITIALISED, answering, asker, compile_c, release_library_path, root};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,17 +13,6 @@ use std::time::{Duration, Instant};
 
 /// A cycle takes a second or two. After so long it counts as one that hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// A runtime whose initialisation changes the digit that it answers.
-const SNAPSHOT: &str = r#"(module
-    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-    (memory (export "memory") 1)
-    (data (i32.const 64) "{\22status\22:\22ok\22,\22output\22:[0]}")
-    (func (export "_initialize") (i32.store8 (i32.const 89) (i32.const 49)))
-    (func (export "arawn_run")
-        (i32.store (i32.const 0) (i32.const 64))
-        (i32.store (i32.const 4) (i32.const 28))
-        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
 /// A catalog, a cache that does not exist yet, and data that guests may change.
 pub struct Place {
@@ -69,7 +58,7 @@ impl Place {
             .with_component("component", &answering("component"))
             .with("asks", &asker(b"f", b"{}", ANSWER))
             .with("traps", "(module (memory (export \"memory\") 1) (func (export \"_start\") unreachable))")
-            .with("snapshot", SNAPSHOT)
+            .with("snapshot", INITIALISED)
             .entry("greet", "script = \"custom/greet.lua\"");
         let text = fs::read_to_string(catalog.file()).unwrap();
         let text = text.replace("custom/snapshot.wasm\"", "custom/snapshot.wasm\"\nsnapshot = \"init\"");
@@ -95,15 +84,10 @@ impl Place {
     }
 
     /// Runs a cycle, and ends it where it hangs.
-    pub fn cycle(&self, library: &Path, fault: &[String]) -> Outcome {
+    pub fn cycle(&self, fault: &[String]) -> Outcome {
         static DRIVER: LazyLock<PathBuf> = LazyLock::new(|| compile_c("tests/faults/cycle.c", "cycle", &["-O2"]));
-        let libraries = self.directory.path().join("libraries");
-        if !libraries.exists() {
-            fs::create_dir(&libraries).unwrap();
-            symlink(library, libraries.join("libarawn.so.0")).unwrap();
-        }
         let mut command = Command::new(&*DRIVER);
-        command.arg(self.directory.path()).args(fault).env("LD_LIBRARY_PATH", libraries);
+        command.arg(self.directory.path()).args(fault).env("LD_LIBRARY_PATH", release_library_path());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let read = |mut from: Box<dyn Read + Send>| {
             std::thread::spawn(move || {
@@ -151,10 +135,4 @@ impl Place {
 fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-/// The library that is tried: the one that ARAWN_RELEASE_LIBRARY names, or the one beside this test.
-pub fn library() -> PathBuf {
-    let named = std::env::var("ARAWN_RELEASE_LIBRARY").ok().filter(|path| !path.is_empty());
-    named.map_or_else(|| target_directory().join("libarawn.so"), |path| root().join(path))
 }

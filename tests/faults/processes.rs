@@ -8,11 +8,10 @@ mod common;
 
 use arawn::RuntimeCatalog;
 use base64::prelude::{BASE64_STANDARD, Engine};
-use common::{answering, compile_c, library_path, root};
+use common::{answering, compile_c, release_library_path};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, FileTimes};
 use std::io::Read;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
@@ -57,7 +56,7 @@ impl Shared {
         let words: Vec<&str> = wrapper.iter().copied().chain([program]).collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).arg(arguments[0]).arg(self.path()).args(&arguments[1..]);
-        command.env("LD_LIBRARY_PATH", libraries());
+        command.env("LD_LIBRARY_PATH", release_library_path());
         command
     }
 
@@ -73,19 +72,6 @@ impl Shared {
         assert!(named.is_subset(&there), "{named:?} of {there:?}");
         assert!(!exactly || named == there, "{there:?} for {named:?}");
         entries.iter().map(|entry| entry.name.clone()).filter(|name| name != "steady").collect()
-    }
-}
-
-/// A directory in which the library that is tried has the name that programs ask for.
-fn libraries() -> PathBuf {
-    match std::env::var("ARAWN_RELEASE_LIBRARY").ok().filter(|path| !path.is_empty()) {
-        None => library_path(),
-        Some(library) => {
-            let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("release-{}", std::process::id()));
-            let _ = fs::create_dir_all(&directory);
-            let _ = symlink(root().join(library), directory.join("libarawn.so.0"));
-            directory
-        }
     }
 }
 

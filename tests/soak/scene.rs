@@ -1,7 +1,7 @@
 //! What `soak.c` finds: catalogs, guests, modules to register and executors; and a run of it.
 
 use super::trend::Trend;
-use crate::common::{self, ANSWER, Catalog, answering, asker, component_of, root, writer};
+use crate::common::{self, ANSWER, Catalog, INITIALISED, answering, asker, component_of, root, writer};
 use crate::table::{self, Expected, GUESTS};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::json;
@@ -9,7 +9,6 @@ use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What an endless guest gets, so that most of the time goes to others.
@@ -17,17 +16,6 @@ const TIGHT_MS: u64 = 5;
 const PATIENT_MS: u64 = 60_000;
 /// As `MODULES` of `actions.h`.
 const MODULES: usize = 16;
-
-/// A runtime whose initialisation changes the digit that it answers.
-const REACTOR: &str = r#"(module
-    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-    (memory (export "memory") 1)
-    (data (i32.const 64) "{\22status\22:\22ok\22,\22output\22:[0]}")
-    (func (export "_initialize") (i32.store8 (i32.const 89) (i32.const 49)))
-    (func (export "arawn_run")
-        (i32.store (i32.const 0) (i32.const 64))
-        (i32.store (i32.const 4) (i32.const 28))
-        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
 /// The directory that the driver is given. The catalog beside it holds the guests.
 pub struct Scene {
@@ -62,8 +50,8 @@ pub struct Figure {
 #[derive(Clone, Copy)]
 pub enum Bound {
     Absolute(f64),
-    /// A share of the figure's median. Of memory it is what the allocator may still learn in a short run, and of time what
-    /// else a busy machine does to the fastest of many calls.
+    /// A share of the figure's median. Of memory it is what may still be used for the first time in a short run, and of
+    /// time what else a busy machine does to the fastest of many calls.
     Share(f64),
 }
 
@@ -76,7 +64,7 @@ pub const FIGURES: [Figure; 5] = [
 ];
 
 impl Scene {
-    pub fn new() -> Self {
+    pub fn new(module_cache_bytes: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (guests, catalog) = catalog();
         let path = |name: &str| directory.path().join(name);
@@ -85,6 +73,8 @@ impl Scene {
             fs::create_dir(path(name)).unwrap();
         }
         fs::write(path("guests.txt"), guests).unwrap();
+        let options = json!({"module_cache_bytes": module_cache_bytes, "disk_cache_bytes": 40_000_000});
+        fs::write(path("options.txt"), options.to_string()).unwrap();
         for n in 0..MODULES {
             let module = wat::parse_str(answering(&format!("m{n}"))).unwrap();
             fs::write(path(&format!("m{n}.base64")), BASE64_STANDARD.encode(module)).unwrap();
@@ -111,16 +101,14 @@ impl Scene {
         Scene { directory, _catalog: catalog }
     }
 
-    /// Runs the driver, which must end well and say nothing on stderr, with these leaks put in.
-    pub fn run(&self, library: &Path, seconds: f64, samples: usize, leaks: &[&str]) -> Vec<Sample> {
+    /// Runs the driver, which must end well and say nothing on stderr, with these leaks put in. Between two samples are
+    /// `actions` at least.
+    pub fn run(&self, seconds: f64, samples: usize, actions: usize, leaks: &[&str]) -> Vec<Sample> {
         let driver = common::compile_c("tests/soak/soak.c", "soak", &["-O2"]);
-        let libraries = self.directory.path().join("libraries");
-        let _ = fs::create_dir(&libraries);
-        let _ = fs::remove_file(libraries.join("libarawn.so.0"));
-        symlink(library, libraries.join("libarawn.so.0")).unwrap();
         let mut command = Command::new(&driver);
-        command.arg(seconds.to_string()).arg(samples.to_string()).arg(self.directory.path()).args(leaks);
-        command.env("LD_LIBRARY_PATH", libraries).stdout(Stdio::piped());
+        command.args([seconds.to_string(), samples.to_string(), actions.to_string()]);
+        command.arg(self.directory.path()).args(leaks);
+        command.env("LD_LIBRARY_PATH", common::release_library_path()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let samples: Vec<Sample> = lines.filter_map(|line| Sample::parse(&line)).collect();
@@ -162,7 +150,7 @@ fn catalog() -> (String, Catalog) {
     let catalog =
         asking.iter().fold(catalog, |catalog, name| catalog.with(name, &asker(name.as_bytes(), b"{}", ANSWER)));
     let catalog = catalog
-        .with("initialised", REACTOR)
+        .with("initialised", INITIALISED)
         .entry("greet", "script = \"custom/greet.js\"")
         .entry("hail", "script = \"custom/hail.lua\"");
     let text = fs::read_to_string(catalog.file()).unwrap();
@@ -209,10 +197,4 @@ pub fn rising(samples: &[Sample]) -> Vec<(&'static str, Trend)> {
         (figure, figure.bound_of(&points), Trend::of(&points))
     });
     trends.filter(|(_, bound, trend)| trend.exceeds(*bound)).map(|(figure, _, trend)| (figure.name, trend)).collect()
-}
-
-/// The library that is tried: the one that ARAWN_RELEASE_LIBRARY names, or the one beside this test.
-pub fn library() -> PathBuf {
-    let named = std::env::var("ARAWN_RELEASE_LIBRARY").ok().filter(|path| !path.is_empty());
-    named.map_or_else(|| common::target_directory().join("libarawn.so"), |path| root().join(path))
 }

@@ -1,13 +1,17 @@
 /* Makes every kind of call from all threads, for so long, and prints samples of what the process takes, as CSV:
  *
- *     soak SECONDS SAMPLES DIRECTORY [LEAK...]
+ *     soak SECONDS SAMPLES ACTIONS DIRECTORY [LEAK...]
  *
- * For a sample all threads stop between two actions, so that only what stays is seen. Where that takes longer than a
- * sample's share of the time there are fewer samples, but never less than 40. DIRECTORY is what scene.rs has made.
+ * For a sample all threads stop between two actions, and the allocator gives back what is free, so that only what stays is
+ * seen. A sample is due when its share of the time has passed and so many actions were done since the one before it. Where
+ * that takes longer than the share there are fewer samples, but never less than 40. DIRECTORY is what scene.rs has made.
  * A leak is put in for the test that it is found: memory, executor, thread, slot or latency. */
 #define _GNU_SOURCE
 #include "actions.h"
 #include <dirent.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <time.h>
 #include <unistd.h>
 
@@ -99,6 +103,9 @@ static int entries(const char *path)
 static long resident_kib(void)
 {
     long size, resident;
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
     FILE *file = fopen("/proc/self/statm", "r");
     CHECK(file && fscanf(file, "%ld %ld", &size, &resident) == 2);
     fclose(file);
@@ -211,8 +218,9 @@ static void prepare(const char *directory)
     }
     free(text);
     CHECK(world.count > 50 && world.count < GUESTS);
-    /* Less than all modules take, so that some are always loaded again. */
-    tell(&worker, arawn_configure, "{\"module_cache_bytes\":20000000,\"disk_cache_bytes\":40000000}");
+    text = read_file(directory, "options.txt");
+    tell(&worker, arawn_configure, text);
+    free(text);
     for (text = read_file(directory, "executors.txt"); (line = strsep(&text, "\n")) && *line;)
         tell(&worker, arawn_executor_new, line);
     for (i = 0; i < 4; i++) {
@@ -222,15 +230,27 @@ static void prepare(const char *directory)
     }
 }
 
+static struct worker workers[THREADS];
+
+static long actions_done(void)
+{
+    long done = 0;
+    int i;
+    for (i = 0; i < THREADS; i++)
+        done += __atomic_load_n(&workers[i].round, __ATOMIC_RELAXED);
+    return done;
+}
+
 int main(int argc, char **argv)
 {
-    static struct worker workers[THREADS];
     pthread_t answering;
     int64_t begun, next, quartile, least, slower = 0;
     int64_t length, step;
+    long due = 0, each;
     int n, i;
-    CHECK(argc >= 4 && (length = (int64_t)(atof(argv[1]) * 1e9)) > 0 && (step = length / atoi(argv[2])) > 0);
-    prepare(argv[3]);
+    CHECK(argc >= 5 && (length = (int64_t)(atof(argv[1]) * 1e9)) > 0 && (step = length / atoi(argv[2])) > 0);
+    each = atol(argv[3]);
+    prepare(argv[4]);
     CHECK(pthread_barrier_init(&barrier, NULL, THREADS + 1) == 0);
     CHECK(pthread_create(&answering, NULL, answers, NULL) == 0);
     for (i = 0; i < THREADS; i++) {
@@ -241,9 +261,9 @@ int main(int argc, char **argv)
     puts("seconds,resident_kib,descriptors,threads,slots,quartile_ns,least_ns,actions");
     begun = next = now_ns();
     for (n = 0; now_ns() - begun < length || n < LEAST; n++) {
-        long rounds = 0;
         next += step;
-        while (now_ns() < next)
+        due += each;
+        while (now_ns() < next || actions_done() < due)
             usleep(2000);
         __atomic_store_n(&pausing, 1, __ATOMIC_RELEASE);
         pthread_barrier_wait(&barrier);
@@ -252,11 +272,10 @@ int main(int argc, char **argv)
         time_calls(&quartile, &least, slower);
         printf("%.3f,%ld,%d,%d,%d,%lld,%lld,", (double)(now_ns() - begun) / 1e9, resident_kib(), entries("/proc/self/fd"),
                entries("/proc/self/task") + 1, i, (long long)quartile, (long long)least);
-        for (i = 0; i < THREADS; i++)
-            rounds += workers[i].round;
-        printf("%ld\n", rounds);
+        due = actions_done();
+        printf("%ld\n", due);
         fflush(stdout);
-        for (i = 4; i < argc; i++) {
+        for (i = 5; i < argc; i++) {
             leak(argv[i], n);
             if (strcmp(argv[i], "latency") == 0)
                 slower = quartile + quartile / 25;

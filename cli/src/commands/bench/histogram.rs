@@ -2,7 +2,7 @@
 
 use super::measure::Measured;
 use crate::axis::{logarithmic_ticks, ticks};
-use crate::picture::escaped;
+use crate::svg::{Head, escaped};
 use crate::units::{count, grouped, short_time};
 use std::fmt::Write;
 
@@ -19,14 +19,7 @@ const BINS: usize = 80;
 const WIDEST_LABEL: f64 = 120.0;
 
 const STYLE: &str = "\
-text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2328}
-.title{font-size:15px;font-weight:bold}
-.faint{font-size:11px;fill:#59636e}
 .label{paint-order:stroke;stroke:#fff;stroke-width:4px}
-.middle{text-anchor:middle}
-.end{text-anchor:end}
-.ground{fill:#fff;stroke:#d1d9e0}
-.grid{stroke:#d1d9e0}
 .axis{stroke:#59636e}
 .bar{fill-opacity:.6}
 .bar:hover{fill-opacity:1}
@@ -36,18 +29,14 @@ text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2328}
 .v1{fill:#bc6c0c}
 .mark.v0{stroke:#2f6fbd}
 .mark.v1{stroke:#bc6c0c}
-@media (prefers-color-scheme:dark){
-text{fill:#e6edf3}
-.faint{fill:#9198a1}
+";
+const DARK_STYLE: &str = "\
 .label{stroke:#0d1117}
-.ground{fill:#0d1117;stroke:#30363d}
-.grid{stroke:#30363d}
 .axis{stroke:#9198a1}
 .v0{fill:#4a90e2}
 .v1{fill:#e3a04a}
 .mark.v0{stroke:#4a90e2}
 .mark.v1{stroke:#e3a04a}
-}
 ";
 
 /// Times so many times longer than the median are shown on a logarithmic axis.
@@ -115,14 +104,9 @@ pub fn svg(measured: &[Measured]) -> String {
     let height = scale.bottom() + 58.0;
     let versions: Vec<&str> = measured.iter().map(|version| &*version.name).collect();
     let title = escaped(&format!("Time of a call: {}", versions.join(" and ")));
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
-         role=\"img\" aria-label=\"{title}\">\n<style>\n{STYLE}</style>\n\
-         <rect class=\"ground\" x=\".5\" y=\".5\" width=\"{}\" height=\"{}\" rx=\"10\"/>\n\
-         <text class=\"title\" x=\"24\" y=\"32\">{title}</text>\n",
-        WIDTH - 1.0,
-        height - 1.0,
-    );
+    let head = Head { width: WIDTH, height, title: &title, attributes: "", style: STYLE, dark_style: DARK_STYLE };
+    let mut out = head.svg();
+    let _ = writeln!(out, "<text class=\"title\" x=\"24\" y=\"32\">{title}</text>");
     axes(&mut out, &scale);
     for (at, bins) in bins.iter().enumerate() {
         bars(&mut out, &scale, &measured[at], at, bins);

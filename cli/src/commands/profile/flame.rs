@@ -2,7 +2,7 @@
 
 use super::names::{names, place};
 use super::tree::{Frame, frames};
-use crate::picture::escaped;
+use crate::svg::{Head, escaped};
 use crate::units::grouped;
 use arawn::Profile;
 use std::fmt::Write;
@@ -20,12 +20,7 @@ const NARROWEST: f64 = 0.25;
 const COLOURS: u64 = 8;
 
 const STYLE: &str = "\
-text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2328}
-.title{font-size:15px;font-weight:bold}
-.faint{font-size:11px;fill:#59636e}
-.end{text-anchor:end}
 .link{cursor:pointer;text-decoration:underline}
-.ground{fill:#fff;stroke:#d1d9e0}
 .f rect{stroke:#fff;stroke-width:.5}
 .f text{font:11.5px ui-monospace,'DejaVu Sans Mono',Consolas,monospace;fill:#1f2328;pointer-events:none}
 .f:hover rect{stroke:#1f2328;stroke-width:1}
@@ -40,13 +35,10 @@ text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2328}
 .c7{fill:#e8b04a}
 .all{fill:#b8c0c8}
 .f.hit rect{fill:#a78bda}
-@media (prefers-color-scheme:dark){
-text{fill:#e6edf3}
-.faint{fill:#9198a1}
-.ground{fill:#0d1117;stroke:#30363d}
+";
+const DARK_STYLE: &str = "\
 .f rect{stroke:#0d1117}
 .f:hover rect{stroke:#e6edf3}
-}
 ";
 
 /// The whole file. `runtime` is what was profiled.
@@ -61,18 +53,17 @@ pub fn svg(runtime: &str, profile: &Profile) -> String {
     let height = bottom + 16.0;
     let right = WIDTH - LEFT;
     let title = escaped(&format!("Where {runtime} spends its time"));
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
-         role=\"img\" aria-label=\"{title}\" data-left=\"{LEFT}\" data-width=\"{BOXES}\" data-letter=\"{LETTER}\">\n\
-         <style>\n{STYLE}</style>\n\
-         <rect class=\"ground\" x=\".5\" y=\".5\" width=\"{}\" height=\"{}\" rx=\"10\"/>\n\
-         <text class=\"title\" x=\"{LEFT}\" y=\"28\">{title}</text>\n\
+    let attributes = format!(" data-left=\"{LEFT}\" data-width=\"{BOXES}\" data-letter=\"{LETTER}\"");
+    let head =
+        Head { width: WIDTH, height, title: &title, attributes: &attributes, style: STYLE, dark_style: DARK_STYLE };
+    let mut out = head.svg();
+    let _ = write!(
+        out,
+        "<text class=\"title\" x=\"{LEFT}\" y=\"28\">{title}</text>\n\
          <text class=\"faint\" x=\"{LEFT}\" y=\"48\">{} samples; a box is as wide as the samples of a function and of \
          what it called</text>\n\
          <text id=\"found\" class=\"faint end\" x=\"{right}\" y=\"48\"/>\n\
          <text id=\"search\" class=\"faint end link\" x=\"{right}\" y=\"28\" display=\"none\">search</text>\n",
-        WIDTH - 1.0,
-        height - 1.0,
         grouped(profile.samples),
     );
     for frame in shown {
