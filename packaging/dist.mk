@@ -116,6 +116,10 @@ verify-platforms: verify-debian verify-platforms-run check-platforms
 check-platforms: | target/tools/zig/bin/python
 	ZIG='$(abspath target/tools/zig/bin/python) -m ziglang' packaging/check-platforms
 
-# A root with nothing but the package manager, made once, and the packages installed into copies of it.
-verify-debian: dist deb wheel
+# A root with nothing but the package manager, made once, and the packages installed into copies of it. The program is the
+# static one, which runs in each of them.
+STATIC = $(firstword $(subst -, ,$(platform)))-unknown-linux-musl
+verify-debian: wheel
+	$(MAKE) --no-print-directory program TARGET=$(STATIC)
+	$(MAKE) --no-print-directory dist deb PROGRAM='$(PROGRAMS)/$(STATIC)/release/arawn'
 	ARAWN_DIST='$(abspath $(DIST))' $(CARGO) test --locked --test debian_root -- --ignored --nocapture
