@@ -4,6 +4,7 @@ use crate::project::Project;
 use crate::report::cell;
 use arawn::{Code, Error, Limits};
 use serde_json::Value;
+use std::path::Path;
 
 /// A configuration's key, the option that sets it, and what the option does.
 const OPTIONS: &[(&str, &str, &str)] = &[
@@ -36,6 +37,9 @@ pub fn hint(error: &Error, limits: &Limits) -> Option<String> {
 fn of_command(error: &Error) -> Option<String> {
     match error {
         Error::UnknownRuntime { runtime, .. } if is_of_project(runtime) => Some("`arawn build` makes it".to_owned()),
+        Error::UnknownRuntime { runtime, .. } if Path::new(runtime).is_file() => {
+            Some(format!("`./{}` is the file of that name", cell(runtime)))
+        }
         Error::RuntimeExists { .. } => Some("--replace replaces it".to_owned()),
         Error::SchemaViolation { runtime, is_checked: true, .. } => {
             Some(format!("`arawn inspect {}` shows the schema", cell(runtime)))
@@ -111,6 +115,13 @@ mod tests {
         };
         assert!(told(&unknown(&[])).starts_with("--runtimes DIR names "), "{}", told(&unknown(&[])));
         assert_eq!(told(&unknown(&["greed"])), "");
+    }
+
+    #[test]
+    fn a_name_that_is_a_file_is_told_how_it_is_run() {
+        let runtime = "Cargo.toml".to_owned();
+        let unknown = Error::UnknownRuntime { runtime, near: Vec::new(), directory: None, problem: None };
+        assert_eq!(told(&unknown), "`./Cargo.toml` is the file of that name");
     }
 
     #[test]

@@ -128,8 +128,10 @@ fn what_was_sampled_before_an_error_is_told() {
         assert_eq!((reply.status, &json["profile"]["functions"][0]["name"]), (status, &json!(function)), "{reply:?}");
         assert_eq!(json["status"], "error");
     }
-    // Nothing was sampled, so that there is nothing to tell but the error.
-    place.run(&["profile", "nobody"]).assert_failed(5, &["`nobody`"]);
+    // Nothing was sampled, so that there is nothing to tell but the error, and no picture to replace.
+    let before = place.read("out.svg");
+    place.run(&[&["profile", "nobody"][..], &FILES].concat()).assert_failed(5, &["`nobody`"]);
+    assert_eq!(place.read("out.svg"), before);
 }
 
 #[test]

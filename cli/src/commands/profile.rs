@@ -67,10 +67,11 @@ fn sampled(arguments: &ProfileArguments) -> Result<Sampled> {
 
 fn told(arguments: &ProfileArguments, sampled: &Sampled) -> Exit {
     let Sampled { runtime, profile, error, .. } = sampled;
+    // An error that came before the guest began has nothing to show, and replaces no picture.
+    let is_empty = error.is_some() && profile.samples == 0;
     let exit = match error {
         _ if arguments.json => report::line(&reply(arguments, sampled)),
-        // An error that came before the guest began has nothing to show.
-        Some(_) if profile.samples == 0 => Exit::Success,
+        _ if is_empty => Exit::Success,
         _ => report::text(&table::table(sampled, arguments.top)),
     };
     let exit = match error {
@@ -79,6 +80,9 @@ fn told(arguments: &ProfileArguments, sampled: &Sampled) -> Exit {
         None if exit == Exit::Success && sampled.is_interrupted => Exit::Interrupted,
         _ => exit,
     };
+    if is_empty {
+        return exit;
+    }
     let exit = written(arguments.svg.as_deref(), || flame::svg(runtime, profile), exit);
     written(arguments.folded.as_deref(), || folded::folded(profile), exit)
 }

@@ -33,7 +33,8 @@
     const part = prompt("A part of a function's name:", "");
     if (part === null) return;
     let [end, sum] = [left, 0];
-    const hits = frames.filter((frame) => part && frame.name.includes(part));
+    // The lowest box is the runtime, no function.
+    const hits = frames.slice(1).filter((frame) => part && frame.name.includes(part));
     frames.forEach((frame) => frame.group.classList.toggle("hit", hits.includes(frame)));
     // Of boxes over each other the widest counts.
     for (const hit of hits.sort((a, b) => a.x - b.x || b.width - a.width)) {
