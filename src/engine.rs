@@ -1,15 +1,15 @@
 //! The process-global engine: the pools of instances (see [`profile`]), one ticker for all deadlines, one set of slots.
 
+mod compile_profile;
 mod pool;
-mod profile;
 mod sampling;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod spec;
 mod ticker;
 
+pub(crate) use compile_profile::{CompileProfile, Demands, MOST_FRAMES, MOST_SEPARATED, Metering, SMALL};
 pub(crate) use pool::{IMAGE_GUARD, IMAGE_RESERVATION, Imports, Pool, Target};
-pub(crate) use profile::{Demands, MOST_FRAMES, MOST_SEPARATED, Metering, Profile, SMALL};
 pub(crate) use sampling::SamplingInterval;
 
 use crate::config::Options;
@@ -38,11 +38,11 @@ static FORKED: AtomicBool = AtomicBool::new(false);
 /// Everything that all executors share.
 pub(crate) struct Engine {
     pub options: Options,
-    plain: Profile,
+    plain: CompileProfile,
     /// The profile that counts fuel; made when it is first asked for.
-    metered: OnceCell<Box<Profile>>,
+    metered: OnceCell<Box<CompileProfile>>,
     /// The profiles that take samples, without fuel and with; each made when it is first asked for.
-    sampled: [OnceCell<Box<Profile>>; 2],
+    sampled: [OnceCell<Box<CompileProfile>>; 2],
     slots: Slots,
     ticker: Ticker,
     /// The threads for host calls that wait; made with the first guest that has files or is a component.
@@ -101,7 +101,7 @@ impl Engine {
         // Looks up the bounds of this thread's stack, which are then kept. The look-up may go through the list of the
         // process's mappings, to which a pool adds hundreds.
         stack::is_large_enough();
-        let made = || Profile::new(Metering::Off, &options);
+        let made = || CompileProfile::new(Metering::Off, &options);
         let plain = if options.has_signal_handlers() { signals::install(made)? } else { made()? };
         let slots = Slots::new(options.pool_slots as usize);
         Ok(Engine {
@@ -115,7 +115,7 @@ impl Engine {
         })
     }
 
-    pub fn profile(&self, metering: Metering) -> Result<&Profile> {
+    pub fn profile(&self, metering: Metering) -> Result<&CompileProfile> {
         let [sampled, sampled_and_metered] = &self.sampled;
         let profile = match metering {
             Metering::Off => return Ok(&self.plain),
@@ -123,7 +123,7 @@ impl Engine {
             Metering::Samples => sampled,
             Metering::FuelAndSamples => sampled_and_metered,
         };
-        let made = || Profile::new(metering, &self.options).map(Box::new);
+        let made = || CompileProfile::new(metering, &self.options).map(Box::new);
         profile.get_or_try_init(|| threads::with_large_stack(made)).map(|profile| &**profile)
     }
 

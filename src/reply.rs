@@ -33,7 +33,7 @@ pub(crate) use catalog::{Listed, Removed, Runtimes};
 pub(crate) use envelope::{OK, error_reply, ok_reply_of};
 pub use executor::PolicyView;
 pub(crate) use executor::{Answered, CapabilitiesView, Closed, HostFunctionSet};
-pub(crate) use job::{Job, Watched, job_reply};
+pub(crate) use job::{Job, PollDescriptorOutput, job_reply};
 pub use pipeline::{PipelineMeta, StepMeta};
 pub(crate) use pipeline::{PipelinePlan, StepPlan};
 pub(crate) use poll::polled_room;

@@ -27,13 +27,13 @@ use crate::sandbox::{OutputTooLarge, Refused, Sandbox};
 use crate::shared_limits::CpuTime;
 use crate::stack::GuestStack;
 use crate::waiting::until;
-use crate::workers;
+use crate::{threads, workers};
 use backtrace::Frame;
 use ending::{exit_code, trap_name};
-use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use wasmtime::{GcHeapOutOfMemory, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// What a guest leaves that ended by itself.
@@ -82,7 +82,7 @@ pub(crate) fn run<'a>(
     sandbox: impl FnOnce() -> Sandbox,
     slots: impl Send + 'a,
 ) -> Result<Run<'a>> {
-    prepare_thread()?;
+    threads::prepare_for_guests()?;
     let mut store = store_for(compiled, sandbox)?;
     match &compiled.runnable {
         // A garbage collection yields, which needs a stack of its own.
@@ -95,21 +95,6 @@ pub(crate) fn run<'a>(
     }
 }
 
-/// Has wasmtime make what it needs on each thread that runs guests: a stack for signal handlers. Without this wasmtime makes
-/// it when the first guest of the thread begins, and panics if the system refuses the memory.
-pub(crate) fn prepare_thread() -> Result<()> {
-    thread_local!(static IS_PREPARED: Cell<bool> = const { Cell::new(false) });
-    if !IS_PREPARED.get() {
-        let made = catch(|| {
-            wasmtime::Engine::tls_eager_initialize();
-            Ok(())
-        });
-        made.map_err(|_| Error::no_memory("a stack for signal handlers"))?;
-        IS_PREPARED.set(true);
-    }
-    Ok(())
-}
-
 async fn run_on_its_own_stack(
     compiled: &CompiledRuntime,
     goal: Goal,
@@ -120,7 +105,7 @@ async fn run_on_its_own_stack(
     let cpu = cpu.as_deref();
     let waits = compiled.is_component() || store.data().has_files();
     let threads = engine::existing().filter(|_| waits).map(Engine::io_threads).transpose()?;
-    let ended = match &compiled.runnable {
+    let polled = match &compiled.runnable {
         Runnable::Module(module) => {
             let guest = pin!(begin::guest_on_its_own_stack(module, &mut store, &goal));
             until(&deadline, among(threads, cpu, guest)).await
@@ -128,11 +113,19 @@ async fn run_on_its_own_stack(
         #[cfg(feature = "components")]
         Runnable::Component(component) => {
             let guest = pin!(component::guest(component, &mut store));
-            until(&deadline, among(threads, cpu, guest)).await.map(|ended| ended.map(|()| None))
+            let ended = until(&deadline, among(threads, cpu, guest)).await;
+            ended.map(|polled| polled.map(|ended| ended.map(|()| None)))
         }
     };
     let _entered = threads.map(|threads| threads.enter());
-    Ok(captured(store, ended, compiled))
+    match polled {
+        Ok(Ok(ended)) => Ok(captured(store, Ok(ended), compiled)),
+        Err(stop) => Ok(captured(store, Err(stop), compiled)),
+        Ok(Err(error)) => {
+            drop(store);
+            Err(error)
+        }
+    }
 }
 
 fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> Result<Store<Sandbox>> {
@@ -203,7 +196,7 @@ fn captured(
     let is_for_a_snapshot = sandbox.initialisation.is_some();
     let captured = ending.and_then(|ending| {
         // A snapshot would keep forever that the system had no memory once.
-        if is_out_of_memory && (matches!(ending, Ending::Trap { .. }) || is_for_a_snapshot) {
+        if is_out_of_memory && is_for_a_snapshot {
             return Err(Error::no_memory("a guest"));
         }
         let (memory_bytes, refused) = (sandbox.limiter.peak as u64, sandbox.limiter.refused);
@@ -237,16 +230,20 @@ fn failed(error: &wasmtime::Error, sandbox: &mut Sandbox, fuel: Option<u64>, fra
 }
 
 /// Polls a future and charges its processor time. While it is polled, wasmtime-wasi finds the tokio runtime whose
-/// threads make system calls, if one is given.
+/// threads make system calls, if one is given. A panic of a host call, or the error with which one ends the guest
+/// ([`panics::fail`](crate::panics::fail)), is the result, whoever drives the call.
 async fn among<T>(
     threads: Option<&tokio::runtime::Runtime>,
     cpu: Option<&CpuTime>,
     future: impl Future<Output = T>,
-) -> T {
+) -> Result<T> {
     let mut future = pin!(future);
     poll_fn(|context| {
         let _entered = threads.map(|threads| threads.enter());
-        metered(cpu, || future.as_mut().poll(context))
+        match catch(|| Ok(metered(cpu, || future.as_mut().poll(context)))) {
+            Ok(polled) => polled.map(Ok),
+            Err(error) => Poll::Ready(Err(error)),
+        }
     })
     .await
 }
@@ -275,4 +272,21 @@ fn was_not_made(error: &wasmtime::Error, sandbox: &Sandbox) -> bool {
 /// than any heap.
 fn is_out_of_heap(error: &wasmtime::Error) -> bool {
     error.is::<GcHeapOutOfMemory<()>>() || matches!(error.downcast_ref(), Some(Trap::AllocationTooLarge))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::panics::fail;
+    use crate::waiting::block_on;
+
+    #[test]
+    fn an_error_that_ends_a_guest_on_its_own_stack_is_the_result() {
+        let ended = |future: Pin<Box<dyn Future<Output = u8>>>| {
+            block_on(pin!(among(None, None, future))).map_err(|error| error.code())
+        };
+        assert_eq!(ended(Box::pin(async { fail(Error::no_memory("a guest")) })), Err("no_resources"));
+        assert_eq!(ended(Box::pin(async { panic!("a defect") })), Err("internal"));
+        assert_eq!(ended(Box::pin(async { 7 })), Ok(7));
+    }
 }

@@ -6,8 +6,11 @@
 //! What guests can make of it is bounded:
 //!
 //! 1. The tree has at most [`MOST_NODES`] nodes. A sample that would need more is counted as left out.
-//! 2. A function is kept once, with a name of at most `MOST_QUOTED` bytes before it is escaped.
-//! 3. At most [`MOST_OFFSETS`] offsets in functions are counted. Further ones count for no source line.
+//! 2. A function is kept once, with a name of at most `MOST_QUOTED` bytes before it is escaped. All names together have at most
+//!    [`MOST_NAME_BYTES`]; the functions after that have none.
+//! 3. The different stacks have at most [`MOST_STACK_FRAMES`] frames together: a profile lists each of them whole. A sample of
+//!    another stack is counted as left out.
+//! 4. At most [`MOST_OFFSETS`] offsets in functions are counted. Further ones count for no source line.
 
 use crate::error::quoted;
 use crate::locks::Locked;
@@ -19,12 +22,14 @@ use wasmtime::{FrameInfo, WasmBacktrace};
 
 const MOST_NODES: usize = 1 << 16;
 const MOST_OFFSETS: usize = 1 << 16;
+const MOST_NAME_BYTES: usize = 8 << 20;
+const MOST_STACK_FRAMES: usize = 4 << 20;
 
 /// The samples of any number of calls.
 #[derive(Debug)]
 pub(crate) struct Samples {
     tree: Mutex<CallTree>,
-    /// A backtrace with so many frames was cut: its outermost ones are missing.
+    /// The most frames of a stack that are kept, the innermost ones. A backtrace has one more where the stack is deeper.
     most_frames: usize,
 }
 
@@ -38,18 +43,26 @@ pub(crate) struct Sampler {
 
 /// The stacks that were sampled.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CallTree {
+pub(crate) struct Stacks {
     /// A parent comes before its children.
     pub nodes: Vec<Node>,
-    children: HashMap<(Option<u32>, u32), u32, RandomState>,
-    pub functions: Vec<Function>,
-    numbers: HashMap<Option<FunctionKey>, u32, RandomState>,
-    /// How often each function of a stack was at an offset, by the function and the offset in the compiled file.
+    pub functions: Vec<Arc<Function>>,
+    /// How many frames were at each offset, by the function and the offset in the compiled file.
     pub offsets: HashMap<(u32, u64), u64, RandomState>,
-    /// How many samples have found room in the tree.
-    taken: u64,
-    /// How many have not found room in the tree.
+    /// How many samples have found no room.
     pub left_out: u64,
+}
+
+/// The stacks, and what finds the nodes of another sample.
+#[derive(Debug, Default)]
+struct CallTree {
+    stacks: Stacks,
+    children: HashMap<(Option<u32>, u32), u32, RandomState>,
+    numbers: HashMap<Option<FunctionKey>, u32, RandomState>,
+    /// How many samples have found room.
+    taken: u64,
+    name_bytes: usize,
+    stack_frames: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -66,7 +79,7 @@ pub(crate) struct Function {
     #[cfg_attr(not(feature = "compiler"), allow(dead_code, reason = "lines are looked up with the compiler alone"))]
     pub file: u32,
     pub name: String,
-    pub module: Option<String>,
+    pub module: Option<Arc<str>>,
 }
 
 /// What tells functions apart. `start` is where the function begins in its file, which is a component's if the function is
@@ -100,8 +113,8 @@ impl Samples {
         self.tree.locked().taken
     }
 
-    pub fn tree(&self) -> CallTree {
-        self.tree.locked().clone()
+    pub fn stacks(&self) -> Stacks {
+        self.tree.locked().stacks.clone()
     }
 }
 
@@ -112,14 +125,12 @@ impl Sampler {
         if frames.is_empty() {
             return;
         }
+        let most = self.samples.most_frames;
+        let (is_cut, kept) = (frames.len() > most, &frames[..frames.len().min(most)]);
         let mut tree = self.samples.tree.locked();
-        let is_cut = frames.len() >= self.samples.most_frames;
-        match tree.walk(self.file, is_cut, frames.iter().rev()) {
-            Some(node) => {
-                tree.nodes[node as usize].samples += 1;
-                tree.taken += 1;
-            }
-            None => tree.left_out += 1,
+        let node = tree.walk(self.file, is_cut, kept.iter().rev());
+        if node.and_then(|node| tree.count(node, kept.len() + usize::from(is_cut))).is_none() {
+            tree.stacks.left_out += 1;
         }
     }
 }
@@ -129,11 +140,11 @@ impl CallTree {
     fn walk<'a>(&mut self, file: u32, is_cut: bool, frames: impl Iterator<Item = &'a FrameInfo>) -> Option<u32> {
         let mut at = None;
         if is_cut {
-            let function = self.number(None, || Function { file, name: CUT.to_owned(), module: None })?;
+            let function = self.number(None, |_| Function { file, name: CUT.to_owned(), module: None })?;
             at = Some(self.child(None, function)?);
         }
         for frame in frames.map(|info| Frame::new(file, info)) {
-            let function = self.number(Some(frame.key), || frame.function())?;
+            let function = self.number(Some(frame.key), |before| frame.function(before))?;
             at = Some(self.child(at, function)?);
             if let Some(offset) = frame.offset {
                 self.count_offset(function, offset);
@@ -142,16 +153,39 @@ impl CallTree {
         at
     }
 
-    /// The number of a function. There are no more functions than nodes, since each has one.
-    fn number(&mut self, key: Option<FunctionKey>, new: impl FnOnce() -> Function) -> Option<u32> {
+    /// Counts a sample at a node, whose stack has so many frames; `None` if there is no room for another stack.
+    fn count(&mut self, node: u32, frames: usize) -> Option<()> {
+        let node = &mut self.stacks.nodes[node as usize];
+        if node.samples == 0 {
+            self.stack_frames = Some(self.stack_frames + frames).filter(|frames| *frames <= MOST_STACK_FRAMES)?;
+        }
+        node.samples += 1;
+        self.taken += 1;
+        Some(())
+    }
+
+    /// The number of a function, which `new` makes from the function before it if it is new. There are no more functions
+    /// than nodes, since each has one.
+    fn number(&mut self, key: Option<FunctionKey>, new: impl FnOnce(Option<&Function>) -> Function) -> Option<u32> {
         if let Some(number) = self.numbers.get(&key) {
             return Some(*number);
         }
-        if self.nodes.len() >= MOST_NODES {
+        if self.stacks.nodes.len() >= MOST_NODES {
             return None;
         }
-        let number = self.functions.len() as u32;
-        self.functions.push(new());
+        let number = self.stacks.functions.len() as u32;
+        let before = self.stacks.functions.last().map(|before| &**before);
+        let mut function = new(before);
+        let module = function.module.as_ref().filter(|module| Arc::strong_count(module) == 1);
+        let bytes = self.name_bytes + function.name.len() + module.map_or(0, |module| module.len());
+        match bytes <= MOST_NAME_BYTES {
+            true => self.name_bytes = bytes,
+            false => {
+                let name = key.map_or_else(String::new, |key| format!("<wasm function {}>", key.index));
+                function = Function { name, module: None, ..function };
+            }
+        }
+        self.stacks.functions.push(Arc::new(function));
         self.numbers.insert(key, number);
         Some(number)
     }
@@ -161,20 +195,22 @@ impl CallTree {
         if let Some(child) = self.children.get(&(parent, function)) {
             return Some(*child);
         }
-        if self.nodes.len() >= MOST_NODES {
+        let nodes = &mut self.stacks.nodes;
+        if nodes.len() >= MOST_NODES {
             return None;
         }
-        let child = self.nodes.len() as u32;
-        self.nodes.push(Node { parent, function, samples: 0 });
+        let child = nodes.len() as u32;
+        nodes.push(Node { parent, function, samples: 0 });
         self.children.insert((parent, function), child);
         Some(child)
     }
 
     fn count_offset(&mut self, function: u32, offset: u64) {
-        let has_room = self.offsets.len() < MOST_OFFSETS;
-        match self.offsets.get_mut(&(function, offset)) {
+        let offsets = &mut self.stacks.offsets;
+        let has_room = offsets.len() < MOST_OFFSETS;
+        match offsets.get_mut(&(function, offset)) {
             Some(count) => *count += 1,
-            None if has_room => drop(self.offsets.insert((function, offset), 1)),
+            None if has_room => drop(offsets.insert((function, offset), 1)),
             None => {}
         }
     }
@@ -188,8 +224,12 @@ impl<'a> Frame<'a> {
         Frame { key: FunctionKey { file, start, index: info.func_index(), is_named }, offset, info }
     }
 
-    fn function(&self) -> Function {
-        let module = self.info.module().name().map(|name| quoted(name).into_owned());
+    /// The function, which shares the name of its module with the function before it.
+    fn function(&self, before: Option<&Function>) -> Function {
+        let module = self.info.module().name().map(|name| {
+            let (name, before) = (quoted(name), before.and_then(|before| before.module.clone()));
+            before.filter(|before| **before == *name).unwrap_or_else(|| Arc::from(&*name))
+        });
         Function { file: self.key.file, name: function_name(self.info), module }
     }
 }
@@ -210,18 +250,35 @@ mod tests {
         let made = (1..).map_while(|number| tree.child(Some(root), number)).count();
         assert_eq!(made, MOST_NODES - 1);
         assert_eq!(tree.child(Some(root), 1), Some(1), "what is known is still found");
-        assert_eq!(tree.number(None, || function(1)), None);
+        assert_eq!(tree.number(None, |_| function(1)), None);
         (0..2 * MOST_OFFSETS as u64).for_each(|offset| tree.count_offset(0, offset));
         tree.count_offset(0, 7);
-        assert_eq!((tree.offsets.len(), tree.offsets[&(0, 7)]), (MOST_OFFSETS, 2));
+        assert_eq!((tree.stacks.offsets.len(), tree.stacks.offsets[&(0, 7)]), (MOST_OFFSETS, 2));
+    }
+
+    #[test]
+    fn long_names_and_deep_stacks_take_a_bounded_profile() {
+        let mut tree = CallTree::default();
+        let key = |start| Some(FunctionKey { file: 0, start: Some(start), index: 0, is_named: true });
+        let long = || Function { file: 0, name: "n".repeat(MOST_NAME_BYTES / 4), module: Some("m".into()) };
+        (0..8).for_each(|start| assert_eq!(tree.number(key(start), |_| long()), Some(start as u32)));
+        let named: Vec<_> = tree.stacks.functions.iter().map(|function| function.module.is_some()).collect();
+        assert_eq!(named, [true, true, true, false, false, false, false, false]);
+        assert_eq!(tree.stacks.functions[7].name, "<wasm function 0>");
+
+        let nodes: Vec<_> = (0..3).map(|function| tree.child(None, function).unwrap()).collect();
+        assert_eq!(tree.count(nodes[0], MOST_STACK_FRAMES - 1), Some(()));
+        assert_eq!((tree.count(nodes[1], 2), tree.count(nodes[2], 1)), (None, Some(())));
+        assert_eq!(tree.count(nodes[0], MOST_STACK_FRAMES - 1), Some(()), "a stack is listed once");
+        assert_eq!((tree.taken, tree.stacks.nodes[1].samples), (3, 0));
     }
 
     #[test]
     fn a_function_is_kept_once() {
         let mut tree = CallTree::default();
         let key = |start| Some(FunctionKey { file: 0, start: Some(start), index: 3, is_named: true });
-        let numbers = [(1, 1), (2, 2), (1, 3)].map(|(start, name)| tree.number(key(start), || function(name)));
+        let numbers = [(1, 1), (2, 2), (1, 3)].map(|(start, name)| tree.number(key(start), |_| function(name)));
         assert_eq!(numbers, [Some(0), Some(1), Some(0)]);
-        assert_eq!(tree.functions[0].name, "1");
+        assert_eq!(tree.stacks.functions[0].name, "1");
     }
 }

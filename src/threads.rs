@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::panics::catch;
 use crate::stack;
 use crate::sys::signals;
+use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -52,6 +53,27 @@ pub(crate) fn with_stack<T: Send>(name: &str, bytes: usize, work: impl FnOnce() 
             .map_err(|error| Error::system("to start a thread", &error))?;
         started.join().unwrap_or_else(|_| Err(Error::internal("a panic")))
     })
+}
+
+thread_local!(static IS_PREPARED: Cell<bool> = const { Cell::new(false) });
+
+/// Has wasmtime make what it needs on each thread that runs guests, or drops one that waits: a stack for signal handlers.
+/// Without this wasmtime makes it when the first guest of the thread runs, and panics if the system refuses the memory.
+pub(crate) fn prepare_for_guests() -> Result<()> {
+    if !IS_PREPARED.get() {
+        let made = catch(|| {
+            wasmtime::Engine::tls_eager_initialize();
+            Ok(())
+        });
+        made.map_err(|_| Error::no_memory("a stack for signal handlers"))?;
+        IS_PREPARED.set(true);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(crate) fn is_prepared_for_guests() -> bool {
+    IS_PREPARED.get()
 }
 
 fn start<T: Send + 'static>(

@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::time::Instant;
 
@@ -100,21 +100,43 @@ static STARTED: OnceCell<usize> = OnceCell::new();
 /// Starts the workers. Only the first call does something.
 pub(crate) fn start(count: u32) -> Result<()> {
     let started = STARTED.get_or_try_init(|| {
-        let mut started = 0;
+        let (tell, told) = mpsc::channel();
+        let mut refused = None;
         for _ in 0..count {
-            match threads::spawn_with_stack("arawn-worker", STACK, || WORKERS.work()) {
-                Ok(_) => started += 1,
-                // The workers that were started are enough to run calls.
-                Err(error) if started > 0 => {
-                    warn(About::Engine, format!("only {started} of {count} workers could be started: {error}"));
-                    break;
-                }
-                Err(error) => return Err(Error::system("to start a worker", &error)),
+            let tell = tell.clone();
+            if let Err(error) = threads::spawn_with_stack("arawn-worker", STACK, move || begin(tell)) {
+                refused = Some(Error::system("to start a worker", &error));
+                break;
             }
+        }
+        drop(tell);
+        let mut started = 0;
+        for prepared in told {
+            match prepared {
+                Ok(()) => started += 1,
+                Err(error) => refused = Some(error),
+            }
+        }
+        match refused {
+            Some(error) if started == 0 => return Err(error),
+            // The workers that were started are enough to run calls.
+            Some(error) => warn(About::Engine, format!("only {started} of {count} workers could be started: {error}")),
+            None => {}
         }
         Ok(started)
     });
     started.map(|_| ())
+}
+
+/// A worker's thread. It takes no task before it can run guests: a task may be in the midst of one.
+fn begin(tell: mpsc::Sender<Result<()>>) {
+    let prepared = threads::prepare_for_guests();
+    let is_prepared = prepared.is_ok();
+    let _ = tell.send(prepared);
+    drop(tell);
+    if is_prepared {
+        WORKERS.work();
+    }
 }
 
 /// The number of workers.
@@ -342,6 +364,19 @@ mod tests {
         let replies: Vec<_> = finished.iter().map(|(name, reply)| (&**name, reply.as_str())).collect();
         let lost = r#"{"status":"error","error":"a defect in libarawn: a submitted call was lost","code":"internal","details":{}}"#;
         assert_eq!(replies, [("broken", lost), ("whole", "fine")]);
+    }
+
+    /// A task may be in the midst of a guest, which another worker has begun.
+    #[test]
+    fn a_worker_can_run_guests_before_it_takes_a_task() {
+        start(2).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        for _ in 0..8 {
+            let tell = tell.clone();
+            Task::new(Tenant::new(), async move { tell.send(threads::is_prepared_for_guests()).unwrap() }).wake();
+        }
+        drop(tell);
+        assert_eq!(told.into_iter().collect::<Vec<_>>(), [true; 8]);
     }
 
     #[test]

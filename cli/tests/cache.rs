@@ -59,6 +59,41 @@ fn a_warm_cache_spares_the_first_call_the_compiler() {
     assert!(table.stderr.contains("note: 2 artifacts, "), "{table:?}");
 }
 
+/// Neither an empty list nor an empty cache is told where the system refused to look.
+#[cfg(unix)]
+#[test]
+fn a_cache_that_cannot_be_looked_at_is_not_called_empty() {
+    let place = place();
+    warmed(&place);
+    let all = artifacts(&place).len();
+    let (mut refused, mut listed) = (0, 0);
+    for most in 3..20 {
+        let limited = |command: &str| {
+            let mut shell = std::process::Command::new("sh");
+            shell.args(["-c", &format!("ulimit -n {most}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_arawn")]);
+            let output = shell.args(["cache", command, "--cache", "kept", "--json"]).current_dir(place.path()).output();
+            output.unwrap_or_else(|error| panic!("{error}"))
+        };
+        let list = limited("list");
+        match serde_json::from_slice::<Value>(&list.stdout) {
+            Ok(reply) if list.status.success() => {
+                listed += 1;
+                assert_eq!(reply["output"]["artifacts"].as_array().map(Vec::len), Some(all), "{most}: {reply}");
+            }
+            _ => refused += 1,
+        }
+        let cleared = limited("clear");
+        match cleared.status.success() {
+            true => {
+                assert_eq!(artifacts(&place).len(), 0, "{most}: {cleared:?}");
+                warmed(&place);
+            }
+            false => assert_eq!(artifacts(&place).len(), all, "{most}: {cleared:?}"),
+        }
+    }
+    assert!(refused > 0 && listed > 0, "{refused} {listed}");
+}
+
 #[test]
 fn a_runtime_that_cannot_run_does_not_keep_the_others_from_being_compiled() {
     let place = place();

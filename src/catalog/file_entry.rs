@@ -9,20 +9,27 @@ use std::path::Path;
 impl RuntimeEntry {
     /// The entry of the file at `path`, a script if its name says so.
     pub(super) fn of_file(path: &Path) -> Result<Self> {
-        let invalid = |message: String| Error::InvalidRequest { path: path.display().to_string(), message };
+        let unavailable = |reason: String| Error::RuntimeUnavailable {
+            runtime: name_of(path),
+            path: path.display().to_string(),
+            reason,
+        };
         // An entry may not leave its directory, and a link may lead anywhere.
-        let real = path.canonicalize().map_err(|error| invalid(format!("cannot be read: {error}")))?;
+        let real = path.canonicalize().map_err(|error| {
+            let what = || format!("to look at {}", path.display());
+            Error::exhausted(&what(), &error).unwrap_or_else(|| unavailable(error.to_string()))
+        })?;
         let (Some(directory), Some(file)) = (real.parent(), real.file_name()) else {
-            return Err(invalid("is a directory".to_owned()));
+            return Err(unavailable("it is a directory".to_owned()));
         };
         let Some(file) = file.to_str().map(str::to_owned) else {
-            return Err(invalid(format!("cannot be served: the name of {} is not UTF-8", real.display())));
+            return Err(unavailable(format!("the name of {} is not UTF-8", real.display())));
         };
         let entry = match Language::of_path(path) {
             None => CatalogEntry { path: file, ..CatalogEntry::default() },
             Some(language) => CatalogEntry { script: file, language: Some(language), ..CatalogEntry::default() },
         };
-        entry.checked(&name_of(path), directory, &mut StepBudget::of_an_entry()).map_err(invalid)
+        entry.checked(&name_of(path), directory, &mut StepBudget::of_an_entry()).map_err(unavailable)
     }
 }
 

@@ -150,8 +150,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes a file under a temporary name, syncs it and renames it. The directory is not synced. The file gets the mode and the owner of a file that it
-    /// replaces.
+    /// Writes a file under a temporary name, syncs it and renames it. The directory is not synced. The file gets the mode and
+    /// the owner of a file that it replaces.
     fn put(&self, temporary: &str, path: &str, bytes: &[u8]) -> io::Result<File> {
         let replaced = self.root.metadata(path).ok();
         let mut options = OpenOptions::new();

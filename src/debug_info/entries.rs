@@ -6,6 +6,7 @@ use gimli::{
     Abbreviation, Attribute, AttributeValue, DebugAbbrevOffset, Dwarf, EntriesRaw, RawRngListEntry, Reader, Section,
     constants as dw,
 };
+use std::ops::Range;
 use std::sync::Arc;
 
 pub(super) type Unit<'a> = gimli::Unit<Slice<'a>>;
@@ -116,40 +117,49 @@ pub(super) fn skip(
     budget.spend_bytes(entries.next_offset().0 - begin.0)
 }
 
-/// Calls `tell` with each address range of an entry. A range that begins at 0 belongs to code that the linker has
-/// removed, since the code section begins with the number of its functions and no function is at 0.
-pub(super) fn ranges<'a>(
+/// Calls `tell` with each of the addresses, which are in ascending order, that lies in a range of an entry: with its index, and
+/// once for each range. A range that begins at 0 belongs to code that the linker has removed, since the code section begins
+/// with the number of its functions and no function is at 0.
+pub(super) fn covered<'a>(
     dwarf: &Dwarf<Slice<'a>>,
     unit: &Unit<'a>,
     attributes: &Attributes<'a>,
+    addresses: &[u64],
     budget: &mut SearchBudget,
-    mut tell: impl FnMut(u64, u64),
+    mut tell: impl FnMut(usize),
 ) -> Result<(), SearchError> {
-    let mut tell = |begin: u64, end: u64| {
-        if begin != 0 && begin < end {
-            tell(begin, end);
-        }
+    let mut in_range = |begin: u64, end: u64| -> Result<(), SearchError> {
+        let found = if begin == 0 { 0..0 } else { within(addresses, begin, end) };
+        budget.spend(1 + found.len() as u64)?;
+        found.for_each(&mut tell);
+        Ok(())
     };
     if let Some(list) = attributes.get(dw::DW_AT_ranges) {
         let Some(list) = dwarf.attr_ranges_offset(unit, list)? else { return Ok(()) };
         let (mut list, mut base) = (dwarf.raw_ranges(unit, list)?, unit.low_pc);
         let address = |index| dwarf.address(unit, index);
         while let Some(range) = list.next()? {
-            budget.spend(1)?;
-            match range {
-                RawRngListEntry::BaseAddress { addr } => base = addr,
-                RawRngListEntry::BaseAddressx { addr } => base = address(addr)?,
-                RawRngListEntry::AddressOrOffsetPair { begin, end } | RawRngListEntry::OffsetPair { begin, end } => {
-                    tell(base.wrapping_add(begin), base.wrapping_add(end));
+            let (begin, end) = match range {
+                RawRngListEntry::BaseAddress { addr } => {
+                    base = addr;
+                    (0, 0)
                 }
-                RawRngListEntry::StartEnd { begin, end } => tell(begin, end),
-                RawRngListEntry::StartLength { begin, length } => tell(begin, begin.saturating_add(length)),
-                RawRngListEntry::StartxEndx { begin, end } => tell(address(begin)?, address(end)?),
+                RawRngListEntry::BaseAddressx { addr } => {
+                    base = address(addr)?;
+                    (0, 0)
+                }
+                RawRngListEntry::AddressOrOffsetPair { begin, end } | RawRngListEntry::OffsetPair { begin, end } => {
+                    (base.wrapping_add(begin), base.wrapping_add(end))
+                }
+                RawRngListEntry::StartEnd { begin, end } => (begin, end),
+                RawRngListEntry::StartLength { begin, length } => (begin, begin.saturating_add(length)),
+                RawRngListEntry::StartxEndx { begin, end } => (address(begin)?, address(end)?),
                 RawRngListEntry::StartxLength { begin, length } => {
                     let begin = address(begin)?;
-                    tell(begin, begin.saturating_add(length));
+                    (begin, begin.saturating_add(length))
                 }
-            }
+            };
+            in_range(begin, end)?;
         }
         return Ok(());
     }
@@ -157,10 +167,16 @@ pub(super) fn ranges<'a>(
     if let Some(begin) = address(dw::DW_AT_low_pc)? {
         let length = || attributes.number(dw::DW_AT_high_pc).map(|length| begin.saturating_add(length));
         if let Some(end) = address(dw::DW_AT_high_pc)?.or_else(length) {
-            tell(begin, end);
+            in_range(begin, end)?;
         }
     }
     Ok(())
+}
+
+/// Which of the addresses, which are in ascending order, are in a range.
+pub(super) fn within(addresses: &[u64], begin: u64, end: u64) -> Range<usize> {
+    let first = addresses.partition_point(|address| *address < begin);
+    first..first + addresses[first..].partition_point(|address| *address < end)
 }
 
 /// The text of a string, cut after [`MOST_STRING`] bytes.

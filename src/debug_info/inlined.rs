@@ -1,7 +1,8 @@
 //! The functions that a compiler has inlined at an address.
 //!
 //! The entries of a unit form a tree in preorder, and each has its depth. They are read once, in their order, with a
-//! state for each address. For the address 0x42:
+//! state for each address. The addresses that are within a function are on a stack too: the depths on it rise. For the
+//! address 0x42:
 //!
 //! ```text
 //! depth  entry                        ranges        state of the address
@@ -15,7 +16,7 @@
 //! The places of the address are then, innermost first: its own row, in h; the call of h, in g; the call of g, in f.
 
 use super::budget::{SearchBudget, SearchError};
-use super::entries::{Abbreviations, Attributes, Unit, ranges, refused, skip, string};
+use super::entries::{Abbreviations, Attributes, Unit, covered, refused, skip, string};
 use super::line_program::{Header, Row};
 use super::place::{MOST_INLINED, Slice, SourceLocation};
 use super::unit::unit_at;
@@ -34,14 +35,15 @@ pub(super) struct Inlined<'a> {
 }
 
 /// The state of one address during the walk over the entries.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Before,
-    /// Inside the entry, at this depth, of the function that contains the address.
-    Within(isize),
+    /// Inside the entry of the function that contains the address.
+    Within,
     After,
 }
 
-/// Finds the inlined calls at each address, outermost first, and whether the walk was completed. The entries of inlined
+/// Finds the inlined calls at each address, which are in ascending order, outermost first, and whether the walk was completed. The entries of inlined
 /// calls follow the entry of their function at a greater depth, and are nested in the same way.
 pub(super) fn chains<'a>(
     dwarf: &Dwarf<Slice<'a>>,
@@ -62,7 +64,8 @@ fn walk<'a>(
     chains: &mut [Vec<Inlined<'a>>],
     budget: &mut SearchBudget,
 ) -> Result<(), SearchError> {
-    let mut states: Vec<State> = addresses.iter().map(|_| State::Before).collect();
+    let mut states = vec![State::Before; addresses.len()];
+    let (mut open, mut ended): (Vec<(isize, usize)>, _) = (Vec::new(), 0);
     let mut attributes = Attributes::default();
     let mut entries = unit.header.entries_raw(&unit.abbreviations, None)?;
     while !entries.is_empty() {
@@ -74,34 +77,27 @@ fn walk<'a>(
             skip(&mut entries, abbreviation, budget)?;
             continue;
         }
-        for state in &mut states {
-            if matches!(state, State::Within(around) if depth <= *around) {
-                *state = State::After;
-            }
+        while let Some((_, address)) = open.pop_if(|(around, _)| depth <= *around) {
+            states[address] = State::After;
+            ended += 1;
         }
-        if states.iter().all(|state| matches!(state, State::After)) {
+        if ended == addresses.len() {
             break;
         }
         attributes.read(&mut entries, abbreviation, budget)?;
-        let mut covers = vec![false; addresses.len()];
-        ranges(dwarf, unit, &attributes, budget, |begin, end| {
-            for (covers, address) in covers.iter_mut().zip(addresses) {
-                *covers |= (begin..end).contains(address);
+        covered(dwarf, unit, &attributes, addresses, budget, |address| match states[address] {
+            State::Before if !is_inlined => {
+                states[address] = State::Within;
+                open.push((depth, address));
             }
-        })?;
-        for ((chain, state), _) in chains.iter_mut().zip(&mut states).zip(covers).filter(|(_, covers)| *covers) {
-            match state {
-                State::Before if !is_inlined => *state = State::Within(depth),
-                State::Within(_)
-                    if is_inlined
-                        && chain.len() < MOST_INLINED
-                        && chain.last().is_none_or(|around| depth > around.depth) =>
-                {
+            State::Within if is_inlined => {
+                let chain = &mut chains[address];
+                if chain.len() < MOST_INLINED && chain.last().is_none_or(|around| depth > around.depth) {
                     chain.push(inlined(depth, &attributes));
                 }
-                _ => {}
             }
-        }
+            _ => {}
+        })?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Line programs. A unit's line program is bytecode; running it yields rows, each with an address and its line.
 
 use super::budget::{SearchBudget, SearchError};
-use super::entries::{Unit, string};
+use super::entries::{Unit, string, within};
 use super::place::Slice;
 use gimli::{ColumnType, DebugLineOffset, Dwarf, IncompleteLineProgram, LineInstruction, LineRow, Reader, Section};
 
@@ -59,7 +59,7 @@ impl<'a> Header<'a> {
     }
 }
 
-/// Finds the row of each address, and whether the program was run to its end. The row of an address is the last one at
+/// Finds the row of each address, which are in ascending order, and whether the program was run to its end. The row of an address is the last one at
 /// or before it, in the sequence of rows that contains the address.
 pub(super) fn rows(
     header: &Header<'_>,
@@ -96,11 +96,10 @@ fn run(
         if let Some((begin, place)) = before
             && begin < address
         {
-            budget.spend(1 + addresses.len() as u64 / 4)?;
-            for (wanted, found) in addresses.iter().zip(rows.iter_mut()) {
-                if found.is_none() && (begin..address).contains(wanted) {
-                    *found = Some(place);
-                }
+            let found = within(addresses, begin, address);
+            budget.spend(1 + found.len() as u64)?;
+            for row in &mut rows[found] {
+                row.get_or_insert(place);
             }
         }
         let column = match row.column() {

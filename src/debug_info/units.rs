@@ -1,7 +1,7 @@
 //! The units of a module's DWARF. Each unit describes the lines and functions of some address ranges.
 
 use super::budget::{SearchBudget, SearchError};
-use super::entries::{Abbreviations, ranges};
+use super::entries::{Abbreviations, covered};
 use super::inlined;
 use super::line_program::{self, Header};
 use super::place::{Slice, SourceLocation};
@@ -28,11 +28,14 @@ pub(super) fn search<'a>(
     queries: &mut [AddressQuery],
     budget: &mut SearchBudget,
 ) -> Result<(), SearchError> {
+    let mut queries: Vec<&mut AddressQuery> = queries.iter_mut().collect();
+    queries.sort_by_key(|query| query.address);
+    let addresses: Vec<u64> = queries.iter().map(|query| query.address).collect();
     let (mut units, mut abbreviations) = (dwarf.units(), Abbreviations::default());
     while queries.iter().any(|query| query.places.is_empty()) {
         budget.spend(32)?;
         let Ok(Some(header)) = units.next() else { break };
-        match search_unit(dwarf, header, &mut abbreviations, queries, budget) {
+        match search_unit(dwarf, header, &mut abbreviations, (&addresses, &mut queries), budget) {
             Err(SearchError::Exhausted) => return Err(SearchError::Exhausted),
             // A malformed unit is skipped, because other units may be valid.
             Ok(()) | Err(SearchError::Malformed) => {}
@@ -45,19 +48,15 @@ fn search_unit<'a>(
     dwarf: &Dwarf<Slice<'a>>,
     header: UnitHeader<Slice<'a>>,
     abbreviations: &mut Abbreviations,
-    queries: &mut [AddressQuery],
+    (addresses, queries): (&[u64], &mut [&mut AddressQuery]),
     budget: &mut SearchBudget,
 ) -> Result<(), SearchError> {
     let Opened { unit, lines, root } = open(dwarf, header, abbreviations, budget)?;
     let Some(lines) = lines else { return Ok(()) };
     let mut within = vec![false; queries.len()];
-    ranges(dwarf, &unit, &root, budget, |begin, end| {
-        for (within, query) in within.iter_mut().zip(queries.iter()) {
-            *within |= query.places.is_empty() && (begin..end).contains(&query.address);
-        }
-    })?;
-    let mut within: Vec<&mut AddressQuery> =
-        queries.iter_mut().zip(within).filter_map(|(query, within)| within.then_some(query)).collect();
+    covered(dwarf, &unit, &root, addresses, budget, |address| within[address] = true)?;
+    let without_places = queries.iter_mut().zip(within).filter(|(query, within)| *within && query.places.is_empty());
+    let mut within: Vec<&mut AddressQuery> = without_places.map(|(query, _)| &mut **query).collect();
     if within.is_empty() {
         return Ok(());
     }

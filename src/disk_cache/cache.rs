@@ -148,7 +148,7 @@ impl DiskCache {
     /// processor for which it was made, and wasmtime refuses one that does not fit.
     fn try_load_any<T>(&self, sha: &Sha256, load: impl Fn(Artifact) -> Option<T>) -> io::Result<T> {
         let mut missed = io::Error::from(io::ErrorKind::NotFound);
-        for compatibility in compatibilities(self.held()?.dir()) {
+        for compatibility in compatibilities(self.held()?.dir())? {
             match self.try_load(&compatibility, sha, &load) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => missed = error,

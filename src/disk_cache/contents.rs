@@ -45,7 +45,8 @@ impl CodeCache {
     /// Opens the cache's directory; `None` if it does not exist. Nothing is created.
     ///
     /// # Errors
-    /// `invalid_config` where the directory is no cache: it has something in it, and nothing that this library wrote.
+    /// `no_resources`, and `invalid_config` where the directory cannot be read, or is no cache: it has something in it, and
+    /// nothing that this library wrote.
     pub fn open(config: &CacheDir) -> Result<Option<Self>> {
         let refused = |message: String| Error::InvalidConfig { path: "cache_dir".to_owned(), message };
         let directory = match config {
@@ -56,7 +57,10 @@ impl CodeCache {
                 platform.map_err(|reason| refused(format!("is needed: {reason}")))?
             }
         };
-        let failed = |error: io::Error| refused(format!("is `{}`, which cannot be read: {error}", directory.display()));
+        let failed = |error: io::Error| {
+            let unreadable = || refused(format!("is `{}`, which cannot be read: {error}", directory.display()));
+            Error::exhausted(&format!("to read {}", directory.display()), &error).unwrap_or_else(unreadable)
+        };
         match directory.metadata() {
             Ok(metadata) if metadata.is_dir() => {}
             Ok(_) => return Err(refused(format!("is `{}`, which is no directory", directory.display()))),
@@ -69,7 +73,7 @@ impl CodeCache {
         // A process that clears the cache at the same time may remove what is found here.
         let is_empty = held.dir().entries().map_err(failed)?.next().is_none();
         let mut untrusted = None;
-        for name in compatibilities(held.dir()) {
+        for name in compatibilities(held.dir()).map_err(failed)? {
             match TrustedDirectory::open(held.dir(), &name) {
                 Err(error) if error.kind() != ErrorKind::NotFound => untrusted = Some(error),
                 _ => return Ok(Some(CodeCache { disk, held })),
@@ -93,10 +97,13 @@ impl CodeCache {
 
     /// What processes have kept, the least recently used first. What is not trusted, such as files of other users, is left
     /// out.
-    pub fn list(&self) -> Vec<CachedCode> {
+    ///
+    /// # Errors
+    /// `no_resources`, and `invalid_config` where the directory cannot be read.
+    pub fn list(&self) -> Result<Vec<CachedCode>> {
         let mut found = Vec::new();
-        for (compatibility, directory) in self.trusted() {
-            for name in directory.names().into_iter().flatten() {
+        for (compatibility, directory) in self.trusted()? {
+            for name in self.names(&directory)? {
                 let Some(stem) = stem_of(&name).filter(|stem| is_stem(stem)) else { continue };
                 let Some((bytes, modified)) = directory.size_and_mtime(&name) else { continue };
                 let used = directory.size_and_mtime(&seal_name(stem)).map_or(modified, |(_, modified)| modified);
@@ -105,14 +112,15 @@ impl CodeCache {
             }
         }
         found.sort_by_key(|code| code.used);
-        found
+        Ok(found)
     }
 
     /// Removes everything that this library has put into the directory, of this version and of others, and nothing else.
     /// Links are not followed. Processes that run go on with the code that they have loaded.
     ///
     /// # Errors
-    /// `no_resources`, and `catalog_unwritable` where a file cannot be removed. The others are gone then.
+    /// `no_resources`, `invalid_config` where the directory cannot be read, and `catalog_unwritable` where a file cannot be
+    /// removed. The others are gone then.
     pub fn clear(&self) -> Result<Cleared> {
         let failed = |name: &str, error: &io::Error| {
             let what = format!("to remove {} from {}", name, self.directory().display());
@@ -123,8 +131,9 @@ impl CodeCache {
         };
         let mut cleared = Cleared::default();
         let mut problem = None;
-        for (compatibility, directory) in self.trusted() {
-            let mut names: Vec<String> = directory.names().into_iter().flatten().filter(|name| is_own(name)).collect();
+        for (compatibility, directory) in self.trusted()? {
+            let mut names = self.names(&directory)?;
+            names.retain(|name| is_own(name));
             // An artifact comes before its seal: nothing finds it from then on.
             names.sort_by_key(|name| stem_of(name).is_none());
             for name in names {
@@ -146,10 +155,36 @@ impl CodeCache {
     }
 
     /// The subdirectories that this user alone can have written, unless guests are granted them.
-    fn trusted(&self) -> impl Iterator<Item = (String, TrustedDirectory)> + '_ {
-        compatibilities(self.held.dir()).filter_map(|name| {
-            let directory = TrustedDirectory::open(self.held.dir(), &name).ok()?;
-            Registry::check_not_granted(&*directory).ok().map(|()| (name, directory))
+    fn trusted(&self) -> Result<Vec<(String, TrustedDirectory)>> {
+        let mut trusted = Vec::new();
+        for name in compatibilities(self.held.dir()).map_err(|error| self.unreadable(&error))? {
+            let checked = TrustedDirectory::open(self.held.dir(), &name).and_then(|directory| {
+                Registry::check_not_granted(&*directory)?;
+                Ok(directory)
+            });
+            match checked {
+                Ok(directory) => trusted.push((name, directory)),
+                // It is not looked at, although it may be trusted.
+                Err(error) if Error::exhausted("", &error).is_some() => return Err(self.unreadable(&error)),
+                Err(_) => {}
+            }
+        }
+        Ok(trusted)
+    }
+
+    /// The names in a subdirectory, of which none are there any more if it is gone.
+    fn names(&self, directory: &TrustedDirectory) -> Result<Vec<String>> {
+        match directory.names() {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            names => names.map_err(|error| self.unreadable(&error)),
+        }
+    }
+
+    fn unreadable(&self, error: &io::Error) -> Error {
+        let path = self.directory().display();
+        Error::exhausted(&format!("to read {path}"), error).unwrap_or_else(|| Error::InvalidConfig {
+            path: "cache_dir".to_owned(),
+            message: format!("is `{path}`, which cannot be read: {error}"),
         })
     }
 }

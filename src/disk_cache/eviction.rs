@@ -45,7 +45,7 @@ impl DiskCache {
             return;
         };
         let mut contents = Contents::default();
-        for name in compatibilities(held.dir()) {
+        for name in compatibilities(held.dir()).into_iter().flatten() {
             if let Ok(directory) = TrustedDirectory::open(held.dir(), &name) {
                 contents.add(&Rc::new(directory));
             }

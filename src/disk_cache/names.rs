@@ -79,8 +79,9 @@ pub(super) fn text_of(file: &TrustedFile) -> io::Result<String> {
 }
 
 /// The names of the subdirectories of artifacts, whoever owns them.
-pub(super) fn compatibilities(cache: &Dir) -> impl Iterator<Item = String> + use<> {
+pub(super) fn compatibilities(cache: &Dir) -> io::Result<Vec<String>> {
     let is_compatibility = |name: &String| name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    let entries = cache.entries().into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(is_compatibility)
+    let name = |entry: io::Result<cap_std::fs::DirEntry>| entry.map(|entry| entry.file_name().into_string().ok());
+    let names = cache.entries()?.filter_map(|entry| name(entry).transpose());
+    names.filter(|name| name.as_ref().map_or(true, is_compatibility)).collect()
 }

@@ -1,7 +1,7 @@
 //! Runs the official tests of the WebAssembly specification with the engines that guests run on. A valid module does
 //! what the specification says, and no module, valid or not, ends the process.
 
-use super::{Demands, Metering, Profile};
+use super::{CompileProfile, Demands, Metering};
 use crate::config::Options;
 use crate::disk_cache::Form;
 use crate::waiting::block_on;
@@ -60,7 +60,7 @@ fn the_official_tests_pass_and_end_no_process() {
     thread::scope(|scope| {
         for metering in [Metering::Off, Metering::Fuel] {
             let (files, failures) = (&files, &failures);
-            let profile = Profile::new(metering, &Options::default()).ok().unwrap();
+            let profile = CompileProfile::new(metering, &Options::default()).ok().unwrap();
             scope.spawn(move || {
                 let demands = Demands { kind: Kind::Module, bytes: 1, form: Form { heap: true, ..Form::PLAIN } };
                 // A file links many instances to each other in one store. They do not fit into a slot.

@@ -52,7 +52,7 @@ pub(super) fn judge(captured: Captured, prepared: &Prepared, times: &Times) -> R
             let guest = Box::new(Stopped { stderr, backtrace, ..Stopped::default() });
             Err(Error::MemoryExceeded { limit, value, guest })
         }
-        (Ending::Exit(_), _, None) if is_out_of_memory => Err(Error::no_memory("a guest")),
+        (_, _, None) if is_out_of_memory => Err(Error::no_memory("a guest")),
         (Ending::Exit(exit_code), _, None) => Err(Error::Exit { exit_code, stderr }),
         (Ending::Trap { trap, backtrace }, _, None) => Err(Error::Trap { trap, backtrace, stderr }),
     }

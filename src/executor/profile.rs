@@ -1,6 +1,7 @@
 //! What a profiler tells: where guests have spent their time.
 
-use crate::samples::{CallTree, Node};
+use crate::samples::{Node, Stacks};
+use std::sync::Arc;
 
 /// Where the guests of profiled calls have spent their time, made by [`Profiler::profile`](super::Profiler::profile).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct Profile {
 }
 
 /// A function of a [`Profile`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProfiledFunction {
     /// The name from the module's name section, demangled if it is of Rust, and cut to 200 bytes; `<wasm function 7>`
@@ -25,7 +26,7 @@ pub struct ProfiledFunction {
     /// are deeper than 512.
     pub name: String,
     /// The name of the module that the function is in, if the module has one.
-    pub module: Option<String>,
+    pub module: Option<Arc<str>>,
     /// The file and the line of the source at which the function was sampled most often, as `src/main.rs:12`, if the
     /// module has DWARF.
     pub location: Option<String>,
@@ -46,10 +47,10 @@ pub struct ProfiledStack {
 }
 
 impl Profile {
-    /// The profile of a tree. `locations` has the locations of some of the tree's functions.
-    pub(super) fn new(tree: &CallTree, mut locations: Vec<Option<String>>) -> Self {
-        locations.resize(tree.functions.len(), None);
-        let functions = tree.functions.iter().zip(locations).map(|(function, location)| ProfiledFunction {
+    /// The profile of what was sampled. `locations` has the locations of some of the functions.
+    pub(super) fn new(sampled: &Stacks, mut locations: Vec<Option<String>>) -> Self {
+        locations.resize(sampled.functions.len(), None);
+        let functions = sampled.functions.iter().zip(locations).map(|(function, location)| ProfiledFunction {
             name: function.name.clone(),
             module: function.module.clone(),
             location,
@@ -58,8 +59,8 @@ impl Profile {
         });
         let mut functions: Vec<ProfiledFunction> = functions.collect();
         let mut stacks = Vec::new();
-        for node in tree.nodes.iter().filter(|node| node.samples > 0) {
-            let stack = stack(tree, node);
+        for node in sampled.nodes.iter().filter(|node| node.samples > 0) {
+            let stack = stack(sampled, node);
             functions[node.function as usize].self_samples += node.samples;
             // A function that calls itself is there once.
             let mut different = stack.clone();
@@ -69,7 +70,7 @@ impl Profile {
             stacks.push(ProfiledStack { functions: stack, samples: node.samples });
         }
         let samples = stacks.iter().map(|stack| stack.samples).sum();
-        let mut profile = Profile { samples, left_out: tree.left_out, functions, stacks };
+        let mut profile = Profile { samples, left_out: sampled.left_out, functions, stacks };
         profile.sort();
         profile
     }
@@ -86,7 +87,8 @@ impl Profile {
         let order: Vec<usize> = order.into_iter().filter(is_counted).collect();
         let mut places = vec![0; self.functions.len()];
         order.iter().enumerate().for_each(|(place, at)| places[*at] = place);
-        self.functions = order.iter().map(|at| self.functions[*at].clone()).collect();
+        let mut functions = std::mem::take(&mut self.functions);
+        self.functions = order.iter().map(|at| std::mem::take(&mut functions[*at])).collect();
         for stack in &mut self.stacks {
             stack.functions.iter_mut().for_each(|function| *function = places[*function]);
         }
@@ -94,8 +96,8 @@ impl Profile {
 }
 
 /// The functions from the outermost one to a node.
-fn stack(tree: &CallTree, node: &Node) -> Vec<usize> {
-    let parent = |node: &&Node| node.parent.map(|parent| &tree.nodes[parent as usize]);
+fn stack(sampled: &Stacks, node: &Node) -> Vec<usize> {
+    let parent = |node: &&Node| node.parent.map(|parent| &sampled.nodes[parent as usize]);
     let mut stack: Vec<usize> = std::iter::successors(Some(node), parent).map(|node| node.function as usize).collect();
     stack.reverse();
     stack
@@ -110,11 +112,10 @@ mod tests {
     fn a_function_that_calls_itself_is_counted_once_a_sample() {
         let function = |name: &str| Function { file: 0, name: name.to_owned(), module: None };
         let node = |parent, function, samples| Node { parent, function, samples };
-        let mut tree = CallTree::default();
-        tree.functions = ["start", "walk", "never"].map(function).to_vec();
-        tree.nodes = vec![node(None, 0, 1), node(Some(0), 1, 0), node(Some(1), 1, 4), node(Some(0), 2, 0)];
-        tree.left_out = 2;
-        let profile = Profile::new(&tree, vec![None, Some("a.c:3".to_owned())]);
+        let functions = ["start", "walk", "never"].map(|name| Arc::new(function(name))).to_vec();
+        let nodes = vec![node(None, 0, 1), node(Some(0), 1, 0), node(Some(1), 1, 4), node(Some(0), 2, 0)];
+        let sampled = Stacks { functions, nodes, left_out: 2, ..Stacks::default() };
+        let profile = Profile::new(&sampled, vec![None, Some("a.c:3".to_owned())]);
         let told =
             profile.functions.iter().map(|function| (&*function.name, function.self_samples, function.total_samples));
         assert_eq!(told.collect::<Vec<_>>(), [("walk", 4, 4), ("start", 1, 5)]);

@@ -20,7 +20,7 @@ use {
     crate::error::quoted,
     crate::fair::Tenant,
     crate::run::{self, Search},
-    crate::samples::CallTree,
+    crate::samples::Stacks,
     crate::shared_limits::CpuTime,
     crate::waiting::block_on,
     crate::wasm::Shifts,
@@ -43,8 +43,13 @@ const MOST_OFFSETS: usize = 4;
 ///
 /// A sample is taken where a guest looks at its deadline, which compiled code does at the beginning of each function and of
 /// each turn of a loop: the first such place after the interval counts. A guest that waits for the host is not sampled, and
-/// a long call of the host counts as one sample at most. While a profiler exists, a thread of the library wakes at its
-/// interval, so drop it when it is no longer needed. Profilers that exist at the same time share the finest interval.
+/// a long call of the host counts as one sample at most. While a profiler exists and calls run, a thread of the library wakes
+/// at its interval, so drop it when it is no longer needed. Profilers that exist at the same time share the finest interval.
+///
+/// # Memory
+/// A profiler keeps at most 65,536 different functions and as many nodes of stacks, 8 MiB of names, and 4,194,304 frames in
+/// [`Profile::stacks`]. Beyond that functions have no names, and samples are counted as left out. While a sample is taken, it
+/// needs up to 50 MB more for each guest, if names are as long as they can be.
 pub struct Profiler {
     interval: Duration,
     _asked: SamplingInterval,
@@ -102,12 +107,12 @@ impl Profiler {
 
     /// What the samples so far tell. With DWARF in the module this looks for source lines, for a second at most.
     pub fn profile(&self) -> Profile {
-        let tree = self.samples.tree();
+        let sampled = self.samples.stacks();
         #[cfg(feature = "compiler")]
-        let locations = self.locations(&tree);
+        let locations = self.locations(&sampled);
         #[cfg(not(feature = "compiler"))]
         let locations = Vec::new();
-        Profile::new(&tree, locations)
+        Profile::new(&sampled, locations)
     }
 
     /// What takes the samples of one call.
@@ -143,14 +148,17 @@ impl Profiler {
 
     /// The location of each function at which it was sampled most often.
     #[cfg(feature = "compiler")]
-    fn locations(&self, tree: &CallTree) -> Vec<Option<String>> {
-        let mut locations = vec![None; tree.functions.len()];
-        let most = most_sampled(tree);
+    fn locations(&self, sampled: &Stacks) -> Vec<Option<String>> {
+        let mut locations = vec![None; sampled.functions.len()];
+        let most = most_sampled(sampled);
         let sources: Vec<Source> = self.files.locked().iter().map(|file| file.source.clone()).collect();
-        for (number, source) in sources.into_iter().enumerate() {
-            let of_file = most.iter().filter(|(function, _)| tree.functions[*function as usize].file == number as u32);
+        const TIME_MS: u64 = 1000;
+        let deadline = Deadline::after(Instant::now(), TIME_MS);
+        for (number, source) in sources.into_iter().enumerate().take_while(|_| deadline.remaining().is_ok()) {
+            let of_file =
+                most.iter().filter(|(function, _)| sampled.functions[*function as usize].file == number as u32);
             let (functions, offsets): (Vec<u32>, Vec<u64>) = of_file.copied().unzip();
-            for (function, location) in functions.into_iter().zip(source.locations(&offsets)) {
+            for (function, location) in functions.into_iter().zip(source.locations(&offsets, &deadline)) {
                 let known = &mut locations[function as usize];
                 *known = known.take().or(location);
             }
@@ -162,9 +170,9 @@ impl Profiler {
 /// The offsets at which functions were sampled most often, for the functions with the most samples. Several offsets of a
 /// function, because compilers give some code no line.
 #[cfg(feature = "compiler")]
-fn most_sampled(tree: &CallTree) -> Vec<(u32, u64)> {
+fn most_sampled(sampled: &Stacks) -> Vec<(u32, u64)> {
     let mut offsets: Vec<(u32, u64, u64)> =
-        tree.offsets.iter().map(|((function, offset), count)| (*function, u64::MAX - count, *offset)).collect();
+        sampled.offsets.iter().map(|((function, offset), count)| (*function, u64::MAX - count, *offset)).collect();
     offsets.sort_unstable();
     let mut most: Vec<&[(u32, u64, u64)]> = offsets.chunk_by(|one, other| one.0 == other.0).collect();
     most.sort_by_key(|of_function| of_function[0].1);
@@ -174,14 +182,12 @@ fn most_sampled(tree: &CallTree) -> Vec<(u32, u64)> {
 
 #[cfg(feature = "compiler")]
 impl Source {
-    /// The location of each offset in the compiled file. All are unknown if the search takes too long.
-    fn locations(self, offsets: &[u64]) -> Vec<Option<String>> {
-        const TIME_MS: u64 = 1000;
+    /// The location of each offset in the compiled file. All are unknown if the deadline passes.
+    fn locations(self, offsets: &[u64], deadline: &Deadline) -> Vec<Option<String>> {
         let Source { sha, entry, debug_info, shifts, tenant, cpu } = self;
         let offsets = offsets.iter().map(|offset| shifts.in_file(*offset)).collect();
         let search = Search { cached: debug_info, sha, entry, offsets, tenant, cpu };
-        let deadline = Deadline::after(Instant::now(), TIME_MS);
-        let places = block_on(std::pin::pin!(run::places(search, &deadline)));
+        let places = block_on(std::pin::pin!(run::places(search, deadline)));
         let told = |places: Vec<crate::debug_info::SourceLocation>| {
             let own = places.iter().find(|place| place.inlined.is_none());
             own.map(|place| format!("{}:{}", quoted(&place.file), place.line))

@@ -89,7 +89,7 @@ impl ScriptExecutor {
     /// The directory of the file may be granted to guests. A guest that can write the file decides what later calls run.
     ///
     /// # Errors
-    /// As of [`new`](Self::new), and `invalid_request` where there is no such file.
+    /// As of [`new`](Self::new), and `runtime_unavailable` where the file is missing or cannot be looked at.
     pub fn of_file(config: ExecutorConfig, path: &Path) -> Result<(Self, Arc<RuntimeEntry>)> {
         config.validate()?;
         if config.runtimes_dir.is_some() {

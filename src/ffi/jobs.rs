@@ -5,7 +5,7 @@ use super::boundary::{guard, text};
 use crate::executor::{self, ScriptExecutor};
 use crate::pipeline;
 use crate::protocol::{ExecutorRequest, JobRequest, PollRequest, SubmitRequest, parse_request, parse_submit};
-use crate::reply::{Job, Watched, job_reply, ok_reply_of};
+use crate::reply::{Job, PollDescriptorOutput, job_reply, ok_reply_of};
 use std::ffi::c_char;
 
 /// Begins a call, a pipeline or a registration, and returns at once. A worker runs it, and `arawn_poll` returns its
@@ -149,7 +149,7 @@ pub unsafe extern "C" fn arawn_poll_descriptor(request_json: *const c_char) -> *
     guard(text, |json| {
         let request: ExecutorRequest = parse_request(json)?;
         let fd = executor::find(&request.executor)?.poll_descriptor()?;
-        ok_reply_of(&Watched { fd })
+        ok_reply_of(&PollDescriptorOutput { fd })
     })
 }
 

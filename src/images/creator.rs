@@ -23,7 +23,7 @@ pub(crate) struct MemoryCreator {
 
 thread_local!(static REFUSED: RefCell<Option<io::Error>> = const { RefCell::new(None) });
 
-/// Why the system has refused a memory on this thread since this was last asked. wasmtime passes the text alone on.
+/// Why the system has refused a memory on this thread since this was last asked.
 pub(crate) fn refusal() -> Option<io::Error> {
     REFUSED.take()
 }

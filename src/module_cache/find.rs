@@ -14,7 +14,7 @@ use super::step::{Obtained, Step};
 use crate::catalog::{check_pin, check_size, unavailable};
 use crate::compiler;
 use crate::disk_cache::{self, Form};
-use crate::engine::{Demands, Engine, MOST_SEPARATED, Profile, SMALL};
+use crate::engine::{CompileProfile, Demands, Engine, MOST_SEPARATED, SMALL};
 use crate::error::{Error, Result};
 use crate::files::{ConfinedPath, Identity, RegularFile};
 use crate::images::Image;
@@ -197,7 +197,7 @@ impl ModuleCache {
     fn compile(
         &self,
         request: &LoadRequest,
-        profile: &'static Profile,
+        profile: &'static CompileProfile,
         sha: Sha256,
         wasm: &[u8],
         size: CompileLane,
@@ -283,7 +283,7 @@ fn data_of(kind: Kind, wasm: &[u8]) -> Result<(Arc<Image>, Shifts)> {
 
 /// Which compiler a module is for, of at most [`CompileLane::LARGEST_SMALL`] bytes: a small module compiles within a second. A
 /// malformed module counts as small, and either compiler reports what is wrong with it.
-fn size_of(name: &str, profile: &'static Profile, wasm: &[u8]) -> CompileLane {
+fn size_of(name: &str, profile: &'static CompileProfile, wasm: &[u8]) -> CompileLane {
     #[cfg(feature = "compiler")]
     let is_small = shape(name, profile, wasm).map_or(true, |shape| shape.is_small);
     #[cfg(not(feature = "compiler"))]

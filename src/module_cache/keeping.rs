@@ -3,7 +3,7 @@
 use super::loads::{Load, SYNCS, WRITES};
 use super::step::Obtained;
 use crate::disk_cache::{self};
-use crate::engine::Profile;
+use crate::engine::CompileProfile;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The most artifacts that may wait to be synced.
@@ -27,7 +27,7 @@ pub(super) fn keep(mut load: Load, obtained: Obtained) {
     let write = move || {
         let (disk, bound) = (load.request.disk.clone(), load.engine.options.disk_cache_bytes);
         let profile = load.engine.profile(load.request.metering);
-        if let (Some(disk), Ok(Profile { compatibility: Some(compatibility), .. })) = (&disk, profile) {
+        if let (Some(disk), Ok(CompileProfile { compatibility: Some(compatibility), .. })) = (&disk, profile) {
             if let Some((path, identity)) = version {
                 disk.record(compatibility, &path, &identity, &sha);
             }

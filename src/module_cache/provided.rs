@@ -5,7 +5,7 @@ use crate::catalog::RuntimeCatalog;
 use crate::config::Limits;
 use crate::deadline::Deadline;
 use crate::disk_cache::Form;
-use crate::engine::{Demands, Imports, Profile, Target};
+use crate::engine::{CompileProfile, Demands, Imports, Target};
 use crate::error::Result;
 use crate::fair::Tenant;
 use crate::host_functions::HostFunctions;
@@ -36,7 +36,7 @@ const _: () = {
 };
 
 /// Looks at a `.wasm` before it is compiled.
-pub(crate) fn shape(name: &str, profile: &Profile, wasm: &[u8]) -> Result<Shape> {
+pub(crate) fn shape(name: &str, profile: &CompileProfile, wasm: &[u8]) -> Result<Shape> {
     let linked = LINKED.get_or_try_init(|| {
         let pool = profile.pool(ANY_MODULE)?;
         Linked::with(&pool.target, Imports::Plain)

@@ -15,7 +15,7 @@ pub(crate) struct Job<'a> {
 
 /// The output of `arawn_poll_descriptor`.
 #[derive(Serialize)]
-pub(crate) struct Watched {
+pub(crate) struct PollDescriptorOutput {
     pub fd: i32,
 }
 

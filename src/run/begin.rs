@@ -104,9 +104,13 @@ pub(super) async fn guest_on_its_own_stack(
     before.map(|before| Snapshot::make(module, &instance, store, &before)).transpose()
 }
 
-/// The system's error, if that is why an instance has no memory.
-fn refused(error: Error) -> Error {
-    images::refusal().map_or(error, Error::from)
+/// The system's error, if that is why an instance has no memory: wasmtime passes the text alone on.
+pub(super) fn refused(error: Error) -> Error {
+    let is_why = |refusal: &std::io::Error| error.root_cause().to_string() == refusal.to_string();
+    match images::refusal().filter(is_why) {
+        Some(refusal) => refusal.into(),
+        None => error,
+    }
 }
 
 /// A memory that begins with an image.

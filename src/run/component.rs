@@ -1,6 +1,6 @@
 //! Runs a component, and bounds what its host calls may hand over.
 
-use super::begin::memory_of;
+use super::begin::{memory_of, refused};
 use crate::error::Phase;
 use crate::images;
 use crate::module_cache::RunnableComponent;
@@ -41,9 +41,10 @@ pub(super) async fn guest(component: &RunnableComponent, store: &mut Store<Sandb
 async fn run(component: &RunnableComponent, store: &mut Store<Sandbox>) -> wasmtime::Result<()> {
     let RunnableComponent { command, data } = component;
     let command = match data {
-        Some(image) => images::with_memory(memory_of(image)?, command.instantiate_async(&mut *store)).await?,
-        None => command.instantiate_async(&mut *store).await?,
+        Some(image) => images::with_memory(memory_of(image)?, command.instantiate_async(&mut *store)).await,
+        None => command.instantiate_async(&mut *store).await,
     };
+    let command = command.map_err(refused)?;
     store.data_mut().phase = Phase::Run;
     match command.wasi_cli_run().call_run(store).await? {
         Ok(()) => Ok(()),

@@ -57,6 +57,9 @@ fn as_it_may_grow(low: usize, high: usize) -> (usize, usize) {
 /// Of the process's first thread, musl tells the part of the stack that has been touched, glibc what it may grow to: the
 /// limit at the time of the call.
 ///
+/// The kernel counts the limit from above the program's arguments and variables, which may take a quarter of it
+/// (execve(2)), and musl's bounds end below these.
+///
 /// The kernel keeps at least 128 MiB below the first thread's stack free of other mappings (`MIN_GAP` of its
 /// `arch_pick_mmap_layout`), whatever the limit was when the process began. A limit above half of that is not believed.
 #[cfg(target_env = "musl")]
@@ -67,7 +70,8 @@ fn as_it_may_grow(low: usize, high: usize) -> (usize, usize) {
     // SAFETY: these take nothing and cannot fail.
     let is_first = unsafe { libc::syscall(libc::SYS_gettid) == libc::c_long::from(libc::getpid()) };
     let limit = getrlimit(Resource::Stack).current.filter(|_| is_first).unwrap_or(0).min(MOST);
-    (low.min(high.saturating_sub(usize::try_from(limit).unwrap_or(0))), high)
+    let below = usize::try_from(limit - limit / 4).unwrap_or(0);
+    (low.min(high.saturating_sub(below)), high)
 }
 
 pub(crate) fn unread(options: &mut OpenOptions) {

@@ -76,7 +76,7 @@ fn what_is_no_file_is_refused() {
     let place = place(1);
     let refused = |config, path: &str| ScriptExecutor::of_file(config, &place.path().join(path)).map(drop).unwrap_err();
     let missing = refused(ExecutorConfig::default(), "gret.js");
-    assert!(matches!(&missing, Error::InvalidRequest { path, .. } if path.ends_with("gret.js")), "{missing}");
+    assert!(matches!(&missing, Error::RuntimeUnavailable { path, .. } if path.ends_with("gret.js")), "{missing}");
     let both = ExecutorConfig { runtimes_dir: Some(place.path().to_owned()), ..ExecutorConfig::default() };
     assert!(refused(both, "noisy.wasm").to_string().starts_with("`runtimes_dir` must be left out"));
     let (executor, entry) = ScriptExecutor::of_file(ExecutorConfig::default(), place.path()).unwrap();
@@ -138,16 +138,19 @@ fn a_cache_is_filled_listed_and_emptied() {
     assert_eq!((first.unwrap(), second.unwrap()), ("compiled", "memory"));
     executor.finish(LONG);
     let sha = executor.module_sha256(&entry.name).unwrap();
-    let found = open().unwrap().list();
+    let found = open().unwrap().list().unwrap();
     assert_eq!(found.iter().filter(|code| code.module_sha256 == Some(sha)).count(), 1, "{found:?}");
     assert_eq!(found[0].compatibility.len(), 32);
     let lua = executor.warm("lua", 60_000);
     executor.finish(LONG);
-    assert!(lua.is_ok() && open().unwrap().list().iter().any(|code| code.module_sha256.is_none()), "a snapshot");
+    assert!(
+        lua.is_ok() && open().unwrap().list().unwrap().iter().any(|code| code.module_sha256.is_none()),
+        "a snapshot"
+    );
     assert_eq!(executor.warm("nobody", 1).unwrap_err().as_code(), Code::UnknownRuntime);
     let cleared = open().unwrap().clear().unwrap();
     assert!(cleared.artifacts >= 3 && cleared.bytes > 10_000, "{cleared:?}");
-    assert_eq!((fs::read_dir(&cache).unwrap().count(), open().unwrap().list()), (0, Vec::new()));
+    assert_eq!((fs::read_dir(&cache).unwrap().count(), open().unwrap().list().unwrap()), (0, Vec::new()));
     // What is loaded runs on.
     assert!(executor.execute_runtime("noisy", &input("{}")).is_ok());
 }

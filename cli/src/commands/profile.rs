@@ -93,7 +93,7 @@ fn reply(arguments: &ProfileArguments, sampled: &Sampled) -> String {
     let functions = profile.functions.iter().map(|function| {
         json!({
             "name": function.name,
-            "module": function.module,
+            "module": function.module.as_deref(),
             "location": function.location,
             "self_samples": function.self_samples,
             "total_samples": function.total_samples,

@@ -88,9 +88,12 @@ impl TrustedDirectory {
     }
 
     /// The names of the directory's entries.
-    pub fn names(&self) -> io::Result<impl Iterator<Item = String>> {
-        let entries = rustix::fs::Dir::read_from(&self.0)?;
-        Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned)))
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.0)? {
+            names.extend(entry?.file_name().to_str().ok().map(str::to_owned));
+        }
+        Ok(names)
     }
 
     /// The size of a regular file and the time at which its content was changed. `None` for anything else, links

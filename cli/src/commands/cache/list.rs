@@ -40,7 +40,7 @@ fn found(arguments: &CacheListArguments) -> Result<Found> {
     let Some(cache) = super::open(&arguments.places)? else {
         return Ok(Found { cache: None, artifacts: Vec::new() });
     };
-    let artifacts = cache.list();
+    let artifacts = cache.list()?;
     let names = if artifacts.is_empty() { HashMap::new() } else { names(&catalog_executor(&arguments.places, &[])?) };
     let named = |code: CachedCode| {
         let names = code.module_sha256.and_then(|sha| names.get(&sha).cloned());

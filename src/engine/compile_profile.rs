@@ -4,10 +4,12 @@
 //! of each. Most are made on demand, so that a process pays only for those that it uses.
 //!
 //! ```text
-//! Engine ─┬─ Profile, Metering::Off ─┬─ Pool small ─────┬─ target: Target ────┬─ wasmtime::Engine
-//!         ├─ Profile, Metering::Fuel ├─ Pool large      └─ on_demand: Target  ├─ linkers of modules, one for each Imports
-//!         └─ …                       ├─ Pool collected                        └─ linker of components
-//!                                    └─ Pool imaged
+//! Engine ─┬─ CompileProfile, Metering::Off
+//!         ├─ CompileProfile, Metering::Fuel
+//!         └─ …  ├─ Pool small ─────┬─ target: Target ────┬─ wasmtime::Engine
+//!               ├─ Pool large      └─ on_demand: Target  ├─ linkers of modules, one for each Imports
+//!               ├─ Pool collected                        └─ linker of components
+//!               └─ Pool imaged
 //! ```
 //!
 //! | what | made | who runs in it |
@@ -84,7 +86,7 @@ impl Metering {
 pub(crate) const MOST_FRAMES: usize = 512;
 
 /// One way of compiling code, and the pools in which such code runs, see the tables at the head of this file.
-pub(crate) struct Profile {
+pub(crate) struct CompileProfile {
     small: Pool,
     large: OnceCell<Box<Pool>>,
     /// A garbage-collected heap takes a second memory of the slot.
@@ -115,7 +117,7 @@ pub(crate) const SMALL: u64 = 128 << 10;
 /// artifact, which is mapped.
 pub(crate) const MOST_SEPARATED: u64 = 1 << 20;
 
-impl Profile {
+impl CompileProfile {
     pub(super) fn new(metering: Metering, options: &Options) -> Result<Self> {
         let mut config = base_config(metering, options)?;
         let pool_slots = options.pool_slots;
@@ -127,7 +129,7 @@ impl Profile {
         })?;
         let compatibility = compiler::compatibility(&small.target.engine);
         let [large, collected, imaged] = [const { OnceCell::new() }; 3];
-        Ok(Profile { small, large, collected, imaged, compatibility, pool_slots })
+        Ok(CompileProfile { small, large, collected, imaged, compatibility, pool_slots })
     }
 
     pub(super) fn is_pooled(&self) -> bool {
@@ -193,7 +195,8 @@ fn base_config(metering: Metering, options: &Options) -> Result<Config> {
     // the same number, bounds the gaps.
     config.memory_guaranteed_dense_image_size(16 << 20);
     if metering.takes_samples() {
-        config.wasm_backtrace_max_frames(NonZeroUsize::new(MOST_FRAMES));
+        // One more tells that a stack is deeper.
+        config.wasm_backtrace_max_frames(NonZeroUsize::new(MOST_FRAMES + 1));
     }
     if metering.counts_fuel() {
         config.consume_fuel(true);
@@ -220,7 +223,7 @@ mod tests {
 
     #[test]
     fn small_modules_have_a_pool_of_their_own() {
-        let profile = Profile::new(Metering::Off, &Options::default());
+        let profile = CompileProfile::new(Metering::Off, &Options::default());
         let is_small = |kind, bytes| {
             let profile = profile.as_ref().ok()?;
             profile.pool(demands(kind, bytes)).ok().map(|pool| std::ptr::eq(pool, &profile.small))
@@ -232,7 +235,7 @@ mod tests {
 
     #[test]
     fn small_modules_run_with_a_stack_of_their_own_and_without() {
-        let profile = Profile::new(Metering::Off, &Options::default()).ok().unwrap();
+        let profile = CompileProfile::new(Metering::Off, &Options::default()).ok().unwrap();
         let module = wat::parse_str("(module (memory 1) (func $start) (start $start))").unwrap();
         let run = |target: &Target, is_on_its_own: bool| {
             let module = wasmtime::Module::new(&target.engine, &module).unwrap();
