@@ -205,11 +205,15 @@ impl ScriptExecutor {
     /// Submits a call, for which nobody waits. Returns the name by which the call can be polled.
     pub(crate) fn submit(executor: ShardRef<Self>, request: &ExecuteRequest<'_>) -> Result<Arc<str>> {
         let begun = Instant::now();
-        let config = memory::copied("the input", request.input.config.get())?;
-        let context = memory::copied("the input", request.input.context.get())?;
-        let limits = executor.limits.tightened(&request.limits);
-        let reserved = limits.and_then(|limits| Ok((executor.reserve(request.job.as_deref())?, limits)));
-        let (ticket, limits) = reserved.inspect_err(|error| CALLS.count_error(error))?;
+        let admitted = || {
+            let limits = executor.limits.tightened(&request.limits)?;
+            // The input of a call that is refused is not copied.
+            executor.jobs.check_room(executor.engine.options.queue, executor.limits.reply_bytes)?;
+            let config = memory::copied("the input", request.input.config.get())?;
+            let context = memory::copied("the input", request.input.context.get())?;
+            Ok((executor.reserve(request.job.as_deref())?, limits, config, context))
+        };
+        let (ticket, limits, config, context) = admitted().inspect_err(|error| CALLS.count_error(error))?;
         let (name, deadline) = (ticket.name().clone(), ticket.deadline(begun, limits.timeout_ms));
         let (runtime, meta, jobs) = (request.runtime.clone().into_owned(), request.meta, executor.jobs.clone());
         let task = Task::new(executor.policy.tenant, async move {

@@ -69,13 +69,7 @@ impl Jobs {
     pub fn reserve(self: &Arc<Self>, name: Option<&str>, queue: u32, reply_bytes: u64) -> Result<ReplyGuard> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut state = self.lock();
-        self.refuse_if_closed(&state)?;
-        if state.submitted >= queue as usize {
-            return Err(Error::Overloaded { limit: "queue", value: queue.into(), timeout_ms: None });
-        }
-        if state.reply_bytes > reply_bytes {
-            return Err(Error::Overloaded { limit: "reply_bytes", value: reply_bytes, timeout_ms: None });
-        }
+        self.refuse_without_room(&state, queue, reply_bytes)?;
         let mark = match name {
             Some(name) => state.add(name, true)?,
             None => loop {
@@ -88,6 +82,22 @@ impl Jobs {
         state.submitted += 1;
         SUBMITTED.queued.fetch_add(1, Ordering::Relaxed);
         Ok(ReplyGuard { jobs: self.clone(), mark, is_done: false })
+    }
+
+    /// An error if [`reserve`](Self::reserve) would refuse any job now.
+    pub fn check_room(&self, queue: u32, reply_bytes: u64) -> Result<()> {
+        self.refuse_without_room(&self.lock(), queue, reply_bytes)
+    }
+
+    fn refuse_without_room(&self, state: &JobTable, queue: u32, reply_bytes: u64) -> Result<()> {
+        self.refuse_if_closed(state)?;
+        if state.submitted >= queue as usize {
+            return Err(Error::Overloaded { limit: "queue", value: queue.into(), timeout_ms: None });
+        }
+        if state.reply_bytes > reply_bytes {
+            return Err(Error::Overloaded { limit: "reply_bytes", value: reply_bytes, timeout_ms: None });
+        }
+        Ok(())
     }
 
     /// A thread may have found the executor just before the executor was closed.
