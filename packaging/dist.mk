@@ -111,7 +111,7 @@ sum_up = cd '$(DIST)' && find . -maxdepth 1 -name '*arawn*' -type f -printf '%P\
 example-go bench-bindings: private export PKG_CONFIG_PATH = $(CURDIR)/packaging/uninstalled
 
 # Each takes a system of its own, and some minutes. Add others as prerequisites.
-verify-platforms: verify-debian verify-platforms-run check-platforms
+verify-platforms: $(PLATFORMS:%=tools-for-%) verify-debian verify-platforms-run check-platforms
 
 check-platforms: | target/tools/zig/bin/python
 	ZIG='$(abspath target/tools/zig/bin/python) -m ziglang' packaging/check-platforms

@@ -13,16 +13,21 @@ for_platform = $(or $(CARGO_TARGET_DIR),target)/$(1)/release/libarawn.so
 platform_cc = $(abspath target/tools/zig/bin/python) -m ziglang cc -target \
 	$(firstword $(subst -, ,$(1)))-linux-$(lastword $(subst -, ,$(1)))$(if $(filter %-gnu,$(1)),.$(or $(GLIBC),2.28))
 
-.PHONY: build-platforms verify-platforms-run platform-packages $(PLATFORMS:%=build-for-%) $(PLATFORMS:%=verify-on-%) $(PLATFORMS:%=packages-for-%)
+.PHONY: $(PLATFORMS:%=tools-for-%) build-platforms verify-platforms-run platform-packages $(PLATFORMS:%=build-for-%) $(PLATFORMS:%=verify-on-%) $(PLATFORMS:%=packages-for-%)
 
 build-platforms: $(PLATFORMS:%=build-for-%)
-verify-platforms-run: $(PLATFORMS:%=verify-on-%)
+verify-platforms-run: $(PLATFORMS:%=tools-for-%) $(PLATFORMS:%=verify-on-%)
 platform-packages: $(PLATFORMS:%=packages-for-%)
 
 $(PLATFORMS:%=build-for-%): build-for-%: | target/tools/zig/bin/python
 	packaging/build-for $(INSTALL_TOOLS:%=--install) $*
 
-$(PLATFORMS:%=verify-on-%): verify-on-%: build-for-% $(LIB)/libarawn.so.0
+# Before the builds, which take long.
+$(PLATFORMS:%=tools-for-%): tools-for-%:
+	$(call needs,$(PYTHON),python3)
+	$(PYTHON) packaging/verify-platform $(INSTALL_TOOLS:%=--install) $*
+
+$(PLATFORMS:%=verify-on-%): verify-on-%: tools-for-% build-for-% $(LIB)/libarawn.so.0
 	$(call needs,$(PYTHON),python3)
 	$(call needs,readelf,binutils)
 	$(PYTHON) packaging/verify-platform $(INSTALL_TOOLS:%=--install) --host $(LIB)/libarawn.so $* $(call for_platform,$*)
