@@ -153,7 +153,11 @@ impl ScriptExecutor {
         let (module_bytes, disk) = (limits.module_bytes, self.disk.as_ref());
         let wanted = Wanted { tenant, entry, reload, metering, module_bytes, disk, deadline, shard };
         let mut prepared = module_cache::cache().prepared(self.engine, &wanted).await?;
-        prepared.is_at_hand &= script.as_ref().is_none_or(|script| script.is_at_hand);
+        if let Some(script) = &script {
+            prepared.is_at_hand &= script.is_at_hand;
+            // To parse the script the call has loaded the same module.
+            prepared.tier = script.tier.unwrap_or(prepared.tier);
+        }
         Ok((prepared, script.map(|script| script.text)))
     }
 

@@ -138,7 +138,7 @@ impl ScriptExecutor {
                 let (limits, stack, shard) =
                     (&self.limits, self.guest_stack(deadline.is_submitted()), Shard::current());
                 let parse_for = ParseFor { limits, deadline, stack, shard };
-                block_on(pin!(self.parse(name, script.language, text, parse_for)))
+                block_on(pin!(self.parse(name, script.language, text, parse_for)))?.result()
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::config::{Limits, Reload};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::files::Identity;
-use crate::module_cache::{self, Wanted};
+use crate::module_cache::{self, Tier, Wanted};
 use crate::run::{self, Ended, Goal, Run};
 use crate::sandbox::Sandbox;
 use crate::shards::Shard;
@@ -41,6 +41,30 @@ pub(super) struct CallScript {
     pub text: Arc<ScriptText>,
     /// Whether the file was not looked at.
     pub is_at_hand: bool,
+    /// Where the interpreter's code came from, if the call had the script parsed.
+    pub tier: Option<Tier>,
+}
+
+/// The version of a script to run now.
+pub(super) struct ServedScript {
+    text: Arc<ScriptText>,
+    /// That of the file, if no other content can have the same.
+    identity: Option<Identity>,
+    /// As of [`CallScript`].
+    tier: Option<Tier>,
+}
+
+/// How a parse has ended.
+pub(super) struct Parsed {
+    tier: Tier,
+    /// `script_invalid`, if the script does not parse.
+    mistake: Option<Error>,
+}
+
+impl Parsed {
+    pub fn result(self) -> Result<()> {
+        self.mistake.map_or(Ok(()), Err)
+    }
 }
 
 impl ScriptExecutor {
@@ -53,10 +77,10 @@ impl ScriptExecutor {
         parse_for: ParseFor<'_>,
     ) -> Result<CallScript> {
         if let Some(Content { script: Some(text), .. }) = entry.known(self.reload, parse_for.deadline.begun) {
-            return Ok(CallScript { text, is_at_hand: true });
+            return Ok(CallScript { text, is_at_hand: true, tier: None });
         }
         let begun = Instant::now();
-        let (mut text, identity) = self.script(entry, script, parse_for).await?;
+        let ServedScript { mut text, identity, tier } = self.script(entry, script, parse_for).await?;
         if self.reload == Reload::Never {
             // Another call may have fixed its version meanwhile, after the file has changed.
             text = entry.seen.fix(Content::of_script(text.clone())).script.unwrap_or(text);
@@ -64,43 +88,43 @@ impl ScriptExecutor {
         if let Some(identity) = identity {
             entry.note_look(self.reload, begun, identity, Content::of_script(text.clone()));
         }
-        Ok(CallScript { text, is_at_hand: false })
+        Ok(CallScript { text, is_at_hand: false, tier })
     }
 
-    /// The version of the script to run now, and the file's identity, if no other content can have the same. A version
-    /// that nobody has parsed yet is parsed first.
+    /// The version of the script to run now. A version that nobody has parsed yet is parsed first.
     pub(super) async fn script(
         &self,
         entry: &RuntimeEntry,
         script: &ScriptFile,
         parse_for: ParseFor<'_>,
-    ) -> Result<(Arc<ScriptText>, Option<Identity>)> {
+    ) -> Result<ServedScript> {
         // A build without scripts says so before it looks at the file.
         script.module()?;
         let version = match script.version(&entry.name, entry.sha256, parse_for.limits.module_bytes)? {
-            Version::Served(text, identity) => return Ok((text, identity)),
+            Version::Served(text, identity) => return Ok(ServedScript { text, identity, tier: None }),
             Version::New(version) => version,
         };
         let identity = version.identity;
         // Boxed, so that the future of the call stays small: most calls find a version that was parsed.
-        let text = match Box::pin(self.parse(&entry.name, script.language, &version.text, parse_for)).await {
-            Ok(()) => script.serve(version),
-            // The script was not found to be at fault, so the next call tries again.
-            Err(error) if !matches!(error, Error::ScriptInvalid { .. }) => return Err(error),
-            Err(error) => script.refuse(&entry.name, entry.sha256, version, error)?,
+        let parsed = Box::pin(self.parse(&entry.name, script.language, &version.text, parse_for)).await;
+        // After an error the script was not found to be at fault, so the next call tries again.
+        let Parsed { tier, mistake } = parsed?;
+        let text = match mistake {
+            None => script.serve(version),
+            Some(error) => script.refuse(&entry.name, entry.sha256, version, error)?,
         };
-        Ok((text, identity))
+        Ok(ServedScript { text, identity, tier: Some(tier) })
     }
 
     /// Parses a script in a fresh sandbox. Nothing of the script runs, so the sandbox has no fuel limit of its own and no
-    /// input. `script_invalid` says that it does not parse; any other error says why that is not known.
+    /// input. An error says why it is not known whether the script parses.
     pub(super) async fn parse(
         &self,
         runtime: &str,
         language: Language,
         text: &Arc<ScriptText>,
         parse_for: ParseFor<'_>,
-    ) -> Result<()> {
+    ) -> Result<Parsed> {
         let ParseFor { limits, deadline, stack, shard } = parse_for;
         let interpreter = RuntimeCatalog::interpreter(language)?;
         let (tenant, metering, disk) = (self.policy.tenant, self.metering(limits), self.disk.as_ref());
@@ -121,15 +145,13 @@ impl ScriptExecutor {
         let Ended { captured, .. } = ended;
         let output = judge(captured?, &prepared, &Times::default())?;
         let mistake: Option<Mistake> = serde_json::from_str(output.output()).map_err(Error::internal)?;
-        match mistake {
-            None => Ok(()),
-            Some(Mistake { message, line, column }) => Err(Error::ScriptInvalid {
-                runtime: runtime.to_owned(),
-                file: text.file_name().to_owned(),
-                line,
-                column,
-                message,
-            }),
-        }
+        let mistake = mistake.map(|Mistake { message, line, column }| Error::ScriptInvalid {
+            runtime: runtime.to_owned(),
+            file: text.file_name().to_owned(),
+            line,
+            column,
+            message,
+        });
+        Ok(Parsed { tier: prepared.tier, mistake })
     }
 }
