@@ -23,8 +23,8 @@ use std::time::SystemTime;
 #[derive(Debug)]
 pub(crate) struct DiskCache {
     pub(super) directory: PathBuf,
-    /// The open directory; `None` while it cannot be created.
-    open: Mutex<Option<Arc<HostDirectory>>>,
+    /// The open directory, or why it cannot be opened or created.
+    open: Mutex<Result<Arc<HostDirectory>, Arc<io::Error>>>,
 }
 
 impl DiskCache {
@@ -59,12 +59,12 @@ impl DiskCache {
         // A relative path keeps the meaning that it has now, also when the directory is created again later.
         let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         let (directory, open) = match registry.cache(&absolute) {
-            Ok(open) => (open.path().to_owned(), Some(open)),
+            Ok(open) => (open.path().to_owned(), Ok(open)),
             // An exhausted resource is an error: without the error the executor would have no cache until its next
             // write.
             Err(Refusal::Io(error)) => match Error::exhausted(&format!("to open {}", absolute.display()), &error) {
                 Some(error) => return Err(error),
-                None => (absolute, None),
+                None => (absolute, Err(Arc::new(error))),
             },
             Err(Refusal::Overlap(message)) => return Err(refused(message)),
         };
@@ -72,14 +72,22 @@ impl DiskCache {
     }
 
     pub(super) fn held(&self) -> io::Result<Arc<HostDirectory>> {
-        let held = self.open.locked().clone().ok_or(io::ErrorKind::NotFound)?;
+        let held = self.open.locked().clone().map_err(|error| io::Error::new(error.kind(), error))?;
         check_owner(&**held.dir())?;
         Ok(held)
     }
 
+    /// The same for calls: to them a directory that could not be opened is absent until a write has opened it.
+    fn present(&self) -> io::Result<Arc<HostDirectory>> {
+        if self.open.locked().is_err() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.held()
+    }
+
     /// The cache's subdirectory for `compatibility`. Refused if it lies in a granted directory by now.
     pub(super) fn trusted(&self, compatibility: &str) -> io::Result<(Arc<HostDirectory>, TrustedDirectory)> {
-        let held = self.held()?;
+        let held = self.present()?;
         let directory = TrustedDirectory::open(held.dir(), compatibility)?;
         Registry::check_not_granted(&*directory)?;
         Ok((held, directory))
@@ -92,11 +100,11 @@ impl DiskCache {
             Registry::check_not_granted(&**held.dir())?;
             TrustedDirectory::make(held.dir(), compatibility)
         };
-        let directory = match self.held().and_then(make) {
+        let directory = match self.present().and_then(make) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let open = directories::lock().cache(&self.directory)?;
                 check_owner(&**open.dir())?;
-                *self.open.locked() = Some(open.clone());
+                *self.open.locked() = Ok(open.clone());
                 make(open)?
             }
             made => made?,
@@ -148,7 +156,7 @@ impl DiskCache {
     /// processor for which it was made, and wasmtime refuses one that does not fit.
     fn try_load_any<T>(&self, sha: &Sha256, load: impl Fn(Artifact) -> Option<T>) -> io::Result<T> {
         let mut missed = io::Error::from(io::ErrorKind::NotFound);
-        for compatibility in compatibilities(self.held()?.dir())? {
+        for compatibility in compatibilities(self.present()?.dir())? {
             match self.try_load(&compatibility, sha, &load) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => missed = error,
@@ -240,7 +248,7 @@ impl DiskCache {
 
     pub(super) fn count_write_error(&self, error: &io::Error) {
         COUNTERS.write_errors.fetch_add(1, Ordering::Relaxed);
-        COUNTERS.report_problem(format!("{}: {error}", self.directory.display()));
+        COUNTERS.report_unwritable(&self.directory, error);
     }
 }
 
@@ -260,4 +268,19 @@ fn platform_cache() -> Option<&'static Path> {
         TOLD.call_once(|| warn(About::DiskCache, message));
     };
     PLATFORM_CACHE.as_deref().inspect_err(|reason| refused(reason)).ok()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// Nobody but calls takes a directory that cannot be opened for an absent one.
+    #[test]
+    fn why_a_cache_cannot_be_opened_is_told() {
+        let file = tempfile::NamedTempFile::new().unwrap_or_else(|error| panic!("{error}"));
+        let disk = DiskCache::at(&file.path().join("cache"), &mut directories::lock());
+        let disk = disk.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(disk.held().err().map(|error| error.kind()), Some(io::ErrorKind::NotADirectory));
+        assert_eq!(disk.present().err().map(|error| error.kind()), Some(io::ErrorKind::NotFound));
+    }
 }

@@ -29,10 +29,20 @@ pub(crate) static COUNTERS: LazyLock<Counters> = LazyLock::new(Counters::default
 impl Counters {
     pub(super) fn reject(&self, directory: &Path, error: &io::Error) {
         self.rejected.fetch_add(1, Ordering::Relaxed);
-        self.report_problem(format!("{}: {error}", directory.display()));
+        self.report_problem(format!(
+            "something in the cache {} cannot be used: {error}; it is made again",
+            directory.display()
+        ));
     }
 
-    pub(super) fn report_problem(&self, problem: String) {
+    pub(super) fn report_unwritable(&self, directory: &Path, error: &io::Error) {
+        self.report_problem(format!(
+            "the cache {} cannot be written: {error}; the next process compiles again",
+            directory.display()
+        ));
+    }
+
+    fn report_problem(&self, problem: String) {
         warn(About::DiskCache, problem.as_str());
         *self.last_problem.locked() = Some(problem);
     }

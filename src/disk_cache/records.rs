@@ -38,7 +38,7 @@ impl DiskCache {
         let written = self.made(compatibility);
         let written = written.and_then(|directory| directory.write(&record_name(path), text.as_bytes()));
         if let Err(error) = written {
-            COUNTERS.report_problem(format!("{}: {error}", self.directory.display()));
+            COUNTERS.report_unwritable(&self.directory, &error);
         }
     }
 

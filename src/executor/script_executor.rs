@@ -314,9 +314,12 @@ impl ScriptExecutor {
     /// is about to end.
     pub fn finish(&self, at_most: Duration) {
         let begun = Instant::now();
-        self.policy.functions.wait_for_messages(at_most);
+        let left = || at_most.saturating_sub(begun.elapsed());
+        self.policy.functions.wait_for_messages(left());
         if self.disk.is_some() {
-            disk_cache::COUNTERS.wait_for_writes(at_most.saturating_sub(begun.elapsed()));
+            disk_cache::COUNTERS.wait_for_writes(left());
+            // A write that has failed is warned of.
+            self.policy.functions.wait_for_messages(left());
         }
     }
 
