@@ -43,6 +43,11 @@ impl CallArguments {
         target(&self.name)
     }
 
+    /// The name by which a catalog has the runtime, or by which it is built in. A file has none.
+    pub fn runtime(&self) -> Option<&str> {
+        matches!(self.target(), Ok(Target::Named(_))).then_some(&*self.name)
+    }
+
     /// The call's input. Nothing is read from stdin that is not asked for.
     pub fn input(&self) -> Result<InputText> {
         let is_stdin = |value: &Option<String>| value.as_deref().is_some_and(|value| value == "-" || value == "@-");

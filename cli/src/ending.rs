@@ -12,9 +12,9 @@ pub fn exit(error: &Error) -> Exit {
     if error.as_code() == Code::Cancelled { Exit::Interrupted } else { error.as_code().into() }
 }
 
-/// Tells an error.
-pub fn failed(error: &Error, grants: &Grants, is_json: bool) -> Exit {
-    let told = report::failure(is_json, error, &grants.limits().unwrap_or_default());
+/// Tells an error of a call of this runtime, which is in the catalog or built in.
+pub fn failed(runtime: Option<&str>, error: &Error, grants: &Grants, is_json: bool) -> Exit {
+    let told = report::failure_of(runtime, is_json, error, &grants.limits().unwrap_or_default());
     if told == error.as_code().into() { exit(error) } else { told }
 }
 

@@ -2,35 +2,82 @@
 
 use crate::project::Project;
 use crate::report::cell;
-use arawn::{Code, Error, Limits};
+use arawn::{Code, Error, Limits, Phase};
 use serde_json::Value;
 use std::path::Path;
 
-/// A configuration's key, the option that sets it, and what the option does.
-const OPTIONS: &[(&str, &str, &str)] = &[
-    ("capabilities.dirs", "--dir HOST:GUEST", "shows guests a directory, and with `:rw` lets them write to it"),
-    ("granted without `write`", "--dir HOST:GUEST:rw", "lets guests write to a directory"),
-    ("capabilities.http.allow_private", "--http-private", "lets requests go to loopback and private addresses"),
-    ("capabilities.http", "--http ORIGIN", "lets guests make requests to an origin"),
-    ("capabilities.env", "--env NAME=VALUE", "sets a variable"),
-    ("is for a snapshot: add `snapshot`", "--snapshot init", "asks for one"),
-    ("runtimes_dir", "--runtimes DIR", "names the directory that has your catalog.toml"),
-    ("cache_dir", "--cache DIR", "names the directory of the cache"),
+/// The path in a configuration, and the option that sets it.
+const OPTIONS: &[(&str, &str)] = &[
+    ("capabilities.dirs", "--dir HOST:GUEST"),
+    ("capabilities.http.allow_private", "--http-private"),
+    ("capabilities.http", "--http ORIGIN"),
+    ("capabilities.env", "--env NAME=VALUE"),
+    ("runtimes_dir", "--runtimes DIR"),
+    ("cache_dir", "--cache DIR"),
+];
+
+/// Built-in runtimes, how their messages end where something is not granted, and the option that grants it. No catalog can
+/// give their names to others. A runtime of somebody else's would have the program recommend what it wants to be granted.
+const GRANTS: &[(&[&str], &str, &str)] = &[
+    (
+        &["file_read", "file_write"],
+        "it is in no directory that `capabilities.dirs` grants",
+        "--dir HOST:GUEST shows guests a directory, and with `:rw` lets them write to it",
+    ),
+    (
+        &["file_write"],
+        "its directory is granted without `write`, or it leads out of that",
+        "--dir HOST:GUEST:rw lets guests write to a directory",
+    ),
+    (
+        &["http"],
+        "` is not allowed by `capabilities.http.allow`",
+        "--http ORIGIN lets guests make requests to an origin",
+    ),
+    (
+        &["http"],
+        "` is at a private address, which `capabilities.http.allow_private` does not allow",
+        "--http-private lets requests go to loopback and private addresses",
+    ),
 ];
 
 /// `limits` are those of the executor.
 pub fn hint(error: &Error, limits: &Limits) -> Option<String> {
-    of_command(error).or_else(|| limit_hint(error, limits)).or_else(|| {
-        let text = error.to_string();
-        let (_, option, effect) = OPTIONS.iter().find(|(key, ..)| text.contains(key))?;
-        let has_near = error.details().get("near").and_then(Value::as_array).is_some_and(|near| !near.is_empty());
-        match error.as_code() {
-            // The text has the names that may be meant.
-            Code::UnknownRuntime if has_near => None,
-            Code::InvalidConfig => Some(format!("{option} sets it")),
-            _ => Some(format!("{option} {effect}")),
+    hint_of(None, error, limits)
+}
+
+/// The same, where the error is of a call of this runtime, which is in the catalog or built in.
+pub fn hint_of(runtime: Option<&str>, error: &Error, limits: &Limits) -> Option<String> {
+    of_command(error).or_else(|| of_limit(runtime, error, limits)).or_else(|| match innermost(error) {
+        Error::InvalidConfig { path, .. } => {
+            let (_, option) = OPTIONS.iter().find(|(key, _)| path.starts_with(key))?;
+            Some(format!("{option} sets it"))
         }
+        Error::InvalidRequest { message, .. } if message.contains("is for a snapshot: add `snapshot`") => {
+            Some("--snapshot init asks for one".to_owned())
+        }
+        // Where names are near, the text has those that may be meant.
+        error @ Error::UnknownRuntime { near, .. }
+            if near.is_empty() && error.to_string().contains("`runtimes_dir`") =>
+        {
+            Some("--runtimes DIR names the directory that has your catalog.toml".to_owned())
+        }
+        Error::Runtime { message, .. } => {
+            let is_told = |(names, ending, _): &&(&[&str], &str, &str)| {
+                runtime.is_some_and(|runtime| names.contains(&runtime)) && message.ends_with(ending)
+            };
+            GRANTS.iter().find(is_told).map(|(.., hint)| (*hint).to_owned())
+        }
+        _ => None,
     })
+}
+
+/// What has failed in a step of a pipeline.
+fn innermost(error: &Error) -> &Error {
+    match error {
+        Error::Step { error, .. } => innermost(error),
+        error => error,
+    }
 }
 
 /// What one command alone has an answer to.
@@ -55,7 +102,17 @@ fn is_of_project(runtime: &str) -> bool {
     Project::here().ok().flatten().is_some_and(|project| project.settings.name == runtime)
 }
 
-fn limit_hint(error: &Error, limits: &Limits) -> Option<String> {
+fn of_limit(runtime: Option<&str>, error: &Error, limits: &Limits) -> Option<String> {
+    let raise = |name: &str| format!("--limit {name}=NUMBER raises it");
+    // What was compiled until then ends with the process, so that the same call would fail again.
+    if let Error::Timeout { phase: Phase::Load, .. } = innermost(error)
+        && let Some(runtime) = runtime
+    {
+        // Code that counts fuel is other code.
+        let fuel = limits.fuel.map_or(String::new(), |fuel| format!(" --limit fuel={fuel}"));
+        let raised = of_limit(None, error, limits).unwrap_or_else(|| raise("timeout_ms"));
+        return Some(format!("`arawn cache warm {}{fuel}` compiles it; {raised}", cell(runtime)));
+    }
     let Ok(Value::Object(limits)) = serde_json::to_value(limits) else { return None };
     let details = error.details();
     match error.as_code() {
@@ -73,7 +130,7 @@ fn limit_hint(error: &Error, limits: &Limits) -> Option<String> {
         | Code::ModuleTooLarge => {
             let (name, value) = details.iter().find(|(name, _)| limits.contains_key(*name))?;
             match limits.get(name) == Some(value) {
-                true => Some(format!("--limit {name}=NUMBER raises it")),
+                true => Some(raise(name)),
                 false => Some(format!("the document's `limits` set `{name}` to {value}")),
             }
         }
@@ -90,19 +147,57 @@ mod tests {
         hint(error, &Limits::default()).unwrap_or_default()
     }
 
+    fn told_of(runtime: &str, error: &Error) -> String {
+        hint_of(Some(runtime), error, &Limits::default()).unwrap_or_default()
+    }
+
+    fn in_step(error: Error) -> Error {
+        Error::Step { step: "a".to_owned(), index: None, completed: Vec::new(), error: Box::new(error) }
+    }
+
     #[test]
     fn what_is_not_granted_is_answered_with_the_option_that_grants_it() {
-        for (message, option) in [
-            ("`/etc/motd` cannot be read: it is in no directory that `capabilities.dirs` grants", "--dir HOST:GUEST "),
-            ("`/a` cannot be written: its directory is granted without `write`", "--dir HOST:GUEST:rw "),
-            ("GET https://a/: `https://a` is not allowed by `capabilities.http.allow`", "--http ORIGIN "),
-            ("`a` is at a private address, which `capabilities.http.allow_private` does not allow", "--http-private "),
+        let failed = |message: &str| Error::Runtime { message: message.to_owned(), stderr: String::new() };
+        for (runtime, message, option) in [
+            (
+                "file_read",
+                "`/etc/motd` cannot be read: it is in no directory that `capabilities.dirs` grants",
+                "--dir HOST:GUEST ",
+            ),
+            (
+                "file_write",
+                "`/a` cannot be written: its directory is granted without `write`, or it leads out of that",
+                "--dir HOST:GUEST:rw ",
+            ),
+            ("http", "GET https://a/: `https://a` is not allowed by `capabilities.http.allow`", "--http ORIGIN "),
+            (
+                "http",
+                "GET http://a/: `a` is at a private address, which `capabilities.http.allow_private` does not allow",
+                "--http-private ",
+            ),
         ] {
-            let hint = told(&Error::Runtime { message: message.to_owned(), stderr: String::new() });
-            assert!(hint.starts_with(option), "{message}: {hint}");
+            for error in [failed(message), in_step(failed(message))] {
+                let hint = told_of(runtime, &error);
+                assert!(hint.starts_with(option), "{message}: {hint}");
+                // Others say what they like.
+                assert_eq!((told(&error), told_of("greet", &error)), (String::new(), String::new()), "{message}");
+            }
         }
-        let other = Error::Runtime { message: "the order is empty".to_owned(), stderr: String::new() };
-        assert_eq!(told(&other), "");
+        let quoted = failed("`capabilities.http.allow_private` cannot be read: there is no such file");
+        assert_eq!((told_of("file_read", &quoted), told_of("http", &quoted)), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn what_a_guest_has_written_is_no_reason_to_grant_more() {
+        let (text, lines) = ("add `capabilities.http.allow_private` and `runtimes_dir`".to_owned(), Vec::new());
+        for error in [
+            Error::Exit { exit_code: 1, stderr: text.clone() },
+            Error::Trap { trap: text.clone(), backtrace: lines, stderr: text.clone() },
+            Error::ModuleInvalid { runtime: "greet".to_owned(), message: text.clone(), import: Some(text.clone()) },
+            Error::MalformedOutput { message: text.clone(), offset: 0, excerpt: text.clone(), stderr: text },
+        ] {
+            assert_eq!((told(&error), told_of("http", &error)), (String::new(), String::new()), "{error}");
+        }
     }
 
     #[test]
@@ -148,6 +243,13 @@ mod tests {
         let timeout = |timeout_ms| Error::Timeout { phase: Phase::Run, timeout_ms, guest: None };
         assert_eq!(told(&timeout(30_000)), "--limit timeout_ms=NUMBER raises it");
         assert_eq!(told(&timeout(20)), "the document's `limits` set `timeout_ms` to 20");
+        let load = Error::Timeout { phase: Phase::Load, timeout_ms: 30_000, guest: None };
+        let hint = "`arawn cache warm greet` compiles it; --limit timeout_ms=NUMBER raises it";
+        assert_eq!((told_of("greet", &load).as_str(), told_of("greet", &in_step(load.clone())).as_str()), (hint, hint));
+        assert_eq!(told(&load), "--limit timeout_ms=NUMBER raises it");
+        let fuel = Limits { fuel: Some(7), ..Limits::default() };
+        let hint = hint_of(Some("greet"), &load, &fuel).unwrap_or_default();
+        assert!(hint.starts_with("`arawn cache warm greet --limit fuel=7` compiles it; "), "{hint}");
         let path = "pipeline.steps[0].limits.timeout_ms".to_owned();
         let above = Error::InvalidRequest { path, message: "is 60000, but the executor's limit is 30000".to_owned() };
         assert_eq!(told(&above), "--limit timeout_ms=NUMBER sets the limit of the whole run");

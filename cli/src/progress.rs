@@ -15,6 +15,10 @@ pub trait Progress: Send + Sync {
     fn started(&self, _step: &StepRun) {}
     fn item(&self, _step: &StepRun) {}
     fn ended(&self, _step: &StepRun) {}
+    /// Has something else written to stderr, with nothing that moves in it.
+    fn aside(&self, write: &dyn Fn()) {
+        write();
+    }
     /// Takes what moves off the terminal.
     fn close(&self) {}
 }

@@ -3,12 +3,14 @@
 mod backtrace;
 mod printable;
 mod source;
+mod words;
 
 pub use printable::{cell, printable};
 pub use source::Script;
+pub use words::words;
 
 use crate::exit::Exit;
-use crate::hints::hint;
+use crate::hints::hint_of;
 use anstyle::{AnsiColor, Style};
 use arawn::{Error, Limits};
 use printable::printable_json;
@@ -54,7 +56,7 @@ fn status(written: io::Result<()>) -> Exit {
 /// terminals alone. `place` is the file that the error is in.
 pub fn error(error: &Error, place: Option<&str>, hint: Option<&str>) {
     let place = place.map_or(String::new(), |place| format!("{place}: "));
-    tell(&format!("{place}{error}"), stderr_of(&error.details()), error, hint);
+    tell(&format!("{place}{}", words(error)), stderr_of(&error.details()), error, hint);
 }
 
 /// The error of a run. `is_told` says that the guest's stderr has been shown. `script` is the runtime, if it is
@@ -62,7 +64,7 @@ pub fn error(error: &Error, place: Option<&str>, hint: Option<&str>) {
 pub fn run_error(error: &Error, is_told: bool, script: Option<&Script>, hint: Option<&str>) {
     let details = error.details();
     let stderr = if is_told { "" } else { stderr_of(&details) };
-    tell(&error.to_string(), stderr, error, None);
+    tell(&words(error), stderr, error, None);
     if let Some(line) = script.and_then(|script| script.line_of(error)) {
         let _ = anstream::stderr().lock().write_all(line.as_bytes());
     }
@@ -132,11 +134,16 @@ pub fn warning(text: &str) {
 /// An error of a command that runs no guest: the library's reply, or the text with what to do. `limits` are those of the
 /// executor.
 pub fn failure(is_json: bool, error: &Error, limits: &Limits) -> Exit {
+    failure_of(None, is_json, error, limits)
+}
+
+/// The same, where the error is of a call of this runtime, see [`hint_of`].
+pub fn failure_of(runtime: Option<&str>, is_json: bool, error: &Error, limits: &Limits) -> Exit {
     if is_json {
         let written = line(&error_reply(error));
         return if written == Exit::Success { error.as_code().into() } else { written };
     }
-    self::error(error, None, hint(error, limits).as_deref());
+    self::error(error, None, hint_of(runtime, error, limits).as_deref());
     error.as_code().into()
 }
 
@@ -149,7 +156,7 @@ pub fn ok_reply(output: &Value) -> String {
 pub fn error_reply(error: &Error) -> String {
     let reply = json!({
         "status": "error",
-        "error": error.to_string(),
+        "error": words(error),
         "code": error.code(),
         "details": error.details(),
     });

@@ -1,5 +1,6 @@
 //! A project's samples: `tests/NAME.json` is an input, `tests/NAME.reply.json` what the runtime must answer to it.
 
+use crate::report::words;
 use arawn::{Error, Result, RuntimeOutput};
 use serde_json::{Value, json};
 use std::fs;
@@ -40,7 +41,7 @@ pub fn reply(answered: &Result<RuntimeOutput>) -> Value {
         }
         // The runtime's own words.
         Err(error @ Error::Runtime { .. }) => json!({"status": "error", "error": error.to_string()}),
-        Err(error) => json!({"status": "error", "error": error.to_string(), "code": error.code()}),
+        Err(error) => json!({"status": "error", "error": words(error), "code": error.code()}),
     }
 }
 

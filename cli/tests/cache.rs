@@ -106,6 +106,62 @@ fn a_runtime_that_cannot_run_does_not_keep_the_others_from_being_compiled() {
     typo.assert_failed(5, &["there is no runtime `slient`", "similar names: silent"]);
 }
 
+/// What cannot be written holds nothing, although each runtime was compiled.
+#[test]
+fn code_that_was_not_kept_is_a_failure() {
+    let place = place().with("file", "");
+    let warm = ["cache", "warm", "transform", "--cache", "file"];
+    let ended = place.run(&warm);
+    assert!(ended.status == 5 && ended.stdout.contains("transform  not kept"), "{ended:?}");
+    for text in ["error: transform: the cache file cannot be written: it is `file`, which is no", "hint: --cache DIR "]
+    {
+        assert!(ended.stderr.contains(text), "{ended:?}");
+    }
+    assert_eq!(ended.stderr.matches("warning: the cache ").count(), 1, "{ended:?}");
+    let ended = place.run(&[&warm[..], &["--json"]].concat());
+    assert_eq!((ended.status, &ended.json()["output"]["runtimes"][0]["code"]), (5, &json!("catalog_unwritable")));
+}
+
+/// To find out whether a script parses its interpreter has to be loaded, which is the load that is told.
+#[test]
+fn a_script_is_told_with_where_the_code_of_its_interpreter_came_from() {
+    let place = Place::new().with("greet.lua", "return function() return 1 end").with_runtimes(&[]);
+    let register = ["register", "greet", "greet.lua", "--runtimes", "runtimes", "--cache", "elsewhere"];
+    assert_eq!(place.run(&register).status, 0);
+    let warm = with(&["cache", "warm", "greet", "--runtimes", "runtimes"]);
+    let table = place.run(&warm).stdout;
+    assert!(table.contains("greet    compiled"), "{table}");
+    let warmed = place.output(&[&warm[..], &["--json"]].concat());
+    assert_eq!(warmed["output"]["runtimes"][0]["cache"], "disk", "{warmed}");
+    let run = || place.output(&with(&["run", "greet", "--runtimes", "runtimes", "--json"]))["meta"]["cache"].clone();
+    assert_eq!(run(), "disk");
+    place.output(&with(&["cache", "clear", "--json"]));
+    assert_eq!((run(), run()), (json!("compiled"), json!("disk")));
+}
+
+/// The process ends, and its compilation with it: nothing says that it goes on.
+#[test]
+fn a_compilation_that_takes_too_long_is_told_with_what_helps() {
+    let place = Place::new().with("greet.js", "export default () => 1").with_runtimes(&[]);
+    let steps = r#"{"steps": [{"name": "a", "runtime": "javascript"}]}"#;
+    let place = place.with("p.json", steps);
+    let passed = "passed before the module was compiled\n";
+    let warms = "hint: `arawn cache warm javascript` compiles it; --limit timeout_ms=NUMBER raises it";
+    let raises = "hint: --limit timeout_ms=NUMBER raises it";
+    let limit = ["--limit", "timeout_ms=5"];
+    for (arguments, hint) in
+        [(&["run", "javascript"][..], warms), (&["pipeline", "p.json", "-q"], warms), (&["run", "./greet.js"], raises)]
+    {
+        place.run(&with(&[arguments, &limit].concat())).assert_failed(4, &[passed, hint]);
+    }
+    let register = ["register", "greet", "greet.js", "--runtimes", "runtimes", "--timeout-ms", "5"];
+    place.run(&with(&register)).assert_failed(4, &[passed, "hint: --timeout-ms NUMBER "]);
+    let warmed = place.run(&with(&["cache", "warm", "javascript", limit[0], limit[1]]));
+    assert!(warmed.status == 4 && warmed.stderr.contains(passed) && warmed.stderr.contains(raises), "{warmed:?}");
+    let reply = place.run(&with(&["run", "javascript", "--json", limit[0], limit[1]])).json();
+    assert!(reply["error"].as_str().is_some_and(|text| text.ends_with(passed.trim_end())), "{reply}");
+}
+
 #[test]
 fn clear_removes_what_the_library_wrote_and_nothing_else() {
     let place = place();

@@ -105,3 +105,18 @@ fn a_dry_run_tells_what_each_step_needs_and_runs_nothing() {
     assert_eq!(dry(&["--dry-run", "--json"]).stdout, format!("{{\"status\":\"ok\",\"output\":{plan}}}\n"));
     dry(&[]).assert_failed(5, &["there is no runtime `none`"]);
 }
+
+#[test]
+fn a_pipeline_keeps_snapshots_and_shows_warnings() {
+    let step = r#"{"steps": [{"name": "a", "runtime": "greet"}]}"#;
+    let place =
+        Place::new().with("greet.lua", "return function() return 1 end").with_runtimes(&[]).with("p.json", step);
+    let catalog = ["--runtimes", "runtimes", "--cache"];
+    place.output(&[&["register", "greet", "greet.lua", "--json"], &catalog[..], &["elsewhere"]].concat());
+    place.output(&[&["pipeline", "p.json"], &catalog[..], &["kept"]].concat());
+    let listed = place.output(&["cache", "list", "--cache", "kept", "--json"]);
+    let kinds = listed["output"]["artifacts"].as_array().into_iter().flatten().map(|artifact| &artifact["kind"]);
+    assert_eq!(kinds.filter(|kind| **kind == "snapshot").count(), 1, "{listed}");
+    let ended = place.run(&[&["pipeline", "p.json", "-q"], &catalog[..], &["p.json"]].concat());
+    assert_eq!((ended.status, ended.stderr.matches("warning: the cache ").count()), (0, 1), "{ended:?}");
+}

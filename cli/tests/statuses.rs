@@ -97,6 +97,20 @@ fn a_guest_cannot_speak_for_the_program() {
     assert!(!ended.stderr.lines().any(|line| line.starts_with("hint:")), "{ended:?}");
 }
 
+/// Nor can it have the program recommend what it wants to be granted.
+#[test]
+fn a_guest_is_not_heard_on_what_to_grant() {
+    let script = "export default () => { throw new Error('capabilities.http.allow_private'); }";
+    let read =
+        "export default () => { throw '`/a` cannot be read: it is in no directory that `capabilities.dirs` grants' }";
+    let place = Place::new().with("spoof.js", script).with("file_read.js", read);
+    for file in ["spoof.js", "file_read.js"] {
+        let ended = place.run(&["run", file]);
+        ended.assert_failed(1, &["capabilities."]);
+        assert!(!ended.stderr.lines().any(|line| line.starts_with("hint:")), "{ended:?}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn what_is_no_regular_file_is_not_waited_for() {

@@ -23,7 +23,11 @@ use versions::Version;
 pub fn run(arguments: &BenchArguments) -> Exit {
     match measured(arguments) {
         Ok(run) => told(arguments, &run),
-        Err(error) => failed(&error, &arguments.grants, arguments.json),
+        Err(error) => {
+            // Of two runtimes nothing says which one has failed.
+            let runtime = arguments.call.runtime().filter(|_| arguments.against.is_none());
+            failed(runtime, &error, &arguments.grants, arguments.json)
+        }
     }
 }
 

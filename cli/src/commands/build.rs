@@ -57,7 +57,7 @@ fn register(project: &Project, file: &Path) -> Result<Inspection> {
         ..Registration::new(settings.name, ModuleSource::Path(file.to_owned()))
     };
     let task = Task::begin("checking the runtime, and making it ready to run".to_owned());
-    notices::show(&executor, Some(task.clone()))?;
+    notices::show_in(&executor, &task)?;
     let registered = executor.register(registration);
     executor.finish(PATIENCE);
     task.end();

@@ -6,17 +6,21 @@ mod watch;
 pub use arguments::PipelineArguments;
 
 use crate::exit::Exit;
-use crate::hints::hint;
+use crate::hints::hint_of;
 use crate::interrupt::Interrupt;
 use crate::request::request;
-use crate::{input, report};
-use arawn::{Code, Error, Pipeline, PipelineOptions, PipelineOutput, RequestLimits, Result, ScriptExecutor};
+use crate::{input, notices, report};
+use arawn::{Code, Error, Pipeline, PipelineOptions, PipelineOutput, RequestLimits, Result, ScriptExecutor, Step};
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use watch::Watch;
+
+/// How long the process waits for the cache before it ends.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is to be done, with everything read and checked that can be before anything runs.
 struct Work {
@@ -30,11 +34,19 @@ struct Work {
     is_dry: bool,
 }
 
+impl Work {
+    /// The runtime of the step that an error is of.
+    fn runtime_of(&self, error: &Error) -> Option<&str> {
+        let Error::Step { step: name, .. } = error else { return None };
+        self.pipeline.steps().find(|step| step.name() == name).map(Step::runtime)
+    }
+}
+
 pub fn run(arguments: &PipelineArguments) -> Exit {
     match prepared(arguments) {
         Ok(work) if work.is_dry => show(arguments, &work),
         Ok(work) => execute(arguments, &work),
-        Err(error) => failed(arguments, &error),
+        Err(error) => failed(arguments, None, &error),
     }
 }
 
@@ -92,15 +104,21 @@ fn show(arguments: &PipelineArguments, work: &Work) -> Exit {
 fn execute(arguments: &PipelineArguments, work: &Work) -> Exit {
     let executor = match arguments.grants.config().and_then(ScriptExecutor::new) {
         Ok(executor) => Arc::new(executor),
-        Err(error) => return failed(arguments, &error),
+        Err(error) => return failed(arguments, None, &error),
     };
     let (running, job) = (executor.clone(), work.job.clone());
     let interrupt = match Interrupt::cancelling(move || running.cancel(&job).is_ok()) {
         Ok(interrupt) => interrupt,
-        Err(error) => return failed(arguments, &Error::Internal { message: format!("no signal handler: {error}") }),
+        Err(error) => {
+            let message = format!("no signal handler: {error}");
+            return failed(arguments, None, &Error::Internal { message });
+        }
     };
     let watch = Arc::new(Watch::new(&work.pipeline, &work.given, arguments.quiet));
-    let told = watch.clone();
+    let (told, shown) = (watch.clone(), watch.clone());
+    if let Err(error) = notices::show_beside(&executor, move |write| shown.aside(write)) {
+        return failed(arguments, None, &error);
+    }
     let options = PipelineOptions {
         limits: work.limits,
         job: Some(&work.job),
@@ -108,10 +126,11 @@ fn execute(arguments: &PipelineArguments, work: &Work) -> Exit {
     };
     let ended = executor.execute_pipeline(&work.pipeline, &options);
     watch.end(&ended);
+    executor.finish(PATIENCE);
     let exit = match &ended {
         Ok(output) if arguments.json => report::line(&reply(output, work.meta)),
         Ok(output) => report::line(output.output()),
-        Err(error) => failed(arguments, error),
+        Err(error) => failed(arguments, work.runtime_of(error), error),
     };
     let is_cancelled = ended.is_err_and(|error| error.as_code() == Code::Cancelled);
     let exit = if is_cancelled && interrupt.is_pressed() { Exit::Interrupted } else { exit };
@@ -125,7 +144,8 @@ fn reply(output: &PipelineOutput, meta: bool) -> String {
     ["{\"status\":\"ok\",\"output\":", output.output(), &meta, "}"].concat()
 }
 
-fn failed(arguments: &PipelineArguments, error: &Error) -> Exit {
+/// `runtime` is that of the step that has failed.
+fn failed(arguments: &PipelineArguments, runtime: Option<&str>, error: &Error) -> Exit {
     if arguments.json {
         let written = report::line(&report::error_reply(error));
         return if written == Exit::Success { error.as_code().into() } else { written };
@@ -134,7 +154,7 @@ fn failed(arguments: &PipelineArguments, error: &Error) -> Exit {
     // Nothing else is read that could give this code.
     let place = (error.as_code() == Code::InvalidJson).then_some(&*file);
     let limits = arguments.grants.limits().unwrap_or_default();
-    report::error(error, place, hint(error, &limits).as_deref());
+    report::error(error, place, hint_of(runtime, error, &limits).as_deref());
     error.as_code().into()
 }
 

@@ -44,7 +44,7 @@ fn register(arguments: &RegisterArguments) -> Result<Inspection> {
     config.runtimes_dir = Some(arguments.places.runtimes_to_write()?);
     let executor = ScriptExecutor::new(config)?;
     let task = Task::begin(format!("registering {}", report::cell(&name)));
-    notices::show(&executor, Some(task.clone()))?;
+    notices::show_in(&executor, &task)?;
     let registered = executor.register(registration);
     executor.finish(PATIENCE);
     task.end();

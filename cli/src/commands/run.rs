@@ -6,7 +6,7 @@ pub use arguments::RunArguments;
 
 use crate::exit::Exit;
 use crate::guest_stderr::{self, GuestStderr};
-use crate::hints::hint;
+use crate::hints::hint_of;
 use crate::interrupt::Interrupt;
 use crate::report::Script;
 use crate::{notices, process, report};
@@ -54,9 +54,7 @@ fn execute(arguments: &RunArguments) -> Result<Ended> {
     // The thread that waits for Ctrl-C holds the executor too, so that nothing of it is torn down at the end.
     let executor = Arc::new(executor);
     let stderr = if arguments.quiet { None } else { Some(GuestStderr::shown(&executor)?) };
-    if !arguments.quiet {
-        notices::show(&executor, None)?;
-    }
+    notices::show(&executor)?;
     let running = executor.clone();
     let interrupt = Interrupt::cancelling(move || running.cancel(JOB).is_ok())
         .map_err(|error| Error::Internal { message: format!("no signal handler: {error}") })?;
@@ -92,6 +90,6 @@ fn failed(arguments: &RunArguments, error: &Error, is_told: bool, script: Option
         return if written == Exit::Success { error.as_code().into() } else { written };
     }
     let limits = arguments.grants.limits().unwrap_or_default();
-    report::run_error(error, is_told, script.as_ref(), hint(error, &limits).as_deref());
+    report::run_error(error, is_told, script.as_ref(), hint_of(arguments.call.runtime(), error, &limits).as_deref());
     error.as_code().into()
 }

@@ -121,7 +121,7 @@ fn executor(arguments: &TestArguments, project: &Project) -> Result<ScriptExecut
     }
     process::for_one_call()?;
     let executor = ScriptExecutor::new(grants.config()?)?;
-    notices::show(&executor, None)?;
+    notices::show(&executor)?;
     Ok(executor)
 }
 

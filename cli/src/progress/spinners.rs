@@ -78,6 +78,10 @@ impl Progress for Spinners {
         });
     }
 
+    fn aside(&self, write: &dyn Fn()) {
+        self.all.suspend(write);
+    }
+
     fn close(&self) {
         for (_, bar) in self.running().drain() {
             bar.finish_and_clear();

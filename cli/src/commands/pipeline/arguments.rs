@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 /// Runs a pipeline: steps that run runtimes and hand their outputs on
 ///
-/// The output is on stdout, as the last step wrote it. Guests reach nothing that an option does not grant.
+/// The output is on stdout, as the last step wrote it. Guests reach nothing that an option does not grant. What they print
+/// to stderr is not shown, but the end of it with an error.
 #[derive(Debug, Args)]
 #[command(after_help = exit::HELP)]
 pub struct PipelineArguments {

@@ -92,6 +92,11 @@ impl Watch {
         self.progress.close();
     }
 
+    /// Writes to stderr without a part of the progress in it.
+    pub fn aside(&self, write: &dyn Fn()) {
+        self.progress.aside(write);
+    }
+
     pub fn picture(&self) -> String {
         picture::svg(&self.timeline.steps(), self.total_us.load(Ordering::Relaxed))
     }
