@@ -123,7 +123,7 @@ impl CatalogEntry {
     pub(super) fn checked(self, name: &str, directory: &Path, steps: &mut StepBudget) -> Result<RuntimeEntry, String> {
         check_name(name)?;
         if is_reserved(name) {
-            return Err("the name belongs to an embedded runtime".to_owned());
+            return Err("the name belongs to a built-in runtime".to_owned());
         }
         let source = self.source(directory)?;
         check_args(&self.args)?;

@@ -67,7 +67,7 @@ impl RuntimeCatalog {
     }
 
     /// A catalog of the embedded runtimes and those of `directory`. A missing directory is created, with its
-    /// subdirectories `builtin` and `custom`. A directory that cannot be created or read is an error. A missing
+    /// subdirectories `builtin` and `custom`, and one that exists is only read. A directory that cannot be created or read is an error. A missing
     /// `catalog.toml` counts as an empty one.
     pub fn load(directory: &Path) -> Result<Self> {
         Ok(RuntimeCatalog { directory: Some(Self::open(directory)?), ..Self::embedded() })
@@ -81,12 +81,14 @@ impl RuntimeCatalog {
         };
         // A relative path keeps the meaning that it has now.
         let name = std::path::absolute(directory).map_err(unusable)?;
-        // A directory that exists may be read-only. It can be served without these subdirectories.
-        let made = ["builtin", "custom"].map(|name_inside| fs::create_dir_all(name.join(name_inside)));
-        let directory = CatalogSource::open(name).map_err(|refusal| match (refusal, made) {
-            (Refusal::Overlap(message), _) => refused(message),
-            (Refusal::Io(_), [Err(made), _]) => unusable(made),
-            (Refusal::Io(error), _) => unusable(error),
+        // A directory that exists is only read. It can be served without these subdirectories.
+        let made = match fs::exists(&name) {
+            Ok(false) => ["builtin", "custom"].iter().try_for_each(|inside| fs::create_dir_all(name.join(inside))),
+            _ => Ok(()),
+        };
+        let directory = CatalogSource::open(name).map_err(|refusal| match refusal {
+            Refusal::Overlap(message) => refused(message),
+            Refusal::Io(error) => unusable(made.err().unwrap_or(error)),
         })?;
         match directory.problem() {
             Some(error) => Err(error),

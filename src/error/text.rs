@@ -56,7 +56,7 @@ impl Error {
                 }
             }
             Error::RuntimeUnavailable { runtime, path, reason } => {
-                write!(f, "the runtime `{runtime}` is in the catalog, but `{path}` cannot be used: {reason}")
+                write!(f, "the file of runtime `{runtime}` cannot be used: `{path}`: {reason}")
             }
             Error::NotRegistered { runtime, path, reason } => {
                 write!(f, "cannot register `{runtime}`: {path}: {reason}")

@@ -4,9 +4,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use arawn::ffi::{arawn_catalog_inspect, arawn_catalog_list, arawn_executor_new, arawn_stats};
+use arawn::ffi::{
+    arawn_catalog_inspect, arawn_catalog_list, arawn_catalog_register, arawn_catalog_remove, arawn_executor_new,
+    arawn_stats,
+};
 use arawn::{CatalogEntry, RuntimeCatalog};
-use common::{Catalog, answering, assert_error, call, execute, ok, run};
+use common::{Catalog, answering, assert_error, call, execute, executor, ok, run};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -51,7 +54,14 @@ fn directories_are_made_where_they_are_missing() {
     let fresh = directory.path().join("a/b");
     ok(arawn_executor_new, &json!({"runtimes_dir": fresh, "cache_dir": null}));
     assert!(fresh.join("builtin").is_dir() && fresh.join("custom").is_dir());
-    let file = directory.path().join("file");
+    // What is there is only read, until a runtime is registered.
+    let (there, file) = (directory.path().join("there"), directory.path().join("file"));
+    fs::create_dir(&there).unwrap();
+    let id = executor(json!({"runtimes_dir": there}));
+    assert_eq!(fs::read_dir(&there).unwrap().count(), 0);
+    ok(arawn_catalog_register, &json!({"executor": id, "name": "again", "module_of": "passthrough"}));
+    assert!(there.join("custom").is_dir());
+    ok(arawn_catalog_remove, &json!({"executor": id, "name": "again"}));
     fs::write(&file, "").unwrap();
     let reply = call(arawn_executor_new, &json!({"runtimes_dir": file}));
     assert_error(&reply, "invalid_config");
@@ -66,7 +76,7 @@ fn an_entry_that_is_refused_names_its_file_line_and_entry() {
         ("\"-dash\"", "path = \"a.wasm\"", "does not match"),
         ("\"a/b\"", "path = \"a.wasm\"", "does not match"),
         (&format!("{}x", "x".repeat(64)), "path = \"a.wasm\"", "does not match"),
-        ("passthrough", "path = \"a.wasm\"", "embedded"),
+        ("passthrough", "path = \"a.wasm\"", "a built-in runtime"),
         ("absolute", "path = \"/bin/sh\"", "relative"),
         ("no-file", "path = \".\"", "does not name a file"),
         ("up", "path = \"custom/../../a.wasm\"", "relative"),
