@@ -50,7 +50,7 @@ impl CallArguments {
 
     /// The call's input. Nothing is read from stdin that is not asked for.
     pub fn input(&self) -> Result<InputText> {
-        let is_stdin = |value: &Option<String>| value.as_deref().is_some_and(|value| value == "-" || value == "@-");
+        let is_stdin = |value: &Option<String>| value.as_deref().is_some_and(input::is_stdin);
         if is_stdin(&self.config) && is_stdin(&self.context) {
             let message = "cannot be read from stdin, which --config reads: use --input - for both together".to_owned();
             return Err(Error::InvalidRequest { path: "--context".to_owned(), message });
@@ -153,6 +153,6 @@ mod tests {
         assert_eq!(text(None, None, Some(r#"{"context": 1}"#)), r#"{"context": 1}"#);
         assert!(text(Some("-"), Some("-"), None).starts_with("`--context` cannot be read from stdin"));
         // What is no single value cannot slip something into the input.
-        assert!(text(Some(r#"1,"context":2"#), None, None).starts_with("`--config` cannot be read: "));
+        assert!(text(Some(r#"1,"context":2"#), None, None).starts_with("`--config` is not JSON: "));
     }
 }

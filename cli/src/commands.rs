@@ -26,8 +26,8 @@ fn catalog_config(places: &Places, limits: &[(String, u64)]) -> Result<ExecutorC
 }
 
 /// An executor for such work, on the catalog that there is.
-fn catalog_executor(places: &Places, limits: &[(String, u64)]) -> Result<ScriptExecutor> {
+fn catalog_executor(places: &Places) -> Result<ScriptExecutor> {
     process::for_one_call()?;
-    let config = catalog_config(places, limits)?;
+    let config = catalog_config(places, &[])?;
     ScriptExecutor::new(ExecutorConfig { runtimes_dir: places.runtimes()?, ..config })
 }

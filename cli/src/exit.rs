@@ -31,7 +31,8 @@ Exit status:
   3    a guest trapped or exited
   4    a limit ended the run: time, memory, output, fuel
   5    anything else: catalog, module, system
-  130  interrupted by Ctrl-C";
+  130  interrupted by Ctrl-C
+  141  nobody reads stdout any more";
 
 impl From<Code> for Exit {
     fn from(code: Code) -> Self {
@@ -79,8 +80,8 @@ mod tests {
 
     #[test]
     fn the_help_lists_each_status() {
-        for exit in [Exit::Success, Exit::Runtime, Exit::Usage, Exit::Guest, Exit::Limit, Exit::Host, Exit::Interrupted]
-        {
+        let failures = [Exit::Runtime, Exit::Usage, Exit::Guest, Exit::Limit, Exit::Host];
+        for exit in [Exit::Success, Exit::Interrupted, Exit::Unread].into_iter().chain(failures) {
             assert!(HELP.contains(&format!("\n  {:<5}", exit as u8)), "{exit:?}");
         }
     }

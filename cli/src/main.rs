@@ -35,15 +35,19 @@ mod units;
 
 use args::{Arguments, Command};
 use clap::Parser;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(answer) => {
-            // Help and usage errors; a closed stdout or stderr changes nothing about the status.
-            let _ = answer.print();
-            return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2));
+            let printed = answer.print().and_then(|()| io::stdout().flush());
+            return match answer.use_stderr() {
+                // Where nobody reads stderr there is nobody to tell.
+                true => ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2)),
+                false => report::status(printed).into(),
+            };
         }
     };
     match arguments.command {

@@ -9,18 +9,21 @@ pub fn check(name: &str) -> Result<()> {
     let executor = ScriptExecutor::new(ExecutorConfig { cache_dir: CacheDir::Off, ..ExecutorConfig::default() })?;
     let refused = executor.register(Registration::new(name, ModuleSource::Bytes(Vec::new()))).err();
     match refused.map(|error| error.as_code()) {
-        Some(Code::InvalidRequest) => {
-            let rule = "a name has a to z, 0 to 9, `.`, `_` and `-`, begins with a letter or a digit, and has at most 64 \
-                        characters";
-            let near = fitting(name).map_or(String::new(), |near| format!(", such as `{near}`"));
-            Err(Failed::usage(format!("`{name}` cannot be the name of a runtime")).hint(format!("{rule}{near}")))
-        }
+        Some(Code::InvalidRequest) => Err(refusal(name)),
         Some(Code::BuiltinRuntime) => {
             let text = format!("`{name}` is a runtime that comes with libarawn: choose another name");
             Err(Failed::usage(text).hint(format!("such as `my-{}`", name.replace('_', "-"))))
         }
         _ => Ok(()),
     }
+}
+
+/// The failure for a name that no runtime may have.
+pub fn refusal(name: &str) -> Failed {
+    let rule =
+        "a name has a to z, 0 to 9, `.`, `_` and `-`, begins with a letter or a digit, and has at most 64 characters";
+    let near = fitting(name).map_or(String::new(), |near| format!(", such as `{near}`"));
+    Failed::usage(format!("`{name}` cannot be the name of a runtime")).hint(format!("{rule}{near}"))
 }
 
 /// A name that is like this one, if there is one.

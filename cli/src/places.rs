@@ -4,6 +4,7 @@ use crate::near::did_you_mean;
 use crate::project::Project;
 use arawn::{CacheDir, Error, Result};
 use clap::Args;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The variable that names the directory of runtimes.
@@ -51,13 +52,12 @@ impl Places {
         if let Some(directory) = self.named()? {
             return Ok(directory);
         }
-        match Project::here()? {
-            Some(project) => Ok(project.runtimes()),
-            None => {
-                let message = "is needed: the directory of the catalog that gets the runtime".to_owned();
-                Err(Error::InvalidConfig { path: "runtimes_dir".to_owned(), message })
-            }
-        }
+        Project::here()?.map(|project| project.runtimes()).ok_or_else(|| needed("gets"))
+    }
+
+    /// The directory of the catalog that has a runtime.
+    pub fn runtimes_with_one(&self) -> Result<PathBuf> {
+        self.runtimes()?.ok_or_else(|| needed("has"))
     }
 
     pub fn cache_dir(&self) -> CacheDir {
@@ -65,16 +65,26 @@ impl Places {
     }
 }
 
-/// Whether a catalog is in the directory, or was made there. The library would make one in any directory.
+fn needed(verb: &str) -> Error {
+    let message = format!("is needed: the directory of the catalog that {verb} the runtime");
+    Error::InvalidConfig { path: "runtimes_dir".to_owned(), message }
+}
+
+/// Whether a catalog is in the directory, or was made there. The library would take any directory for an empty one. It also
+/// says why a directory cannot be read.
 fn is_catalog(directory: &Path) -> bool {
-    directory.join("catalog.toml").exists() || directory.join("custom").is_dir()
+    directory.join("catalog.toml").try_exists().unwrap_or(true) || directory.join("custom").is_dir()
 }
 
 /// The library would make a directory that is missing, and a typo would be a new directory.
 fn existing(directory: &Path, from: &str) -> Result<PathBuf> {
-    if directory.is_dir() {
-        return Ok(directory.to_owned());
-    }
-    let message = format!("is `{}`{from}, which is no directory{}", directory.display(), did_you_mean(directory));
+    let problem = match directory.metadata() {
+        Ok(metadata) if metadata.is_dir() => return Ok(directory.to_owned()),
+        Err(error) if error.kind() != ErrorKind::NotFound && error.kind() != ErrorKind::NotADirectory => {
+            format!("cannot be read: {error}")
+        }
+        _ => format!("is no directory{}", did_you_mean(directory)),
+    };
+    let message = format!("is `{}`{from}, which {problem}", directory.display());
     Err(Error::InvalidConfig { path: "runtimes_dir".to_owned(), message })
 }

@@ -41,7 +41,7 @@ pub fn text(text: &str) -> Exit {
 }
 
 /// The exit status after stdout was written.
-fn status(written: io::Result<()>) -> Exit {
+pub fn status(written: io::Result<()>) -> Exit {
     match written {
         Ok(()) => Exit::Success,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Unread,
@@ -139,11 +139,16 @@ pub fn failure(is_json: bool, error: &Error, limits: &Limits) -> Exit {
 
 /// The same, where the error is of a call of this runtime, see [`hint_of`].
 pub fn failure_of(runtime: Option<&str>, is_json: bool, error: &Error, limits: &Limits) -> Exit {
+    fail(is_json, error, || hint_of(runtime, error, limits))
+}
+
+/// The same with a hint of the command's own.
+pub fn fail(is_json: bool, error: &Error, hint: impl FnOnce() -> Option<String>) -> Exit {
     if is_json {
         let written = line(&error_reply(error));
         return if written == Exit::Success { error.as_code().into() } else { written };
     }
-    self::error(error, None, hint_of(runtime, error, limits).as_deref());
+    self::error(error, None, hint().as_deref());
     error.as_code().into()
 }
 

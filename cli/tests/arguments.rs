@@ -104,9 +104,11 @@ fn a_value_of_the_wrong_form_is_answered_with_the_right_one() {
         (["--dir", "data:/data:wr"], ["'--dir <HOST:GUEST[:rw]>'", "`wr` is not known"]),
         (["--env", "HOME"], ["'--env <NAME=VALUE>'", "write HOME=VALUE"]),
         (["--http", "api.example.com"], ["'--http <ORIGIN>'", "has no `http://` or `https://`"]),
-        (["--context", "p"], ["`--context` cannot be read: expected value", "write JSON, @FILE, or - for stdin"]),
+        (["--context", "p"], ["`--context` is not JSON: expected value", "write JSON, @FILE, or - for stdin"]),
         (["--context", "@no.json"], ["`no.json` cannot be read", "No such file"]),
         (["--context", "@P.json"], ["`P.json` cannot be read", "did you mean `p.json`?"]),
+        (["--context", "@"], ["`--context` has no name of a file after `@`", "write @FILE"]),
+        (["--context", "@."], ["`./` cannot be read", "Is a directory"]),
         (["--context", "[]"], ["`context` must be an object", "error"]),
         (["--picture", "no/such/p.svg"], ["`--picture` cannot be written", "there is no directory `no/such`"]),
         (

@@ -131,7 +131,7 @@ fn an_error_of_the_runtime_ends_it_with_its_status() {
         (&["short", "--limit", "fuel=1000"], 4, "error: the runtime used up its fuel (1000)"),
         (&["shirt"], 5, "similar names: short"),
         (&["short", "--against", "trapping"], 3, "error: the runtime trapped: "),
-        (&["short", "--context", "[}"], 2, "`--context` cannot be read: "),
+        (&["short", "--context", "[}"], 2, "`--context` is not JSON: "),
         (&["short", "--svg", "no/such/out.svg"], 2, "`--svg` cannot be written: there is no directory `no/such`"),
     ] {
         let arguments = [&["bench"], arguments, &["--runtimes", "runtimes", "--seconds", "60"]].concat();

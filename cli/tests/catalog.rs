@@ -90,16 +90,19 @@ fn a_registered_runtime_is_what_it_was_registered_as() {
 
 #[test]
 fn a_registration_that_fails_leaves_nothing_and_says_what_to_do() {
-    let place = place().with("bad.wasm", "no wasm").with("bad.js", "export default (");
+    let place = place().with("bad.wasm", "no wasm").with("bad.js", "export default (").with("greet", GREET);
     for (arguments, status, texts) in [
         (&["register", "a", "gret.js"][..], 2, ["`gret.js` cannot be read: ", "did you mean `greet.js`?"]),
         (&["register", "a", "runtimes"], 2, ["`runtimes` is a directory", "name the file"]),
         (&["register", "a", "bad.wasm"], 5, ["the module of runtime `a` cannot run", "it is not WebAssembly"]),
         (&["register", "a", "bad.js"], 5, ["the script of runtime `a` cannot run", "a.js:1:"]),
-        (&["register", "A b", "greet.js"], 2, ["`name`", "[a-z0-9][a-z0-9._-]"]),
+        (&["register", "A b", "greet.js"], 2, ["`A b` cannot be the name of a runtime", "such as `a-b`"]),
+        (&["register", "a", "."], 2, ["`./` is a directory", "name the file"]),
+        (&["register", "a", "greet"], 5, ["it is not WebAssembly", "hint: --language javascript or --language lua"]),
+        (&["register", "a", "--of", "trapping", "--language", "lua"], 2, ["--language", "cannot be used with"]),
         (&["register", "http", "greet.js"], 5, ["`http` is built in", "cannot be replaced"]),
         (&["register", "a", "--of", "trappin"], 5, ["there is no runtime `trappin`", "similar names: trapping"]),
-        (&["register", "a", "greet.js", "--config-schema", "{"], 2, ["`--config-schema` cannot be read", "write JSON"]),
+        (&["register", "a", "greet.js", "--config-schema", "{"], 2, ["`--config-schema` is not JSON", "write JSON"]),
         (&["register", "a", "greet.js", "--config-schema", r#"{"type": 1}"#], 2, ["`config_schema", "JSON Schema"]),
         (
             &["register", "a", "greet.js", "--timeout-ms", "0"],
@@ -130,6 +133,7 @@ fn a_registration_that_fails_leaves_nothing_and_says_what_to_do() {
         .run(&["register", "a", "greet.js", "--runtimes", "new"])
         .assert_failed(2, &["is `new`, which is no directory"]);
     assert!(!place.path().join("new").exists());
+    place.run(&["remove", "a"]).assert_failed(2, &["`runtimes_dir` is needed", "hint: --runtimes DIR "]);
     let listed = place.run(&with(&["list"]));
     assert!(!listed.stdout.lines().any(|line| line.starts_with("a ")), "{listed:?}");
 }

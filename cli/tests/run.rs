@@ -74,7 +74,7 @@ fn the_input_is_text_or_files_or_stdin() {
     for (arguments, text) in [
         (&["--config", "-", "--context", "-"][..], "`--context` cannot be read from stdin, which --config reads"),
         (&["--input", "@input.json", "--config", "1"], "cannot be used with '--config"),
-        (&["--config", "{", "--context", "1"], "`--config` cannot be read: "),
+        (&["--config", "{", "--context", "1"], "`--config` is not JSON: "),
         (&["--input", r#"{"confg": 1}"#], "`confg` is an unknown key"),
         (&["--input", "@inptu.json"], "did you mean `input.json`?"),
     ] {

@@ -33,7 +33,7 @@ fn the_exit_status_tells_whose_fault_it_is() {
     for (arguments, status, text) in [
         (&["run", "passthrough"][..], 0, ""),
         (&["run", "transform", "--config", r#"{"expression": "nowhere"}"#], 1, "error: "),
-        (&["run", "passthrough", "--config", "{"], 2, "`--config` cannot be read"),
+        (&["run", "passthrough", "--config", "{"], 2, "`--config` is not JSON"),
         (&["run", "passthrough", "--dir", "nowhere:/data"], 2, "hint: --dir HOST:GUEST sets it"),
         (&["run", "no.wasm/"], 2, "`no.wasm/` cannot be read"),
         (&["run", "trapping"], 3, "error: the runtime trapped: "),
@@ -126,7 +126,9 @@ fn what_is_no_regular_file_is_not_waited_for() {
 #[test]
 fn a_reader_that_has_gone_is_no_defect() {
     let place = place();
-    for arguments in [&["run", "passthrough", "--input", "-"][..], &["list"], &["inspect", "lua"], &["cache", "list"]] {
+    for arguments in
+        [&["run", "passthrough", "--input", "-"][..], &["list"], &["inspect", "lua"], &["cache", "list"], &["--help"]]
+    {
         let mut command = place.command(arguments);
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("{error}"));
@@ -134,6 +136,19 @@ fn a_reader_that_has_gone_is_no_defect() {
         let output = give(child, "{}").wait_with_output().unwrap_or_else(|error| panic!("{error}"));
         let ended = ended(output);
         assert_eq!((ended.status, &*ended.stderr), (141, ""), "{arguments:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stdout_that_takes_nothing_is_a_failure() {
+    let place = place();
+    for arguments in [&["run", "passthrough"][..], &["list"], &["--help"], &["run", "--help"], &["--version"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap_or_else(|error| panic!("{error}"));
+        let output = place.command(arguments).stdout(full).output().unwrap_or_else(|error| panic!("{error}"));
+        let ended = ended(output);
+        assert_eq!(ended.status, 5, "{arguments:?} {ended:?}");
+        assert!(ended.stderr.starts_with("error: stdout cannot be written: "), "{arguments:?} {ended:?}");
     }
 }
 

@@ -53,8 +53,7 @@ pub fn run(arguments: &PipelineArguments) -> Exit {
 fn prepared(arguments: &PipelineArguments) -> Result<Work> {
     let invalid =
         |path: &str, message: &str| Err(Error::InvalidRequest { path: path.to_owned(), message: message.to_owned() });
-    let is_stdin = |text: &str| text == "-" || text == "@-";
-    if arguments.file.to_str() == Some("-") && arguments.context.as_deref().is_some_and(is_stdin) {
+    if arguments.file.to_str() == Some("-") && arguments.context.as_deref().is_some_and(input::is_stdin) {
         return invalid("--context", "cannot be read from stdin, which has the document: put one of them into a file");
     }
     if let Some(directory) = arguments.picture.as_deref().and_then(Path::parent)

@@ -6,21 +6,30 @@ pub use arguments::RegisterArguments;
 
 use crate::exit::Exit;
 use crate::grants::limit;
+use crate::hints::hint;
 use crate::near::did_you_mean;
 use crate::task::Task;
 use crate::units::size;
-use crate::{commands, input, notices, process, report};
+use crate::{commands, input, names, notices, process, report};
 use arawn::{Error, Inspection, ModuleSource, Registration, Result, ScriptExecutor};
 use serde_json::{Value, json};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
 /// How long the process waits for the cache before it ends.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How much of a file is looked at to tell a text.
+const BEGIN: usize = 512;
 
 pub fn run(arguments: &RegisterArguments) -> Exit {
-    match register(arguments) {
+    let mut is_text = false;
+    let registered = registration(arguments).and_then(|registration| {
+        is_text = self::is_text(&registration.module);
+        register(arguments, registration)
+    });
+    match registered {
         Ok(inspection) if arguments.json => report::line(&report::ok_reply(&json!(inspection))),
         Ok(inspection) => {
             let exit = report::text(&told(&inspection));
@@ -32,12 +41,36 @@ pub fn run(arguments: &RegisterArguments) -> Exit {
             }
             exit
         }
-        Err(error) => report::failure(arguments.json, &error, &limit::merged(&arguments.limit).unwrap_or_default()),
+        Err(Error::InvalidRequest { path, .. }) if path == "name" && !arguments.json => {
+            names::refusal(&arguments.name).report()
+        }
+        Err(error) => report::fail(arguments.json, &error, || match error {
+            Error::ModuleInvalid { .. } if is_text => {
+                Some("--language javascript or --language lua says that FILE is a script".to_owned())
+            }
+            _ => hint(&error, &limit::merged(&arguments.limit).unwrap_or_default()),
+        }),
     }
 }
 
-fn register(arguments: &RegisterArguments) -> Result<Inspection> {
-    let registration = registration(arguments)?;
+/// Whether a file that is taken for a module begins as a text does.
+fn is_text(module: &ModuleSource) -> bool {
+    let begin = match module {
+        ModuleSource::Bytes(bytes) => bytes.get(..BEGIN).unwrap_or(bytes).to_vec(),
+        // Opening a FIFO would wait for a writer.
+        ModuleSource::Path(path) if path.is_file() => {
+            let mut bytes = Vec::new();
+            let _ = File::open(path).and_then(|file| file.take(BEGIN as u64).read_to_end(&mut bytes));
+            bytes
+        }
+        _ => return false,
+    };
+    // The last character may be a part of one.
+    let is_utf8 = str::from_utf8(&begin).map_or_else(|error| error.error_len().is_none(), |_| true);
+    is_utf8 && !begin.is_empty() && !begin.contains(&0)
+}
+
+fn register(arguments: &RegisterArguments, registration: Registration) -> Result<Inspection> {
     let name = registration.name.clone();
     process::for_one_call()?;
     let mut config = commands::catalog_config(&arguments.places, &arguments.limit)?;
@@ -53,6 +86,9 @@ fn register(arguments: &RegisterArguments) -> Result<Inspection> {
 }
 
 fn registration(arguments: &RegisterArguments) -> Result<Registration> {
+    let file = arguments.file.as_deref().and_then(Path::to_str);
+    let (schema, warm_up) = (arguments.config_schema.as_deref(), arguments.warm_up.as_deref());
+    input::check_stdin(&[("FILE", file), ("--config-schema", schema), ("--warm-up", warm_up)])?;
     let mut registration = Registration::new(&arguments.name, module(arguments)?);
     let schema = arguments.config_schema.as_deref().map(|value| input::json("--config-schema", value)).transpose()?;
     registration.config_schema = schema.map(|text| parsed("--config-schema", &text)).transpose()?;
@@ -82,16 +118,18 @@ fn module(arguments: &RegisterArguments) -> Result<ModuleSource> {
     };
     let invalid = |message| Error::InvalidRequest { path: input::name(path), message };
     if path.as_os_str() == "-" {
-        input::say_what_is_waited_for();
-        if let Some(language) = arguments.language {
-            return Ok(ModuleSource::Script(input::file(path)?, language.into()));
-        }
-        let mut bytes = Vec::new();
         // One byte more than may be, which the library then refuses.
-        let most = limit::merged(&arguments.limit)?.module_bytes;
-        let read = io::stdin().lock().take(most.saturating_add(1)).read_to_end(&mut bytes);
-        read.map_err(|error| invalid(format!("cannot be read: {error}")))?;
-        return Ok(ModuleSource::Bytes(bytes));
+        let module_bytes = limit::merged(&arguments.limit)?.module_bytes;
+        let bytes = input::stdin(module_bytes.saturating_add(1))?;
+        return match arguments.language {
+            None => Ok(ModuleSource::Bytes(bytes)),
+            // The last character may be a part of one.
+            Some(_) if bytes.len() as u64 > module_bytes => {
+                let (runtime, bytes) = (arguments.name.clone(), bytes.len() as u64);
+                Err(Error::ModuleTooLarge { runtime, bytes, module_bytes })
+            }
+            Some(language) => Ok(ModuleSource::Script(input::text("stdin", bytes)?, language.into())),
+        };
     }
     exists(path).map_err(invalid)?;
     Ok(ModuleSource::Path(path.clone()))

@@ -19,9 +19,9 @@ pub fn parse(text: &str) -> Result<(String, u64), String> {
     };
     let limits = known();
     if !limits.contains_key(name) {
-        let near = nearest(name, limits.keys()).map_or(String::new(), |near| format!("did you mean `{near}`? "));
+        let near = nearest(name, limits.keys()).map_or(String::new(), |near| format!(": did you mean `{near}`?"));
         let names: Vec<&str> = limits.keys().map(String::as_str).collect();
-        return Err(format!("there is no limit `{name}`: {near}The limits are {}", names.join(", ")));
+        return Err(format!("there is no limit `{name}`{near}; the limits are {}", names.join(", ")));
     }
     let digits = value.replace('_', "");
     match digits.parse() {
@@ -51,7 +51,7 @@ mod tests {
             ("timeout_ms", "write timeout_ms=NUMBER"),
             ("timout_ms=1", "did you mean `timeout_ms`?"),
             ("mem_bytes=1", "did you mean `memory_bytes`?"),
-            ("zzz=1", "there is no limit `zzz`: The limits are timeout_ms, memory_bytes, "),
+            ("zzz=1", "there is no limit `zzz`; the limits are timeout_ms, memory_bytes, "),
             ("timeout_ms=", "`` is not a whole number"),
             ("timeout_ms=1s", "`1s` is not a whole number"),
             ("timeout_ms=-1", "`-1` is not a whole number"),

@@ -41,7 +41,7 @@ fn found(arguments: &CacheListArguments) -> Result<Found> {
         return Ok(Found { cache: None, artifacts: Vec::new() });
     };
     let artifacts = cache.list()?;
-    let names = if artifacts.is_empty() { HashMap::new() } else { names(&catalog_executor(&arguments.places, &[])?) };
+    let names = if artifacts.is_empty() { HashMap::new() } else { names(&catalog_executor(&arguments.places)?) };
     let named = |code: CachedCode| {
         let names = code.module_sha256.and_then(|sha| names.get(&sha).cloned());
         (code, names.unwrap_or_default())

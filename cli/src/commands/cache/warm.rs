@@ -97,7 +97,7 @@ fn limits(arguments: &CacheWarmArguments) -> Limits {
 
 /// What is in the cache.
 fn kept(cache_dir: &CacheDir) -> Result<Vec<CachedCode>> {
-    Ok(CodeCache::open(cache_dir)?.map_or(Vec::new(), |cache| cache.list()))
+    CodeCache::open(cache_dir)?.map_or(Ok(Vec::new()), |cache| cache.list())
 }
 
 /// The error for code that was compiled in vain, and why the cache cannot be read, if it cannot.

@@ -26,7 +26,8 @@ pub struct PipelineArguments {
     /// Shows no progress
     #[arg(short, long)]
     pub quiet: bool,
-    /// Prints the library's reply with its `meta` instead of the output, also of an error
+    /// Prints the library's reply with its `meta` instead of the output, also of an error; what is wrong with the command
+    /// line itself is text on stderr
     #[arg(long)]
     pub json: bool,
     /// Checks the document and prints what each step needs, and runs nothing

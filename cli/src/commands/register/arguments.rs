@@ -35,7 +35,7 @@ pub struct RegisterArguments {
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub env: Vec<(String, String)>,
     /// The language of a script, where the name of its file does not tell it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "of")]
     pub language: Option<Language>,
     /// Whether calls begin from a snapshot of the initialised runtime [default: init for a script, off for a module]
     #[arg(long)]

@@ -18,7 +18,8 @@ pub struct RunArguments {
     /// Does not show what the guest prints to stderr; an error still shows the end of it
     #[arg(short, long)]
     pub quiet: bool,
-    /// Prints the library's reply with its `meta` instead of the output, also of an error
+    /// Prints the library's reply with its `meta` instead of the output, also of an error; what is wrong with the command
+    /// line itself is text on stderr
     #[arg(long)]
     pub json: bool,
 }
