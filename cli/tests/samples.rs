@@ -81,9 +81,79 @@ fn what_keeps_samples_from_running_is_told() {
     let place = place.with("echo/tests/one.json", "{").with("echo/tests/two.json", "{}");
     let typo = place.run(&["test", "--path", "echo", "ona"]);
     typo.assert_failed(2, &["there is no sample `ona`: did you mean `one`? The samples are one, two"]);
-    let answer = place.run(&["test", "--path", "echo", "one"]);
-    assert!(answer.status == 1 && answer.stdout.contains("invalid_json"), "{answer:?}");
+    for arguments in [&["one"][..], &["two", "one"], &["--accept"]] {
+        let answer = place.run(&[&["test", "--path", "echo"], arguments].concat());
+        answer.assert_failed(2, &["echo/tests/one.json` is not an input: not JSON: "]);
+    }
+    assert!(!place.path().join("echo/tests/one.reply.json").exists());
     let place = place.with("echo/tests/two.reply.json", "{");
     place.run(&["test", "--path", "echo", "two"]).assert_failed(2, &["two.reply.json` is not JSON: "]);
     place.run(&["test"]).assert_failed(2, &["there is no project here"]);
+}
+
+/// What is no answer of the runtime takes the place of no reply.
+#[test]
+fn only_what_the_runtime_answers_is_accepted() {
+    let place = project().with("echo/tests/one.json", r#"{"context": {"answer": 1}}"#);
+    let reply = "{\"status\": \"ok\", \"output\": 2}";
+    let place = place.with("echo/tests/one.reply.json", reply);
+    let custom = place.path().join("echo/runtimes/custom");
+    for entry in fs::read_dir(custom).unwrap_or_else(|error| panic!("{error}")) {
+        fs::remove_file(entry.unwrap_or_else(|error| panic!("{error}")).path())
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+    for arguments in [&["test", "--path", "echo"][..], &["test", "--path", "echo", "--accept"]] {
+        let texts = ["the runtime `echo` is in the catalog, but `", "cannot be used: ", "hint: arawn build"];
+        place.run(arguments).assert_failed(5, &texts);
+    }
+    assert_eq!(place.read("echo/tests/one.reply.json"), reply);
+    // An exit and a limit are what the runtime makes of the input.
+    let place = Place::new().with("arawn.toml", "name = \"exiting\"\nlanguage = \"c\"\n");
+    let place = place.with_runtimes(&[("exiting", support::EXITING)]);
+    fs::create_dir(place.path().join("tests")).unwrap_or_else(|error| panic!("{error}"));
+    let place = place.with("tests/one.json", "{}");
+    let ended = place.run(&["test", "--accept"]);
+    assert_eq!((ended.status, &*ended.stderr), (0, ""), "{ended:?}");
+    assert!(place.read("tests/one.reply.json").contains("\"code\": \"exit\""));
+}
+
+/// A guest that writes this output.
+fn writing(output: &str) -> String {
+    let reply = format!("{{\"status\":\"ok\",\"output\":{output}}}");
+    format!(
+        r#"(module (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 64) "{}")
+        (func (export "_start")
+            (i32.store (i32.const 0) (i32.const 64)) (i32.store (i32.const 4) (i32.const {}))
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#,
+        reply.replace('"', "\\22"),
+        reply.len()
+    )
+}
+
+#[test]
+fn outputs_are_compared_as_they_are_however_deep_and_long() {
+    let deep = |core: &str| "[".repeat(200) + core + &"]".repeat(200);
+    let project = |output: &str| {
+        let place = Place::new().with("arawn.toml", "name = \"deep\"\nlanguage = \"c\"\n");
+        let place = place.with_runtimes(&[("deep", &writing(output))]);
+        fs::create_dir(place.path().join("tests")).unwrap_or_else(|error| panic!("{error}"));
+        place.with("tests/one.json", "{}")
+    };
+    for (output, other) in [
+        (&*deep("1"), &*deep("2")),
+        ("9007199254740993", "9007199254740992"),
+        ("1234567890123456789012345678901234567890", "1234567890123456789012345678901234567891"),
+        ("1e400", "null"),
+    ] {
+        let place = project(output);
+        let accepted = place.run(&["test", "--accept"]);
+        assert_eq!((accepted.status, &*accepted.stderr), (0, ""), "{accepted:?}");
+        let written: String = place.read("tests/one.reply.json").split_whitespace().collect();
+        assert_eq!(written, format!("{{\"status\":\"ok\",\"output\":{output}}}"));
+        assert_eq!(place.run(&["test"]).status, 0);
+        let place = place.with("tests/one.reply.json", format!("{{\"status\":\"ok\",\"output\":{other}}}"));
+        let failed = place.run(&["test"]);
+        assert!(failed.status == 1 && failed.stdout.contains(&format!("\"output\":{output}}}")), "{failed:?}");
+    }
 }

@@ -105,7 +105,7 @@ fn call(project: &Project) -> String {
         config: Option<Value>,
         context: Option<Value>,
     }
-    let sample = samples(&project.directory).into_iter().next();
+    let sample = samples(&project.directory).unwrap_or_default().into_iter().next();
     let input: Option<Input> =
         sample.as_ref().and_then(|sample| serde_json::from_str(&fs::read_to_string(&sample.input).ok()?).ok());
     let context = match input {

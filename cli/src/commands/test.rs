@@ -8,11 +8,10 @@ use crate::exit::Exit;
 use crate::failed::{Failed, Result};
 use crate::near::nearest;
 use crate::project::Project;
-use crate::samples::{Sample, fits, reply, samples};
+use crate::samples::{Sample, compact, fits, pretty, reply, samples};
 use crate::units::{count, duration};
 use crate::{input, notices, process, report};
-use arawn::{Code, RuntimeInput, ScriptExecutor};
-use serde_json::Value;
+use arawn::{Code, Error, RuntimeInput, ScriptExecutor};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -23,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 enum Outcome {
     Fits,
     Accepted,
-    Differs { expected: Option<Value> },
+    Differs { expected: Option<String> },
 }
 
 impl Outcome {
@@ -46,23 +45,22 @@ fn test(arguments: &TestArguments) -> Result<Exit> {
     let samples = chosen(&project, &arguments.samples)?;
     let executor = executor(arguments, &project)?;
     let widest = samples.iter().map(|sample| sample.name.chars().count()).max().unwrap_or(0);
+    // What is wrong with an input is told before anything is run or written.
+    let inputs = samples.iter().map(|sample| input::file(&sample.input)).collect::<arawn::Result<Vec<String>>>()?;
+    let inputs = samples.iter().zip(&inputs).map(|(sample, text)| input(sample, text)).collect::<Result<Vec<_>>>()?;
     let mut failures: u64 = 0;
-    for sample in &samples {
-        let text = input::file(&sample.input)?;
+    for (sample, input) in samples.iter().zip(&inputs) {
         let begun = Instant::now();
-        let answered = RuntimeInput::from_json(&text).and_then(|input| executor.execute_runtime(name, &input));
+        let answered = executor.execute_runtime(name, input);
         let took = duration(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
-        if let Err(error) = &answered
-            && error.as_code() == Code::UnknownRuntime
-        {
-            return Err(Failed::host(format!("`{name}` is not built yet")).hint("arawn build"));
-        }
-        let reply = reply(&answered);
+        let Some(reply) = reply(&answered) else {
+            return answered.map(|_| Exit::Host).map_err(|error| of_catalog(error, name));
+        };
         let outcome = compare(sample, &reply, arguments.accept)?;
         failures += u64::from(matches!(outcome, Outcome::Differs { .. }));
         let mut line = format!("{:<8}  {:<widest$}  {took:>8}\n", outcome.word(), report::cell(&sample.name));
         if let Outcome::Differs { expected } = outcome {
-            line += &difference(expected.as_ref(), &reply);
+            line += &difference(expected.as_deref(), &reply);
             line += &answered.as_ref().err().map_or(String::new(), report::guest_lines);
         }
         let written = report::text(&line);
@@ -80,15 +78,30 @@ fn test(arguments: &TestArguments) -> Result<Exit> {
     Ok(Exit::Runtime)
 }
 
-fn difference(expected: Option<&Value>, reply: &Value) -> String {
-    let expected = expected.map_or_else(|| "nothing: its file is missing".to_owned(), Value::to_string);
-    let [expected, answered] = [expected, reply.to_string()].map(|text| report::printable(&text));
+/// A sample's input, of the text in its file.
+fn input<'a>(sample: &Sample, text: &'a str) -> Result<RuntimeInput<'a>> {
+    let wrong = |error| Failed::usage(format!("`{}` is not an input: {error}", sample.input.display()));
+    RuntimeInput::from_json(text).map_err(wrong)
+}
+
+/// An error that is no reply, with what to do where another build mends it.
+fn of_catalog(error: Error, name: &str) -> Failed {
+    match error.as_code() {
+        Code::UnknownRuntime => Failed::host(format!("`{name}` is not built yet")).hint("arawn build"),
+        Code::RuntimeUnavailable | Code::HashMismatch => Failed::from(error).hint("arawn build"),
+        _ => error.into(),
+    }
+}
+
+fn difference(expected: Option<&str>, reply: &str) -> String {
+    let expected = expected.map_or_else(|| "nothing: its file is missing".to_owned(), compact);
+    let [expected, answered] = [&expected, reply].map(report::printable);
     format!("    expected  {expected}\n    answered  {answered}\n")
 }
 
 /// The samples that were asked for, or all.
 fn chosen(project: &Project, names: &[String]) -> Result<Vec<Sample>> {
-    let all = samples(&project.directory);
+    let all = samples(&project.directory)?;
     if all.is_empty() {
         let text = format!("there are no samples in `{}`", project.directory.join("tests").display());
         return Err(Failed::usage(text).hint(
@@ -125,23 +138,15 @@ fn executor(arguments: &TestArguments, project: &Project) -> Result<ScriptExecut
     Ok(executor)
 }
 
-fn compare(sample: &Sample, reply: &Value, accepts: bool) -> Result<Outcome> {
-    let expected = match sample.reply.exists() {
-        true => {
-            let text = input::file(&sample.reply)?;
-            let value = serde_json::from_str::<Value>(&text);
-            Some(value.map_err(|error| Failed::usage(format!("`{}` is not JSON: {error}", sample.reply.display())))?)
-        }
-        false => None,
-    };
-    if expected.as_ref().is_some_and(|expected| fits(expected, reply)) {
+fn compare(sample: &Sample, reply: &str, accepts: bool) -> Result<Outcome> {
+    let expected = sample.expected()?;
+    if expected.as_deref().is_some_and(|expected| fits(expected, reply)) {
         return Ok(Outcome::Fits);
     }
     if !accepts {
         return Ok(Outcome::Differs { expected });
     }
-    let text = serde_json::to_string_pretty(reply).unwrap_or_default() + "\n";
-    fs::write(&sample.reply, text)
+    fs::write(&sample.reply, pretty(reply) + "\n")
         .map_err(|error| Failed::host(format!("`{}` cannot be written: {error}", sample.reply.display())))?;
     Ok(Outcome::Accepted)
 }

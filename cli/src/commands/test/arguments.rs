@@ -8,6 +8,7 @@ const HELP: &str = r#"A sample is a pair of files:
   tests/ada.json        {"config": {…}, "context": {"name": "Ada"}}     what the runtime gets
   tests/ada.reply.json  {"status": "ok", "output": "Hello, Ada!"}       what it must answer, or
                         {"status": "error", "error": "context.name …"}  where … stands for any text
+Objects are the same in any order of their keys, and numbers by their digits.
 
 Exit status: 0 if each sample has its reply, 1 if one has not, and that of `arawn run` for what keeps them from running."#;
 
