@@ -53,10 +53,21 @@ pub fn short_time(nanos: f64) -> String {
     format!("{} s", three_digits(value))
 }
 
-/// `1.23`, `12.3`, `123`.
-fn three_digits(value: f64) -> String {
-    let places = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+/// With three digits that say something: `0.00123`, `0.250`, `12.3`, `123`; and `12,345`.
+pub fn three_digits(value: f64) -> String {
+    if value >= 999.5 {
+        return grouped(value.round() as u64);
+    }
+    // Rounded first: 9.996 is 10.0.
+    let rounded = format!("{value:.2e}");
+    let exponent = rounded.split_once('e').and_then(|(_, exponent)| exponent.parse::<i32>().ok()).unwrap_or(0);
+    let places = usize::try_from(2 - exponent).unwrap_or(0);
     format!("{value:.places$}")
+}
+
+/// A ratio: with three places around 1, where they tell one from the other, and with three digits elsewhere.
+pub fn ratio(value: f64) -> String {
+    if (0.1..9.9995).contains(&value) { format!("{value:.3}") } else { three_digits(value) }
 }
 
 /// `12,345`.
@@ -125,6 +136,25 @@ mod tests {
         ] {
             assert_eq!(short_time(nanos), expected, "{nanos}");
         }
+    }
+
+    #[test]
+    fn no_number_is_rounded_to_nothing() {
+        for (value, expected) in [
+            (0.0, "0.00"),
+            (0.25, "0.250"),
+            (0.000_568_2, "0.000568"),
+            (0.099_96, "0.100"),
+            (9.996, "10.0"),
+            (99.94, "99.9"),
+            (99.96, "100"),
+            (999.6, "1,000"),
+            (90_909.1, "90,909"),
+        ] {
+            assert_eq!(three_digits(value), expected, "{value}");
+        }
+        let ratios = [0.000_568_2, 0.1, 1.004_6, 9.999_4, 9.999_6, 1_760.4].map(ratio);
+        assert_eq!(ratios, ["0.000568", "0.100", "1.005", "9.999", "10.0", "1,760"]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct Comparison {
     /// Where the ratio is, with a confidence of 95 %; `None` of too few rounds.
     pub interval: Option<(f64, f64)>,
     pub groups: usize,
-    /// How likely ratios as far on one side are, of two versions that take the same time (sign test).
+    /// How likely it is that two versions that take the same time have so many ratios on one side of 1 (sign test).
     pub p: f64,
     pub verdict: Verdict,
 }
@@ -67,7 +67,8 @@ impl Comparison {
             (ratios[outside], ratios[groups - 1 - outside])
         });
         let [below, above] = [f64::lt, f64::gt].map(|is| ratios.iter().filter(|ratio| is(ratio, &1.0)).count());
-        let p = (2.0 * at_most(below.min(above), below + above)).min(1.0);
+        // A ratio of 1 speaks for no difference, in the interval as here: p is at most 5 % just where 1 is outside of it.
+        let p = (2.0 * at_most(groups - below.max(above), groups)).min(1.0);
         let verdict = match interval {
             None => Verdict::TooFewRounds,
             Some((low, high)) if (low <= 1.0 && high >= 1.0) || (ratio - 1.0).abs() < LEAST => Verdict::Noise,
@@ -79,19 +80,15 @@ impl Comparison {
 
     pub fn json(&self) -> Value {
         json!({
-            "ratio": rounded(self.ratio),
-            "low": self.interval.map(|(low, _)| rounded(low)),
-            "high": self.interval.map(|(_, high)| rounded(high)),
+            "ratio": self.ratio,
+            "low": self.interval.map(|(low, _)| low),
+            "high": self.interval.map(|(_, high)| high),
             "confidence": 0.95,
             "groups": self.groups,
             "p": self.p,
             "verdict": self.verdict.as_str(),
         })
     }
-}
-
-fn rounded(ratio: f64) -> f64 {
-    (ratio * 10_000.0).round() / 10_000.0
 }
 
 fn median(times: &[u64]) -> f64 {
@@ -154,6 +151,18 @@ mod tests {
         }
         let faster = Comparison::new(&first, &times(8_000, 2_000, 2, 5_000));
         assert!((0.78..0.82).contains(&faster.ratio) && faster.p < 1e-20, "{faster:?}");
+    }
+
+    /// The interval and p are of the same test, so neither says what the other one does not.
+    #[test]
+    fn ratios_of_one_speak_for_no_difference() {
+        for (equal, greater) in [(0, 6), (1, 5), (50, 50), (39, 61), (40, 60), (90, 10), (100, 0)] {
+            let second = [vec![10_000; equal], vec![12_000; greater]].concat();
+            let comparison = Comparison::new(&vec![10_000; equal + greater], &second);
+            let (low, high) = comparison.interval.unwrap_or_default();
+            assert_eq!(comparison.p <= 0.05, low > 1.0 || high < 1.0, "{comparison:?}");
+        }
+        assert_eq!(Comparison::new(&[10; 100], &[10; 100]).p, 1.0);
     }
 
     #[test]

@@ -60,14 +60,14 @@ impl Figures {
             "min_us": us(self.min() as f64),
             "max_us": us(self.max() as f64),
             "mean_us": us(self.mean()),
-            "calls_per_second": self.calls_per_second().round(),
+            "calls_per_second": self.calls_per_second(),
         })
     }
 }
 
 /// Microseconds with the nanoseconds behind the point.
 fn us(nanos: f64) -> f64 {
-    nanos.round() / 1000.0
+    nanos / 1000.0
 }
 
 pub fn quantile(sorted: &[u64], share: f64) -> u64 {
@@ -86,7 +86,8 @@ mod tests {
         assert_eq!([median, p99, min, max], [500_000, 990_000, 1_000, 1_000_000]);
         assert_eq!(figures.times[0], 1_000_000);
         assert_eq!(figures.json()["mean_us"], 500.5);
-        assert_eq!(figures.json()["calls_per_second"], 1998.0);
+        assert_eq!(figures.json()["calls_per_second"], 1e9 / 500_500.0);
+        assert_eq!(Figures::new(vec![4_000_000_000]).json()["calls_per_second"], 0.25);
     }
 
     #[test]

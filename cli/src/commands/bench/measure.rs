@@ -7,7 +7,7 @@ use crate::interrupt::Interrupt;
 use arawn::{Code, Result, RuntimeInput, RuntimeOutput};
 use std::time::{Duration, Instant};
 
-/// How long the rounds go on that warm up, and how many there are at most.
+/// How long the calls take together that warm up, and how many rounds of them there are at most, after the first round.
 const WARM_UP: Duration = Duration::from_millis(300);
 const MOST_WARM_UP: usize = 50;
 /// From this time on, calls have a name by which Ctrl-C ends them. For short ones the name would be a part of what is
@@ -50,7 +50,7 @@ pub fn measure(
     interrupt: &Interrupt,
 ) -> Result<Run> {
     let mut clocked = Clocked { versions, input, is_long: true, memory_bytes: vec![0; versions.len()] };
-    clocked.warm_up(interrupt)?;
+    clocked.is_long = warm_up(|| clocked.round(false), interrupt)?;
     let mut times = vec![Vec::new(); versions.len()];
     let mut rounds = arguments.rounds.begin(interrupt, "measuring", arguments.quiet);
     let mut is_turned = false;
@@ -74,21 +74,22 @@ pub fn measure(
     Ok(Run { measured: measured.collect(), took, is_interrupted: interrupt.is_pressed() })
 }
 
-impl Clocked<'_> {
-    /// Calls that compile, fill caches, and show how long a call takes.
-    fn warm_up(&mut self, interrupt: &Interrupt) -> Result<()> {
-        let begun = Instant::now();
-        let mut fastest = u64::MAX;
-        for _ in 0..MOST_WARM_UP {
-            fastest = self.round(false)?.into_iter().max().unwrap_or(0).min(fastest);
-            if begun.elapsed() >= WARM_UP || interrupt.is_pressed() {
-                break;
-            }
+/// Rounds that fill caches. Returns whether calls are long. The first round, which may compile, shows nothing of that.
+fn warm_up(mut round: impl FnMut() -> Result<Vec<u64>>, interrupt: &Interrupt) -> Result<bool> {
+    round()?;
+    let (mut fastest, mut spent) = (u64::MAX, Duration::ZERO);
+    for _ in 0..MOST_WARM_UP {
+        if spent >= WARM_UP || interrupt.is_pressed() {
+            break;
         }
-        self.is_long = Duration::from_nanos(fastest) >= LONG;
-        Ok(())
+        let times = round()?;
+        fastest = times.iter().copied().max().unwrap_or(0).min(fastest);
+        spent += Duration::from_nanos(times.iter().sum());
     }
+    Ok(Duration::from_nanos(fastest) >= LONG)
+}
 
+impl Clocked<'_> {
     /// Calls each version once, the last one first if `is_turned`: what a call leaves in the processor's caches for the
     /// next one is then for each of them as often. Returns the nanoseconds of each version.
     fn round(&mut self, is_turned: bool) -> Result<Vec<u64>> {
@@ -110,5 +111,29 @@ impl Clocked<'_> {
         let memory_bytes = output.meta().map_or(0, |meta| meta.memory_bytes);
         self.memory_bytes[at] = self.memory_bytes[at].max(memory_bytes);
         Ok(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arawn::Error;
+
+    #[test]
+    fn a_first_round_that_compiles_makes_no_call_long() {
+        let warm_up = |first_ms: u64, then_us: u64| {
+            let mut rounds = 0;
+            let round = || {
+                rounds += 1;
+                Ok(vec![if rounds == 1 { first_ms * 1_000_000 } else { then_us * 1_000 }; 2])
+            };
+            let is_long = super::warm_up(round, &Interrupt::never()).unwrap_or_else(|error| panic!("{error}"));
+            (is_long, rounds)
+        };
+        assert_eq!(warm_up(5_000, 100), (false, 1 + MOST_WARM_UP));
+        assert_eq!(warm_up(5_000, 10_000), (false, 1 + 15));
+        assert_eq!(warm_up(5_000, 200_000), (true, 1 + 1));
+        let failing = || Err(Error::Internal { message: String::new() });
+        assert!(super::warm_up(failing, &Interrupt::never()).is_err());
     }
 }

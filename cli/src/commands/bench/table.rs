@@ -3,7 +3,7 @@
 use super::comparison::{Comparison, Verdict};
 use super::figures::Figures;
 use super::measure::{Measured, Run};
-use crate::units::{count, duration, grouped, short_time, size};
+use crate::units::{self, count, duration, grouped, short_time, size, three_digits};
 use unicode_width::UnicodeWidthStr;
 
 /// A row of the table: what it is called, and its value of one version.
@@ -15,7 +15,7 @@ const ROWS: [Row; 7] = [
     ("min", |measured| time(measured, |figures| figures.min() as f64)),
     ("max", |measured| time(measured, |figures| figures.max() as f64)),
     ("mean", |measured| time(measured, Figures::mean)),
-    ("calls a second", |measured| grouped(measured.figures.calls_per_second().round() as u64)),
+    ("calls a second", |measured| three_digits(measured.figures.calls_per_second())),
     ("memory", |measured| size(measured.memory_bytes)),
 ];
 
@@ -54,20 +54,29 @@ pub fn table(run: &Run, comparison: Option<&Comparison>) -> String {
 
 fn sentences(comparison: &Comparison, first: &str, second: &str) -> Vec<String> {
     let Comparison { ratio, interval, groups, p, verdict } = *comparison;
-    let percent = ((ratio - 1.0).abs() * 100.0 * 10.0).round() / 10.0;
     let verdict = match verdict {
-        Verdict::Faster => format!("{second} takes {percent} % less time than {first}."),
-        Verdict::Slower => format!("{second} takes {percent} % more time than {first}."),
+        Verdict::Faster | Verdict::Slower => difference(ratio, first, second),
         Verdict::Noise => "The difference is likely noise.".to_owned(),
         Verdict::TooFewRounds => "These are too few rounds to tell a difference from noise.".to_owned(),
     };
-    let within = match interval {
-        Some((low, high)) => format!(", 95 % confidence interval {low:.3} to {high:.3}"),
-        None => String::new(),
-    };
+    let within = interval.map_or(String::new(), |(low, high)| {
+        format!(", 95 % confidence interval {} to {}", units::ratio(low), units::ratio(high))
+    });
+    let ratio = units::ratio(ratio);
     let p = if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") };
     let groups = count(groups as u64, "group", "groups");
-    vec![verdict, format!("ratio {ratio:.3}{within} (sign test on {groups} of rounds, {p})")]
+    vec![verdict, format!("ratio {ratio}{within} (sign test on {groups} of rounds, {p})")]
+}
+
+/// Which version takes longer: in percent of the first one, or by the factor from 2 on.
+fn difference(ratio: f64, first: &str, second: &str) -> String {
+    let percent = ((ratio - 1.0).abs() * 100.0 * 10.0).round() / 10.0;
+    match ratio {
+        ..=0.5 => format!("{first} takes {} times as long as {second}.", three_digits(1.0 / ratio)),
+        ..1.0 => format!("{second} takes {percent} % less time than {first}."),
+        2.0.. => format!("{second} takes {} times as long as {first}.", three_digits(ratio)),
+        _ => format!("{second} takes {percent} % more time than {first}."),
+    }
 }
 
 fn padded(text: &str, width: usize) -> String {
@@ -108,5 +117,26 @@ mod tests {
             lines[12],
             "ratio 1.909, 95 % confidence interval 1.909 to 1.909 (sign test on 100 groups of rounds, p < 0.001)"
         );
+    }
+
+    #[test]
+    fn slow_calls_and_large_differences_have_their_digits() {
+        let measured = vec![measured("slow", 4_000_000), measured("fast", 2_272)];
+        let comparison = Comparison::new(&measured[0].figures.times, &measured[1].figures.times);
+        let run = Run { measured, took: Duration::from_secs(4_800), is_interrupted: false };
+        let table = table(&run, Some(&comparison));
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines[8].split_whitespace().collect::<Vec<_>>(), ["calls", "a", "second", "0.250", "440"]);
+        assert_eq!(lines[11], "slow takes 1,760 times as long as fast.");
+        assert!(lines[12].starts_with("ratio 0.000568, 95 % confidence interval 0.000568 to 0.000568 "), "{table}");
+        for (ratio, expected) in [
+            (0.5, "a takes 2.00 times as long as b."),
+            (0.813, "b takes 18.7 % less time than a."),
+            (1.9, "b takes 90 % more time than a."),
+            (2.0, "b takes 2.00 times as long as a."),
+            (1_760.4, "b takes 1,760 times as long as a."),
+        ] {
+            assert_eq!(difference(ratio, "a", "b"), expected);
+        }
     }
 }
