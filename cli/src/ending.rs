@@ -4,8 +4,9 @@ use crate::exit::Exit;
 use crate::grants::Grants;
 use crate::report;
 use arawn::{Code, Error, Result};
+use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The status of an error. Nothing but Ctrl-C cancels a call.
 pub fn exit(error: &Error) -> Exit {
@@ -18,15 +19,41 @@ pub fn failed(runtime: Option<&str>, error: &Error, grants: &Grants, is_json: bo
     if told == error.as_code().into() { exit(error) } else { told }
 }
 
-/// Fails where a file cannot be written because its directory is not there, before anything runs.
-pub fn check_directory(option: &str, file: Option<&Path>) -> Result<()> {
-    match file.and_then(Path::parent) {
-        Some(directory) if !directory.as_os_str().is_empty() && !directory.is_dir() => {
-            let message = format!("cannot be written: there is no directory `{}`", directory.display());
-            Err(Error::InvalidRequest { path: option.to_owned(), message })
+/// Fails where a file of an option could not be written, or not beside the others, before anything runs.
+pub fn check_files(files: &[(&str, Option<&Path>)]) -> Result<()> {
+    let mut places: Vec<(PathBuf, &str)> = Vec::new();
+    for (option, file) in files {
+        let Some(file) = *file else { continue };
+        let invalid = |message| Err(Error::InvalidRequest { path: (*option).to_owned(), message });
+        if file.as_os_str() == "-" {
+            return invalid(
+                "cannot be `-`: it is written to a file, and not to stdout. `./-` is a file of that name".to_owned(),
+            );
         }
-        _ => Ok(()),
+        if file.is_dir() {
+            return invalid(format!("cannot be written: `{}` is a directory", file.display()));
+        }
+        let directory = match file.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => directory,
+            _ => Path::new("."),
+        };
+        if !directory.is_dir() {
+            return invalid(format!("cannot be written: there is no directory `{}`", directory.display()));
+        }
+        // Of a file that is there, links are followed.
+        let place =
+            file.canonicalize().or_else(|_| directory.canonicalize().map(|directory| directory.join(name(file))));
+        let place = place.unwrap_or_else(|_| file.to_owned());
+        if let Some((_, other)) = places.iter().find(|(taken, _)| *taken == place) {
+            return invalid(format!("is `{}`, as `{other}` is: name another file", file.display()));
+        }
+        places.push((place, *option));
     }
+    Ok(())
+}
+
+fn name(file: &Path) -> &OsStr {
+    file.file_name().unwrap_or_default()
 }
 
 /// Writes a file, if one is asked for; the status with which the program ends.
@@ -37,6 +64,37 @@ pub fn written(file: Option<&Path>, text: impl FnOnce() -> String, exit: Exit) -
         Err(error) => {
             report::problem(&format!("{} cannot be written: {error}", path.display()), None);
             if exit == Exit::Success { Exit::Host } else { exit }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_files_are_two_whatever_they_are_called() {
+        let place = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let path = |name: &str| place.path().join(name);
+        let check = |one: &str, other: &str| {
+            let [one, other] = [one, other].map(path);
+            let checked = check_files(&[("--svg", Some(&one)), ("--folded", Some(&other)), ("--none", None)]);
+            checked.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert!(fs::create_dir(path("in")).is_ok());
+        assert_eq!(check("a", "b"), "");
+        for (one, other) in [("a", "a"), ("a", "./a"), ("a", "in/../a")] {
+            let text = check(one, other);
+            assert!(
+                text.starts_with("`--folded` is `") && text.ends_with("as `--svg` is: name another file"),
+                "{text}"
+            );
+        }
+        assert!(check("a", "in").ends_with("in` is a directory"));
+        #[cfg(unix)]
+        {
+            assert!(fs::write(path("a"), "").is_ok() && std::os::unix::fs::symlink("a", path("link")).is_ok());
+            assert!(check("a", "link").contains("as `--svg` is"));
         }
     }
 }

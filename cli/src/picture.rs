@@ -5,7 +5,7 @@ mod layout;
 
 use crate::svg::{Head, escaped};
 use crate::timeline::{State, StepRun};
-use crate::units::{count, duration};
+use crate::units::{count, duration, grouped};
 use layout::{Layout, Tick};
 use std::fmt::Write;
 use unicode_width::UnicodeWidthChar;
@@ -140,7 +140,7 @@ fn times(step: &StepRun) -> Vec<String> {
 fn counts(step: &StepRun) -> Vec<String> {
     let items = step.items.map(|items| match step.state {
         State::Done => count(items, "item", "items"),
-        _ => format!("{} of {}", step.items_done, count(items, "item", "items")),
+        _ => format!("{} of {}", grouped(step.items_done), count(items, "item", "items")),
     });
     step.tries.map(|tries| count(tries, "try", "tries")).into_iter().chain(items).collect()
 }

@@ -4,7 +4,7 @@ mod lines;
 mod spinners;
 
 use crate::timeline::{State, StepRun};
-use crate::units::{count, duration};
+use crate::units::{count, duration, grouped};
 use lines::Lines;
 use spinners::Spinners;
 use std::io::{self, IsTerminal};
@@ -73,7 +73,7 @@ impl Columns {
             },
             step.items.map(|items| match step.state {
                 State::Done => count(items, "item", "items"),
-                _ => format!("{} of {}", step.items_done, count(items, "item", "items")),
+                _ => format!("{} of {}", grouped(step.items_done), count(items, "item", "items")),
             }),
             step.tries.filter(|tries| *tries > step.items.unwrap_or(1)).map(|tries| count(tries, "try", "tries")),
         ];

@@ -83,9 +83,9 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
-/// `1 item`, `2 items`.
+/// `1 item`, `2 items`, `10,601 items`.
 pub fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
 #[cfg(test)]
@@ -164,6 +164,7 @@ mod tests {
 
     #[test]
     fn one_is_not_many() {
-        assert_eq!([0, 1, 2].map(|number| count(number, "try", "tries")), ["0 tries", "1 try", "2 tries"]);
+        let counts = [0, 1, 2, 10_601].map(|number| count(number, "try", "tries"));
+        assert_eq!(counts, ["0 tries", "1 try", "2 tries", "10,601 tries"]);
     }
 }

@@ -133,6 +133,8 @@ fn an_error_of_the_runtime_ends_it_with_its_status() {
         (&["short", "--against", "trapping"], 3, "error: the runtime trapped: "),
         (&["short", "--context", "[}"], 2, "`--context` is not JSON: "),
         (&["short", "--svg", "no/such/out.svg"], 2, "`--svg` cannot be written: there is no directory `no/such`"),
+        (&["short", "--svg", "runtimes"], 2, "`--svg` cannot be written: `runtimes` is a directory"),
+        (&["short", "--svg", "-"], 2, "`--svg` cannot be `-`: it is written to a file, and not to stdout"),
     ] {
         let arguments = [&["bench"], arguments, &["--runtimes", "runtimes", "--seconds", "60"]].concat();
         place.run(&arguments).assert_failed(status, &[text]);

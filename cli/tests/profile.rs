@@ -101,7 +101,7 @@ fn a_table_is_for_people() {
     let ended = place.run(&[&PROFILE[..], &["--rounds", "5", "--top", "1"]].concat());
     assert_eq!((ended.status, &*ended.stderr), (0, ""), "{ended:?}");
     let lines: Vec<&str> = ended.stdout.lines().collect();
-    assert!(lines[0].contains(" samples of 5 calls in "), "{ended:?}");
+    assert!(lines[0].contains(" of 5 calls in "), "{ended:?}");
     assert_eq!(lines[2].split_whitespace().collect::<Vec<_>>(), ["SELF", "SAMPLES", "TOTAL", "FUNCTION", "LINE"]);
     assert!(lines[3].ends_with("  hot") && lines[3].matches(" %").count() == 2, "{ended:?}");
     assert!(lines[4].starts_with("and ") && lines[4].contains("more: --top "), "{ended:?}");
@@ -197,6 +197,20 @@ fn a_module_with_dwarf_is_told_with_lines() {
         ended.stdout.contains("  traps.c:2") && place.read("out.svg").contains("\ntraps.c:2")
     });
     assert!(has_lines);
+}
+
+#[test]
+fn no_file_is_written_that_takes_the_place_of_another() {
+    let place = Place::new().with_runtimes(&[("busy", &hot_and_cold())]);
+    for (files, text) in [
+        (["--svg", "out", "--folded", "./out"], "`--folded` is `./out`, as `--svg` is: name another file"),
+        (["--svg", "out.svg", "--folded", "-"], "`--folded` cannot be `-`: it is written to a file"),
+        (["--svg", "runtimes", "--folded", "out"], "`--svg` cannot be written: `runtimes` is a directory"),
+    ] {
+        place.run(&[&PROFILE[..], &files].concat()).assert_failed(2, &[text]);
+    }
+    let names = std::fs::read_dir(place.path()).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["runtimes"]);
 }
 
 #[test]

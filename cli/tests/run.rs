@@ -109,7 +109,7 @@ fn all_of_stderr_is_shown_before_the_program_ends() {
     assert_eq!((ended.status, lines), (0, expected));
     let ended = place.run(&["run", "much.js", "--limit", "stderr_bytes=100"]);
     let last = ended.stderr.lines().last().unwrap_or_default();
-    assert_eq!(last, "note: 2987 more lines of stderr: --limit stderr_bytes=NUMBER shows more");
+    assert_eq!(last, "note: 2,987 more lines of stderr: --limit stderr_bytes=NUMBER shows more");
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod versions;
 
 pub use arguments::BenchArguments;
 
-use crate::ending::{check_directory, failed, written};
+use crate::ending::{check_files, failed, written};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::report;
@@ -32,7 +32,7 @@ pub fn run(arguments: &BenchArguments) -> Exit {
 }
 
 fn measured(arguments: &BenchArguments) -> Result<Run> {
-    check_directory("--svg", arguments.svg.as_deref())?;
+    check_files(&[("--svg", arguments.svg.as_deref())])?;
     let versions = versions::versions(arguments)?;
     let input = arguments.call.input()?;
     let input = input.get()?;

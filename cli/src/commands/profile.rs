@@ -9,7 +9,7 @@ mod tree;
 
 pub use arguments::ProfileArguments;
 
-use crate::ending::{check_directory, exit, failed, written};
+use crate::ending::{check_files, exit, failed, written};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::report;
@@ -40,8 +40,7 @@ pub fn run(arguments: &ProfileArguments) -> Exit {
 
 fn sampled(arguments: &ProfileArguments) -> Result<Sampled> {
     let ProfileArguments { call, grants, rounds, interval_us, svg, folded, quiet, .. } = arguments;
-    check_directory("--svg", svg.as_deref())?;
-    check_directory("--folded", folded.as_deref())?;
+    check_files(&[("--svg", svg.as_deref()), ("--folded", folded.as_deref())])?;
     let target = call.target()?;
     let (executor, runtime) = target.executor(target.config(grants)?)?;
     let executor = Arc::new(executor);

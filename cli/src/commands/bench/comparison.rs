@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const GROUPS: usize = 100;
 /// The fewest ratios whose least and greatest hold the median with the confidence of 95 %.
 const FEWEST: usize = 6;
-/// A difference below this is called noise: the place that code and data have in memory makes as much.
+/// A difference below this is called noise: the place of code and data in memory alone can cause that much.
 const LEAST: f64 = 0.01;
 
 /// How the second version compares with the first.

@@ -3,7 +3,7 @@
 use super::comparison::{Comparison, Verdict};
 use super::figures::Figures;
 use super::measure::{Measured, Run};
-use crate::units::{self, count, duration, grouped, short_time, size, three_digits};
+use crate::units::{self, count, duration, short_time, size, three_digits};
 use unicode_width::UnicodeWidthStr;
 
 /// A row of the table: what it is called, and its value of one version.
@@ -26,7 +26,7 @@ fn time(measured: &Measured, of: impl Fn(&Figures) -> f64) -> String {
 /// A column for each version, then what the comparison says.
 pub fn table(run: &Run, comparison: Option<&Comparison>) -> String {
     let took = duration(u64::try_from(run.took.as_micros()).unwrap_or(u64::MAX));
-    let rounds = count(run.rounds(), "round", "rounds").replacen(&run.rounds().to_string(), &grouped(run.rounds()), 1);
+    let rounds = count(run.rounds(), "round", "rounds");
     let mut lines = vec![format!("{rounds} in {took}"), String::new()];
     let names: Vec<&str> = run.measured.iter().map(|measured| &*measured.name).collect();
     let values = ROWS.map(|(_, value)| run.measured.iter().map(value).collect::<Vec<_>>());

@@ -9,13 +9,15 @@ use crate::units::{count, duration, grouped};
 pub fn table(sampled: &Sampled, top: usize) -> String {
     let Sampled { profile, calls, took, .. } = sampled;
     let took = duration(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-    let mut text = format!("{} samples of {} in {took}\n", grouped(profile.samples), count(*calls, "call", "calls"));
+    let (samples, calls) = (count(profile.samples, "sample", "samples"), count(*calls, "call", "calls"));
+    let mut text = format!("{samples} of {calls} in {took}\n");
     if profile.samples == 0 {
         return text
             + "The guest runs too short to be sampled: more --seconds, or more work in its input, give samples.\n";
     }
     if profile.left_out > 0 {
-        text += &format!("{} samples of further stacks were left out\n", grouped(profile.left_out));
+        let are = if profile.left_out == 1 { "was" } else { "were" };
+        text += &format!("{} of further stacks {are} left out\n", count(profile.left_out, "sample", "samples"));
     }
     let mut table = Table::new(["SELF", "SAMPLES", "TOTAL", "FUNCTION", "LINE"], &[0, 1, 2]);
     let percent = |part: u64| format!("{:.1} %", 100.0 * part as f64 / profile.samples as f64);
@@ -26,7 +28,7 @@ pub fn table(sampled: &Sampled, top: usize) -> String {
     }
     text = text + "\n" + &table.text();
     match profile.functions.len() {
-        all if all > top => text + &format!("and {} more: --top {all} shows them\n", all - top),
+        all if all > top => text + &format!("and {} more: --top {all} shows them\n", grouped((all - top) as u64)),
         _ => text,
     }
 }
