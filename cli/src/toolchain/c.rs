@@ -26,7 +26,11 @@ pub fn compile(project: &Project, may_install: bool) -> Result<PathBuf> {
 fn sources(project: &Project) -> Result<Vec<PathBuf>> {
     let directory = project.directory.join("src");
     let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
-    let is_source = |name: &PathBuf| name.extension().is_some_and(|extension| extension == "c");
+    // As a shell reads `*.c`: an editor's hidden files are no sources.
+    let is_source = |name: &PathBuf| {
+        let is_hidden = name.to_string_lossy().starts_with('.');
+        !is_hidden && name.extension().is_some_and(|extension| extension == "c") && directory.join(name).is_file()
+    };
     let mut names: Vec<PathBuf> = entries.map(|entry| entry.file_name().into()).filter(is_source).collect();
     if names.is_empty() {
         return Err(Failed::usage(format!("there are no files `*.c` in `{}`", directory.display()))
@@ -40,12 +44,12 @@ fn compiler(project: &Project, may_install: bool) -> Result<Tool> {
     if let Some(compiler) = Tool::of_variable("ARAWN_CC") {
         return Ok(compiler);
     }
-    let installed = ZIGLANG.found().map(|directory| Tool::new(directory.join("ziglang/zig")));
+    let installed = ZIGLANG.found().map(|directory| Tool::new(directory.join(ZIGLANG.file)));
     let candidates = [Some(Tool::named("ZIG", "zig")), Some(python().arg("-m").arg("ziglang")), installed];
     let zig = candidates.into_iter().flatten().find(|zig| zig.is_there(&project.directory, &["version"]));
     let zig = match zig {
         Some(zig) => zig,
-        None if may_install => Tool::new(ZIGLANG.install()?.join("ziglang/zig")),
+        None if may_install => Tool::new(ZIGLANG.install()?.join(ZIGLANG.file)),
         None => {
             return Err(Failed::host("a compiler from C to WebAssembly is missing: there is no `zig` that runs").hint(
                 format!(

