@@ -1,7 +1,9 @@
 //! What to do about an error, in terms of this program's options. The library's texts name its configuration's keys.
 
-use crate::project::Project;
+use crate::places::RUNTIMES;
+use crate::project::{Project, is_same_place};
 use crate::report::cell;
+use crate::shell;
 use arawn::{Code, Error, Limits, Phase};
 use serde_json::Value;
 use std::path::Path;
@@ -83,7 +85,7 @@ fn innermost(error: &Error) -> &Error {
 /// What one command alone has an answer to.
 fn of_command(error: &Error) -> Option<String> {
     match error {
-        Error::UnknownRuntime { runtime, .. } if is_of_project(runtime) => Some("`arawn build` makes it".to_owned()),
+        Error::UnknownRuntime { runtime, directory, .. } if is_of_project(runtime) => of_project(directory.as_deref()),
         Error::UnknownRuntime { runtime, .. } if Path::new(runtime).is_file() => {
             Some(format!("`./{}` is the file of that name", cell(runtime)))
         }
@@ -100,6 +102,17 @@ fn of_command(error: &Error) -> Option<String> {
 /// Whether the runtime is the one of the project that the program is called in.
 fn is_of_project(runtime: &str) -> bool {
     Project::here().ok().flatten().is_some_and(|project| project.settings.name == runtime)
+}
+
+/// What to do about the project's runtime where it is not in the catalog that was searched.
+fn of_project(searched: Option<&str>) -> Option<String> {
+    let project = Project::here().ok().flatten()?;
+    let Some(searched) = searched.map(Path::new).filter(|searched| !project.has_runtimes(searched)) else {
+        return Some("`arawn build` makes it".to_owned());
+    };
+    project.other_runtimes().filter(|other| is_same_place(other, searched))?;
+    let own = shell::path(&project.runtimes());
+    Some(format!("${RUNTIMES} names another catalog: that of the project is --runtimes {own}"))
 }
 
 fn of_limit(runtime: Option<&str>, error: &Error, limits: &Limits) -> Option<String> {

@@ -3,6 +3,7 @@
 use crate::failed::{self, Failed};
 use crate::language::Language;
 use crate::near::did_you_mean;
+use crate::places::RUNTIMES;
 use arawn::{Error, Result, SnapshotMode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -91,6 +92,23 @@ impl Project {
     pub fn runtimes(&self) -> PathBuf {
         self.directory.join("runtimes")
     }
+
+    /// Whether a directory is the project's catalog.
+    pub fn has_runtimes(&self, directory: &Path) -> bool {
+        is_same_place(&self.runtimes(), directory)
+    }
+
+    /// The catalog that the environment names in place of the project's.
+    pub fn other_runtimes(&self) -> Option<PathBuf> {
+        let named = std::env::var_os(RUNTIMES).filter(|value| !value.is_empty()).map(PathBuf::from);
+        named.filter(|directory| !self.has_runtimes(directory))
+    }
+}
+
+/// Whether two paths lead to the same place.
+pub fn is_same_place(one: &Path, other: &Path) -> bool {
+    let [one, other] = [one, other].map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+    one == other
 }
 
 /// Refuses a project that somebody else has put above the directory: in `/tmp`, for one, everybody can make files. The owner of
@@ -119,7 +137,7 @@ fn settings(file: &Path, metadata: &Metadata) -> Result<Settings> {
     const MOST_BYTES: u64 = 1 << 20;
     // Reading a FIFO would wait for a writer.
     if !metadata.is_file() || metadata.len() > MOST_BYTES {
-        return Err(invalid(file, "is no text of some lines"));
+        return Err(invalid(file, "must be a regular file of at most 1 MiB"));
     }
     let text = fs::read_to_string(file).map_err(|error| invalid(file, format!("cannot be read: {error}")))?;
     read(&text).map_err(|(line, message)| {
@@ -160,7 +178,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         assert!(fs::create_dir(place.path().join(FILE)).is_ok());
         let error = Project::find(place.path()).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.ends_with("arawn.toml` is no text of some lines"), "{error}");
+        assert!(error.ends_with("arawn.toml` must be a regular file of at most 1 MiB"), "{error}");
     }
 
     /// As root alone a file can be another user's.

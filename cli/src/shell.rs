@@ -1,5 +1,6 @@
 //! Words as a shell reads them, for the commands that the program shows.
 
+use crate::project::is_same_place;
 use std::path::Path;
 
 /// In quotes where a shell would read it as something else.
@@ -14,7 +15,18 @@ pub fn quoted(word: &str) -> String {
 /// A path as one would type it here.
 pub fn path(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    quoted(&path.strip_prefix(here).unwrap_or(path).to_string_lossy())
+    let path = path.strip_prefix(here).unwrap_or(path).to_string_lossy();
+    match &*path {
+        "" => ".".to_owned(),
+        // A command would read it as an option.
+        _ if path.starts_with('-') => quoted(&format!("./{path}")),
+        _ => quoted(&path),
+    }
+}
+
+/// Whether a path is that of the working directory.
+pub fn is_here(path: &Path) -> bool {
+    std::env::current_dir().is_ok_and(|here| is_same_place(path, &here))
 }
 
 #[cfg(test)]
@@ -29,6 +41,8 @@ mod tests {
             assert_eq!(quoted(word), expected);
         }
         let here = std::env::current_dir().unwrap_or_default();
-        assert_eq!((path(&here.join("a b")), path(Path::new("/a"))), ("'a b'".to_owned(), "/a".to_owned()));
+        let paths = [&here.join("a b"), &here, &here.join("-x y"), Path::new("-x"), Path::new("/a")].map(path);
+        assert_eq!(paths, ["'a b'", ".", "'./-x y'", "./-x", "/a"]);
+        assert!(is_here(&here) && is_here(Path::new("src/..")) && !is_here(Path::new("src")));
     }
 }

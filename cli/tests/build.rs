@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 use support::builds::{executable, project, with_compiler, without_tools};
-use support::{Place, ended};
+use support::{Ended, Place, ended};
 
 #[test]
 fn a_script_is_built_run_and_tested_without_any_tool() {
@@ -32,6 +32,34 @@ fn a_script_is_built_run_and_tested_without_any_tool() {
         let inside = ended(inside).stdout;
         assert!(inside.contains("  arawn run greet --context '") && inside.ends_with("  arawn test\n"), "{inside}");
     }
+}
+
+/// Runs the program in the project, with the catalog that the variable names.
+fn inside(place: &Place, catalog: &str, arguments: &[&str]) -> Ended {
+    let mut command = place.command(arguments);
+    command.current_dir(place.path().join("greet")).env("ARAWN_RUNTIMES", catalog);
+    ended(command.output().unwrap_or_else(|error| panic!("{error}")))
+}
+
+#[test]
+fn what_to_do_next_works_where_the_environment_names_another_catalog() {
+    let place = project("lua").with_runtimes(&[]);
+    let built = inside(&place, "../runtimes", &["build"]);
+    assert!(built.stdout.contains("  arawn run greet --runtimes runtimes --context '"), "{built:?}");
+    assert!(built.stdout.ends_with("  arawn test\n"), "{built:?}");
+    let arguments = ["run", "greet", "--runtimes", "runtimes", "--context", "{\"name\":\"Ada\"}"];
+    assert_eq!(inside(&place, "../runtimes", &arguments).output(), "Hello, Ada!");
+    assert_eq!(inside(&place, "../runtimes", &["test"]).status, 0);
+    let unknown = inside(&place, "../runtimes", &["run", "greet"]);
+    unknown.assert_failed(
+        5,
+        &["hint: $ARAWN_RUNTIMES names another catalog: that of the project is --runtimes runtimes\n"],
+    );
+    // The same catalog by another path needs no option.
+    let built = inside(&place, "../greet/runtimes", &["build"]);
+    assert!(built.stdout.contains("  arawn run greet --context '"), "{built:?}");
+    let elsewhere = inside(&place, "", &["run", "greet", "--runtimes", "../runtimes"]);
+    assert!(elsewhere.status == 5 && !elsewhere.stderr.contains("arawn build"), "{elsewhere:?}");
 }
 
 #[test]
@@ -67,8 +95,9 @@ fn a_compilers_messages_are_shown_and_its_failure_is_told() {
     let called = place.read("called");
     assert!(called.starts_with("--target=wasm32-wasi -std=c11 ") && !called.contains("-mexec-model"), "{called}");
     assert!(called.ends_with("-DA=1 -g -o build/greet.wasm src/greet.c src/main.c\n"), "{called}");
-    // The command is shown as one would type it in the project.
-    assert!(built.stderr.contains(called.trim_end()), "{built:?}");
+    // The command is shown as one would type it here.
+    let command = format!("cd greet && {compiler} ");
+    assert!(built.stderr.contains(&command) && built.stderr.contains(called.trim_end()), "{built:?}");
 }
 
 #[test]

@@ -87,6 +87,25 @@ fn a_project_may_be_made_elsewhere_and_in_an_empty_directory() {
 }
 
 #[test]
+fn the_way_into_a_project_can_be_pasted() {
+    let place = Place::new();
+    let here = place.path().display().to_string();
+    for (path, cd) in [
+        ("-x", "  cd ./-x\n"),
+        ("it's", "  cd 'it'\\''s'\n"),
+        (&format!("{here}/sub"), "  cd sub\n"),
+        ("sub/../greet/", "  cd sub/../greet/\n"),
+    ] {
+        let made = place.run(&["new", "lua", "greet", &format!("--path={path}")]);
+        assert!(made.status == 0 && made.stdout.contains(cd), "{path}: {made:?}");
+    }
+    let place = Place::new();
+    let here = place.path().display().to_string();
+    let made = place.run(&["new", "lua", "greet", "--path", &here]);
+    assert!(made.status == 0 && !made.stdout.contains("cd "), "{made:?}");
+}
+
+#[test]
 fn nothing_is_written_over() {
     let place = Place::new().with("taken", "mine");
     fs::create_dir(place.path().join("full")).unwrap_or_else(|error| panic!("{error}"));
@@ -107,7 +126,9 @@ fn a_typo_is_answered_with_what_was_meant() {
         (&["rust"], ["were not provided", "<NAME>"]),
         (&["rust", "My Greeter"], ["`My Greeter` cannot be the name of a runtime", "such as `my-greeter`"]),
         (&["rust", "transform"], ["`transform` is a runtime that comes with libarawn", "`my-transform`"]),
-        (&["rust", "greet", "--path", "no/such"], ["there is no directory `no`", "hint: mkdir -p no"]),
+        (&["rust", "greet", "--path", "no/such"], ["there is no directory `no`", "hint: mkdir -p no\n"]),
+        (&["rust", "greet", "--path", "no $x/y"], ["there is no directory `no $x`", "hint: mkdir -p 'no $x'\n"]),
+        (&["rust", "greet", "--path=-no/y"], ["there is no directory `-no`", "hint: mkdir -p ./-no\n"]),
     ] {
         place.run(&[&["new"], arguments].concat()).assert_failed(2, &texts);
     }

@@ -117,13 +117,26 @@ fn call(project: &Project) -> String {
         (None, Some(sample)) => format!("--input @{}", shell::path(&sample.input)),
         (None, None) => "--context '{…}'".to_owned(),
     };
-    format!("arawn run {}{} {input}", project.settings.name, elsewhere(project, " --runtimes ", &project.runtimes()))
+    format!("arawn run {}{} {input}", project.settings.name, runtimes(project))
+}
+
+/// The option that names the project's catalog, where the program would not find it by itself.
+fn runtimes(project: &Project) -> String {
+    let directory = project.runtimes();
+    match project.other_runtimes() {
+        Some(_) => option(" --runtimes ", &directory),
+        None => elsewhere(project, " --runtimes ", &directory),
+    }
 }
 
 /// An option with a path, for a working directory outside of the project.
-fn elsewhere(project: &Project, option: &str, path: &Path) -> String {
+fn elsewhere(project: &Project, name: &str, path: &Path) -> String {
     match Project::here() {
         Ok(Some(here)) if here.directory == project.directory => String::new(),
-        _ => format!("{option}{}", shell::path(path)),
+        _ => option(name, path),
     }
+}
+
+fn option(name: &str, path: &Path) -> String {
+    format!("{name}{}", shell::path(path))
 }

@@ -63,7 +63,7 @@ impl<'a> Place<'a> {
                 let parent = directory.parent().unwrap_or(directory);
                 let near = did_you_mean(parent);
                 Err(Failed::usage(format!("there is no directory `{}`{near}", parent.display()))
-                    .hint(format!("mkdir -p {}", parent.display())))
+                    .hint(format!("mkdir -p {}", shell::path(parent))))
             }
             _ => Err(Failed::host(format!("the directory `{shown}` cannot be made: {error}"))),
         }
@@ -93,7 +93,7 @@ impl<'a> Place<'a> {
 
 fn next_steps(arguments: &NewArguments, directory: &Path) -> String {
     let NewArguments { language, name, .. } = arguments;
-    let cd = match directory == Path::new(".") {
+    let cd = match shell::is_here(directory) {
         true => String::new(),
         false => format!("  cd {}\n", shell::path(directory)),
     };

@@ -2,7 +2,7 @@
 
 use crate::failed::{Failed, Result};
 use crate::report;
-use crate::shell::quoted;
+use crate::shell::{self, quoted};
 use crate::task::Task;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -137,7 +137,9 @@ fn shown(command: &Command) -> String {
     let word = |word: &OsStr| quoted(&word.to_string_lossy());
     let variables = variables.map(|(name, value)| format!("{}={}", name.to_string_lossy(), word(value)));
     let words = std::iter::once(command.get_program()).chain(command.get_args()).map(word);
-    variables.chain(words).collect::<Vec<_>>().join(" ")
+    let cd = command.get_current_dir().filter(|directory| !shell::is_here(directory));
+    let cd = cd.map_or(String::new(), |directory| format!("cd {} && ", shell::path(directory)));
+    cd + &variables.chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// The directory below which tools are installed: `$ARAWN_TOOLS`, or one in the platform's cache.
@@ -156,7 +158,10 @@ mod tests {
         let tool = Tool::new("go").arg("build").env("GOOS", "wasip1");
         let mut command = tool.command(Path::new("."));
         command.args(["-ldflags=-s -w", "it's", ""]).env_remove("GOFLAGS");
-        assert_eq!(shown(&command), r"GOOS=wasip1 go build '-ldflags=-s -w' 'it'\''s' ''");
+        let words = r"GOOS=wasip1 go build '-ldflags=-s -w' 'it'\''s' ''";
+        assert_eq!(shown(&command), words);
+        command.current_dir("/no/such directory");
+        assert_eq!(shown(&command), format!("cd '/no/such directory' && {words}"));
     }
 
     #[test]
