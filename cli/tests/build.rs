@@ -101,6 +101,14 @@ fn a_compilers_messages_are_shown_and_its_failure_is_told() {
 }
 
 #[test]
+fn a_catalog_that_cannot_be_made_is_told_by_its_directory() {
+    let place = project("lua").with("greet/runtimes", "in the way");
+    let refused = place.run(&["build", "--path", "greet"]);
+    refused.assert_failed(5, &["greet/runtimes` cannot be made: "]);
+    assert!(!refused.stderr.contains("--runtimes") && !refused.stderr.contains("hint"), "{refused:?}");
+}
+
+#[test]
 fn a_snapshot_is_asked_for_in_the_projects_file() {
     let place = with_compiler(project("c"));
     let manifest =

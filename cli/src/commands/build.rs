@@ -41,8 +41,11 @@ fn build(arguments: &BuildArguments) -> Result<String> {
 }
 
 fn register(project: &Project, file: &Path) -> Result<Inspection> {
-    let executor =
-        ScriptExecutor::new(ExecutorConfig { runtimes_dir: Some(project.runtimes()), ..ExecutorConfig::default() })?;
+    let runtimes = project.runtimes();
+    // Where the library cannot make it, it says what to do about its own configuration, which this command has not.
+    fs::create_dir_all(&runtimes)
+        .map_err(|error| Failed::host(format!("`{}` cannot be made: {error}", runtimes.display())))?;
+    let executor = ScriptExecutor::new(ExecutorConfig { runtimes_dir: Some(runtimes), ..ExecutorConfig::default() })?;
     let settings = project.settings.clone();
     let name = settings.name.clone();
     let registration = Registration {
