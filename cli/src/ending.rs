@@ -2,8 +2,10 @@
 
 use crate::exit::Exit;
 use crate::grants::Grants;
+use crate::hints::hint_of;
 use crate::report;
 use arawn::{Code, Error, Result};
+use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +15,29 @@ pub fn exit(error: &Error) -> Exit {
     if error.as_code() == Code::Cancelled { Exit::Interrupted } else { error.as_code().into() }
 }
 
-/// Tells an error of a call of this runtime, which is in the catalog or built in.
-pub fn failed(runtime: Option<&str>, error: &Error, grants: &Grants, is_json: bool) -> Exit {
-    let told = report::failure_of(runtime, is_json, error, &grants.limits().unwrap_or_default());
-    if told == error.as_code().into() { exit(error) } else { told }
+/// Tells an error, and which version it is of where there are several. `runtime` is the one that was called, if it is in the
+/// catalog or built in.
+pub fn failed(
+    runtime: Option<&str>,
+    version: Option<&str>,
+    error: &Error,
+    grants: &Grants,
+    is_json: bool,
+) -> Exit {
+    let limits = grants.limits().unwrap_or_default();
+    let told = match version {
+        None => report::failure_of(runtime, is_json, error, &limits),
+        Some(version) if is_json => {
+            let mut reply: Value = serde_json::from_str(&report::error_reply(error)).unwrap_or_default();
+            reply["version"] = version.into();
+            report::line(&reply.to_string())
+        }
+        Some(version) => {
+            report::error(error, Some(version), hint_of(runtime, error, &limits).as_deref());
+            Exit::Success
+        }
+    };
+    if told == Exit::Success || told == error.as_code().into() { exit(error) } else { told }
 }
 
 /// Fails where a file of an option could not be written, or not beside the others, before anything runs.

@@ -73,15 +73,25 @@ fn the_other_version_is_a_file_or_is_in_another_catalog() {
     let place = place().with("other.js", "export default () => 1").with("next&<1>.js", "export default () => 1");
     let wasm = place.path().join("runtimes/custom/long.wasm").display().to_string();
     std::fs::create_dir_all(place.path().join("next/custom")).unwrap_or_else(|error| panic!("{error}"));
+    // A directory of the name of a runtime is no catalog by that.
+    for directory in ["project/runtimes/custom", "long"] {
+        std::fs::create_dir_all(place.path().join(directory)).unwrap_or_else(|error| panic!("{error}"));
+    }
     for file in ["catalog.toml", "custom/short.wasm", "custom/long.wasm"] {
-        let copied = std::fs::copy(place.path().join("runtimes").join(file), place.path().join("next").join(file));
-        assert!(copied.is_ok());
+        for to in ["next", "project/runtimes"] {
+            let copied = std::fs::copy(place.path().join("runtimes").join(file), place.path().join(to).join(file));
+            assert!(copied.is_ok());
+        }
     }
     for (arguments, second) in [
         (&["--against", &wasm][..], &*wasm),
         (&["--against", "other.js"], "other.js"),
         (&["--against", "next"], "short in next"),
         (&["--against-runtimes", "next"], "short in next"),
+        (&["--against", "project"], "short in project"),
+        (&["--against", "./project"], "short in ./project"),
+        (&["--against-runtimes", "project"], "short in project"),
+        (&["--against", "long"], "long"),
         (&["--against", "long", "--against-runtimes", "next"], "long in next"),
     ] {
         let common = ["bench", "short", "--runtimes", "runtimes", "--rounds", "2", "--json"];
@@ -125,12 +135,20 @@ fn the_picture_has_bars_marks_and_axes_of_both_versions() {
 #[test]
 fn an_error_of_the_runtime_ends_it_with_its_status() {
     let place = place();
+    assert!(std::fs::create_dir(place.path().join("plain")).is_ok());
     for (arguments, status, text) in [
         (&["transform", "--config", r#"{"expression": "nowhere"}"#][..], 1, "error: expression: "),
         (&["trapping"], 3, "error: the runtime trapped: "),
         (&["short", "--limit", "fuel=1000"], 4, "error: the runtime used up its fuel (1000)"),
         (&["shirt"], 5, "similar names: short"),
-        (&["short", "--against", "trapping"], 3, "error: the runtime trapped: "),
+        (&["short", "--against", "trapping"], 3, "error: trapping: the runtime trapped: "),
+        (&["trapping", "--against", "short"], 3, "error: trapping: the runtime trapped: "),
+        (
+            &["short", "--against", "./runtimes/custom"],
+            2,
+            "`--against` is the directory `./runtimes/custom`, which has no ",
+        ),
+        (&["short", "--against", "plain"], 2, "`--against` is the directory `plain`, which has no catalog.toml"),
         (&["short", "--context", "[}"], 2, "`--context` is not JSON: "),
         (&["short", "--svg", "no/such/out.svg"], 2, "`--svg` cannot be written: there is no directory `no/such`"),
         (&["short", "--svg", "runtimes"], 2, "`--svg` cannot be written: `runtimes` is a directory"),
@@ -140,6 +158,8 @@ fn an_error_of_the_runtime_ends_it_with_its_status() {
         place.run(&arguments).assert_failed(status, &[text]);
         let reply = place.run(&[&arguments[..], &["--json"]].concat());
         assert_eq!((reply.status, &reply.json()["status"]), (status, &json!("error")), "{reply:?}");
+        let version = if text.starts_with("error: trapping: ") { json!("trapping") } else { Value::Null };
+        assert_eq!(reply.json()["version"], version, "{reply:?}");
     }
 }
 

@@ -14,24 +14,24 @@ use crate::ending::{check_files, failed, written};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::report;
-use arawn::{Error, Result};
+use arawn::Error;
 use comparison::Comparison;
-use measure::{Measured, Run};
+use measure::{Ended, Measured, Run};
 use serde_json::{Value, json};
 use versions::Version;
 
 pub fn run(arguments: &BenchArguments) -> Exit {
     match measured(arguments) {
         Ok(run) => told(arguments, &run),
-        Err(error) => {
-            // Of two runtimes nothing says which one has failed.
+        Err(Ended { version, error }) => {
+            // Of two versions the runtime's name does not tell which one has failed.
             let runtime = arguments.call.runtime().filter(|_| arguments.against.is_none());
-            failed(runtime, &error, &arguments.grants, arguments.json)
+            failed(runtime, version.as_deref(), &error, &arguments.grants, arguments.json)
         }
     }
 }
 
-fn measured(arguments: &BenchArguments) -> Result<Run> {
+fn measured(arguments: &BenchArguments) -> Result<Run, Ended> {
     check_files(&[("--svg", arguments.svg.as_deref())])?;
     let versions = versions::versions(arguments)?;
     let input = arguments.call.input()?;

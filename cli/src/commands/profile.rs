@@ -34,7 +34,7 @@ struct Sampled {
 pub fn run(arguments: &ProfileArguments) -> Exit {
     match sampled(arguments) {
         Ok(sampled) => told(arguments, &sampled),
-        Err(error) => failed(arguments.call.runtime(), &error, &arguments.grants, arguments.json),
+        Err(error) => failed(arguments.call.runtime(), None, &error, &arguments.grants, arguments.json),
     }
 }
 
@@ -75,7 +75,7 @@ fn told(arguments: &ProfileArguments, sampled: &Sampled) -> Exit {
     };
     let exit = match error {
         Some(error) if exit == Exit::Success && arguments.json => self::exit(error),
-        Some(error) if exit == Exit::Success => failed(arguments.call.runtime(), error, &arguments.grants, false),
+        Some(error) if exit == Exit::Success => failed(arguments.call.runtime(), None, error, &arguments.grants, false),
         None if exit == Exit::Success && sampled.is_interrupted => Exit::Interrupted,
         _ => exit,
     };

@@ -24,7 +24,8 @@ pub struct BenchArguments {
     pub call: CallArguments,
     #[command(flatten)]
     pub grants: Grants,
-    /// Compares with another version: a runtime, a file (.wasm, .js, .mjs, .lua), or a catalog's directory that has NAME
+    /// Compares with another version: a runtime, a file (.wasm, .js, .mjs, .lua), or the directory of a catalog or a project
+    /// that has NAME
     #[arg(long, value_name = "NAME|FILE|DIR")]
     pub against: Option<String>,
     /// The catalog that has the other version, under NAME or under the name that --against says

@@ -4,7 +4,7 @@ use super::BenchArguments;
 use super::figures::Figures;
 use super::versions::Version;
 use crate::interrupt::Interrupt;
-use arawn::{Code, Result, RuntimeInput, RuntimeOutput};
+use arawn::{Code, Error, RuntimeInput, RuntimeOutput};
 use std::time::{Duration, Instant};
 
 /// How long the calls take together that warm up, and how many rounds of them there are at most, after the first round.
@@ -34,6 +34,20 @@ impl Run {
         self.measured.first().map_or(0, |measured| measured.figures.times.len() as u64)
     }
 }
+
+/// An error, and the version whose call it has ended.
+pub struct Ended {
+    pub version: Option<String>,
+    pub error: Error,
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Ended { version: None, error }
+    }
+}
+
+type Result<T> = std::result::Result<T, Ended>;
 
 struct Clocked<'a> {
     versions: &'a [Version],
@@ -65,7 +79,8 @@ pub fn measure(
     let took = rounds.end();
     match ended {
         // Ctrl-C has ended a call, and the rounds before it count.
-        Err(error) if error.as_code() == Code::Cancelled && times.iter().all(|times| !times.is_empty()) => {}
+        Err(Ended { error, .. })
+            if error.as_code() == Code::Cancelled && times.iter().all(|times| !times.is_empty()) => {}
         ended => ended?,
     }
     let measured = versions.iter().zip(times).zip(&clocked.memory_bytes).map(|((version, times), memory_bytes)| {
@@ -106,8 +121,11 @@ impl Clocked<'_> {
         let version = &self.versions[at];
         let call = if self.is_long { Version::call_named } else { Version::call };
         let begun = Instant::now();
-        let output: RuntimeOutput = call(version, self.input)?;
+        let output: arawn::Result<RuntimeOutput> = call(version, self.input);
         let took = begun.elapsed();
+        // Where there is one version, nobody asks whose error it is.
+        let of_version = |error| Ended { version: (self.versions.len() > 1).then(|| version.name.clone()), error };
+        let output = output.map_err(of_version)?;
         let memory_bytes = output.meta().map_or(0, |meta| meta.memory_bytes);
         self.memory_bytes[at] = self.memory_bytes[at].max(memory_bytes);
         Ok(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))
@@ -117,7 +135,6 @@ impl Clocked<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arawn::Error;
 
     #[test]
     fn a_first_round_that_compiles_makes_no_call_long() {
@@ -127,13 +144,13 @@ mod tests {
                 rounds += 1;
                 Ok(vec![if rounds == 1 { first_ms * 1_000_000 } else { then_us * 1_000 }; 2])
             };
-            let is_long = super::warm_up(round, &Interrupt::never()).unwrap_or_else(|error| panic!("{error}"));
+            let is_long = super::warm_up(round, &Interrupt::never()).unwrap_or_else(|ended| panic!("{}", ended.error));
             (is_long, rounds)
         };
         assert_eq!(warm_up(5_000, 100), (false, 1 + MOST_WARM_UP));
         assert_eq!(warm_up(5_000, 10_000), (false, 1 + 15));
         assert_eq!(warm_up(5_000, 200_000), (true, 1 + 1));
-        let failing = || Err(Error::Internal { message: String::new() });
+        let failing = || Err(Error::Internal { message: String::new() }.into());
         assert!(super::warm_up(failing, &Interrupt::never()).is_err());
     }
 }

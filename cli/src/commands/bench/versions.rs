@@ -5,8 +5,8 @@ use crate::call::{CallArguments, Target};
 use crate::grants::Grants;
 use crate::places::Places;
 use crate::report::cell;
-use arawn::{CallOptions, Error, ExecutorConfig, Reload, Result, RuntimeInput, RuntimeOutput, ScriptExecutor};
-use std::path::Path;
+use arawn::{CallOptions, Code, Error, ExecutorConfig, Reload, Result, RuntimeInput, RuntimeOutput, ScriptExecutor};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The name of calls that a Ctrl-C ends.
@@ -26,6 +26,11 @@ impl Version {
         let config = ExecutorConfig { reload: Reload::Never, ..target.config(grants)? };
         let (executor, runtime) = target.executor(config)?;
         Ok(Version { name: cell(name), executor: Arc::new(executor), runtime })
+    }
+
+    /// Whether there is no runtime of that name.
+    fn is_unknown(&self) -> bool {
+        self.executor.inspect(&self.runtime).is_err_and(|error| error.as_code() == Code::UnknownRuntime)
     }
 
     /// A call that Ctrl-C waits for.
@@ -51,7 +56,8 @@ pub fn versions(arguments: &BenchArguments) -> Result<Vec<Version>> {
     let BenchArguments { call, grants, against, against_runtimes, .. } = arguments;
     let first = Version::new(&call.name, &call.target()?, grants)?;
     let in_directory = |name: &str, directory: &Path| {
-        let places = Places { runtimes: Some(directory.to_owned()), ..grants.places.clone() };
+        let runtimes = catalog_in(directory).unwrap_or_else(|| directory.to_owned());
+        let places = Places { runtimes: Some(runtimes), ..grants.places.clone() };
         let grants = Grants { places, ..grants.clone() };
         let target = Target::Named(name.to_owned());
         Version::new(&format!("{name} in {}", directory.display()), &target, &grants)
@@ -60,21 +66,40 @@ pub fn versions(arguments: &BenchArguments) -> Result<Vec<Version>> {
         (None, None) => return Ok(vec![first]),
         (None, Some(directory)) => in_directory(&call.name, directory)?,
         (Some(name), Some(directory)) => in_directory(name, directory)?,
-        (Some(name), None) if is_catalog(Path::new(name)) => in_directory(&call.name, Path::new(name))?,
+        (Some(name), None) if catalog_in(Path::new(name)).is_some() => in_directory(&call.name, Path::new(name))?,
         (Some(name), None) => {
+            let is_directory = Path::new(name).is_dir();
+            let no_catalog = || {
+                invalid(format!(
+                    "is the directory `{name}`, which has no catalog.toml, neither in it nor in its `runtimes`"
+                ))
+            };
+            // A runtime may have the name of a directory, but not a path.
+            if is_directory && Path::new(name).components().count() > 1 {
+                return Err(no_catalog());
+            }
             let call = CallArguments { name: name.to_owned(), ..call.clone() };
             let target = call.target()?;
             if target == arguments.call.target()? {
                 let message = format!("is `{name}` itself: name another runtime, a file, or a catalog's directory");
-                return Err(Error::InvalidRequest { path: "--against".to_owned(), message });
+                return Err(invalid(message));
             }
-            Version::new(name, &target, grants)?
+            let version = Version::new(name, &target, grants)?;
+            if is_directory && version.is_unknown() {
+                return Err(no_catalog());
+            }
+            version
         }
     };
     Ok(vec![first, second])
 }
 
-/// A directory is a catalog's if it has the file of one, or if it can be nothing else.
-fn is_catalog(path: &Path) -> bool {
-    path.is_dir() && (path.join("catalog.toml").is_file() || path.components().count() > 1)
+fn invalid(message: String) -> Error {
+    Error::InvalidRequest { path: "--against".to_owned(), message }
+}
+
+/// The catalog in a directory: the directory's own, or that of a project.
+fn catalog_in(directory: &Path) -> Option<PathBuf> {
+    let candidates = [directory.to_owned(), directory.join("runtimes")];
+    candidates.into_iter().find(|directory| directory.join("catalog.toml").is_file())
 }
