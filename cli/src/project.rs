@@ -1,5 +1,9 @@
 //! The project that the program is called in: the nearest directory upwards that has an `arawn.toml`.
 
+mod sources;
+
+pub use sources::written;
+
 use crate::failed::{self, Failed};
 use crate::language::Language;
 use crate::near::did_you_mean;

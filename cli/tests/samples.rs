@@ -117,6 +117,32 @@ fn only_what_the_runtime_answers_is_accepted() {
     assert!(place.read("tests/one.reply.json").contains("\"code\": \"exit\""));
 }
 
+#[test]
+fn an_older_build_is_told_as_such() {
+    let place = project().with("echo/tests/one.json", "{\"context\": {\"answer\": 1}}");
+    let test = || place.run(&["test", "--path", "echo", "--accept"]);
+    assert_eq!((test().status, test().stderr), (0, String::new()));
+    // A script is what is in it: a later time alone is no change.
+    let script = place.path().join("echo/runtime.lua");
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+    let touch = |path: &std::path::Path| {
+        let file = fs::File::options().append(true).open(path);
+        assert!(file.and_then(|file| file.set_modified(later)).is_ok());
+    };
+    touch(&script);
+    assert_eq!(test().stderr, "");
+    let text = place.read("echo/runtime.lua") + "-- changed\n";
+    fs::write(&script, text).unwrap_or_else(|error| panic!("{error}"));
+    let told = "warning: `runtime.lua` has changed since `arawn build`: what is tested is older\n";
+    assert_eq!((test().status, &*test().stderr), (0, told));
+    touch(&place.path().join("echo/arawn.toml"));
+    assert!(test().stderr.starts_with("warning: `runtime.lua` and 1 more file have changed since `arawn build`"));
+    // Another catalog has its own builds.
+    fs::rename(place.path().join("echo/runtimes"), place.path().join("other"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(place.run(&["test", "--path", "echo", "--runtimes", "other"]).stderr, "");
+}
+
 /// A guest that writes this output.
 fn writing(output: &str) -> String {
     let reply = format!("{{\"status\":\"ok\",\"output\":{output}}}");

@@ -7,12 +7,13 @@ pub use arguments::TestArguments;
 use crate::exit::Exit;
 use crate::failed::{Failed, Result};
 use crate::near::nearest;
-use crate::project::Project;
+use crate::project::{Project, written};
 use crate::samples::{Sample, compact, fits, pretty, reply, samples};
 use crate::units::{count, duration};
 use crate::{input, notices, process, report};
-use arawn::{Code, Error, RuntimeInput, ScriptExecutor};
+use arawn::{Code, Error, RuntimeInput, ScriptExecutor, Sha256};
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long the process waits for the cache before it ends.
@@ -44,6 +45,7 @@ fn test(arguments: &TestArguments) -> Result<Exit> {
     let name = &project.settings.name;
     let samples = chosen(&project, &arguments.samples)?;
     let executor = executor(arguments, &project)?;
+    tell_of_changes(&project, &executor);
     let widest = samples.iter().map(|sample| sample.name.chars().count()).max().unwrap_or(0);
     // What is wrong with an input is told before anything is run or written.
     let inputs = samples.iter().map(|sample| input::file(&sample.input)).collect::<arawn::Result<Vec<String>>>()?;
@@ -76,6 +78,27 @@ fn test(arguments: &TestArguments) -> Result<Exit> {
     report::problem(&format!("{failures} of {all} failed"), None);
     report::give(Some("if the new answers are right: arawn test --accept"));
     Ok(Exit::Runtime)
+}
+
+/// Says that it is an older build that is tested. What is known of that is in the project's own catalog alone.
+fn tell_of_changes(project: &Project, executor: &ScriptExecutor) {
+    let Ok(inspection) = executor.inspect(&project.settings.name) else { return };
+    let is_own = |file: &PathBuf| file.ancestors().any(|directory| project.has_runtimes(directory));
+    let file = inspection.path.map(PathBuf::from).filter(is_own);
+    let Some(built) = file.as_deref().and_then(written) else { return };
+    let script = project.settings.language.script().filter(|script| {
+        let now = fs::read(project.directory.join(script)).map(|text| Sha256::of(&text));
+        now.is_ok_and(|now| inspection.sha256 != Some(now))
+    });
+    let changed: Vec<PathBuf> = script.map(PathBuf::from).into_iter().chain(project.changed_since(built)).collect();
+    let what = match &changed[..] {
+        [] => return,
+        [file] => format!("`{}` has", file.display()),
+        [file, more @ ..] => {
+            format!("`{}` and {} have", file.display(), count(more.len() as u64, "more file", "more files"))
+        }
+    };
+    report::warning(&format!("{what} changed since `arawn build`: what is tested is older"));
 }
 
 /// A sample's input, of the text in its file.
