@@ -6,7 +6,7 @@ mod source;
 mod words;
 
 pub use printable::{cell, printable};
-pub use source::Script;
+pub use source::{Script, place_in};
 pub use words::words;
 
 use crate::exit::Exit;

@@ -124,6 +124,25 @@ fn a_snapshot_is_asked_for_in_the_projects_file() {
     for line in ["description = \"Greets a person\"", "snapshot = \"init\"", "args = [\"a\"]", "config_schema = "] {
         assert!(entry.contains(line), "{entry}");
     }
+    // The error of a script is told by the file that the project has.
+    for (language, script, told) in [
+        (
+            "javascript",
+            "export default function greet({ context }) {\n  return context.name.length;\n}\n",
+            "TypeError: cannot read property 'length' of undefined at runtime.js:2:10\n\n",
+        ),
+        (
+            "lua",
+            "return function(input)\n  return #input.context.name\nend\n",
+            ": runtime.lua:2: attempt to get length of ",
+        ),
+    ] {
+        let place = project(language);
+        let manifest = place.read("greet/arawn.toml") + "warm_up = '{\"context\": {}}'\n";
+        let name = if language == "lua" { "greet/runtime.lua" } else { "greet/runtime.js" };
+        let built = place.with("greet/arawn.toml", manifest).with(name, script).run(&["build", "--path", "greet"]);
+        assert!(built.stdout.contains(told) && !built.stdout.contains("greet.js"), "{built:?}");
+    }
     let rust = project("rust");
     let manifest = rust.read("greet/arawn.toml") + "snapshot = \"init\"\n";
     let answer = rust.with("greet/arawn.toml", manifest).run(&["build", "--path", "greet"]);

@@ -6,7 +6,7 @@ pub use arguments::BuildArguments;
 
 use crate::exit::Exit;
 use crate::failed::{Failed, Result};
-use crate::project::Project;
+use crate::project::{Project, Settings};
 use crate::samples::samples;
 use crate::task::Task;
 use crate::units::{duration, size};
@@ -93,9 +93,25 @@ fn told(project: &Project, inspection: &Inspection, took: u64) -> String {
     let mut told =
         format!("Built `{}`: {kind} in {}, {bytes}, in {}", settings.name, settings.language, duration(took));
     if let Some(problem) = inspection.snapshot.as_ref().and_then(|snapshot| snapshot.problem.as_ref()) {
-        told += &format!("\nIt has no snapshot, and so runs from its start in each call: {}", report::cell(problem));
+        let problem = report::cell(&in_project(problem, settings));
+        told += &format!("\nIt has no snapshot, and so runs from its start in each call: {problem}");
     }
     told + "\n\n  " + &call(project) + "\n  arawn test" + &elsewhere(project, " --path ", &project.directory) + "\n"
+}
+
+/// The first line of an error, with its place in the project's script, if it is of one. There the script has another name
+/// than in the catalog.
+fn in_project(error: &str, settings: &Settings) -> String {
+    let first = error.lines().next().unwrap_or_default();
+    let Some(script) = settings.language.script() else { return first.to_owned() };
+    let file = Path::new(&settings.name).with_added_extension(Path::new(script).extension().unwrap_or_default());
+    let file = file.to_string_lossy();
+    match report::place_in(error, &file) {
+        Some(_) if report::place_in(first, &file).is_some() => first.replacen(&*file, script, 1),
+        Some((line, Some(column))) => format!("{first} at {script}:{line}:{column}"),
+        Some((line, None)) => format!("{first} at {script}:{line}"),
+        None => first.to_owned(),
+    }
 }
 
 /// A call for which the project has a sample, if it has one.

@@ -68,7 +68,7 @@ impl Script {
 }
 
 /// The first place of a file that a message names, such as `greet.js:5:10`.
-fn place_in(text: &str, file: &str) -> Option<(u64, Option<u64>)> {
+pub fn place_in(text: &str, file: &str) -> Option<(u64, Option<u64>)> {
     text.match_indices(file).find_map(|(at, _)| {
         let is_part = text[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/'));
         let (line, rest) = number(text[at + file.len()..].strip_prefix(':')?)?;

@@ -32,3 +32,29 @@ pub fn table(sampled: &Sampled, top: usize) -> String {
         _ => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arawn::Profile;
+    use std::time::Duration;
+
+    #[test]
+    fn one_sample_is_one_and_thousands_are_grouped() {
+        for (samples, calls, head) in
+            [(1, 1, "1 sample of 1 call in 1.00 s\n"), (1_885, 10_601, "1,885 samples of 10,601 calls in 1.00 s\n")]
+        {
+            let mut profile = Profile::default();
+            profile.samples = samples;
+            let sampled = Sampled {
+                runtime: "greet".to_owned(),
+                profile,
+                calls,
+                took: Duration::from_secs(1),
+                error: None,
+                is_interrupted: false,
+            };
+            assert!(table(&sampled, 1).starts_with(head));
+        }
+    }
+}
