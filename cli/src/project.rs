@@ -8,6 +8,7 @@ use crate::failed::{self, Failed};
 use crate::language::Language;
 use crate::near::did_you_mean;
 use crate::places::RUNTIMES;
+use crate::shell;
 use arawn::{Error, Result, SnapshotMode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -95,6 +96,16 @@ impl Project {
     /// Where the project's catalog is, once something was built.
     pub fn runtimes(&self) -> PathBuf {
         self.directory.join("runtimes")
+    }
+
+    /// Whether the program is called in the project.
+    pub fn is_here(&self) -> bool {
+        Project::here().is_ok_and(|here| here.is_some_and(|here| here.directory == self.directory))
+    }
+
+    /// A command of the program that takes the project's directory, as one would type it here.
+    pub fn command(&self, command: &str) -> String {
+        if self.is_here() { command.to_owned() } else { format!("{command} --path {}", shell::path(&self.directory)) }
     }
 
     /// Whether a directory is the project's catalog.

@@ -55,7 +55,9 @@ fn a_sample_with_another_reply_fails_and_both_are_shown() {
         assert!(ended.stdout.contains(text), "no {text:?} in {}", ended.stdout);
     }
     assert!(
-        ended.stderr.contains("error: 3 of 3 samples failed\nhint: if the new answers are right: arawn test --accept")
+        ended.stderr.contains(
+            "error: 3 of 3 samples failed\nhint: if the new answers are right: the same command with --accept"
+        )
     );
 }
 
@@ -77,7 +79,9 @@ fn a_reply_is_accepted_where_that_is_said() {
 #[test]
 fn what_keeps_samples_from_running_is_told() {
     let place = project();
-    place.run(&["test", "--path", "echo"]).assert_failed(2, &["there are no samples in `", "arawn test --accept"]);
+    place
+        .run(&["test", "--path", "echo"])
+        .assert_failed(2, &["there are no samples in `", "      arawn test --accept --path echo\n"]);
     let place = place.with("echo/tests/one.json", "{").with("echo/tests/two.json", "{}");
     let typo = place.run(&["test", "--path", "echo", "ona"]);
     typo.assert_failed(2, &["there is no sample `ona`: did you mean `one`? The samples are one, two"]);
@@ -103,7 +107,8 @@ fn only_what_the_runtime_answers_is_accepted() {
             .unwrap_or_else(|error| panic!("{error}"));
     }
     for arguments in [&["test", "--path", "echo"][..], &["test", "--path", "echo", "--accept"]] {
-        let texts = ["the runtime `echo` is in the catalog, but `", "cannot be used: ", "hint: arawn build"];
+        let texts =
+            ["the runtime `echo` is in the catalog, but `", "cannot be used: ", "hint: arawn build --path echo\n"];
         place.run(arguments).assert_failed(5, &texts);
     }
     assert_eq!(place.read("echo/tests/one.reply.json"), reply);

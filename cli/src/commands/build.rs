@@ -96,7 +96,7 @@ fn told(project: &Project, inspection: &Inspection, took: u64) -> String {
         let problem = report::cell(&in_project(problem, settings));
         told += &format!("\nIt has no snapshot, and so runs from its start in each call: {problem}");
     }
-    told + "\n\n  " + &call(project) + "\n  arawn test" + &elsewhere(project, " --path ", &project.directory) + "\n"
+    told + "\n\n  " + &call(project) + "\n  " + &project.command("arawn test") + "\n"
 }
 
 /// The first line of an error, with its place in the project's script, if it is of one. There the script has another name
@@ -141,21 +141,8 @@ fn call(project: &Project) -> String {
 
 /// The option that names the project's catalog, where the program would not find it by itself.
 fn runtimes(project: &Project) -> String {
-    let directory = project.runtimes();
-    match project.other_runtimes() {
-        Some(_) => option(" --runtimes ", &directory),
-        None => elsewhere(project, " --runtimes ", &directory),
+    match project.is_here() && project.other_runtimes().is_none() {
+        true => String::new(),
+        false => format!(" --runtimes {}", shell::path(&project.runtimes())),
     }
-}
-
-/// An option with a path, for a working directory outside of the project.
-fn elsewhere(project: &Project, name: &str, path: &Path) -> String {
-    match Project::here() {
-        Ok(Some(here)) if here.directory == project.directory => String::new(),
-        _ => option(name, path),
-    }
-}
-
-fn option(name: &str, path: &Path) -> String {
-    format!("{name}{}", shell::path(path))
 }

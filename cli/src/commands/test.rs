@@ -56,7 +56,7 @@ fn test(arguments: &TestArguments) -> Result<Exit> {
         let answered = executor.execute_runtime(name, input);
         let took = duration(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
         let Some(reply) = reply(&answered) else {
-            return answered.map(|_| Exit::Host).map_err(|error| of_catalog(error, name));
+            return answered.map(|_| Exit::Host).map_err(|error| of_catalog(error, &project));
         };
         let outcome = compare(sample, &reply, arguments.accept)?;
         failures += u64::from(matches!(outcome, Outcome::Differs { .. }));
@@ -76,7 +76,7 @@ fn test(arguments: &TestArguments) -> Result<Exit> {
     }
     let all = count(samples.len() as u64, "sample", "samples");
     report::problem(&format!("{failures} of {all} failed"), None);
-    report::give(Some("if the new answers are right: arawn test --accept"));
+    report::give(Some("if the new answers are right: the same command with --accept"));
     Ok(Exit::Runtime)
 }
 
@@ -108,12 +108,16 @@ fn input<'a>(sample: &Sample, text: &'a str) -> Result<RuntimeInput<'a>> {
 }
 
 /// An error that is no reply, with what to do where another build mends it.
-fn of_catalog(error: Error, name: &str) -> Failed {
+fn of_catalog(error: Error, project: &Project) -> Failed {
     match error.as_code() {
-        Code::UnknownRuntime => Failed::host(format!("`{name}` is not built yet")).hint("arawn build"),
-        Code::RuntimeUnavailable | Code::HashMismatch => Failed::from(error).hint("arawn build"),
+        Code::UnknownRuntime => not_built(project),
+        Code::RuntimeUnavailable | Code::HashMismatch => Failed::from(error).hint(project.command("arawn build")),
         _ => error.into(),
     }
+}
+
+fn not_built(project: &Project) -> Failed {
+    Failed::host(format!("`{}` is not built yet", project.settings.name)).hint(project.command("arawn build"))
 }
 
 fn difference(expected: Option<&str>, reply: &str) -> String {
@@ -127,10 +131,8 @@ fn chosen(project: &Project, names: &[String]) -> Result<Vec<Sample>> {
     let all = samples(&project.directory)?;
     if all.is_empty() {
         let text = format!("there are no samples in `{}`", project.directory.join("tests").display());
-        return Err(Failed::usage(text).hint(
-            "write an input to tests/NAME.json, such as {\"context\": {\"name\": \"Ada\"}}, and have its reply written by:\n\
-             arawn test --accept",
-        ));
+        let hint = "write an input to tests/NAME.json, such as {\"context\": {\"name\": \"Ada\"}}, and have its reply written by:\n";
+        return Err(Failed::usage(text).hint(hint.to_owned() + &project.command("arawn test --accept")));
     }
     if names.is_empty() {
         return Ok(all);
@@ -151,7 +153,7 @@ fn executor(arguments: &TestArguments, project: &Project) -> Result<ScriptExecut
     if grants.places.runtimes.is_none() {
         let directory = project.runtimes();
         if !directory.is_dir() {
-            return Err(Failed::host(format!("`{}` is not built yet", project.settings.name)).hint("arawn build"));
+            return Err(not_built(project));
         }
         grants.places.runtimes = Some(directory);
     }

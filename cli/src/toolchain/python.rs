@@ -29,7 +29,10 @@ fn componentize_py(project: &Project, may_install: bool) -> Result<Tool> {
         None if may_install => COMPONENTIZE_PY.install()?,
         None => {
             return Err(Failed::host("componentize-py is missing, which makes WebAssembly of Python programs").hint(
-                format!("python3 -m pip install componentize-py=={version}, or let arawn do it: arawn build --install"),
+                format!(
+                    "python3 -m pip install componentize-py=={version}, or let arawn do it: {}",
+                    project.command("arawn build --install")
+                ),
             ));
         }
     };
