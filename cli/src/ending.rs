@@ -17,13 +17,7 @@ pub fn exit(error: &Error) -> Exit {
 
 /// Tells an error, and which version it is of where there are several. `runtime` is the one that was called, if it is in the
 /// catalog or built in.
-pub fn failed(
-    runtime: Option<&str>,
-    version: Option<&str>,
-    error: &Error,
-    grants: &Grants,
-    is_json: bool,
-) -> Exit {
+pub fn failed(runtime: Option<&str>, version: Option<&str>, error: &Error, grants: &Grants, is_json: bool) -> Exit {
     let limits = grants.limits().unwrap_or_default();
     let told = match version {
         None => report::failure_of(runtime, is_json, error, &limits),

@@ -1,6 +1,6 @@
 //! The languages in which `arawn new` writes a project and which `arawn build` builds.
 
-use crate::near::nearest;
+use crate::near::known_ones;
 use clap::ValueEnum;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -64,9 +64,7 @@ impl<'de> Deserialize<'de> for Language {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
         Language::from_str(&text, false).map_err(|_| {
             let names: Vec<String> = Language::value_variants().iter().map(|language| language.name()).collect();
-            let near = nearest(&text, names.iter()).map_or(String::new(), |near| format!("did you mean `{near}`? "));
-            let known = names.join(", ");
-            D::Error::custom(format!("there is no language `{text}`: {near}The languages are {known}"))
+            D::Error::custom(format!("there is no language `{text}`{}", known_ones(&text, "languages", &names)))
         })
     }
 }

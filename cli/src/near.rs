@@ -12,6 +12,15 @@ pub fn nearest<T: AsRef<str>>(name: &str, known: impl Iterator<Item = T>) -> Opt
     likenesses.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(likeness, _)| *likeness > FAR).map(|(_, near)| near)
 }
 
+/// What to say behind a name that is none of the known ones: the one that may be meant, and all. `plural` is what they are.
+pub fn known_ones<T: AsRef<str>>(name: &str, plural: &str, known: &[T]) -> String {
+    let all = known.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    match nearest(name, known.iter()) {
+        Some(near) => format!(": did you mean `{}`? The {plural} are {all}", near.as_ref()),
+        None => format!("; the {plural} are {all}"),
+    }
+}
+
 /// The path of a file or a directory beside where `path` should be, whose name is most like it.
 pub fn nearest_path(path: &Path) -> Option<PathBuf> {
     /// Of a larger directory only a part is looked at.
@@ -38,6 +47,10 @@ mod tests {
         let known = ["passthrough", "transform", "file_read"];
         assert_eq!(nearest("transfrom", known.iter()), Some(&"transform"));
         assert_eq!(nearest("zzz", known.iter()), None);
+        let told = |name| known_ones(name, "runtimes", &known);
+        let all = "passthrough, transform, file_read";
+        assert_eq!(told("transfrom"), format!(": did you mean `transform`? The runtimes are {all}"));
+        assert_eq!(told("zzz"), format!("; the runtimes are {all}"));
         assert_eq!(nearest("a", [""; 0].iter()), None);
     }
 

@@ -107,8 +107,7 @@ fn only_what_the_runtime_answers_is_accepted() {
             .unwrap_or_else(|error| panic!("{error}"));
     }
     for arguments in [&["test", "--path", "echo"][..], &["test", "--path", "echo", "--accept"]] {
-        let texts =
-            ["the runtime `echo` is in the catalog, but `", "cannot be used: ", "hint: arawn build --path echo\n"];
+        let texts = ["the file of runtime `echo` cannot be used: `", "hint: arawn build --path echo\n"];
         place.run(arguments).assert_failed(5, &texts);
     }
     assert_eq!(place.read("echo/tests/one.reply.json"), reply);

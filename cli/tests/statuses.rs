@@ -130,9 +130,11 @@ fn a_reader_that_has_gone_is_no_defect() {
         [&["run", "passthrough", "--input", "-"][..], &["list"], &["inspect", "lua"], &["cache", "list"], &["--help"]]
     {
         let mut command = place.command(arguments);
-        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut child = spawned.unwrap_or_else(|error| panic!("{error}"));
-        drop(child.stdout.take());
+        // Before the program writes anything.
+        let (reader, writer) = std::io::pipe().unwrap_or_else(|error| panic!("{error}"));
+        drop(reader);
+        let spawned = command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped()).spawn();
+        let child = spawned.unwrap_or_else(|error| panic!("{error}"));
         let output = give(child, "{}").wait_with_output().unwrap_or_else(|error| panic!("{error}"));
         let ended = ended(output);
         assert_eq!((ended.status, &*ended.stderr), (141, ""), "{arguments:?}");

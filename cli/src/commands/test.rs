@@ -6,7 +6,7 @@ pub use arguments::TestArguments;
 
 use crate::exit::Exit;
 use crate::failed::{Failed, Result};
-use crate::near::nearest;
+use crate::near::known_ones;
 use crate::project::{Project, written};
 use crate::samples::{Sample, compact, fits, pretty, reply, samples};
 use crate::units::{count, duration};
@@ -140,8 +140,7 @@ fn chosen(project: &Project, names: &[String]) -> Result<Vec<Sample>> {
     let find = |name: &String| {
         all.iter().find(|sample| sample.name == *name).cloned().ok_or_else(|| {
             let known: Vec<&str> = all.iter().map(|sample| &*sample.name).collect();
-            let near = nearest(name, known.iter()).map_or(String::new(), |near| format!("did you mean `{near}`? "));
-            Failed::usage(format!("there is no sample `{name}`: {near}The samples are {}", known.join(", ")))
+            Failed::usage(format!("there is no sample `{name}`{}", known_ones(name, "samples", &known)))
         })
     };
     names.iter().map(find).collect()

@@ -1,6 +1,6 @@
 //! `--limit NAME=VALUE`. The names and the defaults are the library's.
 
-use crate::near::nearest;
+use crate::near::known_ones;
 use arawn::{Error, Limits, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -19,9 +19,8 @@ pub fn parse(text: &str) -> Result<(String, u64), String> {
     };
     let limits = known();
     if !limits.contains_key(name) {
-        let near = nearest(name, limits.keys()).map_or(String::new(), |near| format!(": did you mean `{near}`?"));
-        let names: Vec<&str> = limits.keys().map(String::as_str).collect();
-        return Err(format!("there is no limit `{name}`{near}; the limits are {}", names.join(", ")));
+        let names: Vec<&String> = limits.keys().collect();
+        return Err(format!("there is no limit `{name}`{}", known_ones(name, "limits", &names)));
     }
     let digits = value.replace('_', "");
     match digits.parse() {
