@@ -42,7 +42,7 @@ fn settled(catalog: &Catalog) -> BTreeSet<String> {
     assert_eq!(there, named);
     let beside: BTreeSet<_> =
         fs::read_dir(catalog.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(beside, [".catalog.lock", "builtin", "catalog.toml", "custom"].map(str::to_owned).into());
+    assert_eq!(beside, [".catalog.lock", "catalog.toml", "custom"].map(str::to_owned).into());
     assert_eq!(fs::read(catalog.path().join(".catalog.lock")).unwrap(), b"");
     entries.iter().map(|entry| entry.name.clone()).collect()
 }
