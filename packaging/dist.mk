@@ -20,7 +20,9 @@ DEB_MAINTAINER ?= The libarawn maintainers <maintainers@libarawn.invalid>
 platform = $(or $(TARGET),$(shell rustc --version --verbose | sed -n 's/^host: //p'))
 RELEASED = $(if $(TARGET),target/$(TARGET)/release,$(LIB))
 PROGRAM ?= $(wildcard $(PROGRAMS)/$(addsuffix /,$(TARGET))release/arawn)
-PROGRAM_HERE ?= $(or $(if $(TARGET),$(wildcard $(PROGRAMS)/release/arawn)),$(PROGRAM))
+MACHINE := $(shell uname -m)
+PROGRAM_HERE ?= $(firstword $(if $(TARGET),$(wildcard $(PROGRAMS)/release/arawn $(PROGRAMS)/$(MACHINE)-unknown-linux-musl/release/arawn)) \
+	$(if $(filter $(MACHINE)-%,$(platform)),$(PROGRAM)))
 NAME = libarawn-$(VERSION)-$(platform)
 WORK = $(abspath $(DIST))/work-$(platform)
 goarch = $(patsubst riscv64gc,riscv64,$(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(firstword $(subst -, ,$(platform))))))
@@ -59,6 +61,7 @@ dist-program: dist-documents
 	$(if $(PROGRAM),$(program_documents))
 
 define program_documents
+$(if $(PROGRAM_HERE),,$(error The manual pages take a program for this machine: make program, or PROGRAM_HERE=...))
 rm -rf '$(WORK)/program' && install -d '$(WORK)/program'
 '$(PROGRAM_HERE)' share '$(WORK)/program/share'
 $(DATED) $(PYTHON) packaging/dist/sbom.py --program --target $(platform) \
