@@ -16,6 +16,15 @@ const VARIABLES: [&str; 5] = [
     "RUST_LOG=trace",
 ];
 
+/// Leaves the names of a backtrace's frames. Where a guest traps at the beginning of a function, the compiler has the trap
+/// twice, at two offsets: one of them for guests whose deadline was just looked at.
+fn forget_offsets(reply: &mut Value) {
+    let backtrace = reply.pointer_mut("/details/backtrace").and_then(Value::as_array_mut);
+    for frame in backtrace.into_iter().flatten() {
+        *frame = frame.as_str().unwrap().split_once(" - ").unwrap().1.into();
+    }
+}
+
 #[test]
 fn variables_of_the_host_change_no_reply_and_no_artifact() {
     let (catalog, cache) = (trapping().with("answers", &answering("hello")), tempfile::tempdir().unwrap());
@@ -29,7 +38,9 @@ fn variables_of_the_host_change_no_reply_and_no_artifact() {
             ("arawn_execute_runtime", execute("unreachable")),
             ("arawn_executor_close", json!({"executor": "a"})),
         ];
-        watched_under(&[&["env"], variables].concat(), &calls).replies
+        let mut replies = watched_under(&[&["env"], variables].concat(), &calls).replies;
+        replies.iter_mut().for_each(forget_offsets);
+        replies
     };
     let plain = replies(&[]);
     assert_eq!(plain[1]["meta"]["cache"], "compiled", "{plain:?}");
