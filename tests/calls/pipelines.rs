@@ -658,7 +658,9 @@ fn no_step_begins_after_the_deadline_and_the_reply_says_what_has_passed() {
         let steps = json!([with(script("e", "for (;;);"), json!({"for_each": "l"}))]);
         for _ in 0..20 {
             let more = json!({"context": {"l": [1, 2, 3]}, "limits": {"timeout_ms": 15}});
-            assert_error(&run(&id, &steps, more), "timeout");
+            let reply = run(&id, &steps, more);
+            // On a busy machine no worker may have come to the step.
+            assert!(["timeout", "overloaded"].contains(&reply["code"].as_str().unwrap()), "{reply}");
         }
     }
 }
