@@ -84,13 +84,15 @@ pub(crate) fn report(request: &StatsRequest) -> Result<Stats> {
 fn of_executor(id: &str) -> Result<ExecutorStats> {
     let executor = executor::find(id)?;
     let catalog = executor.catalog();
+    // Listing looks at the file, which tells the problem.
+    let runtimes = catalog.list().len();
     let problem = catalog.problem();
     let (unpolled, unanswered) = executor.waiting_host_calls();
     Ok(ExecutorStats {
         executor: executor.id().to_owned(),
         catalog: CatalogStats {
             directory: catalog.directory().map(|path| path.to_string_lossy().into_owned()),
-            runtimes: catalog.list().len(),
+            runtimes,
             problem: problem.map(|error| ServingProblem { error: error.to_string(), details: error.details() }),
         },
         host_calls: HostCallStats { unpolled, unanswered },
