@@ -56,7 +56,8 @@ fn a_deadline_holds_whatever_the_guest_does() {
     assert!(took >= Duration::from_millis(20), "{took:?}");
 }
 
-/// The median of many, while both cores of a small machine compute.
+/// The median of many, while both cores of a small machine compute. Beside other programs it is compared with how late the
+/// system wakes a thread that sleeps.
 #[test]
 fn a_deadline_holds_under_load() {
     let catalog = Catalog::new().with("loop", &writer(b"", b"", LOOP)).with("sleep", &sleeper(u64::MAX));
@@ -73,14 +74,22 @@ fn a_deadline_holds_under_load() {
         for runtime in ["loop", "sleep"] {
             let request = json!({"executor": id, "runtime": runtime, "limits": {"timeout_ms": 100}});
             load(&id, runtime);
-            let mut late: Vec<Duration> = (0..15).map(|_| timed(&request).1 - Duration::from_millis(100)).collect();
+            let pause = Duration::from_millis(10);
+            let slept = || {
+                let begun = Instant::now();
+                std::thread::sleep(pause);
+                begun.elapsed() - pause
+            };
+            let late = |_| (timed(&request).1 - Duration::from_millis(100), slept());
+            let (mut late, mut idle): (Vec<Duration>, Vec<Duration>) = (0..15).map(late).unzip();
             late.sort();
+            idle.sort();
+            let (median, bound) = (late[7], Duration::from_millis(20).max(4 * idle[7]));
             // Stored first: a failed assertion must not leave the two threads running.
-            let median = late[late.len() / 2];
-            if median >= Duration::from_millis(20) {
+            if median >= bound {
                 done.store(true, Ordering::Relaxed);
             }
-            assert!(median < Duration::from_millis(20), "{runtime}: {late:?}");
+            assert!(median < bound, "{runtime}: {late:?}, and a thread that sleeps: {idle:?}");
         }
         done.store(true, Ordering::Relaxed);
     });
