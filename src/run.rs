@@ -25,7 +25,7 @@ use crate::module_cache::{CompiledRuntime, Runnable};
 use crate::panics::catch;
 use crate::sandbox::{OutputTooLarge, Refused, Sandbox};
 use crate::shared_limits::CpuTime;
-use crate::stack::GuestStack;
+use crate::stack::{self, GuestStack};
 use crate::waiting::until;
 use crate::{threads, workers};
 use backtrace::Frame;
@@ -33,7 +33,7 @@ use ending::{exit_code, trap_name};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use wasmtime::{GcHeapOutOfMemory, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// What a guest leaves that ended by itself.
@@ -231,7 +231,8 @@ fn failed(error: &wasmtime::Error, sandbox: &mut Sandbox, fuel: Option<u64>, fra
 
 /// Polls a future and charges its processor time. While it is polled, wasmtime-wasi finds the tokio runtime whose
 /// threads make system calls, if one is given. A panic of a host call, or the error with which one ends the guest
-/// ([`panics::fail`](crate::panics::fail)), is the result, whoever drives the call.
+/// ([`panics::fail`](crate::panics::fail)), is the result, whoever drives the call. On a small stack, which none of the
+/// library's threads has, there is no room to catch it here: `ffi` does.
 async fn among<T>(
     threads: Option<&tokio::runtime::Runtime>,
     cpu: Option<&CpuTime>,
@@ -240,12 +241,23 @@ async fn among<T>(
     let mut future = pin!(future);
     poll_fn(|context| {
         let _entered = threads.map(|threads| threads.enter());
-        match catch(|| Ok(metered(cpu, || future.as_mut().poll(context)))) {
-            Ok(polled) => polled.map(Ok),
-            Err(error) => Poll::Ready(Err(error)),
+        match stack::is_large_enough() {
+            true => caught(cpu, future.as_mut(), context),
+            false => metered(cpu, || future.as_mut().poll(context)).map(Ok),
         }
     })
     .await
+}
+
+fn caught<T>(
+    cpu: Option<&CpuTime>,
+    future: Pin<&mut impl Future<Output = T>>,
+    context: &mut Context<'_>,
+) -> Poll<Result<T>> {
+    match catch(|| Ok(metered(cpu, || future.poll(context)))) {
+        Ok(polled) => polled.map(Ok),
+        Err(error) => Poll::Ready(Err(error)),
+    }
 }
 
 /// The account for the guest's processor time, if that is limited.
