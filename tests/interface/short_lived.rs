@@ -42,7 +42,9 @@ fn what_the_only_call_has_compiled_is_there_for_the_next_process() {
         let cache = tempfile::tempdir().unwrap();
         assert_eq!(tier(&catalog, cache.path(), runtime), "compiled");
         assert_eq!(tier(&catalog, cache.path(), runtime), "disk", "{runtime}");
-        assert!(cached(cache.path(), "tmp").is_empty(), "{runtime}");
+        // What was noted of a file may be half-way written when the process ends.
+        let half_way = cached(cache.path(), "tmp");
+        assert!(!half_way.iter().any(|path| path.to_str().unwrap().contains(".cwasm.")), "{half_way:?}");
     }
 }
 
