@@ -62,6 +62,40 @@ struct Story {
     is_told: bool,
 }
 
+/// Gives each reply a call of its own that may have been answered so. Calls of one name may end in any order where threads
+/// poll at once, so an earlier reply may have to take another call: bipartite matching, by Kuhn's algorithm.
+struct Answers {
+    /// Of each reply the calls that it may answer.
+    answering: Vec<Vec<usize>>,
+    /// The reply of each call.
+    of_call: Vec<Option<usize>>,
+}
+
+impl Answers {
+    /// Adds a reply that may answer these calls. False if there is no call for it.
+    fn add(&mut self, calls: Vec<usize>) -> bool {
+        self.answering.push(calls);
+        self.assign(self.answering.len() - 1, &mut vec![false; self.of_call.len()])
+    }
+
+    fn assign(&mut self, reply: usize, seen: &mut [bool]) -> bool {
+        for call in self.answering[reply].clone() {
+            if std::mem::replace(&mut seen[call], true) {
+                continue;
+            }
+            let is_free = match self.of_call[call] {
+                None => true,
+                Some(other) => self.assign(other, seen),
+            };
+            if is_free {
+                self.of_call[call] = Some(reply);
+                return true;
+            }
+        }
+        false
+    }
+}
+
 impl Story {
     #[track_caller]
     fn fail(&mut self, what: &str) -> ! {
@@ -493,39 +527,43 @@ impl Run {
         let before = self.model.slots[slot].take();
         let config = made.or(before.as_ref().map(|before| before.config));
         let function = before.as_ref().and_then(|before| before.function);
-        let mut open: Vec<(String, Job)> = before.into_iter().flat_map(|before| before.jobs).chain(submitted).collect();
-        let take = |story: &mut Story, open: &mut Vec<(String, Job)>, name: &str, reply: &Reply| {
+        let all: Vec<(String, Job)> = before.into_iter().flat_map(|before| before.jobs).chain(submitted).collect();
+        let mut answers = Answers { answering: Vec::new(), of_call: vec![None; all.len()] };
+        let take = |story: &mut Story, answers: &mut Answers, name: &str, reply: &Reply| {
             let now = Instant::now();
             let fits = |(other, job): &(String, Job)| other == name && allow(&job.wants, reply, now >= job.until);
-            match open.iter().position(fits) {
-                Some(index) => drop(open.remove(index)),
-                None => story.fail(&format!("{name} was answered {}, not one of {open:?}", shortened(&reply.text))),
+            if !answers.add((0..all.len()).filter(|call| fits(&all[*call])).collect()) {
+                story.fail(&format!("{name} was answered {}, not one of {all:?}", shortened(&reply.text)));
             }
         };
         for (name, reply) in &handed {
-            take(&mut self.story, &mut open, name, reply);
+            take(&mut self.story, &mut answers, name, reply);
         }
+        let left =
+            |answers: &Answers| (0..all.len()).filter(|call| answers.of_call[*call].is_none()).collect::<Vec<_>>();
+        let untils = |calls: &[usize]| calls.iter().map(|call| all[*call].1.until).collect::<Vec<_>>();
         if !is_open {
-            self.model.left.extend(open.iter().map(|(_, job)| job.until));
+            self.model.left.extend(untils(&left(&answers)));
             return;
         }
         let mut executor = Executor::new(config.unwrap());
         executor.function = function;
         if is_contended {
             // Some of them went with an executor that was closed.
-            let last = open.iter().map(|(_, job)| job.until).max();
+            let last = untils(&left(&answers)).into_iter().max();
             let poll = Action::Poll { slot, job: None, wait_ms: 2 };
-            while !open.is_empty() && last.is_some_and(|last| Instant::now() < last + GRACE) {
+            while !left(&answers).is_empty() && last.is_some_and(|last| Instant::now() < last + GRACE) {
                 let told = self.model.world.perform(&poll, &self.model.entries);
                 for (name, reply) in handed_out(None, told.reply.as_ref().unwrap()) {
-                    take(&mut self.story, &mut open, &name, &reply);
+                    take(&mut self.story, &mut answers, &name, &reply);
                 }
             }
-            self.model.left.extend(open.iter().map(|(_, job)| job.until));
+            self.model.left.extend(untils(&left(&answers)));
             self.model.slots[slot] = Some(executor);
             return;
         }
-        for (name, job) in open {
+        let open = all.into_iter().zip(answers.of_call).filter(|(_, answer)| answer.is_none());
+        for ((name, job), _) in open {
             if let Some(other) = executor.jobs.insert(name.clone(), job) {
                 self.story.fail(&format!("two calls have the name {name}: one was {other:?}"));
             }
