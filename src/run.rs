@@ -22,10 +22,9 @@ use crate::deadline::Stop;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Phase, Result, printable};
 use crate::module_cache::{CompiledRuntime, Runnable};
-use crate::panics::catch;
 use crate::sandbox::{OutputTooLarge, Refused, Sandbox};
 use crate::shared_limits::CpuTime;
-use crate::stack::{self, GuestStack};
+use crate::stack::GuestStack;
 use crate::waiting::until;
 use crate::{threads, workers};
 use backtrace::Frame;
@@ -33,7 +32,6 @@ use ending::{exit_code, trap_name};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use wasmtime::{GcHeapOutOfMemory, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// What a guest leaves that ended by itself.
@@ -105,7 +103,7 @@ async fn run_on_its_own_stack(
     let cpu = cpu.as_deref();
     let waits = compiled.is_component() || store.data().has_files();
     let threads = engine::existing().filter(|_| waits).map(Engine::io_threads).transpose()?;
-    let polled = match &compiled.runnable {
+    let ended = match &compiled.runnable {
         Runnable::Module(module) => {
             let guest = pin!(begin::guest_on_its_own_stack(module, &mut store, &goal));
             until(&deadline, among(threads, cpu, guest)).await
@@ -113,19 +111,11 @@ async fn run_on_its_own_stack(
         #[cfg(feature = "components")]
         Runnable::Component(component) => {
             let guest = pin!(component::guest(component, &mut store));
-            let ended = until(&deadline, among(threads, cpu, guest)).await;
-            ended.map(|polled| polled.map(|ended| ended.map(|()| None)))
+            until(&deadline, among(threads, cpu, guest)).await.map(|ended| ended.map(|()| None))
         }
     };
     let _entered = threads.map(|threads| threads.enter());
-    match polled {
-        Ok(Ok(ended)) => Ok(captured(store, Ok(ended), compiled)),
-        Err(stop) => Ok(captured(store, Err(stop), compiled)),
-        Ok(Err(error)) => {
-            drop(store);
-            Err(error)
-        }
-    }
+    Ok(captured(store, ended, compiled))
 }
 
 fn store_for(compiled: &CompiledRuntime, sandbox: impl FnOnce() -> Sandbox) -> Result<Store<Sandbox>> {
@@ -230,34 +220,18 @@ fn failed(error: &wasmtime::Error, sandbox: &mut Sandbox, fuel: Option<u64>, fra
 }
 
 /// Polls a future and charges its processor time. While it is polled, wasmtime-wasi finds the tokio runtime whose
-/// threads make system calls, if one is given. A panic of a host call, or the error with which one ends the guest
-/// ([`panics::fail`](crate::panics::fail)), is the result, whoever drives the call. On a small stack, which none of the
-/// library's threads has, there is no room to catch it here: `ffi` does.
+/// threads make system calls, if one is given.
 async fn among<T>(
     threads: Option<&tokio::runtime::Runtime>,
     cpu: Option<&CpuTime>,
     future: impl Future<Output = T>,
-) -> Result<T> {
+) -> T {
     let mut future = pin!(future);
     poll_fn(|context| {
         let _entered = threads.map(|threads| threads.enter());
-        match stack::is_large_enough() {
-            true => caught(cpu, future.as_mut(), context),
-            false => metered(cpu, || future.as_mut().poll(context)).map(Ok),
-        }
+        metered(cpu, || future.as_mut().poll(context))
     })
     .await
-}
-
-fn caught<T>(
-    cpu: Option<&CpuTime>,
-    future: Pin<&mut impl Future<Output = T>>,
-    context: &mut Context<'_>,
-) -> Poll<Result<T>> {
-    match catch(|| Ok(metered(cpu, || future.poll(context)))) {
-        Ok(polled) => polled.map(Ok),
-        Err(error) => Poll::Ready(Err(error)),
-    }
 }
 
 /// The account for the guest's processor time, if that is limited.
@@ -284,21 +258,4 @@ fn was_not_made(error: &wasmtime::Error, sandbox: &Sandbox) -> bool {
 /// than any heap.
 fn is_out_of_heap(error: &wasmtime::Error) -> bool {
     error.is::<GcHeapOutOfMemory<()>>() || matches!(error.downcast_ref(), Some(Trap::AllocationTooLarge))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::panics::fail;
-    use crate::waiting::block_on;
-
-    #[test]
-    fn an_error_that_ends_a_guest_on_its_own_stack_is_the_result() {
-        let ended = |future: Pin<Box<dyn Future<Output = u8>>>| {
-            block_on(pin!(among(None, None, future))).map_err(|error| error.code())
-        };
-        assert_eq!(ended(Box::pin(async { fail(Error::no_memory("a guest")) })), Err("no_resources"));
-        assert_eq!(ended(Box::pin(async { panic!("a defect") })), Err("internal"));
-        assert_eq!(ended(Box::pin(async { 7 })), Ok(7));
-    }
 }

@@ -29,10 +29,7 @@ pub(crate) static COUNTERS: LazyLock<Counters> = LazyLock::new(Counters::default
 impl Counters {
     pub(super) fn reject(&self, directory: &Path, error: &io::Error) {
         self.rejected.fetch_add(1, Ordering::Relaxed);
-        self.report_problem(format!(
-            "something in the cache {} cannot be used: {error}; it is made again",
-            directory.display()
-        ));
+        self.report_problem(format!("something in the cache {} is not used: {error}", directory.display()));
     }
 
     pub(super) fn report_unwritable(&self, directory: &Path, error: &io::Error) {

@@ -20,7 +20,7 @@ use crate::reply::error_reply;
 use crate::shards::{Shard, ShardRef, ShardedArc};
 use crate::shared_limits::{CpuTime, TotalMemory};
 use crate::slots::Slots;
-use crate::waiting::{Notifier, block_on};
+use crate::waiting::{Notifier, block_on, caught};
 use crate::workers::{self, Task};
 use std::fmt;
 use std::path::Path;
@@ -221,7 +221,8 @@ impl ScriptExecutor {
                 RuntimeInput { config: RawJson::from_checked(&config), context: RawJson::from_checked(&context) };
             let shard = Shard::current();
             let context = [input.context.get()];
-            let result = executor.call(shard, &runtime, CallInput::of(&input, &context), &limits, deadline, None).await;
+            let call = executor.call(shard, &runtime, CallInput::of(&input, &context), &limits, deadline, None);
+            let result = caught(call).await;
             let result = result.inspect_err(|error| CALLS.count_error(error));
             let reply = result.and_then(|output| output.into_reply(meta));
             ticket.finish(reply.unwrap_or_else(|error| error_reply(&error)));

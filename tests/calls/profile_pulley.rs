@@ -31,6 +31,9 @@ fn a_guest_is_sampled_that_is_interpreted() {
         assert_eq!(error.as_code(), Code::Timeout);
     }
     let profile = profiler.profile();
-    let names: Vec<&str> = profile.stacks[0].functions.iter().map(|at| &*profile.functions[*at].name).collect();
-    assert_eq!((profile.stacks.len(), names), (1, vec!["_start", "spin"]), "{profile:?}");
+    // A sample or two may be of the beginning.
+    let most = profile.stacks.iter().max_by_key(|stack| stack.samples).unwrap();
+    let names: Vec<&str> = most.functions.iter().map(|at| &*profile.functions[*at].name).collect();
+    assert_eq!(names, ["_start", "spin"], "{profile:?}");
+    assert!(2 * most.samples > profile.samples, "{profile:?}");
 }
