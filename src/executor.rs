@@ -2,6 +2,7 @@
 
 mod call;
 mod call_slots;
+mod caught;
 mod inspection;
 mod judge;
 mod policy_view;

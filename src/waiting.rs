@@ -47,9 +47,7 @@ mod poll_descriptor;
 pub(crate) use poll_descriptor::{PollDescriptor, Source};
 
 use crate::deadline::{Deadline, Stop};
-use crate::error::Error;
 use crate::locks::Locked;
-use crate::panics;
 use crate::sys::signals::BlockedTraps;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -144,20 +142,6 @@ fn set_timer(at: Instant) {
     TIMER.set(Some(TIMER.get().map_or(at, |before| before.min(at))));
 }
 
-/// A future whose panics are its result, and so is the error with which a host call ends a guest ([`panics::fail`]): for calls
-/// that workers run. Host threads have `ffi` to catch them, and perhaps no stack for it here.
-pub(crate) async fn caught<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let mut future = pin!(future);
-    poll_fn(|context| match panics::catch(|| Ok(future.as_mut().poll(context))) {
-        Ok(polled) => polled,
-        Err(error) => {
-            forget_notes();
-            Poll::Ready(Err(error))
-        }
-    })
-    .await
-}
-
 /// Waits for a future until the deadline passes or the call is cancelled. The future is then dropped.
 pub(crate) async fn until<T>(deadline: &Deadline, future: impl Future<Output = T>) -> Result<T, Stop> {
     let mut future = pin!(future);
@@ -180,7 +164,7 @@ pub(crate) async fn until<T>(deadline: &Deadline, future: impl Future<Output = T
 }
 
 /// Forgets the notes of a future that is dropped, since the future that goes on has not left them.
-fn forget_notes() {
+pub(crate) fn forget_notes() {
     HOST_CODE.take();
     TIMER.take();
 }
@@ -331,23 +315,6 @@ impl Drop for WaiterGuard<'_> {
 mod tests {
     use super::*;
     use std::time::Duration;
-
-    #[test]
-    fn an_error_that_ends_a_guest_is_the_result_of_a_call_that_a_worker_runs() {
-        let ended = |call: Pin<Box<dyn Future<Output = Result<u8, Error>>>>| {
-            let polled = poll(pin!(caught(call)), &mut Context::from_waker(Waker::noop()));
-            let PollResult::Ready(result) = polled else { return Err("it waits") };
-            result.map_err(|error| error.code())
-        };
-        let fails = async {
-            set_timer(Instant::now());
-            panics::fail(Error::no_memory("a guest"))
-        };
-        assert_eq!(ended(Box::pin(fails)), Err("no_resources"));
-        assert!(TIMER.take().is_none(), "no note is left for the next call");
-        assert_eq!(ended(Box::pin(async { panic!("a defect") })), Err("internal"));
-        assert_eq!(ended(Box::pin(async { Ok(7) })), Ok(7));
-    }
 
     fn notified(registration: &WaiterGuard<'_>) -> bool {
         registration.wait(Instant::now())

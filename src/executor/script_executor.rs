@@ -1,5 +1,6 @@
 //! An executor: a policy under which runtimes run. An executor is small, because compiled code belongs to the process.
 
+use super::caught::caught;
 use super::profiler::Profiler;
 use crate::catalog::{RuntimeCatalog, RuntimeEntry};
 use crate::config::{CacheDir, Capabilities, ExecutorConfig, Limits, Reload, RequestLimits};
@@ -20,7 +21,7 @@ use crate::reply::error_reply;
 use crate::shards::{Shard, ShardRef, ShardedArc};
 use crate::shared_limits::{CpuTime, TotalMemory};
 use crate::slots::Slots;
-use crate::waiting::{Notifier, block_on, caught};
+use crate::waiting::{Notifier, block_on};
 use crate::workers::{self, Task};
 use std::fmt;
 use std::path::Path;
