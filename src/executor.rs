@@ -17,6 +17,7 @@ mod script_executor;
 mod scripts;
 mod snapshots;
 
+pub(crate) use caught::caught;
 pub use profile::{Profile, ProfiledFunction, ProfiledStack};
 pub use profiler::Profiler;
 pub(crate) use registry::{close, count, find, open, set_host_function};

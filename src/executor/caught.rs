@@ -4,13 +4,14 @@ use crate::error::Error;
 use crate::panics;
 use crate::waiting::forget_notes;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 
 /// A future whose panics are its result, and so is the error with which a host call ends a guest ([`panics::fail`]): for calls
 /// that workers run. Host threads have `ffi` to catch them, and perhaps no stack for it here.
-pub(super) async fn caught<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let mut future = pin!(future);
+///
+/// The future stays where its owner has pinned it: by value all of it would be copied.
+pub(crate) async fn caught<T>(mut future: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
     poll_fn(|context| match panics::catch(|| Ok(future.as_mut().poll(context))) {
         Ok(polled) => polled,
         Err(error) => {
@@ -25,14 +26,14 @@ pub(super) async fn caught<T>(future: impl Future<Output = Result<T, Error>>) ->
 mod tests {
     use super::*;
     use crate::waiting::{PollResult, poll, sleep_until};
-    use std::pin::Pin;
+    use std::pin::pin;
     use std::task::{Context, Waker};
     use std::time::Instant;
 
     #[test]
     fn an_error_that_ends_a_guest_is_the_result_of_a_call_that_a_worker_runs() {
         let ended = |call: Pin<Box<dyn Future<Output = Result<u8, Error>>>>| {
-            let polled = poll(pin!(caught(call)), &mut Context::from_waker(Waker::noop()));
+            let polled = poll(pin!(caught(pin!(call))), &mut Context::from_waker(Waker::noop()));
             let PollResult::Ready(result) = polled else { return Err("it waits") };
             result.map_err(|error| error.code())
         };

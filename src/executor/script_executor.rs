@@ -222,7 +222,7 @@ impl ScriptExecutor {
                 RuntimeInput { config: RawJson::from_checked(&config), context: RawJson::from_checked(&context) };
             let shard = Shard::current();
             let context = [input.context.get()];
-            let call = executor.call(shard, &runtime, CallInput::of(&input, &context), &limits, deadline, None);
+            let call = pin!(executor.call(shard, &runtime, CallInput::of(&input, &context), &limits, deadline, None));
             let result = caught(call).await;
             let result = result.inspect_err(|error| CALLS.count_error(error));
             let reply = result.and_then(|output| output.into_reply(meta));

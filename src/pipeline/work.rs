@@ -7,11 +7,13 @@ use super::state::{Done, List, StepOutput, Work};
 use crate::counters::CALLS;
 use crate::deadline::Driver;
 use crate::error::{Code, Error, Phase, Result};
+use crate::executor::caught;
 use crate::json::RawJson;
 use crate::memory;
 use crate::protocol::{CallInput, RuntimeOutput};
 use crate::shards::Shard;
 use crate::waiting::{sleep_until, until};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -100,7 +102,11 @@ impl<E: ExecutorRef> Run<E> {
             *tries += 1;
             let begun = Instant::now();
             let deadline = self.deadline_of(begun, limits.timeout_ms, driver);
-            let called = self.executor.call(Shard::current(), &step.runtime, input, limits, deadline, None).await;
+            let call = pin!(self.executor.call(Shard::current(), &step.runtime, input, limits, deadline, None));
+            let called = match driver {
+                Driver::Worker => caught(call).await,
+                Driver::Caller => call.await,
+            };
             let error = match called {
                 Ok(output) => return Ok(output),
                 Err(error) => error,

@@ -159,6 +159,12 @@ static void run_cycle(void)
                "\"output\":{\"hello\":\"you\"}");
     }
     calls_of_a_catalog();
+    /* The threads for files are started by a step on this thread and by one on a worker. */
+    expect(arawn_execute_pipeline,
+           "{\"executor\":\"@\",\"pipeline\":{\"steps\":["
+           "{\"name\":\"a\",\"runtime\":\"file_write\",\"config\":{\"path\":\"/data/a\",\"content\":\"a\"},\"needs\":[]},"
+           "{\"name\":\"b\",\"runtime\":\"file_write\",\"config\":{\"path\":\"/data/b\",\"content\":\"bb\"},\"needs\":[]}]}}",
+           "\"bytes_written\":2");
     expect(arawn_execute_runtime,
            "{\"executor\":\"@\",\"runtime\":\"file_write\",\"input\":{\"config\":{\"path\":\"/data/f\",\"content\":\"all of it\"}}}",
            "\"bytes_written\":9");
