@@ -190,6 +190,7 @@ lint: deny | tools
 DENY = $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 deny: | tools
 	@command -v '$(DENY)' >/dev/null || $(CARGO) install cargo-deny --version 0.20.2 --locked --debug --root target/tools
+	$(CARGO) fetch --locked --quiet && cd runtimes && $(CARGO) fetch --locked --quiet
 	'$(DENY)' --offline --workspace --log-level warn check --hide-inclusion-graph bans licenses sources
 	'$(DENY)' --offline --workspace --log-level warn --manifest-path runtimes/Cargo.toml --config deny.toml check \
 		--hide-inclusion-graph --allow unmatched-skip --allow license-not-encountered --allow unnecessary-skip --allow license-exception-not-encountered bans licenses sources

@@ -1,4 +1,4 @@
-//! Turns what unwinds out of a call that a worker runs into the call's result.
+//! Turns what unwinds out of a call into the call's result.
 
 use crate::error::Error;
 use crate::panics;
@@ -7,8 +7,9 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// A future whose panics are its result, and so is the error with which a host call ends a guest ([`panics::fail`]): for calls
-/// that workers run. Host threads have `ffi` to catch them, and perhaps no stack for it here.
+/// A future whose panics are its result, and so is the error with which a host call ends a guest ([`panics::fail`]): for
+/// submitted calls and for steps of pipelines. A single call on a thread of the host is caught by `ffi`, or by
+/// [`execute_runtime_with`](super::ScriptExecutor::execute_runtime_with): that thread may have no stack for it here.
 ///
 /// The future stays where its owner has pinned it: by value all of it would be copied.
 pub(crate) async fn caught<T>(mut future: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
@@ -31,7 +32,7 @@ mod tests {
     use std::time::Instant;
 
     #[test]
-    fn an_error_that_ends_a_guest_is_the_result_of_a_call_that_a_worker_runs() {
+    fn an_error_that_ends_a_guest_is_the_result_of_the_call() {
         let ended = |call: Pin<Box<dyn Future<Output = Result<u8, Error>>>>| {
             let polled = poll(pin!(caught(pin!(call))), &mut Context::from_waker(Waker::noop()));
             let PollResult::Ready(result) = polled else { return Err("it waits") };

@@ -3,6 +3,7 @@
 use super::profiler::Profiler;
 use super::script_executor::{CallOptions, ScriptExecutor};
 use crate::error::Result;
+use crate::panics::catch;
 use crate::protocol::{RuntimeInput, RuntimeOutput};
 
 impl ScriptExecutor {
@@ -20,6 +21,6 @@ impl ScriptExecutor {
         options: &CallOptions<'_>,
         profiler: &Profiler,
     ) -> Result<RuntimeOutput> {
-        self.execute(name, input, options, Some(profiler))
+        catch(|| self.execute(name, input, options, Some(profiler)))
     }
 }

@@ -15,6 +15,7 @@ use crate::host_functions::{Callback, DeferredCallback, HostCallback, HostFuncti
 use crate::jobs::{Jobs, Polled, ReplyGuard};
 use crate::json::RawJson;
 use crate::memory;
+use crate::panics::catch;
 use crate::policy::Policy;
 use crate::protocol::{CallInput, ExecuteRequest, RuntimeInput, RuntimeOutput};
 use crate::reply::error_reply;
@@ -180,10 +181,11 @@ impl ScriptExecutor {
         input: &RuntimeInput<'_>,
         options: &CallOptions<'_>,
     ) -> Result<RuntimeOutput> {
-        self.execute(name, input, options, None)
+        catch(|| self.execute(name, input, options, None))
     }
 
-    pub(super) fn execute(
+    /// Unwinds where a host call ends the guest, which `ffi` catches.
+    pub(crate) fn execute(
         &self,
         name: &str,
         input: &RuntimeInput<'_>,

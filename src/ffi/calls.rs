@@ -60,7 +60,7 @@ pub unsafe extern "C" fn arawn_execute_runtime(request_json: *const c_char) -> *
         let request: ExecuteRequest<'_> = parse_request(json)?;
         let executor = executor::find(&request.executor)?;
         let options = CallOptions { limits: request.limits, job: request.job.as_deref() };
-        let output = executor.execute_runtime_with(&request.runtime, &request.input, &options)?;
+        let output = executor.execute(&request.runtime, &request.input, &options, None)?;
         output.into_reply(request.meta)
     })
 }

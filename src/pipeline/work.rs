@@ -103,11 +103,7 @@ impl<E: ExecutorRef> Run<E> {
             let begun = Instant::now();
             let deadline = self.deadline_of(begun, limits.timeout_ms, driver);
             let call = pin!(self.executor.call(Shard::current(), &step.runtime, input, limits, deadline, None));
-            let called = match driver {
-                Driver::Worker => caught(call).await,
-                Driver::Caller => call.await,
-            };
-            let error = match called {
+            let error = match caught(call).await {
                 Ok(output) => return Ok(output),
                 Err(error) => error,
             };
