@@ -138,7 +138,8 @@ pub(crate) use platform::AsOpen;
 pub(crate) use platform::{id_of, ids_of};
 
 /// Where an open directory is now; `None` where the system does not tell. The path is the one among mounts, and
-/// `in_file_system` gives the one that all mounts of a file system share.
+/// `in_file_system` gives the one that all mounts of a file system share. An error says that the system has run out of
+/// something, and might have told.
 pub(crate) use platform::{in_file_system, path_now};
 
 /// Follows a path, and tells which directories it passes through. Names that are missing at its end are no error.

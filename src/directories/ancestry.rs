@@ -106,10 +106,10 @@ impl Ancestry {
 
     /// The ancestry of the directory that the `missing` names would lead to from an open directory.
     fn below(dir: &impl AsOpen, path: &Path, missing: &[OsString]) -> io::Result<Self> {
-        let mut path = sys::path_now(dir).unwrap_or_else(|| path.to_owned());
+        let mut path = sys::path_now(dir)?.unwrap_or_else(|| path.to_owned());
         let mut ids = sys::ids_of(dir)?.into_iter().map(Location::Id);
         let own_id = if missing.is_empty() { ids.next() } else { None };
-        let inside = sys::in_file_system(dir, &path);
+        let inside = sys::in_file_system(dir, &path)?;
         path.extend(missing);
         let inside = inside.map(|(device, mut path)| {
             path.extend(missing);

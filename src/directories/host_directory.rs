@@ -1,7 +1,7 @@
 //! A directory of the host that is open in the process.
 
 use super::ancestry::Ancestry;
-use super::written::note_written;
+use super::written::note_close;
 use crate::sys::{self, Status};
 use cap_std::fs::Dir;
 use std::fmt;
@@ -55,10 +55,8 @@ impl HostDirectory {
 /// granted.
 impl Drop for HostDirectory {
     fn drop(&mut self) {
-        if self.is_written.load(Ordering::Relaxed)
-            && let Ok(ancestry) = Ancestry::of_open(&*self.dir, &self.ancestry.path)
-        {
-            note_written(&ancestry);
+        if self.is_written.load(Ordering::Relaxed) {
+            note_close(&self.dir, &self.ancestry.path);
         }
     }
 }

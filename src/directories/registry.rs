@@ -8,7 +8,7 @@ use super::index::Index;
 use super::platform::PLATFORM_CACHE;
 use super::quota::Quota;
 use super::refusal::Refusal;
-use super::written::{is_nested, note_written, written_at};
+use super::written::{is_exhausted, is_nested, note_closed, note_written, written_at};
 use crate::config::GrantedDir;
 use crate::error::{Error, Result};
 use crate::locks::Locked;
@@ -99,19 +99,20 @@ impl Registry {
             [] => self.admit(resolved, Role::Granted),
             _ => Err(io::Error::other("no such directory").into()),
         });
-        let directory = directory.map_err(|refusal| match refusal {
+        let error_of = |refusal| match refusal {
             Refusal::Io(error) => {
                 Error::exhausted("to open a granted directory", &error).unwrap_or_else(|| failed(error))
             }
             Refusal::Overlap(message) => refused(message),
-        })?;
+        };
+        let directory = directory.map_err(error_of)?;
         let ancestry = directory.ancestry();
         if ancestry.is_root() {
             return Err(refused("`/` cannot be granted".to_owned()));
         }
         if config.write {
             if let Ok(platform) = PLATFORM_CACHE.as_deref() {
-                check_platform(ancestry, platform).map_err(refused)?;
+                check_platform(ancestry, platform).map_err(error_of)?;
             }
             note_written(ancestry);
             directory.is_written.store(true, Ordering::Relaxed);
@@ -123,6 +124,7 @@ impl Registry {
 
     /// Follows a path. Refuses a path that invariant 4 forbids: guests could decide where it leads.
     fn resolved(&self, path: &Path, role: Role) -> Result<Resolved, Refusal> {
+        note_closed()?;
         let resolved = resolve(path)?;
         let path = path.display();
         if role == Role::Code
@@ -189,9 +191,12 @@ impl Registry {
         }
         if role == Role::Code {
             for granted in self.nested.iter().filter_map(Weak::upgrade) {
-                // The look-up fails where guests have moved the directory deeper than `ids_of` looks. Nothing that lies
-                // so deep belongs to a catalog.
-                let ids = ids_of(&*granted.dir).unwrap_or_default();
+                let ids = match ids_of(&*granted.dir) {
+                    Err(error) if is_exhausted(&error) => return Err(error.into()),
+                    // Guests have moved the directory deeper than `ids_of` looks. Nothing that lies so deep belongs to a
+                    // catalog.
+                    ids => ids.unwrap_or_default(),
+                };
                 if ids.iter().any(|id| ancestry.own.contains(&Location::Id(*id))) {
                     return Err(Refusal::Overlap(overlap(role, ancestry, Relation::Holds, granted.ancestry())));
                 }
@@ -221,17 +226,23 @@ impl Registry {
 
 /// Refuses a directory that guests may write if it overlaps with the platform's cache or if the path to that cache
 /// passes through it. If this user may not follow that path, only the names of the two paths are compared.
-fn check_platform(ancestry: &Ancestry, platform: &Path) -> Result<(), String> {
-    let Ok(resolved) = resolve(platform) else {
-        return match platform.starts_with(&ancestry.path) {
-            true => Err(format!("{} holds the platform's cache: {}", ancestry.path.display(), platform.display())),
-            false => Ok(()),
-        };
+fn check_platform(ancestry: &Ancestry, platform: &Path) -> Result<(), Refusal> {
+    let resolved = match resolve(platform) {
+        Ok(resolved) => resolved,
+        Err(error) if is_exhausted(&error) => return Err(error.into()),
+        Err(_) if platform.starts_with(&ancestry.path) => {
+            let (path, platform) = (ancestry.path.display(), platform.display());
+            return Err(Refusal::Overlap(format!("{path} holds the platform's cache: {platform}")));
+        }
+        Err(_) => return Ok(()),
     };
-    let failed = |error: io::Error| format!("the platform's cache, {}: {error}", platform.display());
+    let failed = |error: io::Error| match is_exhausted(&error) {
+        true => Refusal::Io(error),
+        false => Refusal::Overlap(format!("the platform's cache, {}: {error}", platform.display())),
+    };
     let cache = Ancestry::of(&resolved).map_err(failed)?;
     if let Some(relation) = ancestry.relation(&cache) {
-        return Err(overlap(Role::Granted, ancestry, relation, &cache));
+        return Err(Refusal::Overlap(overlap(Role::Granted, ancestry, relation, &cache)));
     }
     let mut is_on_the_way = resolved.traversed.iter().any(|id| ancestry.own.contains(&Location::Id(*id)));
     for (dir, at) in &resolved.redirections {
@@ -239,7 +250,10 @@ fn check_platform(ancestry: &Ancestry, platform: &Path) -> Result<(), String> {
         is_on_the_way |= matches!(ancestry.relation(&turn), Some(Relation::Is | Relation::Holds));
     }
     match is_on_the_way {
-        true => Err(format!("the path of the platform's cache passes through it: {}", platform.display())),
+        true => {
+            let message = format!("the path of the platform's cache passes through it: {}", platform.display());
+            Err(Refusal::Overlap(message))
+        }
         false => Ok(()),
     }
 }

@@ -37,16 +37,16 @@ pub(crate) fn stack_bounds() -> Option<(usize, usize)> {
 }
 
 /// The system does not tell by which mount a directory was opened.
-pub(super) fn mount_of(_dir: &impl AsFd) -> Option<u64> {
-    None
+pub(super) fn mount_of(_dir: &impl AsFd) -> io::Result<Option<u64>> {
+    Ok(None)
 }
 
-pub(crate) fn in_file_system(_dir: &impl AsFd, _path: &Path) -> Option<InFileSystem> {
-    None
+pub(crate) fn in_file_system(_dir: &impl AsFd, _path: &Path) -> io::Result<Option<InFileSystem>> {
+    Ok(None)
 }
 
-pub(crate) fn path_now(_dir: &impl AsFd) -> Option<PathBuf> {
-    None
+pub(crate) fn path_now(_dir: &impl AsFd) -> io::Result<Option<PathBuf>> {
+    Ok(None)
 }
 
 pub(crate) fn unread(options: &mut OpenOptions) {

@@ -18,10 +18,10 @@ pub(crate) fn id_of(dir: &impl AsFd) -> io::Result<Id> {
 pub(crate) fn ids_of(dir: &impl AsFd) -> io::Result<Vec<Id>> {
     // The root is its own parent. A directory that is mounted inside itself has the identity of its parent too, but
     // another mount. So the walk ends where neither the identity nor the mount changes.
-    let mut here = (id_of(dir)?, mount_of(dir));
+    let mut here = (id_of(dir)?, mount_of(dir)?);
     let (mut ids, mut at) = (vec![here.0], above(dir)?);
     loop {
-        let next = (id_of(&at)?, mount_of(&at));
+        let next = (id_of(&at)?, mount_of(&at)?);
         if next == here {
             return Ok(ids);
         }

@@ -33,12 +33,12 @@ pub(crate) fn ids_of(dir: &impl AsHandle) -> io::Result<Vec<Id>> {
     Ok(vec![id_of(dir)?])
 }
 
-pub(crate) fn path_now(_dir: &impl AsHandle) -> Option<PathBuf> {
-    None
+pub(crate) fn path_now(_dir: &impl AsHandle) -> io::Result<Option<PathBuf>> {
+    Ok(None)
 }
 
-pub(crate) fn in_file_system(_dir: &impl AsHandle, _path: &Path) -> Option<InFileSystem> {
-    None
+pub(crate) fn in_file_system(_dir: &impl AsHandle, _path: &Path) -> io::Result<Option<InFileSystem>> {
+    Ok(None)
 }
 
 pub(crate) fn resolve(path: &Path) -> io::Result<Resolved> {
