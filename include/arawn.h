@@ -795,6 +795,8 @@ char *arawn_host_reply(const char *request_json);
 
 // Copies a string, for a host function to return. Returns NULL for NULL. The library releases the copy that a host
 // function returns. Release a copy that is not returned with `arawn_free`.
+//
+// If the system refuses the memory, this returns the reply of the error `no_resources` in place of the copy.
 char *arawn_string_new(const char *text);
 
 // Lists the runtimes that an executor serves, sorted by name: the built-in ones and those of its catalog.

@@ -1,9 +1,11 @@
-//! A check that the system has memory for work whose size a request or a file decides.
+//! Memory for work whose size a request, a file or a guest decides: an error if the system refuses it.
 //!
-//! A failed allocation aborts the process, even if only a limit of the host (`RLIMIT_AS`) refuses it. The check turns
-//! most such aborts into errors.
+//! A failed allocation aborts the process, even if only a limit of the host (`RLIMIT_AS`) refuses it. What can have a MiB or
+//! more is therefore copied, joined and made by the functions here.
 
 use crate::error::{Error, Result};
+use std::borrow::Cow;
+use std::collections::TryReserveError;
 
 /// Less than this many bytes are not checked: a process that lacks so little cannot go on anyway.
 const LEAST: usize = 1 << 20;
@@ -20,10 +22,40 @@ pub(crate) fn ensure(what: &str, bytes: usize) -> Result<()> {
 
 /// A copy of a text, or an error if the system has no memory for the copy.
 pub(crate) fn copied(what: &str, text: &str) -> Result<String> {
-    let mut copy = String::new();
-    copy.try_reserve_exact(text.len()).map_err(|_| Error::no_memory(what))?;
-    copy.push_str(text);
-    Ok(copy)
+    joined(what, &[text])
+}
+
+/// The text of an owner, or a copy of a borrowed one, as of [`copied`].
+pub(crate) fn owned(what: &str, text: Cow<'_, str>) -> Result<String> {
+    match text {
+        Cow::Owned(text) => Ok(text),
+        Cow::Borrowed(text) => copied(what, text),
+    }
+}
+
+/// Several texts as one, or an error if the system has no memory for it.
+pub(crate) fn joined(what: &str, texts: &[&str]) -> Result<String> {
+    let mut all = String::new();
+    let bytes = texts.iter().map(|text| text.len()).sum();
+    all.try_reserve_exact(bytes).map_err(|_| Error::no_memory(what))?;
+    texts.iter().for_each(|text| all.push_str(text));
+    Ok(all)
+}
+
+/// Several pieces as one, or an error if the system has no memory for it.
+pub(crate) fn concat(pieces: &[&[u8]]) -> Result<Vec<u8>, TryReserveError> {
+    let mut all = Vec::new();
+    all.try_reserve_exact(pieces.iter().map(|piece| piece.len()).sum())?;
+    pieces.iter().for_each(|piece| all.extend_from_slice(piece));
+    Ok(all)
+}
+
+/// `count` zero bytes, or an error if the system has no memory for them.
+pub(crate) fn zeroes(count: usize) -> Result<Vec<u8>, TryReserveError> {
+    let mut all = Vec::new();
+    all.try_reserve_exact(count)?;
+    all.resize(count, 0);
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -37,5 +69,14 @@ mod tests {
         let error = ensure("the whole of it", isize::MAX as usize).unwrap_err();
         assert_eq!(error.code(), "no_resources");
         assert!(error.to_string().starts_with("the system refused to give memory for the whole of it: "), "{error}");
+        assert!(zeroes(isize::MAX as usize).is_err());
+    }
+
+    #[test]
+    fn what_can_be_had_is_made() {
+        assert_eq!(joined("it", &["a", "", "bc"]).unwrap(), "abc");
+        assert_eq!(owned("it", Cow::Borrowed("d")).unwrap(), "d");
+        assert_eq!(concat(&[b"a", b"", b"bc"]).unwrap(), b"abc");
+        assert_eq!(zeroes(3).unwrap(), [0; 3]);
     }
 }

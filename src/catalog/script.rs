@@ -4,6 +4,7 @@ use super::entry_module::EntryModule;
 use crate::builtins::{BUILTINS, Builtin};
 use crate::error::{Error, Result};
 use crate::files::ConfinedPath;
+use crate::memory;
 use crate::sha256::Sha256;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -117,10 +118,13 @@ impl ScriptText {
         if text.trim().is_empty() {
             return Err(invalid(None, "it is empty".to_owned()));
         }
-        let c_string = |text: &str| Bytes::from([text.as_bytes(), b"\0"].concat());
+        let c_string = |text: &str| {
+            let bytes = memory::concat(&[text.as_bytes(), b"\0"]);
+            bytes.map(Bytes::from).map_err(|_| Error::no_memory("a script"))
+        };
         // Some editors begin a file with a byte order mark, which no interpreter takes.
         let plain = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Ok(ScriptText { sha: Sha256::of(content), file: c_string(file), text: c_string(plain) })
+        Ok(ScriptText { sha: Sha256::of(content), file: c_string(file)?, text: c_string(plain)? })
     }
 
     /// The file's name in messages.

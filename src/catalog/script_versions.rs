@@ -84,10 +84,12 @@ impl ScriptFile {
         }
         match ScriptText::new(runtime, &self.shown_name(runtime), &content) {
             Ok(text) => Ok(Version::New(NewVersion { text: Arc::new(text), identity })),
-            Err(error) => {
+            Err(error @ Error::ScriptInvalid { .. }) => {
                 let served = self.broken(runtime, pin, Broken { identity, sha, error });
                 served.map(|text| Version::Served(text, identity))
             }
+            // The text was not found to be at fault.
+            Err(error) => Err(error),
         }
     }
 

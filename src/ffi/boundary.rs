@@ -27,7 +27,7 @@ pub(super) fn guard(argument: Result<&str>, call: impl FnOnce(&str) -> Result<St
     reply(result.unwrap_or_else(|error| error_reply(&error)))
 }
 
-fn reply(json: String) -> *mut c_char {
+pub(super) fn reply(json: String) -> *mut c_char {
     debug_assert!(!json.contains('\0'));
     // SAFETY: `json` contains no NUL: serde_json escapes a NUL when it writes a text, and refuses one when it reads.
     unsafe { CString::from_vec_unchecked(json.into_bytes()) }.into_raw()

@@ -1,7 +1,10 @@
 //! Makes a host function of the library from a callback of a C host.
 #![allow(unsafe_code, reason = "the boundary to C")]
 
+use crate::error::Error;
 use crate::host_functions::Callback;
+use crate::memory;
+use crate::panics::fail;
 use std::ffi::{CString, c_char, c_void};
 
 /// The pointer that the host has given for its callback. The library only passes it on.
@@ -20,20 +23,23 @@ type Pointer = unsafe extern "C" fn(request_json: *const c_char, user_data: *mut
 pub(super) fn of(callback: Option<Pointer>, user_data: *mut c_void, is_deferred: bool) -> Option<Callback> {
     let function = CFunction { callback: callback?, user_data: UserData(user_data) };
     Some(if is_deferred {
-        Callback::Deferred(Box::new(move |call, request| function.call(enveloped(call, request))))
+        // The name of a call has nothing to escape.
+        Callback::Deferred(Box::new(move |call, request| match call {
+            Some(call) => function.call(&["{\"call\":\"", call, "\",\"request\":", request, "}"]),
+            None => function.call(&["{\"call\":null,\"request\":", request, "}"]),
+        }))
     } else {
         Callback::AtOnce(Box::new(move |request| {
-            function.call(request.to_owned())?.ok_or_else(|| "it returned NULL".to_owned())
+            function.call(&[request])?.ok_or_else(|| "it returned NULL".to_owned())
         }))
     })
 }
 
-/// `{"call":"c-17","request":…}`. The name of a call has nothing to escape.
-fn enveloped(call: Option<&str>, request: &str) -> String {
-    match call {
-        Some(call) => ["{\"call\":\"", call, "\",\"request\":", request, "}"].concat(),
-        None => ["{\"call\":null,\"request\":", request, "}"].concat(),
-    }
+/// The pieces as a C string. They are JSON, which has no NUL.
+fn c_string(pieces: &[&str]) -> crate::Result<CString> {
+    let pieces: Vec<_> = pieces.iter().map(|piece| piece.as_bytes()).chain([&b"\0"[..]]).collect();
+    let bytes = memory::concat(&pieces).map_err(|_| Error::no_memory("a request to a host function"))?;
+    CString::from_vec_with_nul(bytes).map_err(Error::internal)
 }
 
 struct CFunction {
@@ -42,9 +48,9 @@ struct CFunction {
 }
 
 impl CFunction {
-    /// Calls the function. `None` if it returns NULL.
-    fn call(&self, request: String) -> Result<Option<String>, String> {
-        let request = CString::new(request).map_err(|_| "the request contains a NUL".to_owned())?;
+    /// Calls the function with a request in pieces. `None` if it returns NULL.
+    fn call(&self, request: &[&str]) -> Result<Option<String>, String> {
+        let request = c_string(request).unwrap_or_else(|error| fail(error));
         clear_stack_ahead();
         // SAFETY: `arawn_host_function_set` demands a callback and a `user_data` that are valid until the function is
         // unset and nobody is inside. `request` ends with a NUL and lives until the callback has returned.

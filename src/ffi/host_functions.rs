@@ -1,12 +1,14 @@
 //! Setting host functions, and making the strings that they return.
 #![allow(unsafe_code, reason = "the boundary to C")]
 
-use super::boundary::{guard, text};
+use super::boundary::{guard, reply, text};
 use super::callback;
+use crate::error::Error;
 use crate::executor::{self};
+use crate::memory;
 use crate::protocol::{HostFunctionRequest, HostReplyRequest, parse_request};
-use crate::reply::{Answered, ok_reply_of};
-use std::ffi::{CStr, c_char, c_void};
+use crate::reply::{Answered, error_reply, ok_reply_of};
+use std::ffi::{CStr, CString, c_char, c_void};
 
 /// A function of the host that guests call by name, see `arawn_host_function_set`.
 ///
@@ -196,6 +198,8 @@ pub unsafe extern "C" fn arawn_host_reply(request_json: *const c_char) -> *mut c
 /// Copies a string, for a host function to return. Returns NULL for NULL. The library releases the copy that a host
 /// function returns. Release a copy that is not returned with `arawn_free`.
 ///
+/// If the system refuses the memory, this returns the reply of the error `no_resources` in place of the copy.
+///
 /// # Safety
 /// `text` is NULL or a string that ends with a NUL.
 #[unsafe(no_mangle)]
@@ -204,5 +208,9 @@ pub unsafe extern "C" fn arawn_string_new(text: *const c_char) -> *mut c_char {
         return std::ptr::null_mut();
     }
     // SAFETY: `text` is not NULL, and the caller promises that it ends with a NUL.
-    unsafe { CStr::from_ptr(text) }.to_owned().into_raw()
+    let text = unsafe { CStr::from_ptr(text) };
+    match memory::concat(&[text.to_bytes_with_nul()]).map(CString::from_vec_with_nul) {
+        Ok(Ok(copy)) => copy.into_raw(),
+        _ => reply(error_reply(&Error::no_memory("a string"))),
+    }
 }

@@ -25,6 +25,7 @@ use super::functions::{HostFunctions, UnansweredCall, next_call};
 use super::question::{PendingCall, Question};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::waiting::{self, Event};
 use std::sync::Arc;
 use std::time::Instant;
@@ -50,7 +51,12 @@ impl Drop for RemoveOnDrop<'_> {
 }
 
 impl HostFunctions {
-    pub(super) async fn answer(&self, question: &Arc<Question>, request: &str, deadline: &Deadline) -> Result<String> {
+    pub(super) async fn answer(
+        &self,
+        question: &Arc<Question>,
+        request: &Arc<String>,
+        deadline: &Deadline,
+    ) -> Result<String> {
         let name = &*question.name;
         loop {
             let found = self.table().functions.get(name).cloned();
@@ -69,8 +75,8 @@ impl HostFunctions {
         }
     }
 
-    async fn now(&self, function: Arc<Function>, request: &str) -> Option<Result<String>> {
-        let request = request.to_owned();
+    async fn now(&self, function: Arc<Function>, request: &Arc<String>) -> Option<Result<String>> {
+        let request = request.clone();
         match waiting::run_on_driver(move || function.enter(None, &request)).await? {
             Answer::Given(answer) => Some(answer),
             Answer::Later => Some(Err(Error::internal("a host function that is not deferred has no answer"))),
@@ -81,7 +87,7 @@ impl HostFunctions {
         &self,
         question: &Question,
         function: Arc<Function>,
-        request: &str,
+        request: &Arc<String>,
     ) -> Option<Result<String>> {
         let (sender, answered) = oneshot::channel();
         let call = next_call();
@@ -92,7 +98,7 @@ impl HostFunctions {
             table.unanswered.insert(call, UnansweredCall::inside(sender));
         }
         let _place = RemoveOnDrop(self, call);
-        let request = request.to_owned();
+        let request = request.clone();
         match waiting::run_on_driver(move || function.enter(Some(call), &request)).await? {
             Answer::Given(answer) if self.take_unanswered(call).is_some() => return Some(answer),
             // The call was answered before the function returned.
@@ -102,7 +108,7 @@ impl HostFunctions {
         answered.await.ok()
     }
 
-    async fn at_a_poll(&self, question: &Arc<Question>, request: &str) -> Option<Result<String>> {
+    async fn at_a_poll(&self, question: &Arc<Question>, request: &Arc<String>) -> Option<Result<String>> {
         let (answer, answered) = oneshot::channel();
         let place = {
             let mut table = self.table();
@@ -110,7 +116,7 @@ impl HostFunctions {
             table.functions.get(&question.name)?;
             let call = next_call();
             question.waits_for_poll(true);
-            let (question, request) = (question.clone(), request.to_owned());
+            let (question, request) = (question.clone(), request.clone());
             table.asked.insert(call, PendingCall { question, request, answer: Some(answer), _place: None });
             RemoveOnDrop(self, call)
         };
@@ -177,9 +183,11 @@ impl HostFunctions {
     /// Answers a call of a deferred function. The guest gets the reply as it is.
     pub fn reply(&self, call: &str, reply: &str) -> Result<()> {
         check_reply(reply).map_err(|message| Error::InvalidRequest { path: "reply".to_owned(), message })?;
+        // Copied first: a call that was taken must be answered.
+        let reply = memory::copied("the reply of a host function", reply)?;
         let number = call.strip_prefix("c-").and_then(|number| number.parse().ok());
         let sender = number.filter(|number| call_name(*number) == call).and_then(|number| self.take_unanswered(number));
-        let sent = sender.is_some_and(|sender| sender.send(Ok(reply.to_owned())).is_ok());
+        let sent = sender.is_some_and(|sender| sender.send(Ok(reply)).is_ok());
         if sent { Ok(()) } else { Err(Error::UnknownCall { call: call.to_owned() }) }
     }
 }

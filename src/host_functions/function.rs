@@ -115,8 +115,11 @@ impl Function {
         drop(state);
         INSIDE.set(INSIDE.get() + 1);
         let _leave = Leave(self);
-        let answer = crate::panics::catch(|| Ok(self.run(call, request)));
-        let answer = answer.unwrap_or_else(|panic| Err(panic.to_string()));
+        let answer = match crate::panics::catch(|| Ok(self.run(call, request))) {
+            Ok(answer) => answer,
+            Err(panic @ Error::Internal { .. }) => Err(panic.to_string()),
+            Err(error) => return Some(Answer::Given(Err(error))),
+        };
         let checked = |reply: String| match check_reply(&reply) {
             Ok(()) => Ok(reply),
             Err(why) => Err(format!("its reply {why}")),

@@ -126,9 +126,14 @@ impl HostFunctions {
 
     /// Calls a function for a guest. Every failure becomes an error reply, which the guest gets. `Err` only says that
     /// the call must end.
-    pub async fn call(&self, question: &Arc<Question>, request: &str, deadline: &Deadline) -> Result<String, Stop> {
-        let answered = match self.check(&question.name, request) {
-            Ok(()) => self.answer(question, request, deadline).await,
+    pub async fn call(
+        &self,
+        question: &Arc<Question>,
+        request: Arc<String>,
+        deadline: &Deadline,
+    ) -> Result<String, Stop> {
+        let answered = match self.check(&question.name, &request) {
+            Ok(()) => self.answer(question, &request, deadline).await,
             Err(error) => Err(error),
         };
         // The time that the host took counts as the guest's.

@@ -44,7 +44,8 @@ struct MessagesState {
 #[derive(Default)]
 struct Queue {
     messages: VecDeque<Message>,
-    /// Whether the lane has work that empties this queue.
+    /// Whether the lane has work that empties this queue. If it is false and the queue is not empty, no thread could be
+    /// started for these messages.
     is_taken: bool,
 }
 
@@ -75,31 +76,32 @@ impl Messages {
         self.state.waiting.messages.load(Ordering::Relaxed) >= room.messages
     }
 
-    /// Waits until the messages with `On::Call` were delivered, for `at_most`.
+    /// Waits until the messages with `On::Call` were delivered, for `at_most`. Returns at once if no thread can be started
+    /// for them.
     pub fn wait(&self, at_most: Duration) {
+        self.start();
         let _ = self.state.emptied.wait_timeout_while(self.state.queue(), at_most, |queue| queue.is_taken);
     }
 
-    /// Queues a message. Returns whether a thread will deliver it.
-    pub fn enqueue(&self, message: Message) -> bool {
+    /// Queues a message.
+    pub fn enqueue(&self, message: Message) {
+        self.state.queue().messages.push_back(message);
+        self.start();
+    }
+
+    /// Has a thread deliver the messages that wait. If no thread can be started now, they wait for the next call of this.
+    pub fn start(&self) {
         let mut queue = self.state.queue();
-        queue.messages.push_back(message);
-        if queue.is_taken {
-            return true;
+        if queue.is_taken || queue.messages.is_empty() {
+            return;
         }
         queue.is_taken = true;
         drop(queue);
         let (lane, tenant, state) = (self.lane, self.tenant, self.state.clone());
-        let is_submitted = lane.submit(tenant, move || state.take(lane, tenant)).is_ok();
-        if !is_submitted {
-            let mut queue = self.state.queue();
-            queue.is_taken = false;
-            let messages = std::mem::take(&mut queue.messages);
-            drop(queue);
+        if lane.submit(tenant, move || state.take(lane, tenant)).is_err() {
+            self.state.queue().is_taken = false;
             self.state.emptied.notify_all();
-            drop(messages);
         }
-        is_submitted
     }
 }
 

@@ -42,7 +42,7 @@ impl Question {
 /// A question or message that waits for a poll.
 pub(super) struct PendingCall {
     pub question: Arc<Question>,
-    pub request: String,
+    pub request: Arc<String>,
     /// Where the answer goes; `None` for a message. If the sender is dropped without an answer, the guest's call looks
     /// the function up again.
     pub answer: Option<oneshot::Sender<Result<String>>>,

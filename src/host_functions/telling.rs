@@ -7,6 +7,7 @@ use super::question::PendingCall;
 use super::room::Room;
 use crate::waiting::Event;
 use crate::warnings::Listener;
+use std::sync::Arc;
 
 /// Passes warnings to the host's `arawn.log`, if it is set.
 impl Listener for HostFunctions {
@@ -36,21 +37,26 @@ impl HostFunctions {
     /// Sends a message if the function is set and there is room. Returns whether the message will be delivered.
     fn send(&self, to: &Messages, room: Room, text: impl FnOnce() -> String) -> bool {
         if to.is_full(room) {
+            to.start();
             return false;
         }
         let found = self.table().functions.get(to.name()).cloned();
         let Some(function) = found else { return false };
         let text = text();
-        let Some(place) = to.place(room, text.len()) else { return false };
+        let Some(place) = to.place(room, text.len()) else {
+            to.start();
+            return false;
+        };
         if function.on == On::Call {
-            return to.enqueue(Message { function, text, _place: place });
+            to.enqueue(Message { function, text, _place: place });
+            return true;
         }
         let mut table = self.table();
         if table.is_closed {
             return false;
         }
-        let question = to.question.clone();
-        table.asked.insert(next_call(), PendingCall { question, request: text, answer: None, _place: Some(place) });
+        let (question, request) = (to.question.clone(), Arc::new(text));
+        table.asked.insert(next_call(), PendingCall { question, request, answer: None, _place: Some(place) });
         drop(table);
         self.update_descriptor();
         self.notifier.notify(Event::Asked);

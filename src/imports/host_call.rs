@@ -7,9 +7,12 @@
 use crate::deadline::Stop;
 use crate::error::{Error, printable};
 use crate::host_functions::Question;
+use crate::memory;
 use crate::reply::error_reply;
 use crate::sandbox::{Guest, Sandbox};
+use std::borrow::Cow;
 use std::future::Future;
+use std::sync::Arc;
 use wasmtime::{Caller, Linker, Result, Trap};
 
 const MODULE: &str = "arawn";
@@ -33,7 +36,7 @@ impl Sandbox {
     ) -> impl Future<Output = Result<String, Stop>> + Send + 'static {
         let (policy, deadline, question) = (self.policy.clone(), self.deadline.clone(), Question::new(name));
         self.question = Some(question.clone());
-        async move { policy.functions.call(&question, &request, &deadline).await }
+        async move { policy.functions.call(&question, request, &deadline).await }
     }
 
     /// Why a name or a request of this length is refused before it is copied.
@@ -114,7 +117,7 @@ pub(super) fn add_to_component_linker(linker: &mut wasmtime::component::Linker<S
                 match store.data().too_long(name.as_bytes(), request.as_bytes()) {
                     Some(NAME_TOO_LONG) => Err(refused("", NAME_TOO_LONG)),
                     Some(why) => Err(refused(&name, why)),
-                    None => Ok((name.into_owned(), request.into_owned())),
+                    None => named(&name, request),
                 }
             };
             match asked {
@@ -130,7 +133,13 @@ pub(super) fn add_to_component_linker(linker: &mut wasmtime::component::Linker<S
 }
 
 /// The name of a host function, and the request to it.
-type NamedRequest = (String, String);
+type NamedRequest = (String, Arc<String>);
+
+/// The name and a copy of the request, or an error reply if the system has no memory for the copy.
+fn named<'a>(name: &str, request: impl Into<Cow<'a, str>>) -> Result<NamedRequest, String> {
+    let request = memory::owned("a request to a host function", request.into()).map_err(|error| error_reply(&error))?;
+    Ok((name.to_owned(), Arc::new(request)))
+}
 
 /// Reads the name and the request from the guest's memory, or returns an error reply if they are too long or not UTF-8.
 /// A range outside the memory is a trap.
@@ -157,7 +166,7 @@ fn asked(
     }
     sandbox.spend(request.len())?;
     match simdutf8::basic::from_utf8(request) {
-        Ok(request) => Ok(Ok((name.to_owned(), request.to_owned()))),
+        Ok(request) => Ok(named(name, request)),
         Err(_) => Ok(Err(refused(name, "the request is not UTF-8"))),
     }
 }

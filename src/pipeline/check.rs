@@ -4,6 +4,7 @@ use super::document::{Checked, ForEach, INDEX, ITEM, Pipeline, Step};
 use crate::config::MAX_TIMEOUT_MS;
 use crate::error::{Error, Result, quoted};
 use crate::json::{RawJson, members, words};
+use crate::memory;
 use crate::protocol::{PipelineDocument, PipelineRequest, Retry, StepDocument, parse_request};
 use foldhash::fast::RandomState;
 use serde_json::Value;
@@ -47,7 +48,7 @@ impl Pipeline {
         let mut checked = Arc::unwrap_or_clone(self.0);
         let number = checked.steps.iter().position(|other| other.name == step);
         let number = number.ok_or_else(|| unknown_completed(step))?;
-        checked.completed.insert(number, Arc::from(output));
+        checked.completed.insert(number, copied("the output of a step", output)?);
         Ok(Pipeline(Arc::new(checked)))
     }
 
@@ -77,7 +78,7 @@ fn checked(
     let mut given = BTreeMap::new();
     for (name, output) in &completed {
         let step = find(name).ok_or_else(|| unknown_completed(name))?;
-        if given.insert(step, Arc::from(output.get())).is_some() {
+        if given.insert(step, copied("the output of a step", output.get())?).is_some() {
             return Err(invalid(format!("completed.{}", quoted(name)), "appears twice".to_owned()));
         }
     }
@@ -92,7 +93,12 @@ fn checked(
         }
     }
     refuse_circles(&steps)?;
-    Ok(Pipeline(Arc::new(Checked { steps, output, context: context.get().to_owned(), completed: given })))
+    let context = copied("the context of a pipeline", context.get())?;
+    Ok(Pipeline(Arc::new(Checked { steps, output, context, completed: given })))
+}
+
+fn copied(what: &str, text: &str) -> Result<Arc<String>> {
+    memory::copied(what, text).map(Arc::new)
 }
 
 /// The number of each step, by its name.
@@ -173,7 +179,7 @@ fn checked_step(number: usize, document: &StepDocument<'_>, numbers: &Numbers<'_
         name: document.name.clone().into_owned(),
         key: format!("{}:", Value::from(&*document.name)),
         runtime: document.runtime.clone().into_owned(),
-        config: document.config.get().to_owned(),
+        config: copied("the config of a step", document.config.get())?,
         needs,
         needed_by: Vec::new(),
         for_each,

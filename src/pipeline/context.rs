@@ -2,6 +2,9 @@
 
 use super::document::{Checked, INDEX, ITEM, Step};
 use super::list::Found;
+use crate::error::Result;
+use crate::memory;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The output of a step, JSON text.
@@ -26,11 +29,15 @@ pub(super) fn before_item<T: Output>(
     outputs: &[Arc<T>],
     need: Option<usize>,
     list: &Found,
-) -> String {
-    let without_list = |text: &str| [&text[..list.cut.start], list.in_place, &text[list.cut.end..]].concat();
-    let context = if need.is_none() { without_list(&checked.context) } else { checked.context.clone() };
+) -> Result<String> {
+    let joined = |pieces: &[&str]| memory::joined("the context of a list's items", pieces);
+    let without_list = |text: &str| joined(&[&text[..list.cut.start], list.in_place, &text[list.cut.end..]]);
+    let context = match need {
+        None => Cow::Owned(without_list(&checked.context)?),
+        Some(_) => Cow::Borrowed(&*checked.context),
+    };
     let mut pieces = Pieces::of(&context);
-    let rest = need.map(|need| without_list(outputs[need].text()));
+    let rest = need.map(|need| without_list(outputs[need].text())).transpose()?;
     for (place, (number, output)) in step.needs.iter().zip(outputs).enumerate() {
         let output = match &rest {
             // The output is the list itself, or what is left of it.
@@ -42,7 +49,7 @@ pub(super) fn before_item<T: Output>(
     }
     let item = format!("\"{ITEM}\":");
     pieces.add(&item, []);
-    pieces.pieces.concat()
+    joined(&pieces.pieces)
 }
 
 /// What stands between an item and its index.

@@ -20,9 +20,9 @@ pub(super) struct Checked {
     /// The step whose output is the pipeline's.
     pub output: usize,
     /// The text of the context at the start, an object.
-    pub context: String,
+    pub context: Arc<String>,
     /// The outputs that are known already, by their steps.
-    pub completed: BTreeMap<usize, Arc<str>>,
+    pub completed: BTreeMap<usize, Arc<String>>,
 }
 
 /// One step of a pipeline.
@@ -32,7 +32,7 @@ pub struct Step {
     /// The name as JSON text, with a colon.
     pub(super) key: String,
     pub(super) runtime: String,
-    pub(super) config: String,
+    pub(super) config: Arc<String>,
     /// The steps whose outputs this step finds in its context.
     pub(super) needs: Vec<usize>,
     /// The steps that need this one.

@@ -1,6 +1,6 @@
 //! The list of a `for_each`: where it is, its items, and the list of their outputs.
 
-use crate::error::quoted;
+use crate::error::{Error, quoted};
 use crate::json::{elements, members};
 use std::ops::Range;
 
@@ -107,18 +107,19 @@ impl Outputs {
         Outputs { text: String::new(), of_items: vec![0..0; items], ended: 0 }
     }
 
-    /// Adds the output of an item. Returns whether all outputs together have at most so many bytes.
-    pub fn add(&mut self, item: usize, output: &str, most_bytes: u64) -> bool {
+    /// Adds the output of an item. An error if all outputs together have more than `most_bytes`.
+    pub fn add(&mut self, item: usize, output: &str, most_bytes: u64) -> Result<(), Error> {
         let start = self.text.len();
         // With the brackets and commas of the list.
         let bytes = (start + output.len() + self.of_items.len() + 1) as u64;
         if bytes > most_bytes {
-            return false;
+            return Err(Error::OutputsTooLarge { limit: "output_bytes", value: most_bytes });
         }
+        self.text.try_reserve(output.len()).map_err(|_| no_memory())?;
         self.text.push_str(output);
         self.of_items[item] = start..self.text.len();
         self.ended += 1;
-        true
+        Ok(())
     }
 
     pub fn is_complete(&self) -> bool {
@@ -131,8 +132,9 @@ impl Outputs {
     }
 
     /// The list of the outputs, in the order of the items.
-    pub fn into_list(self) -> String {
-        let mut list = String::with_capacity(self.text.len() + self.of_items.len() + 1);
+    pub fn into_list(self) -> Result<String, Error> {
+        let mut list = String::new();
+        list.try_reserve_exact(self.text.len() + self.of_items.len() + 1).map_err(|_| no_memory())?;
         list.push('[');
         for (number, range) in self.of_items.into_iter().enumerate() {
             if number > 0 {
@@ -141,8 +143,12 @@ impl Outputs {
             list.push_str(&self.text[range]);
         }
         list.push(']');
-        list
+        Ok(list)
     }
+}
+
+fn no_memory() -> Error {
+    Error::no_memory("the outputs of a list's items")
 }
 
 #[cfg(test)]
@@ -192,10 +198,10 @@ mod tests {
     #[test]
     fn outputs_come_in_any_order_and_leave_in_that_of_the_items() {
         let mut outputs = Outputs::of(3);
-        assert!(outputs.add(2, "\"c\"", 100) && outputs.add(0, "1.0", 100) && !outputs.is_complete());
-        assert!(!outputs.add(1, "{}", 11) && outputs.add(1, "{}", 12) && outputs.is_complete());
-        assert_eq!(outputs.into_list(), r#"[1.0,{},"c"]"#);
-        assert_eq!(Outputs::of(0).into_list(), "[]");
+        assert!(outputs.add(2, "\"c\"", 100).is_ok() && outputs.add(0, "1.0", 100).is_ok() && !outputs.is_complete());
+        assert!(outputs.add(1, "{}", 11).is_err() && outputs.add(1, "{}", 12).is_ok() && outputs.is_complete());
+        assert_eq!(outputs.into_list().unwrap(), r#"[1.0,{},"c"]"#);
+        assert_eq!(Outputs::of(0).into_list().unwrap(), "[]");
         assert!(items(&format!("[{}0]", "0,".repeat(MOST_ITEMS - 1))).is_ok());
         assert!(items(&format!("[{}0]", "0,".repeat(MOST_ITEMS))).is_err());
     }

@@ -18,7 +18,7 @@ pub(super) enum StepOutput {
     /// The list of the outputs of items.
     List(String),
     /// An output that was known already.
-    Given(Arc<str>),
+    Given(Arc<String>),
 }
 
 impl Output for StepOutput {
@@ -199,7 +199,7 @@ impl State {
                 let outputs = Outputs::of(list.items.len());
                 state.items = Some(list.items.len() as u64);
                 if outputs.is_complete() {
-                    return self.end(checked, step, StepOutput::List(outputs.into_list()), most);
+                    return self.end_list(checked, step, outputs, most);
                 }
                 self.kept_bytes += list.bytes();
                 state.split = Some(Split { list: Arc::new(list), next: 0, outputs });
@@ -209,20 +209,23 @@ impl State {
             }
             Done::Item(item, output) => {
                 let Some(split) = &mut state.split else { return };
-                if !split.outputs.add(item, output.output(), most.output_bytes) {
-                    return self.fail(
-                        step,
-                        None,
-                        Error::OutputsTooLarge { limit: "output_bytes", value: most.output_bytes },
-                    );
+                if let Err(error) = split.outputs.add(item, output.output(), most.output_bytes) {
+                    return self.fail(step, None, error);
                 }
                 if split.outputs.is_complete()
                     && let Some(split) = state.split.take()
                 {
                     self.kept_bytes -= split.list.bytes();
-                    self.end(checked, step, StepOutput::List(split.outputs.into_list()), most);
+                    self.end_list(checked, step, split.outputs, most);
                 }
             }
+        }
+    }
+
+    fn end_list(&mut self, checked: &Checked, step: usize, outputs: Outputs, most: Most) {
+        match outputs.into_list() {
+            Ok(list) => self.end(checked, step, StepOutput::List(list), most),
+            Err(error) => self.fail(step, None, error),
         }
     }
 

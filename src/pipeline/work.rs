@@ -9,7 +9,6 @@ use crate::deadline::Driver;
 use crate::error::{Code, Error, Phase, Result};
 use crate::executor::caught;
 use crate::json::RawJson;
-use crate::memory;
 use crate::protocol::{CallInput, RuntimeOutput};
 use crate::shards::Shard;
 use crate::waiting::{sleep_until, until};
@@ -53,7 +52,7 @@ impl<'a, E: ExecutorRef> Taken<'a, E> {
                 }
             },
             Work::Item(list, item) => {
-                let text = list.source.as_ref().map_or(&*run.checked.context, |output| output.text());
+                let text = list.source.as_ref().map_or(&**run.checked.context, |output| output.text());
                 let first = run.step(number).for_each.as_ref().map_or(0, |for_each| for_each.first_index);
                 let index = [before_index(), (first.saturating_add(item as u64)).to_string()].concat();
                 let context = [&*list.before_item, &text[list.items[item].clone()], &index, "}"];
@@ -82,16 +81,12 @@ impl<E: ExecutorRef> Run<E> {
         let Some(for_each) = &step.for_each else { return Err(Error::internal("a step without a list was split")) };
         let invalid = |message: String| for_each.error(number, &message);
         let source = for_each.need.map(|need| outputs[need].clone());
-        let text = source.as_ref().map_or(&*self.checked.context, |output| output.text());
+        let text = source.as_ref().map_or(&**self.checked.context, |output| output.text());
         let found = list::find(text, &for_each.path).map_err(invalid)?;
         let items = list::items(&text[found.list.clone()]).map_err(invalid)?;
         let start = found.list.start;
         let items = items.into_iter().map(|item| start + item.start..start + item.end).collect();
-        memory::ensure(
-            "the context of a list's items",
-            self.checked.context.len() + outputs.iter().map(|output| output.text().len()).sum::<usize>(),
-        )?;
-        let before_item = before_item(&self.checked, step, outputs, for_each.need, &found);
+        let before_item = before_item(&self.checked, step, outputs, for_each.need, &found)?;
         Ok(List { source, items, before_item })
     }
 

@@ -7,6 +7,7 @@ use super::request::ExecuteRequest;
 use crate::catalog::{Language, ModuleSource, Registration, SnapshotMode, registration_timeout};
 use crate::error::{Error, Result};
 use crate::json::{self, RawJson, object, object_from_str, unique, words};
+use crate::memory;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
@@ -184,18 +185,22 @@ pub(super) fn submit_request(json: &str) -> Result<SubmitRequest<'_>> {
     register.map(|register| SubmitRequest::Register(Box::new(register)))
 }
 
+fn owned(text: Cow<'_, str>) -> Result<String> {
+    memory::owned("a registration", text)
+}
+
 impl Draft<'_> {
     /// The same draft, with copies of what it has borrowed from the request.
-    pub fn into_owned(self) -> Draft<'static> {
+    pub fn into_owned(self) -> Result<Draft<'static>> {
         let Draft { name, timeout_ms, module, description, config_schema, args, env, snapshot, replace } = self;
         let module = match module {
             DraftModule::Path(path, language) => DraftModule::Path(path, language),
-            DraftModule::Script(text, language) => DraftModule::Script(Cow::Owned(text.into_owned()), language),
-            DraftModule::Base64(text) => DraftModule::Base64(Cow::Owned(text.into_owned())),
+            DraftModule::Script(text, language) => DraftModule::Script(Cow::Owned(owned(text)?), language),
+            DraftModule::Base64(text) => DraftModule::Base64(Cow::Owned(owned(text)?)),
             DraftModule::Of(name) => DraftModule::Of(name),
         };
-        let config_schema = config_schema.map(|schema| Cow::Owned(schema.into_owned()));
-        Draft { name, timeout_ms, module, description, config_schema, args, env, snapshot, replace }
+        let config_schema = config_schema.map(owned).transpose()?.map(Cow::Owned);
+        Ok(Draft { name, timeout_ms, module, description, config_schema, args, env, snapshot, replace })
     }
 
     /// Decodes the module and the schema.
@@ -208,10 +213,10 @@ impl Draft<'_> {
                 language = of_path;
                 ModuleSource::Path(path)
             }
-            DraftModule::Script(text, language) => ModuleSource::Script(text.into_owned(), language),
+            DraftModule::Script(text, language) => ModuleSource::Script(owned(text)?, language),
             DraftModule::Of(name) => ModuleSource::Of(name),
             DraftModule::Base64(text) => {
-                let bytes = base64::decoded(&text);
+                let bytes = base64::decoded(&text)?;
                 ModuleSource::Bytes(bytes.map_err(|message| invalid("wasm_base64".to_owned(), message))?)
             }
         };

@@ -3,6 +3,7 @@
 use super::stderr_lines::StderrLines;
 use crate::buffers;
 use crate::config::Limits;
+use crate::memory;
 use std::fmt;
 
 /// The standard streams of one guest.
@@ -124,11 +125,18 @@ impl Stdio {
         if let Some(stderr_lines) = &mut self.stderr_lines {
             stderr_lines.write(bytes);
         }
-        let tail = &bytes[bytes.len().saturating_sub(self.stderr_bytes)..];
-        self.stderr_cut |= tail.len() < bytes.len();
+        let mut tail = &bytes[bytes.len().saturating_sub(self.stderr_bytes)..];
         if self.stderr.len() + tail.len() > self.stderr_bytes.saturating_mul(2) {
             self.trim_stderr();
         }
+        if self.stderr.try_reserve(tail.len()).is_err() {
+            // What is kept stays the end of what was written.
+            (self.stderr, self.stderr_cut) = (Vec::new(), true);
+            if self.stderr.try_reserve(tail.len()).is_err() {
+                tail = &[];
+            }
+        }
+        self.stderr_cut |= tail.len() < bytes.len();
         self.stderr.extend_from_slice(tail);
     }
 
@@ -149,6 +157,10 @@ impl Stdio {
     /// mark.
     pub fn into_captured(mut self) -> (Vec<u8>, String) {
         self.trim_stderr();
+        // The copies that follow: a character that is escaped takes up to six bytes, and the text grows by doubling.
+        if memory::ensure("stderr", self.stderr.len().saturating_mul(8)).is_err() {
+            (self.stderr, self.stderr_cut) = (Vec::new(), true);
+        }
         let tail = String::from_utf8_lossy(&self.stderr);
         let tail = crate::error::printable(&tail);
         let stderr = if self.stderr_cut { format!("[…]{tail}") } else { tail.into_owned() };

@@ -1,6 +1,8 @@
 //! A directory in which `cycle.c` runs, and what must be there when it has ended.
 
-use crate::common::{ANSWER, Catalog, INITIALISED, answering, asker, compile_c, release_library_path, root};
+use crate::common::{
+    ANSWER, Catalog, INITIALISED, answering, asker, compile_c, component_of, release_library_path, root,
+};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use std::collections::BTreeSet;
 use std::fs;
@@ -43,20 +45,34 @@ impl Outcome {
     }
 }
 
+/// Asks by a request that ends with 3 MB of white space.
+const ASK_MUCH: &str = "
+    (memory.fill (i32.const 1026) (i32.const 32) (i32.const 3000000))
+    (call $answer (call $call (i32.const 128) (i32.const 1) (i32.const 1024) (i32.const 3000002)))";
+
+/// The module with a custom section of so many bytes, less than 1 << 21, and a few more.
+fn padded(mut module: Vec<u8>, bytes: usize) -> Vec<u8> {
+    let size = bytes + 4;
+    module.extend([0, size as u8 | 0x80, (size >> 7) as u8 | 0x80, (size >> 14) as u8, 3]);
+    module.extend(b"pad");
+    module.resize(module.len() + bytes, 0);
+    module
+}
+
 impl Place {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let passthrough = fs::read(root().join("runtimes/prebuilt/passthrough.wasm")).unwrap();
         // Large modules have another kind of slot. The custom section is what makes this one large.
-        let mut large = wat::parse_str(answering("large")).unwrap();
-        large.extend([0, 0x84, 0x80, 0x10, 3]);
-        large.extend(b"pad");
-        large.resize(large.len() + (1 << 18), 0);
+        let large = padded(wat::parse_str(answering("large")).unwrap(), 1 << 18);
         let catalog = Catalog::new()
             .with_bytes("own", &passthrough)
             .with_bytes("large", &large)
             .with_component("component", &answering("component"))
+            .with_bytes("echo", &component_of(&passthrough))
             .with("asks", &asker(b"f", b"{}", ANSWER))
+            .with("asks-much", &asker(b"f", b"{}", ASK_MUCH))
+            .with("later", &asker(b"g", b"{}", ANSWER))
             .with("traps", "(module (memory (export \"memory\") 1) (func (export \"_start\") unreachable))")
             .with("snapshot", INITIALISED)
             .entry("greet", "script = \"custom/greet.lua\"");
@@ -70,8 +86,12 @@ impl Place {
         .unwrap();
         symlink(catalog.path(), directory.path().join("runtimes")).unwrap();
         fs::create_dir(directory.path().join("data")).unwrap();
-        for n in 0..2 {
-            let module = wat::parse_str(answering(&format!("m{n}"))).unwrap();
+        fs::write(directory.path().join("data/big"), "x".repeat(3_000_000)).unwrap();
+        for n in 0..3 {
+            let mut module = wat::parse_str(answering(&format!("m{n}"))).unwrap();
+            if n == 2 {
+                module = padded(module, 1 << 20);
+            }
             fs::write(directory.path().join(format!("m{n}.base64")), BASE64_STANDARD.encode(module)).unwrap();
         }
         // A file that has just been written is not remembered: it may change again and look the same.

@@ -41,11 +41,14 @@ impl ScriptExecutor {
         job: Option<&str>,
     ) -> Result<Arc<str>> {
         let begun = Instant::now();
+        // A registration that is refused is not copied.
+        executor.jobs.check_room(executor.engine.options.queue, executor.limits.reply_bytes)?;
+        let draft = draft.into_owned()?;
         let ticket = executor.reserve(job)?;
         let (job, jobs, tenant) = (ticket.name().clone(), executor.jobs.clone(), executor.policy.tenant);
         let deadline = ticket.deadline(begun, draft.timeout_ms);
         let progress = executor.progress(&deadline, Some(job.clone()));
-        let (name, work) = (draft.name.clone(), Mutex::new(Some((executor, draft.into_owned()))));
+        let (name, work) = (draft.name.clone(), Mutex::new(Some((executor, draft))));
         let thread = OnceLock::new();
         let registering = Arc::new(Registering { name, deadline, progress, work, thread });
         let (sender, receiver) = oneshot::channel();

@@ -5,9 +5,12 @@
 //! long as the body exists.
 
 use super::signature::{Returned, Store};
+use crate::memory;
 use crate::sandbox::Sandbox;
 use crate::sandbox::component::{OVERHEAD, RESOURCES};
 use bytes::Bytes;
+use std::collections::TryReserveError;
+use wasmtime::OutOfMemory;
 use wasmtime::component::{Linker, Resource, ResourceTable, WasmList};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi::p2::bindings::io::poll::Host as _;
@@ -89,19 +92,24 @@ async fn poll(store: &mut Store<'_>, handles: &WasmList<Resource<DynPollable>>) 
 }
 
 /// Charges `len` bytes and what is allocated around them, then makes the bytes.
-fn charged(store: &mut Store<'_>, len: usize, made: impl FnOnce(&mut Store<'_>) -> Vec<u8>) -> StreamResult<Bytes> {
+fn charged(
+    store: &mut Store<'_>,
+    len: usize,
+    made: impl FnOnce(&mut Store<'_>) -> Result<Vec<u8>, TryReserveError>,
+) -> StreamResult<Bytes> {
     let sandbox = store.data_mut();
     let charge = sandbox.begin_host_call().and_then(|()| Ok(sandbox.charge_host_bytes(len.saturating_add(OVERHEAD))?));
     let charge = charge.map_err(StreamError::Trap)?;
-    Ok(charge.keep(made(store)))
+    let bytes = made(store).map_err(|_| StreamError::Trap(OutOfMemory::new(len).into()))?;
+    Ok(charge.keep(bytes))
 }
 
 fn copied(store: &mut Store<'_>, contents: &WasmList<u8>) -> StreamResult<Bytes> {
-    charged(store, contents.len(), |store| contents.as_le_slice(&*store).to_vec())
+    charged(store, contents.len(), |store| memory::concat(&[contents.as_le_slice(&*store)]))
 }
 
 fn zeroes(store: &mut Store<'_>, len: usize) -> StreamResult<Bytes> {
-    charged(store, len, |_| vec![0; len])
+    charged(store, len, |_| memory::zeroes(len))
 }
 
 fn write(store: &mut Store<'_>, (stream, contents): Write) -> StreamResult<()> {
@@ -147,7 +155,7 @@ fn splice(store: &mut Store<'_>, (to, from, len): Splice) -> StreamResult<u64> {
     let contents = table(store).get_mut(&from)?.read(len)?;
     let moved = contents.len() as u64;
     if moved > 0 {
-        let contents = charged(store, contents.len(), |_| contents.to_vec())?;
+        let contents = charged(store, contents.len(), |_| memory::concat(&[&contents]))?;
         table(store).get_mut(&to)?.write(contents)?;
     }
     Ok(moved)
@@ -162,7 +170,7 @@ async fn blocking_splice(store: &mut Store<'_>, (to, from, len): Splice) -> Stre
     let contents = table(store).get_mut(&from)?.blocking_read(len).await?;
     let moved = contents.len() as u64;
     if moved > 0 {
-        let contents = charged(store, contents.len(), |_| contents.to_vec())?;
+        let contents = charged(store, contents.len(), |_| memory::concat(&[&contents]))?;
         table(store).get_mut(&to)?.blocking_write_and_flush(contents).await?;
     }
     Ok(moved)

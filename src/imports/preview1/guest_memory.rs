@@ -1,6 +1,7 @@
 //! Checked access to the memory of a guest. An access outside of the memory is `EFAULT`.
 
 use super::errno::{ErrnoResult, TrappableErrno};
+use crate::memory;
 use crate::sandbox::{Guest, Stream};
 use std::ops::Range;
 use wasmtime_wasi::p1::types::Errno;
@@ -50,8 +51,9 @@ impl Guest<'_> {
     }
 
     /// The bytes of some ranges of memory, joined.
-    pub(super) fn gather(&self, parts: &[Range<usize>]) -> Vec<u8> {
-        parts.iter().map(|part| &self.memory[part.clone()]).collect::<Vec<_>>().concat()
+    pub(super) fn gather(&self, parts: &[Range<usize>]) -> ErrnoResult<Vec<u8>> {
+        let parts: Vec<_> = parts.iter().map(|part| &self.memory[part.clone()]).collect();
+        Ok(memory::concat(&parts).map_err(|_| Errno::Nomem)?)
     }
 
     /// Fills some ranges of memory, from the first one on, with bytes that fit into them.

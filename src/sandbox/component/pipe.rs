@@ -1,10 +1,12 @@
 //! A component's three standard streams. They use the same buffers as descriptors 0 to 2 of a module.
 
 use crate::locks::Locked;
+use crate::memory;
 use crate::sandbox::stdio::{Stdio, Stream};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncWrite};
+use wasmtime::OutOfMemory;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
@@ -61,7 +63,8 @@ impl InputStream for Pipe {
         if left.is_empty() {
             return Err(StreamError::Closed);
         }
-        let mut bytes = vec![0; size.min(left.len()).min(PIECE)];
+        let size = size.min(left.len()).min(PIECE);
+        let mut bytes = memory::zeroes(size).map_err(|_| StreamError::Trap(OutOfMemory::new(size).into()))?;
         stdio.read(&mut bytes);
         Ok(bytes.into())
     }

@@ -1,7 +1,8 @@
 //! A file of the host that guests have open. The quota of a grant may bound its size. Every function here may block.
 
 use crate::directories::quota::{FileId, Quota, no_space};
-use crate::sys;
+use crate::memory;
+use crate::sys::{self, errno};
 use cap_std::fs::Metadata;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -122,7 +123,7 @@ impl HostFile {
 }
 
 fn filled(room: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; room];
+    let mut bytes = memory::zeroes(room).map_err(|_| io::Error::from_raw_os_error(errno::ENOMEM))?;
     let count = read(&mut bytes)?;
     bytes.truncate(count);
     Ok(bytes)

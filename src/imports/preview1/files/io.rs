@@ -50,7 +50,7 @@ pub(super) async fn fd_write(guest: &mut Guest<'_>, fd: u32, iovecs: u32, count:
         return stdio::fd_write(guest, fd, iovecs, count, at);
     }
     let open = guest.file(fd)?.clone();
-    let bytes = guest.gather(&guest.vectors(iovecs, count, MOST_BYTES)?);
+    let bytes = guest.gather(&guest.vectors(iovecs, count, MOST_BYTES)?)?;
     let written = if open.is_fifo {
         fifo::write(guest, &open, bytes).await?
     } else {
@@ -71,7 +71,7 @@ pub(super) async fn fd_pwrite(
         return stdio::unseekable(guest, fd);
     }
     let file = guest.seekable(fd)?;
-    let bytes = guest.gather(&guest.vectors(iovecs, count, MOST_BYTES)?);
+    let bytes = guest.gather(&guest.vectors(iovecs, count, MOST_BYTES)?)?;
     let written = guest.blocking(move || file.write_at(&bytes, offset)).await?;
     guest.write(at, &(written as u32).to_le_bytes())
 }
