@@ -37,7 +37,9 @@ impl RuntimeCatalog {
         let mut steps = StepBudget::of_a_catalog();
         for (name, entry) in entries {
             let checked = entry.clone().checked(name, &directory.path, &mut steps);
-            checked.map_err(|message| directory.invalid(None, Some(name), message))?;
+            checked.map_err(|message| {
+                steps.refused.take().unwrap_or_else(|| directory.invalid(None, Some(name), message))
+            })?;
         }
         let deadline = Deadline::after(Instant::now(), Limits::default().timeout_ms);
         let changes: Vec<_> = entries.iter().map(|(name, entry)| (name.as_str(), Some(entry))).collect();

@@ -93,6 +93,8 @@ struct Version {
 struct Reading {
     number: u64,
     version: Option<Version>,
+    /// Whether the system has refused to read the file. There is no version then.
+    is_unread: bool,
     found: Result<(Arc<Directory>, Entries)>,
 }
 
@@ -183,8 +185,18 @@ impl CatalogSource {
         self.keep(self.reading());
     }
 
+    /// Reads the file again after a writer has written it. If the file cannot be read, what was written is served until it can.
+    pub fn refresh_after_write(&self, directory: &Arc<Directory>, entries: &Entries) {
+        let mut reading = self.reading();
+        if reading.is_unread {
+            reading.found = Ok((directory.clone(), entries.clone()));
+        }
+        self.keep(reading);
+    }
+
     fn reading(&self) -> Reading {
         let (number, begun) = (self.readings.fetch_add(1, Ordering::SeqCst) + 1, SystemTime::now());
+        let mut is_unread = false;
         let (file, directory, parsed) = match self.directory() {
             Ok(directory) => match read(&directory.file) {
                 Ok((file, text)) => {
@@ -194,7 +206,10 @@ impl CatalogSource {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && directory.path.is_dir() => {
                     (None, None, Ok((directory, HashMap::new())))
                 }
-                Err(error) => (None, None, Err(directory.unreadable(&error))),
+                Err(error) => {
+                    is_unread = true;
+                    (None, None, Err(directory.unreadable(&error)))
+                }
             },
             // There is no version, so each call tries again: the host may remove the cause without a change to this
             // file.
@@ -202,9 +217,11 @@ impl CatalogSource {
         };
         // A resource that is exhausted now may be there again for the next call.
         let is_settled = !matches!(parsed, Err(Error::NoResources { .. }));
+        is_unread |= !is_settled;
         let version = file.zip(directory).map(|(file, directory)| Version { file, directory });
         Reading {
             number,
+            is_unread,
             version: version.filter(|version| is_settled && version.file.is_settled(begun)),
             found: parsed,
         }
@@ -231,7 +248,7 @@ impl CatalogSource {
 
     /// Publishes a reading, unless a reading that started later has been published already. The later reading satisfies
     /// every caller that waits for this one, and this one may be stale.
-    fn keep(&self, Reading { number, version, found }: Reading) {
+    fn keep(&self, Reading { number, version, found, .. }: Reading) {
         let mut state = self.state.write_locked();
         let is_last = number > state.last;
         if is_last {
@@ -268,7 +285,10 @@ impl Looked for CatalogSource {
     fn look(&self) {
         let begun = now();
         self.current(|_| ());
-        self.freshness.note_look(begun);
+        // A look that the system has refused says nothing of the file.
+        if !matches!(self.state().problem, Some(Error::NoResources { .. })) {
+            self.freshness.note_look(begun);
+        }
     }
 }
 
@@ -305,7 +325,9 @@ impl Directory {
         for (name, value) in catalog.runtimes {
             let (at, name) = (name.span().start, name.into_inner());
             let entry = CatalogEntry::read(value).and_then(|entry| entry.checked(&name, &self.path, &mut steps));
-            let entry = entry.map_err(|message| self.invalid(Some(line_of(at)), Some(&name), message))?;
+            let entry = entry.map_err(|message| {
+                steps.refused.take().unwrap_or_else(|| self.invalid(Some(line_of(at)), Some(&name), message))
+            })?;
             entries.insert(name, Arc::new(entry));
         }
         Ok(entries)

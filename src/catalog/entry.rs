@@ -9,7 +9,7 @@ use super::snapshot_keys::{SnapshotMode, check_snapshot, default_snapshot, warm_
 use crate::builtins::{BUILTINS, Builtin};
 use crate::config::{Reload, validate_env};
 use crate::deadline::Deadline;
-use crate::error::{Failure, Result};
+use crate::error::{Error, Failure, Result};
 use crate::fair::Tenant;
 use crate::files::{ConfinedPath, Identity};
 use crate::json::{self, RawJson, words};
@@ -335,9 +335,11 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     BUILTINS.iter().any(|builtin| builtin.name == name && !builtin.yields)
 }
 
-/// Compiles the schema of one entry. The path of a failure is the path inside the schema.
-pub(crate) fn compile_schema(written: Value) -> Result<Arc<ConfigSchema>, Failure> {
-    compile_within(written, &mut StepBudget::of_an_entry())
+/// Compiles the schema of one entry. `invalid` makes the error of a value that is no schema. The path of a failure is the path
+/// inside the schema.
+pub(crate) fn compile_schema(written: Value, invalid: impl FnOnce(Failure) -> Error) -> Result<Arc<ConfigSchema>> {
+    let mut steps = StepBudget::of_an_entry();
+    compile_within(written, &mut steps).map_err(|failure| steps.refused.take().unwrap_or_else(|| invalid(failure)))
 }
 
 /// Compiles the schema of one entry with the steps that are left for all entries of a catalog.

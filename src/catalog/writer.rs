@@ -144,7 +144,7 @@ impl<'a> Writer<'a> {
             warn(About::Catalog, format!("{file} has changed, but its directory could not be synced: {error}"));
         }
         (self.text, self.entries) = (text, entries);
-        self.named.refresh();
+        self.named.refresh_after_write(&self.directory, &self.entries);
         let changed: Vec<_> = changes.iter().map(|(name, _)| (*name, self.entries.get(*name).cloned())).collect();
         fixed_entries::apply(self.named, &self.directory, &changed);
         Ok(())

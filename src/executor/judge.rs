@@ -15,6 +15,14 @@ pub(super) struct Times {
     pub run_us: u64,
 }
 
+/// The error of a guest that was refused memory and went on.
+pub(super) fn refused_memory(captured: &Captured) -> Option<Error> {
+    match captured.refused {
+        Some(Refused { limit, value }) => Some(Error::MemoryExceeded { limit, value, guest: Box::default() }),
+        None => captured.is_out_of_memory.then(|| Error::no_memory("a guest")),
+    }
+}
+
 /// The result of a call whose guest ended by itself. The first case that applies counts:
 ///
 /// 1. The guest exited with 0: its stdout is the result, even if that is an error.

@@ -75,9 +75,10 @@ impl ScriptExecutor {
             return Err(schema_unsupported(&name));
         }
         // The compiled schema is held until the entry holds it as well, so that it is compiled only once.
-        let _schema = config_schema.clone().map(compile_schema).transpose().map_err(|Failure { path, message }| {
+        let no_schema = |Failure { path, message }| {
             invalid(&format!("config_schema{path}"), format!("is not a JSON Schema: {message}"))
-        })?;
+        };
+        let _schema = config_schema.clone().map(|schema| compile_schema(schema, no_schema)).transpose()?;
         if is_reserved(&name) {
             return Err(Error::BuiltinRuntime { runtime: name });
         }

@@ -1,7 +1,7 @@
 //! Scripts: the version of its file that a call runs, after the interpreter has parsed it in a sandbox of its own.
 
 use super::call_slots::CallSlots;
-use super::judge::{Times, judge};
+use super::judge::{Times, judge, refused_memory};
 use super::script_executor::ScriptExecutor;
 use crate::catalog::{
     Content, Language, RuntimeCatalog, RuntimeEntry, ScriptArgs, ScriptFile, ScriptMode, ScriptText, Version,
@@ -143,8 +143,14 @@ impl ScriptExecutor {
             Run::Waits(run) => run.await?,
         };
         let Ended { captured, .. } = ended;
-        let output = judge(captured?, &prepared, &Times::default())?;
+        let captured = captured?;
+        let no_memory = refused_memory(&captured);
+        let output = judge(captured, &prepared, &Times::default())?;
         let mistake: Option<Mistake> = serde_json::from_str(output.output()).map_err(Error::internal)?;
+        if let (Some(_), Some(error)) = (&mistake, no_memory) {
+            // The interpreter may take the want of memory for a mistake of the script.
+            return Err(error);
+        }
         let mistake = mistake.map(|Mistake { message, line, column }| Error::ScriptInvalid {
             runtime: runtime.to_owned(),
             file: text.file_name().to_owned(),

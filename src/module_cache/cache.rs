@@ -17,10 +17,11 @@ use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::{ConfinedPath, Identity};
+use crate::locks::Locked;
 use crate::sha256::Sha256;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 #[derive(Default)]
 pub(crate) struct ModuleCache {
@@ -124,7 +125,18 @@ impl ModuleCache {
         let LoadRequest { tenant, metering, module_bytes, pin, .. } = request;
         let key = LoadKey { tenant, module, metering, module_bytes, pin };
         self.loads.begin(key, engine, request, |load| {
-            LOOKUPS.submit(tenant, move || take_up(load)).map_err(|(error, _)| error)
+            let waiting = Arc::new(Mutex::new(Some(load)));
+            let begins = waiting.clone();
+            let begin = move || {
+                let load = begins.locked().take();
+                load.into_iter().for_each(take_up);
+            };
+            LOOKUPS.submit(tenant, begin).map_err(|(error, _)| {
+                // Calls that have joined the load get the same error.
+                let load = waiting.locked().take();
+                load.into_iter().for_each(|load| load.refuse(error.clone()));
+                error
+            })
         })
     }
 

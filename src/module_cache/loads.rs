@@ -197,6 +197,11 @@ impl Load {
         self.outcome.end(result);
     }
 
+    /// Ends a load that could not begin.
+    pub fn refuse(mut self, error: Error) {
+        self.end(Err(error));
+    }
+
     /// Reports that nothing more of this load will be kept.
     pub fn kept(&self) {
         self.outcome.kept();

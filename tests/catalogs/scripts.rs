@@ -413,3 +413,28 @@ fn limits_hold_for_scripts() {
         assert_error(&reply, "memory_exceeded");
     }
 }
+
+/// A parse that lacks memory says nothing of the script, which other calls run.
+#[test]
+fn a_script_that_was_parsed_with_too_little_memory_is_not_at_fault() {
+    let javascript: String = (0..3000).map(|n| format!("const c{n} = [{n}, '{n}'];\n")).collect();
+    let lua: String = (0..3000).map(|n| format!("c{n} = {{ {n}, '{n}' }}\n")).collect();
+    for (file, runtime, text) in [("greet.js", "greet", javascript + GREET_JS), ("hail.lua", "hail", lua + GREET_LUA)] {
+        let mut exceeded = 0;
+        for kilobytes in (256..8192).step_by(256) {
+            let scripts = Scripts::new();
+            scripts.write(file, &text);
+            let id = scripts.0.executor();
+            let limits = json!({"memory_bytes": kilobytes << 10});
+            let reply = execute(&json!({"executor": id, "runtime": runtime, "limits": limits}));
+            if reply["status"] != "ok" {
+                assert_error(&reply, "memory_exceeded");
+                exceeded += 1;
+            }
+            let reply = run(&id, runtime, json!({"name": "you"}));
+            assert_eq!(reply["output"], json!({"hello": "you"}), "after {kilobytes} KiB: {reply}");
+            assert_eq!(inspect(&id, runtime)["problem"], Value::Null, "after {kilobytes} KiB");
+        }
+        assert!(exceeded > 2, "{file}: {exceeded}");
+    }
+}

@@ -73,17 +73,21 @@ const HELD_MIB: usize = 64;
 const COMPILE: Budget = Budget { stack_bytes: LEVEL * DEEPEST * 16, held_bytes: 16 << 20, steps: 12_000_000 };
 
 /// The steps that may still be taken to compile the schemas of one catalog.
-pub(crate) struct StepBudget(u64);
+pub(crate) struct StepBudget {
+    steps: u64,
+    /// What the system refused while a schema was compiled. The schema may be valid.
+    pub refused: Option<Error>,
+}
 
 impl StepBudget {
     /// The steps for all schemas of a catalog.
     pub fn of_a_catalog() -> Self {
-        StepBudget(120_000_000)
+        StepBudget { steps: 120_000_000, refused: None }
     }
 
     /// The steps for one schema.
     pub fn of_an_entry() -> Self {
-        StepBudget(COMPILE.steps)
+        StepBudget { steps: COMPILE.steps, refused: None }
     }
 }
 
@@ -119,10 +123,16 @@ impl ConfigSchema {
     }
 
     fn compiled(json: Value, left: &mut StepBudget) -> Result<Self, Failure> {
-        let budget = Budget { steps: left.0.min(COMPILE.steps), ..COMPILE };
-        let compiled = limited_anywhere(budget, || (compile(&json), boon::steps_taken())).map_err(whole)?;
+        let budget = Budget { steps: left.steps.min(COMPILE.steps), ..COMPILE };
+        let compiled = limited_anywhere(budget, || (compile(&json), boon::steps_taken()));
+        left.refused = match &compiled {
+            Err(error) => Some(error.clone()),
+            Ok(Err(Unfinished::Refused)) => Some(Error::no_memory("a JSON Schema")),
+            Ok(_) => None,
+        };
+        let compiled = compiled.map_err(whole)?;
         let (compiled, taken) = compiled.map_err(|unfinished| whole(unfinished.of_a_schema(budget)))?;
-        left.0 = left.0.saturating_sub(taken);
+        left.steps = left.steps.saturating_sub(taken);
         let (schemas, root) = compiled?;
         Ok(ConfigSchema { json, schemas, root })
     }
@@ -153,7 +163,7 @@ impl ConfigSchema {
     async fn elsewhere(self: &Arc<Self>, tenant: Tenant, config: &str, deadline: &Deadline) -> Result<Checked> {
         static CHECKS: LazyLock<Lane> = LazyLock::new(|| Lane::new("arawn-schema", OF_A_LANE, 4, 2));
         let (answer, answered) = oneshot::channel();
-        let (schema, config, its_deadline) = (self.clone(), config.to_owned(), deadline.clone());
+        let (schema, config, its_deadline) = (self.clone(), memory::copied("the config", config)?, deadline.clone());
         let work = move || {
             if !answer.is_closed() {
                 // Sending fails if the call has ended meanwhile.

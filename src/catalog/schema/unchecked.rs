@@ -3,21 +3,23 @@
 
 use super::failure::unsupported;
 use crate::deadline::Deadline;
-use crate::error::{Failure, Result};
+use crate::error::{Error, Failure, Result};
 use crate::fair::Tenant;
 use serde_json::Value;
 use std::sync::Arc;
 
 /// Counts nothing, since nothing is compiled.
-pub(crate) struct StepBudget;
+pub(crate) struct StepBudget {
+    pub refused: Option<Error>,
+}
 
 impl StepBudget {
     pub fn of_a_catalog() -> Self {
-        StepBudget
+        StepBudget { refused: None }
     }
 
     pub fn of_an_entry() -> Self {
-        StepBudget
+        StepBudget { refused: None }
     }
 }
 

@@ -1,11 +1,12 @@
 //! TLS. The trusted certificates are those that the environment of the process names, or else those of the platform.
 
+use crate::error::Error as Failed;
 use crate::sys;
 use crate::warnings::{About, warn};
 use once_cell::sync::OnceCell;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
+use rustls_native_certs::{CertificateResult, ErrorKind, load_certs_from_paths, load_native_certs};
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -84,6 +85,14 @@ fn roots() -> Result<RootCertStore, String> {
         warn(About::Engine, format!("what `{variable}` names is not trusted: it belongs to a user other than root"));
     }
     let found = source.load();
+    // With a part of the certificates, servers would be refused for as long as the process lives.
+    let refused = |error: &rustls_native_certs::Error| match &error.kind {
+        ErrorKind::Io { inner, .. } => Failed::exhausted("to read the root certificates", inner),
+        _ => None,
+    };
+    if let Some(error) = found.errors.iter().find_map(refused) {
+        return Err(error.to_string());
+    }
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
