@@ -11,8 +11,10 @@ schemata: Untch, Offutt, Harrold 1993):
     (if crate::mutants::chosen(17) { MUTATED } else { ORIGINAL })
 
 1. Only a copy of the tree has mutants, see mutant_tree.py.
-2. The test of a mutant must pass without it, and must fail with it. A test that hangs has failed.
-3. If a mutant survives, this names it and ends with 1.
+2. The test of a mutant must pass without it, and must fail with it. A test that hangs has failed. After a failure the
+   test must pass without the mutant again, in the same time: otherwise the machine may have failed it, and both are
+   repeated.
+3. If a mutant survives or nothing can be told of it, this names it and ends with 1.
 
 `make verify-mutants` runs this.
 """
@@ -48,8 +50,12 @@ AREAS: dict[str, list[Mutant]] = {
 }
 
 
+# How often a mutant and the test without it are run, until the test passes without the mutant.
+TRIES = 5
+
+
 class Run(NamedTuple):
-    """How a test has ended: "passed", "failed" or "hung"."""
+    """How a test has ended: "passed", "failed" or "hung"; "unclear" if it fails without a mutant too."""
 
     ending: str
     seconds: float
@@ -118,10 +124,11 @@ def run_test(program: pathlib.Path, test: str, number: Optional[int], seconds: f
     return Run(ending, time.monotonic() - begun, output)
 
 
-def survivors_of(mutants: list[Numbered], programs: dict[str, pathlib.Path]) -> list[Numbered]:
-    """Runs the test of each mutant, without the mutant once and then with it, as many at once as there are processors."""
+def survivors_of(mutants: list[Numbered], programs: dict[str, pathlib.Path]) -> list[tuple[Numbered, Run]]:
+    """Runs the test of each mutant: without the mutant, with it, and without it again, as many at once as there are
+    processors. Returns the mutants that no test has killed."""
     one_of = {numbered.mutant.test: numbered.mutant for numbered in mutants}
-    survivors = []
+    survivors: list[tuple[Numbered, Run]] = []
 
     def usual(mutant: Mutant) -> Run:
         # Some tests bound a time, which a busy machine may exceed once.
@@ -130,7 +137,12 @@ def survivors_of(mutants: list[Numbered], programs: dict[str, pathlib.Path]) -> 
 
     def mutated(numbered: Numbered) -> Run:
         number, _, mutant = numbered
-        return run_test(programs[mutant.program()], mutant.filter(), number, 6 + 5 * seconds[mutant.test])
+        program, most = programs[mutant.program()], 6 + 5 * seconds[mutant.test]
+        for _ in range(TRIES):
+            run = run_test(program, mutant.filter(), number, most)
+            if run.ending == "passed" or run_test(program, mutant.filter(), None, most).ending == "passed":
+                return run
+        return Run("unclear", run.seconds, run.output)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         seconds: dict[str, float] = {}
@@ -140,10 +152,10 @@ def survivors_of(mutants: list[Numbered], programs: dict[str, pathlib.Path]) -> 
             seconds[test] = run.seconds
         for numbered, run in zip(mutants, pool.map(mutated, mutants)):
             number, _, mutant = numbered
-            ending = "SURVIVES" if run.ending == "passed" else run.ending
+            ending = {"passed": "SURVIVES", "unclear": "UNCLEAR"}.get(run.ending, run.ending)
             print(f"{number:3}  {ending:8} {run.seconds:5.1f} s  {mutant.file}: {mutant.breaks}", flush=True)
-            if run.ending == "passed":
-                survivors.append(numbered)
+            if run.ending in ("passed", "unclear"):
+                survivors.append((numbered, run))
     return survivors
 
 
@@ -173,9 +185,10 @@ def main() -> None:
     survivors = survivors_of(chosen, programs)
     seconds = f"{built - begun:.0f} s to build, {time.monotonic() - built:.0f} s to run"
     print(f"{len(chosen)} mutants, {len(survivors)} survivors: {seconds}")
-    for numbered in survivors:
+    for numbered, run in survivors:
         number, area, mutant = numbered
-        print(f"mutant {number} ({area}) survives {mutant.test}:")
+        how = "survives" if run.ending == "passed" else "fails, as the test does without it:"
+        print(f"mutant {number} ({area}) {how} {mutant.test}:")
         print(f"  {numbered.path()}: `{mutant.original}` may be `{mutant.mutated}`")
     sys.exit(1 if survivors else 0)
 
