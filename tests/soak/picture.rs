@@ -83,8 +83,8 @@ pub fn drawn(samples: &[Sample]) -> String {
          during {} of every kind of call\">\n<style>{STYLE}</style>\n\
          <rect class=\"ground\" x=\".5\" y=\".5\" width=\"{}\" height=\"{}\" rx=\"8\"/>\n\
          <text class=\"title\" x=\"24\" y=\"32\">Every kind of call, good and hostile, from eight threads: {}, {} actions</text>\n\
-         <text class=\"faint\" x=\"24\" y=\"52\">Sampled while all threads stand between two calls and free memory is given back. Dashed: \
-         the trend of the second half.</text>\n",
+         <text class=\"faint\" x=\"24\" y=\"52\">Sampled while all threads stand between two calls, with the cache emptied and free memory \
+         given back. Dashed: the trend of the second half.</text>\n",
         duration(end),
         WIDTH - 1.0,
         height - 1.0,

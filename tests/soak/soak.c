@@ -2,10 +2,11 @@
  *
  *     soak SECONDS SAMPLES ACTIONS DIRECTORY [LEAK...]
  *
- * For a sample all threads stop between two actions, and the allocator gives back what is free, so that only what stays is
- * seen. A sample is due when its share of the time has passed and so many actions were done since the one before it. Where
+ * For a sample all threads stop between two actions, the cache drops its modules, and the allocator gives back what is free,
+ * so that only what stays is seen. A sample is due when its share of the time has passed and so many actions were done since the one before it. Where
  * that takes longer than the share there are fewer samples, but never less than 40. DIRECTORY is what scene.rs has made.
- * A leak is put in for the test that it is found: memory, executor, thread, slot or latency. */
+ * A leak is put in for the test that it is found: memory, executor, thread, slot or latency after each sample, or descriptor
+ * after each sixth one. */
 #define _GNU_SOURCE
 #include "actions.h"
 #include <dirent.h>
@@ -100,6 +101,29 @@ static int entries(const char *path)
     return count;
 }
 
+/* Has the cache drop all modules but one, `passthrough`: how many descriptors the others hold depends on what was called last.
+ * The cache drops them for a module that is larger than the cache, and drops this one for the next. A load whose call has
+ * ended may bring another one. The close waits until the disk cache has written what it writes. */
+static void empty_cache(void)
+{
+    static struct worker worker;
+    int tries, modules = 0;
+    arawn_free(ask(&worker, "ok", arawn_executor_new,
+                   "{\"id\":\"emptier\",\"cache_dir\":\"%s/cache\",\"runtimes_dir\":\"%s/runtimes\"}", world.directory,
+                   world.directory));
+    for (tries = 0; modules != 1 && tries < 40; tries++) {
+        char *reply, *at;
+        tell(&worker, arawn_execute_runtime, "{\"executor\":\"emptier\",\"runtime\":\"larger-than-the-cache\"}");
+        echo(&worker, "emptier", "passthrough");
+        reply = arawn_stats("{}");
+        at = strstr(reply, "\"memory_cache\":{\"modules\":");
+        CHECK(at && sscanf(at, "\"memory_cache\":{\"modules\":%d", &modules) == 1);
+        arawn_free(reply);
+    }
+    CHECK(modules == 1);
+    tell(&worker, arawn_executor_close, "{\"executor\":\"emptier\"}");
+}
+
 static long resident_kib(void)
 {
     long size, resident;
@@ -180,6 +204,8 @@ static void leak(const char *what, int n)
         CHECK(pthread_create(&thread, NULL, sleeps, NULL) == 0);
     } else if (strcmp(what, "slot") == 0) {
         arawn_free(ask(&worker, "ok", arawn_submit, "{\"executor\":\"host\",\"runtime\":\"never\"}"));
+    } else if (strcmp(what, "descriptor") == 0) {
+        CHECK(n % 6 != 0 || dup(1) >= 0);
     } else {
         CHECK(strcmp(what, "latency") == 0);
     }
@@ -270,6 +296,7 @@ int main(int argc, char **argv)
         __atomic_store_n(&pausing, 0, __ATOMIC_RELEASE);
         i = slots();
         time_calls(&quartile, &least, slower);
+        empty_cache();
         printf("%.3f,%ld,%d,%d,%d,%lld,%lld,", (double)(now_ns() - begun) / 1e9, resident_kib(), entries("/proc/self/fd"),
                entries("/proc/self/task") + 1, i, (long long)quartile, (long long)least);
         due = actions_done();
