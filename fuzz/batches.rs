@@ -1,8 +1,9 @@
 //! Runs targets in child processes that are watched from outside.
 //!
 //! A child takes a batch of inputs, one after the other. It must end well, spend no more than [`TIME`] on an input, have
-//! no more than [`MEMORY_KIB`] resident and no more than [`DESCRIPTORS`] open, and print nothing to stderr. The inputs of a
-//! batch that fails are run again, each in a child of its own: what fails there too is a finding.
+//! no more than [`MEMORY_KIB`] resident and no more than [`DESCRIPTORS`] open, and print nothing to stderr. A batch that
+//! fails is a finding. The inputs of the batch are run again, each in a child of its own, to find the one that fails alone.
+//! Too much time or memory is a finding only where it is found again: the machine may have been busy.
 #![allow(
     dead_code,
     unsafe_code,
@@ -11,6 +12,7 @@
 )]
 
 use super::fuzz::{TARGETS, Target};
+use super::misbehaving::{MISBEHAVING, ONCE};
 use std::fmt::Write as _;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
@@ -21,16 +23,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// For one input. A shared machine may take longer once, and does not three times in a row.
-const TIME: Duration = Duration::from_secs(2);
-const MEMORY_KIB: u64 = 1 << 20;
-const DESCRIPTORS: u64 = 200;
+/// For one input. A busy machine may take longer once, and does not [`TRIES`] times in a row.
+pub const TIME: Duration = Duration::from_secs(2);
+pub const MEMORY_KIB: u64 = 1 << 20;
+pub const DESCRIPTORS: u64 = 200;
 /// How many inputs a child takes.
 const BATCH: u64 = 1000;
 /// How often a child is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 /// How long a child may take before its first input, and after its last.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How many times in a row an input must take too much time or memory.
 const TRIES: usize = 3;
 
 /// The inputs of a child.
@@ -90,15 +93,17 @@ pub struct Fault {
     /// Which input it was at.
     index: u64,
     what: String,
+    /// Whether a busy machine may be the reason: it took too much time or memory.
+    is_by_measure: bool,
 }
 
-/// A fault that one input makes, or a batch where none of its inputs does alone.
+/// A fault that one input makes alone, or that a child made once, at this input or an earlier one of its batch.
 #[derive(Debug)]
 pub struct Finding {
     pub target: &'static str,
     pub what: String,
-    /// Where the input has been written, for one input.
-    pub input: Option<PathBuf>,
+    /// Where the input has been written.
+    pub input: PathBuf,
 }
 
 /// The name of the test that a child is: it calls [`child`].
@@ -124,7 +129,7 @@ pub fn child() {
 }
 
 fn find(name: &str) -> &'static Target {
-    TARGETS.iter().chain(&MISBEHAVING).find(|target| target.name == name).unwrap()
+    TARGETS.iter().chain(&MISBEHAVING).chain(&ONCE).find(|target| target.name == name).unwrap()
 }
 
 /// The most memory that this process has had resident.
@@ -169,14 +174,15 @@ fn watched(target: &Target, inputs: &Inputs) -> Result<(), Fault> {
     let ended = wait(&mut child, inputs.count(), || told(0));
     let stderr = stderr.join().unwrap().unwrap();
     let index = told(0).saturating_sub(1).min(inputs.count() - 1);
-    let what = match ended {
-        Err(what) => what,
-        Ok(status) if !status.success() => format!("{status}"),
-        Ok(_) if !stderr.is_empty() => "printed".to_owned(),
-        Ok(_) if told(1) > MEMORY_KIB => format!("had {} KiB resident", told(1)),
+    let (what, is_by_measure) = match ended {
+        // A thread may have panicked, and the others wait for it.
+        Err(what) => (what, stderr.is_empty()),
+        Ok(status) if !status.success() => (format!("{status}"), false),
+        Ok(_) if !stderr.is_empty() => ("printed".to_owned(), false),
+        Ok(_) if told(1) > MEMORY_KIB => (format!("had {} KiB resident", told(1)), true),
         Ok(_) => return Ok(()),
     };
-    Err(Fault { index, what: format!("{what}\n{stderr}") })
+    Err(Fault { index, what: format!("{what}\n{stderr}"), is_by_measure })
 }
 
 fn memory_or_disk() -> PathBuf {
@@ -204,33 +210,46 @@ fn wait(child: &mut Child, count: u64, at: impl Fn() -> u64) -> Result<std::proc
     }
 }
 
-/// Runs the inputs in one child, and those of a batch that fails one by one.
+/// Runs the inputs in one child. If that fails, looks for the inputs that fail alone.
 pub fn findings(target: &'static Target, inputs: &Inputs) -> Vec<Finding> {
     let Err(fault) = watched(target, inputs) else { return Vec::new() };
     let corpus = corpus(target);
-    let alone = |index: u64| {
-        let one = inputs.one(index);
-        let faults: Vec<Fault> = (0..TRIES).map_while(|_| watched(target, &one).err()).collect();
-        let what = faults.into_iter().nth(TRIES - 1)?.what;
+    let found = |index: u64, what: String| {
         let input = kept(target, &inputs.bytes(target, &corpus, index), &what);
-        Some(Finding { target: target.name, what, input: Some(input) })
+        Finding { target: target.name, what, input }
     };
+    let alone = |index: u64| fails(target, &inputs.one(index)).map(|fault| found(index, fault.what));
     // Most often it is the input that the child was at.
     if let Some(finding) = alone(fault.index) {
         return vec![finding];
     }
-    // What a second run does not show may be a race, and is worth a look.
-    let Err(again) = watched(target, inputs) else {
-        kept(target, &inputs.bytes(target, &corpus, fault.index), &format!("once: {}", fault.what));
-        return Vec::new();
-    };
-    let found: Vec<Finding> = (0..inputs.count()).filter(|index| *index != fault.index).filter_map(alone).collect();
-    if !found.is_empty() {
-        return found;
+    let together =
+        |fault: Fault| found(fault.index, format!("{inputs:?} together, at {}: {}", fault.index, fault.what));
+    match watched(target, inputs) {
+        // What a busy machine may have done is kept, and is worth a look.
+        Ok(()) if fault.is_by_measure => {
+            let _ = together(fault);
+            Vec::new()
+        }
+        // A race, or what an uninitialised value has done: no repetition can excuse it.
+        Ok(()) => vec![together(fault)],
+        Err(again) => {
+            let others = (0..inputs.count()).filter(|index| *index != fault.index);
+            let of_one: Vec<Finding> = others.filter_map(alone).collect();
+            if of_one.is_empty() { vec![together(if again.is_by_measure { fault } else { again })] } else { of_one }
+        }
     }
-    let fault = again;
-    let what = format!("{inputs:?} together, at {}: {}", fault.index, fault.what);
-    vec![Finding { target: target.name, what, input: None }]
+}
+
+/// How the inputs fail in a child. They must take too much time or memory [`TRIES`] times in a row; all else counts at once.
+fn fails(target: &Target, inputs: &Inputs) -> Option<Fault> {
+    let mut fault = watched(target, inputs).err()?;
+    for _ in 1..TRIES {
+        if fault.is_by_measure {
+            fault = watched(target, inputs).err()?;
+        }
+    }
+    Some(fault)
 }
 
 /// Writes an input that has been found to where it can be looked at.
@@ -289,12 +308,7 @@ pub fn run_for(target: &'static Target, time: Duration, seed: u64, found: &mut V
 pub fn listed(findings: &[Finding]) -> String {
     let mut text = String::new();
     for Finding { target, what, input } in findings {
-        writeln!(
-            text,
-            "{target}: {} {what}",
-            input.as_ref().map_or_else(String::new, |file| file.display().to_string())
-        )
-        .unwrap();
+        writeln!(text, "{target}: {} {what}", input.display()).unwrap();
     }
     text
 }
@@ -366,28 +380,4 @@ fn change(bytes: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut Random) {
         }
         _ => bytes.extend(random.bytes(4)),
     }
-}
-
-/// Targets that break each of the bounds: a test shows that each is found.
-pub const MISBEHAVING: [Target; 6] = [
-    Target { name: "panics", run: |bytes| assert_ne!(bytes.first(), Some(&0)), longest: 8 },
-    Target { name: "prints", run: |_| prints(), longest: 8 },
-    Target { name: "sleeps", run: |_| std::thread::sleep(TIME * 2), longest: 8 },
-    Target {
-        name: "allocates",
-        run: |_| drop(std::hint::black_box(vec![1_u8; (MEMORY_KIB as usize + 1) << 10])),
-        longest: 8,
-    },
-    Target { name: "opens", run: |_| opens(), longest: 8 },
-    Target { name: "ends", run: |_| std::process::abort(), longest: 8 },
-];
-
-fn prints() {
-    use std::io::Write;
-    std::io::stderr().write_all(b"a line").unwrap();
-}
-
-fn opens() {
-    let files: Vec<_> = (0..DESCRIPTORS).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
-    drop(files);
 }

@@ -6,8 +6,11 @@
 mod batches;
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz;
+#[path = "../../fuzz/misbehaving.rs"]
+mod misbehaving;
 
-use batches::{Inputs, MISBEHAVING};
+use batches::Inputs;
+use misbehaving::{MISBEHAVING, ONCE};
 use std::time::Duration;
 
 #[test]
@@ -26,7 +29,23 @@ fn every_bound_is_watched() {
     let inputs = Inputs::Seeded { seed: 1, first: 0, count: 1000 };
     let found = batches::findings(&MISBEHAVING[0], &inputs);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(std::fs::read(found[0].input.as_ref().unwrap()).unwrap().first(), Some(&0));
+    assert_eq!(std::fs::read(&found[0].input).unwrap().first(), Some(&0));
+}
+
+/// No second run that ends well excuses a crash. Too much time is excused: the machine may have been busy.
+#[test]
+fn a_crash_is_found_though_it_happens_once() {
+    let inputs = Inputs::Seeded { seed: 1, first: 0, count: 10 };
+    let [ends, sleeps] = [&ONCE[0], &ONCE[1]].map(|target| {
+        let mark = misbehaving::mark(target.name, std::process::id());
+        let _ = std::fs::remove_file(&mark);
+        let found = batches::findings(target, &inputs);
+        std::fs::remove_file(mark).unwrap();
+        found
+    });
+    assert!(ends.len() == 1 && ends[0].what.contains("signal: 6"), "{ends:?}");
+    assert!(!std::fs::read(&ends[0].input).unwrap().is_empty());
+    assert!(sleeps.is_empty(), "{sleeps:?}");
 }
 
 /// Takes `ARAWN_FUZZ_SECONDS` for each target of `ARAWN_FUZZ_TARGETS`, or for each.
