@@ -3,9 +3,11 @@
  *     worker mix DIRECTORY SECONDS SEED    calls, registers, replaces and removes names of its own, clears the cache
  *     worker write DIRECTORY 0 SEED        does so until it is killed, and prints each change before and after it
  *     worker read DIRECTORY 0 SEED         calls what there is until DIRECTORY/stop is there
- *     worker full DIRECTORY 0 SEED         has the whole of a small file system, and fills it up
+ *     worker full DIRECTORY 0 SEED         has the whole of a small file system, and fills it up; then does as `whole`
+ *     worker whole DIRECTORY 0 SEED        runs every module by each cache: what is there must be whole
  *
- * Each reply must be right. DIRECTORY has the catalog `runtimes` with the runtime `steady`, and modules in Base64: module k
+ * Each reply must be right. A worker keeps one module in memory, so that it reads another one from the disk cache each time,
+ * and no file of the cache may be rejected. DIRECTORY has the catalog `runtimes` with the runtime `steady`, and modules in Base64: module k
  * answers "m<k>". */
 #define _GNU_SOURCE
 #include "../c/check.h"
@@ -59,6 +61,26 @@ static void run(const char *name, const char *right)
 {
     sprintf(request, "{\"executor\":\"w\",\"runtime\":\"%s\"}", name);
     CHECK(answers(arawn_execute_runtime, right));
+}
+
+static int statistic(const char *before, const char *name)
+{
+    char *reply = arawn_stats("{}"), *at = strstr(reply, before);
+    int value;
+    at = at ? strstr(at, name) : NULL;
+    CHECK(at && sscanf(at + strlen(name), "\":%d", &value) == 1);
+    arawn_free(reply);
+    return value;
+}
+
+/* How many modules were read from the disk cache. What was not whole there was rejected, and compiled instead. */
+static int read_back(void)
+{
+    if (statistic("\"disk_cache\":{", "rejected") != 0) {
+        fprintf(stderr, "%s\n", arawn_stats("{}"));
+        exit(1);
+    }
+    return statistic("\"disk_cache\":{", "hits");
 }
 
 static void steady(void)
@@ -126,14 +148,14 @@ static void mix(double seconds, unsigned int who)
     for (; time(NULL) < end; rounds++) {
         steady();
         change(0, who);
-        if (below(20) == 0)
+        if (below(200) == 0)
             clear(path);
-        if (below(8) == 0) { /* what it has in memory goes with the process alone, so this is a look at the disk */
+        if (below(8) == 0) {
             CHECK(says(arawn_executor_close("{\"executor\":\"w\"}"), "\"status\":\"ok\""));
             executor("cache");
         }
     }
-    printf("%d rounds\n", rounds);
+    printf("%d rounds, %d modules read back\n", rounds, read_back());
     for (rounds = 0; rounds < NAMES; rounds++)
         printf("has w%u-%d %d\n", who, rounds, has[rounds]);
 }
@@ -145,6 +167,23 @@ static void writes(unsigned int who)
         change(1, who);
 }
 
+/* The name of a runtime that the catalog lists, if one of a writer's is there. */
+static void choose(char *name)
+{
+    char *reply, *at;
+    int count = 0, chosen;
+    sprintf(request, "{\"executor\":\"w\"}");
+    reply = arawn_catalog_list(request);
+    CHECK(strstr(reply, "\"name\":\"steady\""));
+    for (at = reply; (at = strstr(at, "\"name\":\"w")) != NULL; at++)
+        count++;
+    chosen = count ? (int)below((unsigned int)count) : -1;
+    for (at = reply; chosen >= 0 && (at = strstr(at, "\"name\":\"w")) != NULL; at++)
+        if (chosen-- == 0)
+            CHECK(sscanf(at, "\"name\":\"%29[^\"]", name) == 1);
+    arawn_free(reply);
+}
+
 static void reads(void)
 {
     char stop[4096], name[30];
@@ -154,11 +193,12 @@ static void reads(void)
     for (; access(stop, F_OK) != 0; rounds++) {
         steady();
         sprintf(name, "w%u-%u", below(400), below(NAMES));
+        if (below(4) != 0)
+            choose(name);
         run(name, "\"output\":\"m|\"code\":\"unknown_runtime\"");
-        sprintf(request, "{\"executor\":\"w\"}");
-        CHECK(answers(arawn_catalog_list, "\"name\":\"steady\""));
     }
-    printf("%d rounds\n", rounds);
+    printf("%d rounds, %d modules read back\n", rounds, read_back());
+    CHECK(read_back() > 0);
 }
 
 /* Fills the file system up to so many bytes. */
@@ -221,8 +261,37 @@ static void full(void)
         done += is_done;
         CHECK(says(arawn_executor_close("{\"executor\":\"w\"}"), "\"status\":\"ok\""));
     }
-    printf("%d refused, %d done\n", refused, done);
+    printf("%d refused, %d done, %d modules read back\n", refused, done, read_back());
     CHECK(refused > 0 && done > 0);
+}
+
+/* By each cache that is there: its files are looked at by a process that has written none of them. */
+static void whole(void)
+{
+    static const char *const caches[] = {"cache", "cache0", "cache1"};
+    char path[4096], right[60];
+    size_t cache;
+    int module, found;
+    for (cache = 0; cache < sizeof caches / sizeof *caches; cache++) {
+        sprintf(path, "%.3000s/%s", directory, caches[cache]);
+        if (access(path, F_OK) != 0)
+            continue;
+        found = read_back();
+        executor(caches[cache]);
+        steady();
+        run("passthrough", "{\"status\":\"ok\",\"output\":{\"config\":{},\"context\":{}}}");
+        for (module = 0; module < MODULES; module++) {
+            sprintf(request, "{\"executor\":\"w\",\"name\":\"whole\",\"wasm_base64\":\"%s\"}", modules[module]);
+            CHECK(answers(arawn_catalog_register, "\"status\":\"ok\""));
+            sprintf(right, "{\"status\":\"ok\",\"output\":\"m%d\"}", module);
+            run("whole", right);
+            sprintf(request, "{\"executor\":\"w\",\"name\":\"whole\"}");
+            CHECK(answers(arawn_catalog_remove, "\"status\":\"ok\""));
+        }
+        CHECK(says(arawn_executor_close("{\"executor\":\"w\"}"), "\"status\":\"ok\""));
+        printf("%s is whole: %d of %d modules read back\n", caches[cache], read_back() - found, MODULES + 2);
+        CHECK(read_back() > found);
+    }
 }
 
 static char *read_file(const char *name)
@@ -249,13 +318,19 @@ int main(int argc, char **argv)
     }
     for (i = 0; i < NAMES; i++)
         has[i] = -1;
+    CHECK(says(arawn_configure("{\"module_cache_bytes\":1}"), "\"status\":\"ok\""));
     if (strcmp(argv[1], "mix") == 0)
         mix(atof(argv[3]), (unsigned int)atoi(argv[4]));
     else if (strcmp(argv[1], "write") == 0)
         writes((unsigned int)atoi(argv[4]));
     else if (strcmp(argv[1], "read") == 0)
         reads();
-    else
+    else if (strcmp(argv[1], "full") == 0) {
         full();
+        fflush(stdout);
+        execl("/proc/self/exe", argv[0], "whole", argv[2], "0", argv[4], (char *)NULL);
+        CHECK(!"the worker was started again");
+    } else
+        whole();
     return 0;
 }
