@@ -23,6 +23,8 @@
 # make bench-bindings measures a call from each language, and how long pip and npm take to a first reply
 # make fuzz    looks for inputs that break a promise, FUZZ_SECONDS for each of TARGETS: see docs/security.md
 # make soak    makes every kind of call for SOAK_SECONDS, and draws what the process takes: target/soak.svg
+# make processes
+#              runs processes that share a catalog and a cache: KILLS are killed, PROCESSES_SECONDS side by side; as root, for a full disk
 # make faults  has each FAULTS_STRIDE-th system call and large allocation of the library fail; 1 is every one
 # make verify  proves what takes too long for make test: half an hour
 # make verify-mutants
@@ -283,7 +285,8 @@ faults: $(LIB)/libarawn.so.0
 KILLS ?= 300
 PROCESSES_SECONDS ?= 60
 processes: $(LIB)/libarawn.so.0
-	ARAWN_KILLS=$(KILLS) ARAWN_PROCESSES_SECONDS=$(PROCESSES_SECONDS) $(TRY) --test processes -- --nocapture --test-threads 1
+	ARAWN_KILLS=$(KILLS) ARAWN_PROCESSES_SECONDS=$(PROCESSES_SECONDS) ARAWN_MUST_MOUNT=1 \
+	$(TRY) --test processes -- --nocapture --test-threads 1
 
 # Each target for twenty seconds by libFuzzer, and for as long in watched children; what others have compiled; two minutes of
 # every kind of call; every fourth fault; processes that are killed, and processes side by side; the mutants; the built-ins anew.
