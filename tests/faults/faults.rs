@@ -68,6 +68,14 @@ const FAULTS: &[(&str, &[i32])] = &[
 /// These have few sites, and what was mended lies at them: none is left out.
 const ALWAYS: [&str; 3] = ["allocation", "clone3", "fsync"];
 
+/// How often a fault is tried that does not happen. What earlier calls have left on the stack counts for a site too, so a thread
+/// may reach the same line by another site.
+const TRIES: usize = 3;
+
+/// How many faults of a hundred may fail to happen in all tries. Threads race, so some sites come up in few runs only: six to
+/// twelve of a hundred were missed on a busy machine.
+const MOST_MISSED: usize = 20;
+
 /// One fault: the first call of this name at this site fails with this errno.
 type Fault = (&'static str, u64, i32);
 
@@ -112,11 +120,12 @@ fn judged(outcome: &Outcome, place: &Place, (call, ..): Fault, descriptors: usiz
     (!left.is_empty()).then(|| format!("left behind: {left:?}"))
 }
 
-/// What a sweep has found: how many faults were tried and have happened, how many calls were refused with which code, and what is wrong.
+/// What a sweep has found: how many faults of each call have happened and how many have not, how many calls were refused with
+/// which code, and what is wrong.
 #[derive(Default, Debug)]
 struct Found {
-    tried: usize,
     happened: BTreeMap<&'static str, usize>,
+    missed: BTreeMap<&'static str, usize>,
     refused: BTreeMap<String, usize>,
     wrong: Vec<String>,
 }
@@ -143,16 +152,26 @@ fn sweep(stride: usize) -> Found {
                     if both == [None, None] {
                         break;
                     }
-                    place.remove_cache();
                     for (cache, fault) in both.into_iter().enumerate() {
                         // Where there is no such fault, the process is run without one.
-                        let fault = fault.copied().unwrap_or(("allocation", 0, 0));
-                        let outcome = place.cycle(&arguments(fault));
-                        let wrong = judged(&outcome, &place, fault, descriptors[cache]);
+                        let (is_there, fault) = (fault.is_some(), fault.copied().unwrap_or(("allocation", 0, 0)));
+                        let mut tried = 0;
+                        let (outcome, wrong) = loop {
+                            if cache == 0 {
+                                place.remove_cache();
+                            }
+                            let outcome = place.cycle(&arguments(fault));
+                            let wrong = judged(&outcome, &place, fault, descriptors[cache]);
+                            tried += 1;
+                            if outcome.has_fired() || wrong.is_some() || !is_there || tried == TRIES {
+                                break (outcome, wrong);
+                            }
+                        };
                         let mut found = found.lock().unwrap();
-                        found.tried += usize::from(fault.1 != 0);
-                        if outcome.has_fired() {
-                            *found.happened.entry(fault.0).or_default() += 1;
+                        if is_there {
+                            let found = &mut *found;
+                            let of_call = if outcome.has_fired() { &mut found.happened } else { &mut found.missed };
+                            *of_call.entry(fault.0).or_default() += 1;
                         }
                         if let Some(refusal) = outcome.refusal() {
                             let code = refusal.split("\"code\":\"").nth(1).and_then(|text| text.split('"').next());
@@ -179,9 +198,14 @@ fn sweep(stride: usize) -> Found {
 fn whatever_the_system_refuses_no_process_ends_and_the_next_call_is_right() {
     let stride = std::env::var("ARAWN_FAULTS_STRIDE").map_or(100, |stride| stride.parse().unwrap());
     let found = sweep(stride);
-    let happened = found.happened.values().sum::<usize>();
-    eprintln!("{} faults tried, {happened} happened: {:?}", found.tried, found.happened);
+    let (happened, missed) = (found.happened.values().sum::<usize>(), found.missed.values().sum::<usize>());
+    eprintln!("{happened} faults happened: {:?}", found.happened);
+    eprintln!("{missed} did not happen in {TRIES} tries: {:?}", found.missed);
     eprintln!("refused, and right when it was made again: {:?}", found.refused);
     assert!(found.wrong.is_empty(), "{} are wrong:\n{}", found.wrong.len(), found.wrong.join("\n"));
-    assert!(happened * 2 > found.tried && happened > 10, "{found:?}");
+    assert!(
+        happened > 10 && missed * 100 <= MOST_MISSED * (happened + missed),
+        "{missed} of {}: {found:?}",
+        happened + missed
+    );
 }
