@@ -28,6 +28,9 @@ __attribute__((constructor)) static void prove(void)
         text = malloc(1);
         free(text);
         number = text[0];
+    } else if (strcmp(fault, "leak") == 0) {
+        text = malloc(1);
+        text = NULL;
     } else if (strcmp(fault, "undefined") == 0) {
         number = number + 1;
     } else if (pthread_create(&thread, NULL, writes, NULL) == 0) {

@@ -9,6 +9,7 @@ mod common;
 
 use arawn::ffi::*;
 use callbacks::{set, text, unset};
+use common::leaks::look_for_leaks;
 use common::{ANSWER, Catalog, asker, assert_error, call, compile_c, execute, executor, library_path, ok, run};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -219,7 +220,7 @@ fn from_c_it_wakes_an_event_loop_and_is_closed_with_its_executor() {
     let program = compile_c("tests/c/events.c", "events", &["-fsanitize=address,undefined"]);
     let mut command = Command::new(program);
     command.arg(catalog.path()).env("LD_LIBRARY_PATH", library_path());
-    assert_eq!(run(&mut command), "done\n");
+    assert_eq!(run(look_for_leaks(&mut command)), "done\n");
 }
 
 #[test]

@@ -4,10 +4,12 @@
     dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "each test file uses a part, and may fail loudly"
+    clippy::print_stdout,
+    reason = "each test file uses a part, may fail loudly, and says what it skips"
 )]
 #![allow(unsafe_code, reason = "the tests call the C interface")]
 
+pub mod leaks;
 pub mod reloading;
 #[cfg(unix)]
 pub mod watched;

@@ -5,7 +5,8 @@
 mod common;
 
 use arawn::ffi::*;
-use common::{assert_error, call_text, compile_c, in_new_process_under, library_path, run, target_directory};
+use common::leaks::{self, look_for_leaks};
+use common::{assert_error, call_text, compile_c, in_new_process_under, library_path, root, run, target_directory};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -17,13 +18,20 @@ fn with_library(program: &std::path::Path) -> Command {
 
 #[test]
 fn the_rules_hold_from_c_under_the_address_sanitizer() {
-    let program = compile_c("tests/c/abi.c", "abi", &["-fsanitize=address,undefined", "-fno-sanitize-recover"]);
-    assert_eq!(run(&mut with_library(&program)), "done\n");
+    let prove = root().join("tests/c/prove.c");
+    let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover", prove.to_str().unwrap()];
+    let program = compile_c("tests/c/abi.c", "abi", &flags);
+    assert_eq!(run(look_for_leaks(&mut with_library(&program))), "done\n");
     // The sanitizer was on: it stops a program that reads a reply after its release.
     let output = with_library(&program).arg("read after free").output().unwrap();
     assert!(!output.status.success());
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("AddressSanitizer: heap-use-after-free"), "{stderr}");
+    if *leaks::WORK {
+        let output = look_for_leaks(&mut with_library(&program)).env("PROVE", "leak").output().unwrap();
+        let (status, stderr) = (output.status, String::from_utf8_lossy(&output.stderr));
+        assert!(!status.success() && stderr.contains(leaks::REPORT), "{status} {stderr}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use common::leaks::look_for_leaks;
 use common::{ANSWER, Catalog, asker, library_path, root, run, target_directory, writer};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -126,7 +127,7 @@ fn passes(sources: &[&str], arguments: &[&Path], sanitizers: &[(&[&str], &str)])
     let Some(compiler) = compilers().first().copied() else { return };
     for (sanitizer, report) in sanitizers {
         let program = compile(compiler, sources, sanitizer);
-        assert_eq!(run(with_library(&program).args(arguments)), "done\n", "{sources:?} {sanitizer:?}");
+        assert_eq!(run(look_for_leaks(with_library(&program).args(arguments))), "done\n", "{sources:?} {sanitizer:?}");
         let output = with_library(&program).arg("--prove").output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && stderr.contains(report), "{sources:?} {sanitizer:?}: {stderr}");

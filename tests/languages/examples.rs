@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use common::leaks::{self, look_for_leaks};
 use common::{root, run, target_directory};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -103,8 +104,10 @@ fn c_under_the_sanitizers() {
         // Each make has a program of its own: `prove.c` shows that the sanitizers are in it.
         let (_directory, mut command) = make(&words);
         command.env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("example-cache"));
-        assert_eq!(run(&mut command), expected, "{source}");
-        for (fault, report) in [("address", "heap-use-after-free"), ("undefined", "signed integer overflow")] {
+        assert_eq!(run(look_for_leaks(&mut command)), expected, "{source}");
+        let faults =
+            [("address", "heap-use-after-free"), ("undefined", "signed integer overflow"), ("leak", leaks::REPORT)];
+        for (fault, report) in &faults[..if *leaks::WORK { 3 } else { 2 }] {
             let output = command.env("PROVE", fault).output().unwrap();
             let stderr = String::from_utf8_lossy(&output.stderr);
             assert!(!output.status.success() && stderr.contains(report), "{source} {fault}: {stderr}");

@@ -1,5 +1,6 @@
 //! The C programs again, each under the sanitizers that can bear it. The library itself is not instrumented: what they
-//! see is the host's side, every reply as heap memory, and every lock and thread that goes through libc.
+//! see is the host's side, every reply as heap memory, and every lock and thread that goes through libc. Leaks are looked
+//! for in the library too, since its allocations go through libc.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![allow(clippy::print_stdout, reason = "a test says what it skips")]
 #![allow(unsafe_code, reason = "a program's personality is set between fork and exec")]
@@ -7,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use common::leaks::{self, look_for_leaks};
 use common::{ANSWER, Catalog, asker, compile_c, library_path, root, run, target_directory, trapping, writer};
 use serde_json::Value;
 use std::io::Write;
@@ -28,9 +30,16 @@ fn sanitized(name: &str, sanitizer: &str) -> PathBuf {
     let program = compile_c(&format!("tests/c/{name}.c"), &format!("{name}{sanitizer}"), &flags);
     let faults: &[(&str, &str)] = match sanitizer {
         THREAD => &[("thread", "ThreadSanitizer: data race")],
-        _ => &[("address", "AddressSanitizer: heap-use-after-free"), ("undefined", "signed integer overflow")],
+        _ => &[
+            ("address", "AddressSanitizer: heap-use-after-free"),
+            ("undefined", "signed integer overflow"),
+            ("leak", leaks::REPORT),
+        ],
     };
     for (fault, report) in faults {
+        if *fault == "leak" && !*leaks::WORK {
+            continue;
+        }
         let output = command(&program, sanitizer).env("PROVE", fault).output().unwrap();
         let (status, stderr) = (output.status, String::from_utf8_lossy(&output.stderr));
         assert!(!status.success() && stderr.contains(report), "{name} {sanitizer} {fault}: {status} {stderr}");
@@ -51,6 +60,8 @@ fn command(program: &Path, sanitizer: &str) -> Command {
         };
         // SAFETY: the closure does nothing between fork and exec but a system call.
         unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, fixed_addresses) };
+    } else {
+        look_for_leaks(&mut command);
     }
     command
 }
@@ -111,9 +122,10 @@ fn under_the_thread_sanitizer() {
     all_pass(THREAD);
 }
 
-/// The calls of a short program. valgrind sees the library's own accesses too, and the compiled guests'.
+/// The calls of a short program. valgrind sees the library's own accesses too, and the compiled guests'. Under valgrind and
+/// beside other work, a compile takes more than the 30 s that calls have by default.
 const CALLS: &str = r#"arawn_configure {"pool_slots":4}
-arawn_executor_new {"id":"v","runtimes_dir":"CATALOG","cache_dir":"CACHE"}
+arawn_executor_new {"id":"v","runtimes_dir":"CATALOG","cache_dir":"CACHE","limits":{"timeout_ms":600000}}
 arawn_execute_runtime {"executor":"v","runtime":"passthrough","input":{"context":[1,"Zoë"]},"meta":true}
 arawn_execute_runtime {"executor":"v","runtime":"passthrough","input":{"context":[1,"Zoë"]}}
 arawn_execute_runtime {"executor":"v","runtime":"transform","input":{"config":{"expression":"none"}}}
@@ -151,8 +163,11 @@ fn under_memcheck() {
         command.arg(&program).env("LD_LIBRARY_PATH", directory.path());
         command
     };
-    let proof = memcheck().env("PROVE", "address").output().unwrap();
-    assert_eq!(proof.status.code(), Some(9), "valgrind lets a use after free pass: {proof:?}");
+    for (fault, report) in [("address", "Invalid read"), ("leak", "definitely lost")] {
+        let output = memcheck().env("PROVE", fault).output().unwrap();
+        let (status, stderr) = (output.status, String::from_utf8_lossy(&output.stderr));
+        assert!(status.code() == Some(9) && stderr.contains(report), "memcheck {fault}: {status} {stderr}");
+    }
     let (status, replies, told) = answer(memcheck(), &calls);
     assert_eq!(status, Some(0), "{told}\n{replies}");
     let expected = [
