@@ -2,7 +2,8 @@
 # Builds every runtime here for wasm32-wasip1: those in Rust, and the interpreters by scripts/build.sh.
 #
 #   build.sh           writes prebuilt/*.wasm and prebuilt/SHA256SUMS
-#   build.sh --check   builds aside and says whether the result is what prebuilt/SHA256SUMS lists (exit code 1: it is not)
+#   build.sh --check   says whether prebuilt/ is what its SHA256SUMS lists, builds aside, and says whether the result is
+#                      what lies in prebuilt/, byte for byte (exit code 1: it is not)
 #
 # The toolchain is rustup's when it has the target (rustup target add wasm32-wasip1), else Debian's packages.
 # The same toolchain gives the same bytes on any machine and in any directory; another one may not.
@@ -132,13 +133,15 @@ case "${1-}" in
     cat prebuilt/SHA256SUMS
     ;;
 --check)
+    (cd prebuilt && sha256sum --check --quiet --strict SHA256SUMS) || fail "prebuilt/ is not what prebuilt/SHA256SUMS lists"
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT
     build "$scratch/target" "$scratch/prebuilt"
-    if diff -u prebuilt/SHA256SUMS "$scratch/prebuilt/SHA256SUMS"; then
-        echo "build.sh: the result is what prebuilt/SHA256SUMS lists"
+    # The files themselves, and not their lists alone: a file that no list has would pass.
+    if diff -r prebuilt "$scratch/prebuilt"; then
+        echo "build.sh: the result is what lies in prebuilt/"
     else
-        echo "build.sh: the result differs from prebuilt/SHA256SUMS; with another toolchain that is no fault" >&2
+        echo "build.sh: the result differs from prebuilt/; with another toolchain that is no fault" >&2
         exit 1
     fi
     ;;
