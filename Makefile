@@ -3,7 +3,7 @@
 # make example-python, example-scale
 #              builds the library and runs that example; tests/languages/examples.rs runs all of them
 # make check   formatting, lints and unit tests: what a change needs before anything else
-# make audit   looks the dependencies up in RustSec's database of known faults
+# make audit   looks the dependencies up in RustSec's database of known faults; make check does where it can be fetched
 # make test    proves all of it: formatting, lints, the Rust and C tests, the examples
 # make header  accepts a changed interface: include/arawn.h, docs/reference.md and tests/golden
 # make book    builds the book of docs/ into target/book
@@ -191,16 +191,29 @@ lint: deny | tools
 # What is linked: licences, sources, versions. deny.toml has the rules. Without optimizations it is built in a fifth of the time.
 DENY = $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 deny: | tools
+# What is known to be faulty, too, where RustSec's database can be fetched.
+FETCH_SECONDS = 20
 	@command -v '$(DENY)' >/dev/null || $(CARGO) install cargo-deny --version 0.20.2 --locked --debug --root target/tools
 	$(CARGO) fetch --locked --quiet && cd runtimes && $(CARGO) fetch --locked --quiet
 	'$(DENY)' --offline --workspace --log-level warn check --hide-inclusion-graph bans licenses sources
 	'$(DENY)' --offline --workspace --log-level warn --manifest-path runtimes/Cargo.toml --config deny.toml check \
 		--hide-inclusion-graph --allow unmatched-skip --allow license-not-encountered --allow unnecessary-skip --allow license-exception-not-encountered bans licenses sources
+	@if said=$$(GIT_TERMINAL_PROMPT=0 timeout $(FETCH_SECONDS) '$(DENY)' --workspace fetch db 2>&1); then \
+		$(call advisories,--offline); \
+	else \
+		echo "skipped: known faults of dependencies (advisories). RustSec's database cannot be fetched:"; \
+		echo "$${said:-no answer within $(FETCH_SECONDS) s}" | tail -n 1; \
+	fi
 
-# Known faults of dependencies, by RustSec's database, which is fetched.
+# Known faults of dependencies, by RustSec's database. $(1) is --offline where that has been fetched.
+advisories = '$(DENY)' $(1) --workspace --log-level warn check --hide-inclusion-graph advisories && \
+	'$(DENY)' $(1) --workspace --log-level warn --manifest-path runtimes/Cargo.toml --config deny.toml \
+		check --hide-inclusion-graph advisories
+
+# Fails where the database cannot be fetched.
 audit: | tools
 	@command -v '$(DENY)' >/dev/null || $(CARGO) install cargo-deny --version 0.20.2 --locked --debug --root target/tools
-	'$(DENY)' --workspace check advisories
+	$(call advisories,)
 
 header: | tools
 	ARAWN_ACCEPT=1 $(CARGO) test --locked --test header
