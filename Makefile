@@ -26,7 +26,8 @@
 # make processes
 #              runs processes that share a catalog and a cache: KILLS are killed, PROCESSES_SECONDS side by side; as root, for a full disk
 # make faults  has each FAULTS_STRIDE-th system call and large allocation of the library fail; 1 is every one
-# make verify  proves what takes too long for make test: half an hour
+# make sanitizers runs the C and C++ programs of the tests under the sanitizers and memcheck
+# make verify  proves what takes too long for make test, one part after the other, and prints their seconds: half an hour
 # make verify-mutants
 #              breaks the checks behind docs/security.md one at a time, and names those whose tests do not notice
 # make verify-platforms proves what takes systems of their own: see packaging/dist.mk
@@ -56,7 +57,7 @@ EXAMPLES := example-hello example-c example-events example-cpp example-go exampl
 	example-scale
 
 .PHONY: all slim program run $(EXAMPLES) node-modules scale-modules npm check test lint deny audit header layers book counts profile bench bench-bindings bench-quick bench-tenants \
-	bench-peers fuzz soak faults processes verify verify-mutants guests builtins verify-builtins wheel clean tools
+	bench-peers fuzz soak faults processes sanitizers verify verify-files verify-mutants guests builtins verify-builtins wheel clean tools
 
 all: $(LIB)/libarawn.so.0
 
@@ -190,9 +191,9 @@ lint: deny | tools
 
 # What is linked: licences, sources, versions. deny.toml has the rules. Without optimizations it is built in a fifth of the time.
 DENY = $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
-deny: | tools
 # What is known to be faulty, too, where RustSec's database can be fetched.
 FETCH_SECONDS = 20
+deny: | tools
 	@command -v '$(DENY)' >/dev/null || $(CARGO) install cargo-deny --version 0.20.2 --locked --debug --root target/tools
 	$(CARGO) fetch --locked --quiet && cd runtimes && $(CARGO) fetch --locked --quiet
 	'$(DENY)' --offline --workspace --log-level warn check --hide-inclusion-graph bans licenses sources
@@ -301,15 +302,33 @@ processes: $(LIB)/libarawn.so.0
 	ARAWN_KILLS=$(KILLS) ARAWN_PROCESSES_SECONDS=$(PROCESSES_SECONDS) ARAWN_MUST_MOUNT=1 \
 	$(TRY) --test processes -- --nocapture --test-threads 1
 
-# Each target for twenty seconds by libFuzzer, and for as long in watched children; what others have compiled; two minutes of
-# every kind of call; every fourth fault; processes that are killed, and processes side by side; the mutants; the built-ins anew.
-verify: FUZZ_SECONDS = 20
-verify: SOAK_SECONDS = 120
-verify: FAULTS_STRIDE = 4
-verify: fuzz soak faults processes verify-builtins $(LIB)/libarawn.so.0
+sanitizers: | tools
+	$(CARGO) test --locked --test sanitizers --test cpp -- --nocapture
+
+# What is linked, and what is known of that; the programs in C and C++ under the sanitizers and memcheck; each fuzz target for
+# twenty seconds by libFuzzer, and for as long in watched children; two minutes of every kind of call; every fourth fault;
+# processes that are killed, and processes side by side; the built-ins anew; what others have compiled; the mutants.
+#
+# One after the other, also for `make -j`: most parts take all processors, and their deadlines do not bear a second one beside.
+VERIFY := deny sanitizers fuzz soak faults processes verify-builtins verify-files verify-mutants
+verify: export FUZZ_SECONDS = 20
+verify: export SOAK_SECONDS = 120
+verify: export FAULTS_STRIDE = 4
+verify:
+	@begun=$$(date +%s); seconds=; status=0; \
+	for part in $(VERIFY); do \
+		echo "verify: $$part"; \
+		start=$$(date +%s); \
+		$(MAKE) --no-print-directory "$$part" || status=$$?; \
+		seconds="$$seconds $$(($$(date +%s) - start)) $$part"; \
+		[ $$status = 0 ] || { echo "verify: $$part failed" >&2; break; }; \
+	done; \
+	printf '%6d s  %s\n' $$seconds $$(($$(date +%s) - begun)) "in all"; \
+	exit $$status
+
+verify-files: $(LIB)/libarawn.so.0
 	$(call needs,$(PYTHON),python3)
 	ARAWN_LIBRARY=$(LIB)/libarawn.so.0 $(PYTHON) tests/verify/real_files.py target/real-files
-	$(MAKE) verify-mutants
 
 verify-mutants: | tools
 	$(call needs,$(PYTHON),python3)

@@ -2,7 +2,7 @@
 
     ARAWN_LIBRARY=target/release/libarawn.so.0 python3 tests/verify/real_files.py DIRECTORY
 
-DIRECTORY keeps what is downloaded. `make verify` runs this.
+DIRECTORY keeps what is downloaded. `make verify-files` runs this.
 """
 
 import pathlib
