@@ -1,4 +1,4 @@
-"""Builds wheels of this package, with the standard library of Python 3.11 or newer alone.
+"""Builds wheels of this package, with the standard library of Python 3.9 or newer alone.
 
     python3 build_wheel.py --library target/wheel/libarawn.so --out dist
 
@@ -10,6 +10,7 @@ pip uses this file too (see pyproject.toml): `pip install DIRECTORY` installs th
 """
 
 import argparse
+import ast
 import base64
 import hashlib
 import io
@@ -19,7 +20,7 @@ import re
 import subprocess
 import sys
 import tarfile
-import tomllib
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -37,7 +38,12 @@ CONTAINED = {"LICENSE-QUICKJS": "runtimes/javascript/LICENSE", "LICENSE-LUA": "r
 
 
 def project() -> dict:
-    return tomllib.loads((HERE / "pyproject.toml").read_text())["project"]
+    """The table `project` of pyproject.toml. Python has a reader of TOML from 3.11 on; the strings and arrays of strings in this
+    table are written as Python's own."""
+    _, _, table = (HERE / "pyproject.toml").read_text().partition("\n[project]\n")
+    table, _, _ = table.partition("\n[")
+    pairs = re.findall(r'^([\w-]+) = (".*?"|\[.*?\])$', table, re.MULTILINE | re.DOTALL)
+    return {key: ast.literal_eval(value) for key, value in pairs}
 
 
 def metadata(licenses: "list[str]") -> str:

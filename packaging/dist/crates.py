@@ -9,7 +9,6 @@ import json
 import os
 import re
 import subprocess
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,7 +53,9 @@ def rustc_version() -> str:
 
 
 def checksums(lock: Path) -> "dict[tuple[str, str], str]":
-    packages = tomllib.loads(lock.read_text())["package"]
+    """Those of a lock file, which cargo writes with one key on a line. Python has a reader of TOML from 3.11 on."""
+    tables = lock.read_text().split("\n[[package]]\n")[1:]
+    packages = [dict(re.findall(r'^(\w+) = "(.*)"$', table, re.MULTILINE)) for table in tables]
     return {(package["name"], package["version"]): package.get("checksum") for package in packages}
 
 
