@@ -54,10 +54,12 @@ function pack(manifest, fill) {
   }
 }
 
+const [, processor, libc] = platform.split('-');
+const [processorOfRust, [, processorNumber]] = Object.entries(PROCESSORS).find(([, [name]]) => name === processor);
+
 /** What is for another processor than the package is not packed. */
 function checkProcessor(file) {
-  const [processor, number] = Object.values(PROCESSORS).find(([name]) => platform.split('-')[1] === name);
-  if (readFileSync(file).readUInt16LE(18) !== number) throw new Error(`${file} is not for ${processor}, as ${platform} is`);
+  if (readFileSync(file).readUInt16LE(18) !== processorNumber) throw new Error(`${file} is not for ${processor}, as ${platform} is`);
 }
 
 mkdirSync(directory, { recursive: true });
@@ -70,6 +72,12 @@ if (target === undefined) {
     const files = readdirSync(here).filter((name) => name.startsWith('index.'));
     for (const file of ['README.md', 'lib', 'native', ...files]) cpSync(join(here, file), join(stage, file), { recursive: true });
   });
+}
+
+/** Writes the licences of all that the library contains, as a release archive has them. */
+function writeNotices(out) {
+  const words = ['--target', target ?? `${processorOfRust}-unknown-linux-${libc}`, '--package', 'arawn', '--out', out];
+  run(process.env.PYTHON || 'python3', '-B', join(root, 'packaging/dist/notices.py'), ...words);
 }
 
 /** Of what the library contains. */
@@ -85,4 +93,5 @@ pack(json(join(here, 'platforms', platform, 'package.json')), (stage) => {
   for (const file of [packed, addon]) checkProcessor(file);
   cpSync(join(here, 'platforms', platform, 'README.md'), join(stage, 'README.md'));
   for (const [name, path] of Object.entries(CONTAINED)) cpSync(join(root, path), join(stage, name));
+  writeNotices(join(stage, 'THIRD-PARTY-NOTICES.txt'));
 });

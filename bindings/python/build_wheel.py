@@ -4,7 +4,8 @@
 
 makes arawn-VERSION-py3-none-manylinux_2_28_x86_64.whl with the library in it. `--target aarch64-unknown-linux-musl`, which is
 Rust's name of a platform, makes one for musllinux_1_2_aarch64. Before that it checks that the library needs nothing which the
-name of the platform does not promise: no newer glibc, no other libraries. It takes `readelf`.
+name of the platform does not promise: no newer glibc, no other libraries. It takes `readelf`, and cargo with the sources of the
+crates that the library links, for their licenses.
 
 pip uses this file too (see pyproject.toml): `pip install DIRECTORY` installs the package without the library.
 """
@@ -35,6 +36,8 @@ MACHINES = {3: "i686", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
 OLDEST = {"gnu": "manylinux_2_28", "musl": "musllinux_1_2"}
 # Where the sources of a checkout are, licenses of what the library contains.
 CONTAINED = {"LICENSE-QUICKJS": "runtimes/javascript/LICENSE", "LICENSE-LUA": "runtimes/lua/LICENSE"}
+# All of what the library contains, those two among it, as in a release archive.
+NOTICES = "THIRD-PARTY-NOTICES.txt"
 
 
 def project() -> dict:
@@ -73,6 +76,23 @@ def platform_of(target: str) -> str:
     if named is None:
         raise argparse.ArgumentTypeError(f"{target} is no Linux with glibc or musl")
     return f"{OLDEST[named[2]]}_{named[1]}"
+
+
+def target_of(tag: str) -> str:
+    """Rust's name of a platform, from its name in a wheel."""
+    machine = re.sub(r"^(manylinux|musllinux)_\d+_\d+_|^linux_", "", tag).replace("riscv64", "riscv64gc")
+    return f"{machine}-unknown-linux-{'musl' if tag.startswith('musllinux') else 'gnu'}"
+
+
+def notices(tag: str) -> bytes:
+    """The licenses of the crates that the library links for a platform."""
+    with tempfile.TemporaryDirectory() as directory:
+        out = Path(directory) / NOTICES
+        script = HERE.parents[1] / "packaging/dist/notices.py"
+        command = [sys.executable, "-B", script, "--target", target_of(tag), "--package", "arawn", "--out", out]
+        if subprocess.run(command).returncode != 0:
+            sys.exit(f"{script} cannot tell the licenses of what the library contains")
+        return out.read_bytes()
 
 
 def numbers(version: str) -> tuple:
@@ -115,11 +135,12 @@ def write(directory: Path, library: "Path | None", tag: str) -> str:
     base = f"{about['name']}-{about['version']}"
     info = f"{base}.dist-info"
     files = package()
-    licenses = {name: HERE / name for name in about["license-files"]}
+    licenses = {name: (HERE / name).read_bytes() for name in about["license-files"]}
     if library is not None:
         files.append(("arawn/libarawn.so", library.read_bytes()))
-        licenses.update((name, HERE.parents[1] / path) for name, path in CONTAINED.items())
-    files += [(f"{info}/licenses/{name}", path.read_bytes()) for name, path in licenses.items()]
+        licenses.update((name, (HERE.parents[1] / path).read_bytes()) for name, path in CONTAINED.items())
+        licenses[NOTICES] = notices(tag)
+    files += [(f"{info}/licenses/{name}", text) for name, text in licenses.items()]
     is_pure = str(library is None).lower()
     wheel = f"Wheel-Version: 1.0\nGenerator: build_wheel\nRoot-Is-Purelib: {is_pure}\nTag: py3-none-{tag}\n"
     files += [(f"{info}/METADATA", metadata(list(licenses)).encode()), (f"{info}/WHEEL", wheel.encode())]

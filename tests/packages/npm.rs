@@ -154,6 +154,9 @@ fn the_packages_are_installed_and_used() {
     let missing = both.node("common.cjs").env("ARAWN_LIBRARY", "/no/such.so").output().unwrap();
     let said = String::from_utf8_lossy(&missing.stderr).into_owned();
     assert!(!missing.status.success() && said.contains("the library /no/such.so cannot be loaded: "), "{said}");
+    let notices = installed.with_file_name("THIRD-PARTY-NOTICES.txt");
+    let notices = fs::read_to_string(notices).unwrap();
+    assert!(notices.contains("\nwasmtime ") && notices.contains("\nring "), "{notices:.2000}");
     types_fit(&both);
     builds_the_add_on(&place, &packages[..1]);
 }

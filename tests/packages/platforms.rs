@@ -86,10 +86,13 @@ fn wheels_have_the_tag_of_their_platform() {
         assert_eq!(Path::new(String::from_utf8(output.stdout).unwrap().trim_end()), made);
         let show = "import sys, zipfile; wheel = zipfile.ZipFile(sys.argv[1])
 print(*[wheel.read(name).decode() for name in wheel.namelist() if name.endswith('/WHEEL')])
+print(*[wheel.read(name).decode() for name in wheel.namelist() if name.endswith('/THIRD-PARTY-NOTICES.txt')])
 print(wheel.read('arawn/libarawn.so').hex())";
         let shown = run(Command::new("python3").args(["-c", show]).arg(&made));
         assert!(shown.contains(&format!("\nTag: py3-none-{}\n", platform.wheel)), "{shown}");
         assert!(shown.contains("Root-Is-Purelib: false"), "{shown}");
+        let head = format!("Third-party code in libarawn {} for {}\n", env!("CARGO_PKG_VERSION"), platform.target);
+        assert!(shown.contains(&head) && shown.contains("\nwasmtime "), "{head}: {shown:.2000}");
         let hex: String = right.iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(shown.ends_with(&format!("\n{hex}\n")), "{shown}");
     }

@@ -20,9 +20,12 @@ library = pathlib.Path(arawn._native.library._name)
 assert here in library.parents and library.parent == pathlib.Path(arawn.__file__).parent, library
 assert importlib.metadata.version("arawn") == arawn.version(), arawn.version()
 licenses = importlib.metadata.metadata("arawn").get_all("License-File")
-assert licenses == ["LICENSE-APACHE", "LICENSE-MIT", "LICENSE-QUICKJS", "LICENSE-LUA"], licenses
+names = ["LICENSE-APACHE", "LICENSE-MIT", "LICENSE-QUICKJS", "LICENSE-LUA", "THIRD-PARTY-NOTICES.txt"]
+assert licenses == names, licenses
 for name in licenses:
     assert importlib.metadata.distribution("arawn").read_text("licenses/" + name), name
+notices = importlib.metadata.distribution("arawn").read_text("licenses/THIRD-PARTY-NOTICES.txt")
+assert "\nwasmtime " in notices and "\nring " in notices, notices[:2000]
 
 async def main():
     async with arawn.Executor(runtimes_dir="runtimes", capabilities={"host_functions": ["f"]}) as executor:
