@@ -9,6 +9,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { glibcVersion } from './lib/elf.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const root = resolve(here, '../..');
@@ -25,7 +26,7 @@ function platformOf(target) {
 }
 
 function ownPlatform() {
-  const libc = process.report.getReport().header.glibcVersionRuntime === undefined ? '-musl' : '-gnu';
+  const libc = glibcVersion() === undefined ? '-musl' : '-gnu';
   return `${process.platform}-${process.arch}${process.platform === 'linux' ? libc : ''}`;
 }
 

@@ -171,7 +171,26 @@ fn npm_installs_the_package_where_it_fits() {
     );
 }
 
-/// A library for another processor, and one for another C library, with what is to be said of them.
+/// A library that needs a glibc which no system has yet: it is linked to one that has such a version.
+fn library_for_a_later_glibc(directory: &Path) -> Vec<u8> {
+    let write = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
+    write("later.c", "void later(void) {}\n");
+    write("later.map", "GLIBC_2.9 { };\nGLIBC_9.10 { later; };\n");
+    write("needs.c", "void later(void);\nvoid needs(void) { later(); }\n");
+    let cc = |words: &[&str]| {
+        run(Command::new("cc").current_dir(directory).args(["-shared", "-fPIC", "-nostdlib"]).args(words))
+    };
+    cc(&["-Wl,--version-script=later.map", "-Wl,-soname,libc.so.6", "-o", "libc.so.6", "later.c"]);
+    cc(&["-o", "needs.so", "needs.c", "./libc.so.6"]);
+    fs::read(directory.join("needs.so")).unwrap()
+}
+
+/// The version that is here.
+fn glibc() -> String {
+    run(Command::new("getconf").arg("GNU_LIBC_VERSION")).trim_end().trim_start_matches("glibc ").to_owned()
+}
+
+/// A library for another processor, for another C library, and for a later one, with what is to be said of them.
 fn misfits(directory: &Path, names: fn(&str) -> &'static str, this: &str) -> Vec<(PathBuf, String)> {
     let (mine, other) = (std::env::consts::ARCH, other_machine());
     let files = [
@@ -181,6 +200,11 @@ fn misfits(directory: &Path, names: fn(&str) -> &'static str, this: &str) -> Vec
             format!("it is for {}, and this {this}{}", names(other), names(mine)),
         ),
         ("libc", library(mine, "libc.so"), "it is for Linux with musl, and this ".to_owned()),
+        (
+            "version",
+            library_for_a_later_glibc(directory),
+            format!("it needs glibc 9.10, and this system has {}", glibc()),
+        ),
         ("text", b"no library".to_vec(), "it is no library for Linux".to_owned()),
     ];
     let write = |(name, content, why): (&str, Vec<u8>, String)| {
@@ -192,7 +216,7 @@ fn misfits(directory: &Path, names: fn(&str) -> &'static str, this: &str) -> Vec
 
 #[test]
 fn python_says_for_what_a_library_is() {
-    if !released::there_are(&["python3"], "python3") {
+    if !released::there_are(&["python3", "cc"], "python3 gcc") {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -210,11 +234,22 @@ fn python_says_for_what_a_library_is() {
     command.args(["-B", "-c", explain]).arg(&fits).arg("/no/such.so");
     command.env("PYTHONPATH", root().join("bindings/python")).env("ARAWN_LIBRARY", &fits);
     assert_eq!(run(&mut command), "None None\n");
+    // A Python for musl knows the question for glibc's version, and the system refuses it.
+    let on_musl = "import arawn, errno, os, sys
+def refuse(name): raise OSError(errno.EINVAL, name)
+os.confstr = refuse
+print(*map(arawn._elf.misfit, sys.argv[1:]), sep='\\n')";
+    let for_musl = directory.path().join("for-musl");
+    fs::write(&for_musl, library(std::env::consts::ARCH, "libc.so")).unwrap();
+    let mut command = Command::new("python3");
+    command.args(["-B", "-c", on_musl]).arg(&fits).arg(&for_musl);
+    command.env("PYTHONPATH", root().join("bindings/python")).env("ARAWN_LIBRARY", &fits);
+    assert_eq!(run(&mut command), "it is for Linux with glibc, and this Python is for musl\nNone\n");
 }
 
 #[test]
 fn node_says_for_what_a_library_is() {
-    if !released::there_are(&["node", "npm"], "nodejs npm") {
+    if !released::there_are(&["node", "npm", "cc"], "nodejs npm gcc") {
         return;
     }
     run(&mut released::make(&["node-modules".to_owned()]));
