@@ -345,12 +345,15 @@ builtins:
 verify-builtins:
 	runtimes/build.sh --check
 
-# The linker that knows older versions of glibc.
+# The linker that knows older versions of glibc. It is set up aside, and has its name once all of it is there, so that
+# make does not take the remains of a set-up that failed or was stopped for the whole.
 ZIG = target/tools/zig/bin/python -m ziglang
 target/tools/zig/bin/python:
 	$(call needs,$(PYTHON),python3 python3-venv)
-	$(PYTHON) -m venv target/tools/zig
-	$@ -m pip install --quiet --disable-pip-version-check ziglang==0.17.1
+	rm -rf target/tools/zig target/tools/zig.part
+	$(PYTHON) -m venv target/tools/zig.part
+	target/tools/zig.part/bin/python -m pip install --quiet --disable-pip-version-check ziglang==0.17.1
+	mv target/tools/zig.part target/tools/zig
 
 wheel: $(LIB)/libarawn.so.0 | target/tools/zig/bin/python
 	$(call needs,readelf,binutils)

@@ -9,6 +9,7 @@ mod wheel;
 
 use common::{root, run, target_directory};
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -215,6 +216,38 @@ fn it_is_linked_for_an_old_glibc() {
     let exported = run(Command::new("nm").args(["-D", "--defined-only", "--format=just-symbols"]).arg(&library));
     assert_eq!(exported, fs::read_to_string(root().join("tests/golden/symbols.txt")).unwrap());
     environment.tries(&wheel);
+}
+
+/// A set-up of zig that fails at its second step is made again, and not taken for complete.
+#[test]
+fn a_set_up_that_failed_is_made_again() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["Makefile", "packaging", "Cargo.toml"] {
+        symlink(root().join(name), directory.path().join(name)).unwrap();
+    }
+    let [zig, python, environment] =
+        ["target/tools/zig/bin/python", "python", "environment"].map(|name| directory.path().join(name));
+    // What Python makes as an environment is a Python whose pip ends with a status.
+    let write = |path: &Path, text: String| {
+        fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    write(&python, format!("mkdir -p \"$3/bin\" && cp '{}' \"$3/bin/python\"", environment.display()));
+    let make = || {
+        let mut make = Command::new("make");
+        // Of the make that may have started this test.
+        for inherited in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS"] {
+            make.env_remove(inherited);
+        }
+        make.current_dir(directory.path()).args(["--silent", "target/tools/zig/bin/python"]);
+        make.arg(format!("PYTHON={}", python.display())).output().unwrap()
+    };
+    write(&environment, "exit 1".to_owned());
+    let output = make();
+    assert!(!output.status.success() && !zig.exists(), "{output:?}");
+    write(&environment, "exit 0".to_owned());
+    let output = make();
+    assert!(output.status.success() && zig.exists(), "{output:?}");
 }
 
 fn zig() -> Option<String> {
