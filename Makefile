@@ -13,7 +13,7 @@
 # make slim    builds a small library without compiler, components, HTTP and schemas, and prints its size
 # make program builds the program `arawn`, TARGET=x86_64-unknown-linux-musl as one static file: target/program/…/release/arawn
 # make wheel   builds the Python package with the library in it into target/wheel, for each Linux with glibc 2.28 or newer
-# make npm     packs what `npm install` takes into target/npm
+# make npm     packs what `npm install` takes into target/npm, for each Linux with glibc 2.28 or newer
 # make install puts it where compilers look for it: see packaging/install.mk
 # make dist    makes a release archive of it below target/dist, and make deb Debian packages: see packaging/dist.mk
 # make build-platforms, verify-platforms-run, platform-packages
@@ -163,11 +163,20 @@ example-scale: $(LIB)/libarawn.so.0 scale-modules
 
 scale-modules: node-modules scale/bullmq/node_modules/.package-lock.json examples/scale/node_modules/.package-lock.json
 
-# The packages that `npm install` takes, into PACKED. See bindings/node/pack.mjs.
+# The packages that `npm install` takes, into PACKED. See bindings/node/pack.mjs. The library and the add-on are linked for GLIBC;
+# SHARED names a library for this system that is packed as it is, with an add-on that $(CC) links for this system.
 PACKED ?= target/npm
-npm: $(LIB)/libarawn.so.0
+npm: $(or $(SHARED),$(LIB)/libarawn.so.0 | target/tools/zig/bin/python)
 	$(call needs,$(NPM),nodejs npm)
-	$(NODE) bindings/node/pack.mjs $< '$(PACKED)'
+	$(call needs,$(PYTHON),python3)
+	rm -f '$(PACKED)'/arawn-*.tgz
+	$(if $(SHARED),PYTHON='$(PYTHON)' CC='$(CC)' $(NODE) bindings/node/pack.mjs '$(SHARED)' '$(PACKED)',$(npm_for_glibc))
+
+OWN_TARGET = $(MACHINE)-unknown-linux-gnu
+define npm_for_glibc
+TARGET=$(OWN_TARGET) ZIG='$(ZIG)' CC='$(CC)' packaging/link-for-glibc $(GLIBC) $(LIB)/libarawn.a '$(PACKED)/libarawn.so'
+PYTHON='$(PYTHON)' CC='$(call platform_cc,$(OWN_TARGET))' $(NODE) bindings/node/pack.mjs '$(PACKED)/libarawn.so' '$(PACKED)' $(OWN_TARGET)
+endef
 
 test: lint run guests slim
 	ARAWN_RELEASE_LIBRARY=$(LIB)/libarawn.so ARAWN_SLIM_LIBRARY=$(SLIM)/libarawn.so \

@@ -1,10 +1,10 @@
-// Makes the two packages that `npm install` takes: `arawn`, and the one of this platform with the library and the add-on.
+// Makes the two packages that `npm install` takes: `arawn`, and the one of a platform with the library and the add-on.
 //
-//     node bindings/node/pack.mjs LIBRARY DIRECTORY [TARGET]
+//     node bindings/node/pack.mjs [--alone] LIBRARY DIRECTORY [TARGET]
 //
-// It prints the names of the files. LIBRARY is a libarawn.so for this platform; symbols that no linker needs are removed.
-// For TARGET, Rust's name of another platform, it makes the package of that alone, with LIBRARY as it is, and the add-on is
-// built by the C compiler $CC.
+// It prints the names of the files. LIBRARY is a libarawn.so for this system; symbols that no linker needs are removed. With
+// TARGET, Rust's name of a platform, LIBRARY is for that and packed as it is. The add-on is built by the C compiler $CC. $PYTHON
+// and cargo write the licences of the crates that the library links. --alone makes the package of the platform alone.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -13,9 +13,10 @@ import { glibcVersion } from './lib/elf.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const root = resolve(here, '../..');
-const [library, directory] = process.argv.slice(2, 4).map((path) => resolve(path));
-const target = process.argv[4];
-if (directory === undefined) throw new Error('node pack.mjs LIBRARY DIRECTORY [TARGET]');
+const isAlone = process.argv[2] === '--alone';
+const [file, into, target] = process.argv.slice(isAlone ? 3 : 2);
+if (into === undefined) throw new Error('node pack.mjs [--alone] LIBRARY DIRECTORY [TARGET]');
+const [library, directory] = [file, into].map((path) => resolve(path));
 
 /** As Node.js names them, by Rust's names, with the number that ELF has for them. */
 const PROCESSORS = { aarch64: ['arm64', 183], x86_64: ['x64', 62] };
@@ -68,7 +69,7 @@ mkdirSync(directory, { recursive: true });
 const { scripts: _, devDependencies: __, ...manifest } = json(join(here, 'package.json'));
 // Here and not in the repository, where npm would look for packages that are not there yet. npm installs the one that fits.
 manifest.optionalDependencies = Object.fromEntries(platforms.map((name) => [`@arawn/${name}`, version]));
-if (target === undefined) {
+if (!isAlone) {
   pack(manifest, (stage) => {
     const files = readdirSync(here).filter((name) => name.startsWith('index.'));
     for (const file of ['README.md', 'lib', 'native', ...files]) cpSync(join(here, file), join(stage, file), { recursive: true });

@@ -72,10 +72,11 @@ impl Place {
         self.directory.path().join(name)
     }
 
-    /// The files of `arawn` and of the package of the platform.
+    /// The files of `arawn` and of the package of the platform, with the library that these tests have.
     fn pack(&self) -> Vec<PathBuf> {
         let directory = self.directory.path().display();
-        let printed = make(&["npm".to_owned(), format!("LIB={directory}"), format!("PACKED={directory}/packed")]);
+        let variables = [format!("SHARED={directory}/libarawn.so"), format!("PACKED={directory}/packed")];
+        let printed = make(&[&["npm".to_owned()][..], &variables].concat());
         printed.lines().map(PathBuf::from).collect()
     }
 

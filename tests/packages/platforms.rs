@@ -127,8 +127,8 @@ fn pack(target: &str, library: &[u8], addon: &[u8], directory: &Path) -> Output 
         format!("#!/bin/sh\nwhile [ \"$1\" != -o ]; do shift; done\ncp '{}/addon' \"$2\"\n", directory.display());
     write_executable(&directory.join("cc"), &copy);
     let mut command = Command::new("node");
-    command.arg(root().join("bindings/node/pack.mjs")).arg(directory.join("libarawn.so")).arg(directory.join("packed"));
-    command.arg(target).env("CC", directory.join("cc")).output().unwrap()
+    command.arg(root().join("bindings/node/pack.mjs")).arg("--alone").arg(directory.join("libarawn.so"));
+    command.arg(directory.join("packed")).arg(target).env("CC", directory.join("cc")).output().unwrap()
 }
 
 #[test]
