@@ -2,7 +2,8 @@
 
     packaging/dist/elf.py --target TARGET --glibc 2.28 FILE
 
-ends with an error where FILE is for another processor, or needs a newer glibc or other libraries.
+ends with an error where FILE is for another processor, or needs a newer glibc or other libraries. Where TARGET has musl, FILE may
+need musl alone, and no version is given.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 
 # What every Linux with glibc has, of that which the library may need.
 OF_GLIBC = re.compile(r"(libc|libm|libdl|librt|libpthread|libutil|ld-linux[\w-]*)\.so\.\d+")
+OF_MUSL = re.compile(r"libc\.so|libc\.musl-\w+\.so\.1")
 MACHINES = {62: "x86_64", 183: "aarch64", 243: "riscv64", 22: "s390x"}
 
 
@@ -62,25 +64,48 @@ def dotted(numbers: "tuple[int, ...]") -> str:
     return ".".join(map(str, numbers))
 
 
+def problem(file: Path, target: str, glibc: "tuple[int, ...]") -> "str | None":
+    """Why a library does not run on each system of a platform from that glibc on. musl promises no version of glibc's."""
+    found = machine(file)
+    if found is None or not target.startswith(found):
+        return f"{file} is for {found or 'no known processor'}, not for {target}"
+    needed = needs(file)
+    if target.endswith("-musl"):
+        if needed.glibc:
+            return f"{file} needs glibc {dotted(needed.glibc)}, not musl"
+        others = [name for name in needed.libraries if not OF_MUSL.fullmatch(name)]
+    else:
+        if needed.glibc > glibc:
+            return f"{file} needs glibc {dotted(needed.glibc)}, and {dotted(glibc)} is what was promised"
+        others = [name for name in needed.libraries if not OF_GLIBC.fullmatch(name) and name != "libgcc_s.so.1"]
+    return f"{file} needs {', '.join(others)}" if others else None
+
+
+def version(text: str) -> "tuple[int, ...]":
+    return tuple(map(int, text.split(".")))
+
+
 def main() -> None:
-    arguments = argparse.ArgumentParser(description="tells whether a library runs on a platform, or prints what a program needs")
-    arguments.add_argument("--target", help="Rust's name of the platform")
-    arguments.add_argument("--glibc", help="the oldest glibc that it must run with; left out: prints which that is")
+    arguments = argparse.ArgumentParser(
+        description="tells whether a library runs on a platform, or prints what a program needs"
+    )
+    arguments.add_argument(
+        "--target", help="Rust's name of the platform; left out: prints the oldest glibc that there may be"
+    )
+    arguments.add_argument("--glibc", type=version, default=(), help="the oldest glibc that it must run with")
     arguments.add_argument("file", type=Path)
     given = arguments.parse_args()
-    if given.glibc is None:
+    if given.target is None:
         oldest = needs(given.file).glibc
-        print(f"glibc {dotted(oldest)} or newer" if oldest else "nothing of the system but its kernel and its C library")
+        print(
+            f"glibc {dotted(oldest)} or newer" if oldest else "nothing of the system but its kernel and its C library"
+        )
         return
-    found = machine(given.file)
-    if found is None or not given.target.startswith(found):
-        sys.exit(f"{given.file} is for {found or 'no known processor'}, not for {given.target}")
-    needed = needs(given.file)
-    if needed.glibc > tuple(map(int, given.glibc.split("."))):
-        sys.exit(f"{given.file} needs glibc {dotted(needed.glibc)}, and {given.glibc} is what was promised")
-    others = [name for name in needed.libraries if not OF_GLIBC.fullmatch(name) and name != "libgcc_s.so.1"]
-    if others:
-        sys.exit(f"{given.file} needs {', '.join(others)}")
+    if not given.glibc and not given.target.endswith("-musl"):
+        arguments.error(f"--glibc is missing, which {given.target} takes")
+    why = problem(given.file, given.target, given.glibc)
+    if why:
+        sys.exit(why)
 
 
 if __name__ == "__main__":

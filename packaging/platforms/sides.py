@@ -51,8 +51,8 @@ def zig() -> "list[str]":
     return shlex.split(os.environ.get("ZIG", f"{ZIG} -m ziglang"))
 
 
-def provide(target: str, install: bool) -> None:
-    """Ends with the packages that are missing, or installs them, and gets what needs no package."""
+def missing(target: str) -> "tuple[List[str], List[List[str]]]":
+    """The packages that trying a library for a platform takes and this system lacks, and commands that get what needs none."""
     machine = machine_of(target)
     linker = f"lib/{linker_of(target)}"
     packages = []
@@ -67,6 +67,12 @@ def provide(target: str, install: bool) -> None:
         commands.append(["packaging/platforms/get-musl", MUSL_FOR[machine], str(root_of(target))])
     if is_musl(target) and "ZIG" not in os.environ and not ZIG.exists():
         commands.append(["make", "--silent", str(ZIG.relative_to(ROOT))])
+    return packages, commands
+
+
+def provide(target: str, install: bool) -> None:
+    """Ends with the packages that are missing, or installs them, and gets what needs no package."""
+    packages, commands = missing(target)
     if packages and install and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "update", "-qq"], check=True)
         command = ["apt-get", "install", "-qq", "--no-install-recommends", *packages]
@@ -75,6 +81,23 @@ def provide(target: str, install: bool) -> None:
         sys.exit(f"missing: apt install {' '.join(packages)}, or your system's like")
     for command in commands:
         subprocess.run(command, check=True, cwd=ROOT)
+
+
+def compiler_of(target: str) -> "list[str]":
+    machine = machine_of(target)
+    if is_musl(target):
+        return [*zig(), "cc", "-target", f"{machine}-linux-musl", "-dynamic", "-fno-sanitize=undefined"]
+    return [f"{machine}-linux-gnu-gcc"] if is_foreign(target) else [os.environ.get("CC", "cc")]
+
+
+def runner_of(target: str, directory: Path) -> "list[str]":
+    """What comes before a program for a platform, which finds libraries in a directory."""
+    if not is_foreign(target):
+        return []
+    # Not with -L, by which qemu shows that directory to a program that opens `/`.
+    libraries = root_of(target) / "lib"
+    linker = str(libraries / linker_of(target))
+    return [f"qemu-{machine_of(target)}", linker, "--library-path", f"{directory}:{libraries}"]
 
 
 class Side:
@@ -136,18 +159,8 @@ class Side:
 
 @contextlib.contextmanager
 def both(host_library: Path, target: str, library: Path) -> "Iterator[tuple[Side, Side]]":
-    machine = machine_of(target)
-    compiler = [f"{machine}-linux-gnu-gcc"] if is_foreign(target) else [os.environ.get("CC", "cc")]
-    if is_musl(target):
-        compiler = [*zig(), "cc", "-target", f"{machine}-linux-musl", "-dynamic", "-fno-sanitize=undefined"]
     with tempfile.TemporaryDirectory(prefix="verify-platform-") as directory:
         # As a reply says it.
         work = Path(directory).resolve()
         host = Side("host", host_library, [os.environ.get("CC", "cc")], [], work)
-        runner = []
-        if is_foreign(target):
-            # Not with -L, by which qemu shows that directory to a program that opens `/`.
-            libraries = root_of(target) / "lib"
-            path = f"{work / target}:{libraries}"
-            runner = [f"qemu-{machine}", str(libraries / linker_of(target)), "--library-path", path]
-        yield host, Side(target, library, compiler, runner, work)
+        yield host, Side(target, library, compiler_of(target), runner_of(target, work / target), work)

@@ -1,5 +1,10 @@
 //! Files in the format of a library for Linux, of some hundred bytes, for any processor and C library.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part, and may fail loudly")]
+
+use crate::common::run;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 /// The number that ELF has for a processor, by Rust's name.
 pub fn number(machine: &str) -> u16 {
@@ -41,4 +46,18 @@ pub fn library(machine: &str, needed: &str) -> Vec<u8> {
     file.extend(needed.as_bytes());
     file.push(0);
     file
+}
+
+/// A library that needs a glibc which no system has yet: it is linked to one that has such a version.
+pub fn library_for_a_later_glibc(directory: &Path) -> Vec<u8> {
+    let write = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
+    write("later.c", "void later(void) {}\n");
+    write("later.map", "GLIBC_2.9 { };\nGLIBC_9.10 { later; };\n");
+    write("needs.c", "void later(void);\nvoid needs(void) { later(); }\n");
+    let cc = |words: &[&str]| {
+        run(Command::new("cc").current_dir(directory).args(["-shared", "-fPIC", "-nostdlib"]).args(words))
+    };
+    cc(&["-Wl,--version-script=later.map", "-Wl,-soname,libc.so.6", "-o", "libc.so.6", "later.c"]);
+    cc(&["-o", "needs.so", "needs.c", "./libc.so.6"]);
+    fs::read(directory.join("needs.so")).unwrap()
 }

@@ -1,5 +1,5 @@
-//! Packages for other platforms than this one, and what is said of a library that is for another: without any compiler for
-//! those. The libraries themselves are tried by `make verify-platforms-run`.
+//! Packages for other platforms than this one, without any compiler for those. The libraries themselves are tried by
+//! `make verify-platforms-run`, and real packages by `make verify-packages`.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly, and says what it skips")]
 
@@ -9,7 +9,8 @@ mod elsewhere;
 mod released;
 
 use common::{root, run, target_directory};
-use elsewhere::{library, other_machine};
+use elsewhere::{library, library_for_a_later_glibc};
+use released::refused;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -53,11 +54,6 @@ impl Platform {
     }
 }
 
-fn refused(output: &Output, why: &str) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains(why), "{why}: {output:?}");
-}
-
 fn write_executable(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -69,6 +65,23 @@ fn wheel(target: &str, library: &[u8], directory: &Path) -> Output {
     let mut command = Command::new("python3");
     command.arg("-B").arg(root().join("bindings/python/build_wheel.py")).args(["--target", target, "--library"]);
     command.arg(&file).arg("--out").arg(directory.join("wheels")).output().unwrap()
+}
+
+/// Runs `packaging/verify-packages` on a package for a platform.
+fn verify_packages(words: &[&str], target: &str, package: &Path) -> Output {
+    let mut command = Command::new(root().join("packaging/verify-packages"));
+    command.env("PYTHONDONTWRITEBYTECODE", "1").args(words).arg(target).arg(package).output().unwrap()
+}
+
+/// What is in a package fits the platform, and no other of the platforms with another processor.
+fn fits_one_platform(platform: &Platform, package: &Path) {
+    let verify = |platform: &Platform| verify_packages(&["--load", "never"], platform.target, package);
+    let output = verify(platform);
+    let name = package.file_name().unwrap().to_str().unwrap();
+    let told = format!("ok  {}: {name} fits, and was not loaded\n", platform.target);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), told, "{output:?}");
+    let other = PLATFORMS.iter().find(|other| other.machine() != platform.machine()).unwrap();
+    refused(&verify(other), &format!("is for {}, not for {}", platform.machine(), other.target));
 }
 
 #[test]
@@ -95,6 +108,7 @@ print(wheel.read('arawn/libarawn.so').hex())";
         assert!(shown.contains(&head) && shown.contains("\nwasmtime "), "{head}: {shown:.2000}");
         let hex: String = right.iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(shown.ends_with(&format!("\n{hex}\n")), "{shown}");
+        fits_one_platform(platform, &made);
     }
 }
 
@@ -133,7 +147,7 @@ fn pack(target: &str, library: &[u8], addon: &[u8], directory: &Path) -> Output 
 
 #[test]
 fn npm_installs_the_package_where_it_fits() {
-    if !released::there_are(&["node", "npm"], "nodejs npm") {
+    if !released::there_are(&["node", "npm", "python3", "readelf"], "nodejs npm python3 binutils") {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -142,7 +156,7 @@ fn npm_installs_the_package_where_it_fits() {
         let output = pack(platform.target, &right, &right, directory.path());
         assert!(output.status.success(), "{output:?}");
         let name = format!("arawn-{}-{}.tgz", platform.npm, env!("CARGO_PKG_VERSION"));
-        let made = directory.path().join("packed").join(name);
+        let made = directory.path().join("packed").join(&name);
         assert_eq!(Path::new(String::from_utf8(output.stdout).unwrap().trim_end()), made);
         let unpacked = directory.path().join(platform.npm);
         fs::create_dir(&unpacked).unwrap();
@@ -160,6 +174,16 @@ fn npm_installs_the_package_where_it_fits() {
             let licence = fs::read(root().join("runtimes").join(language).join("LICENSE")).unwrap();
             assert_eq!(fs::read(unpacked.join("package").join(file)).unwrap(), licence, "{file}");
         }
+        let notices = fs::read_to_string(unpacked.join("package/THIRD-PARTY-NOTICES.txt")).unwrap();
+        assert!(notices.contains(platform.target) && notices.contains("\nwasmtime "), "{notices:.2000}");
+        fits_one_platform(platform, &made);
+        // An add-on for the other C library is packed, and found when the package is tried.
+        let libc = if platform.libc() == "libc.so" { "libc.so.6" } else { "libc.so" };
+        let packed = pack(platform.target, &right, &library(platform.machine(), libc), directory.path());
+        assert!(packed.status.success(), "{packed:?}");
+        let output = verify_packages(&["--load", "never"], platform.target, &made);
+        refused(&output, &format!("FAILED  {}: {name}: ", platform.target));
+        refused(&output, &format!("arawn.node needs {libc}"));
         let wrong = library(if platform.machine() == "x86_64" { "aarch64" } else { "x86_64" }, platform.libc());
         let why = format!("is not for {}, as {} is", platform.keys[1].1, platform.npm);
         refused(&pack(platform.target, &wrong, &right, directory.path()), &why);
@@ -171,117 +195,76 @@ fn npm_installs_the_package_where_it_fits() {
     );
 }
 
-/// A library that needs a glibc which no system has yet: it is linked to one that has such a version.
-fn library_for_a_later_glibc(directory: &Path) -> Vec<u8> {
-    let write = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
-    write("later.c", "void later(void) {}\n");
-    write("later.map", "GLIBC_2.9 { };\nGLIBC_9.10 { later; };\n");
-    write("needs.c", "void later(void);\nvoid needs(void) { later(); }\n");
-    let cc = |words: &[&str]| {
-        run(Command::new("cc").current_dir(directory).args(["-shared", "-fPIC", "-nostdlib"]).args(words))
-    };
-    cc(&["-Wl,--version-script=later.map", "-Wl,-soname,libc.so.6", "-o", "libc.so.6", "later.c"]);
-    cc(&["-o", "needs.so", "needs.c", "./libc.so.6"]);
-    fs::read(directory.join("needs.so")).unwrap()
-}
-
-/// The version that is here.
-fn glibc() -> String {
-    run(Command::new("getconf").arg("GNU_LIBC_VERSION")).trim_end().trim_start_matches("glibc ").to_owned()
-}
-
-/// A library for another processor, for another C library, and for a later one, with what is to be said of them.
-fn misfits(directory: &Path, names: fn(&str) -> &'static str, this: &str) -> Vec<(PathBuf, String)> {
-    let (mine, other) = (std::env::consts::ARCH, other_machine());
-    let files = [
-        (
-            "processor",
-            library(other, "libc.so.6"),
-            format!("it is for {}, and this {this}{}", names(other), names(mine)),
-        ),
-        ("libc", library(mine, "libc.so"), "it is for Linux with musl, and this ".to_owned()),
-        (
-            "version",
-            library_for_a_later_glibc(directory),
-            format!("it needs glibc 9.10, and this system has {}", glibc()),
-        ),
-        ("text", b"no library".to_vec(), "it is no library for Linux".to_owned()),
-    ];
-    let write = |(name, content, why): (&str, Vec<u8>, String)| {
-        fs::write(directory.join(name), content).unwrap();
-        (directory.join(name), why)
-    };
-    files.map(write).into()
-}
-
+/// The library and the add-on that `make npm` packs, by a stand-in for the library: zig links it.
 #[test]
-fn python_says_for_what_a_library_is() {
-    if !released::there_are(&["python3", "cc"], "python3 gcc") {
+fn npm_packs_what_runs_with_an_old_glibc() {
+    if !root().join("target/tools/zig/bin/python").exists() {
+        println!("skipped: linking for glibc 2.28; `make wheel` installs zig into target/tools");
+        return;
+    }
+    if !released::there_are(&["node", "npm"], "nodejs npm") {
+        return;
+    }
+    let stubs = released::Stubs::new();
+    let packed = stubs.path("packed");
+    let variables = [format!("LIB={}", stubs.directory.path().display()), format!("PACKED={}", packed.display())];
+    // Of an earlier version.
+    fs::create_dir(&packed).unwrap();
+    fs::write(packed.join("arawn-linux-x64-gnu-0.0.1.tgz"), "").unwrap();
+    run(&mut released::make(&[&["npm".to_owned()][..], &variables].concat()));
+    let names = fs::read_dir(&packed).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".tgz")).collect();
+    names.sort();
+    let [both, own] = &names[..] else { panic!("{names:?}") };
+    assert_eq!(*both, format!("arawn-{}.tgz", env!("CARGO_PKG_VERSION")));
+    let output = verify_packages(&["--load", "never"], &released::platform(), &packed.join(own));
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// What `pip install target/wheel/*.whl` and `npm install target/npm/*.tgz` take is for this platform alone.
+#[test]
+fn packages_of_other_platforms_have_directories_of_their_own() {
+    let mut show = released::make(&["--dry-run".to_owned(), "platform-packages".to_owned()]);
+    let shown = run(show.env_remove("PACKAGES"));
+    for platform in &PLATFORMS {
+        assert!(shown.contains(&format!("--out 'target/platforms/{}'", platform.target)), "{shown}");
+        let verify = format!("packaging/verify-packages --glibc 2.28 {0} 'target/platforms/{0}'/*", platform.target);
+        assert!(shown.contains(&verify), "{shown}");
+    }
+    assert!(!shown.contains("target/wheel") && !shown.contains("target/npm"), "{shown}");
+}
+
+/// A package with the library that these tests have and an add-on of this system is loaded, and one without an add-on's
+/// functions is not.
+#[test]
+fn packages_are_loaded() {
+    if !released::there_are(&["python3", "readelf", "node", "npm", "cc"], "python3 binutils nodejs npm gcc") {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let rust_names = |name: &str| if name == "x86_64" { "x86_64" } else { "aarch64" };
-    for (path, why) in misfits(directory.path(), rust_names, "system is ") {
-        let mut command = Command::new("python3");
-        command.args(["-B", "-c", "import arawn"]).env("PYTHONPATH", root().join("bindings/python"));
-        let output = command.env("ARAWN_LIBRARY", &path).output().unwrap();
-        refused(&output, &format!("ImportError: libarawn at {} cannot be loaded: {why}", path.display()));
-    }
-    // The library that fits gets no such explanation, and neither does one that is not there.
-    let explain = "import arawn, sys; print(*map(arawn._elf.misfit, sys.argv[1:]))";
-    let mut command = Command::new("python3");
-    let fits = target_directory().join("libarawn.so");
-    command.args(["-B", "-c", explain]).arg(&fits).arg("/no/such.so");
-    command.env("PYTHONPATH", root().join("bindings/python")).env("ARAWN_LIBRARY", &fits);
-    assert_eq!(run(&mut command), "None None\n");
-    // A Python for musl knows the question for glibc's version, and the system refuses it.
-    let on_musl = "import arawn, errno, os, sys
-def refuse(name): raise OSError(errno.EINVAL, name)
-os.confstr = refuse
-print(*map(arawn._elf.misfit, sys.argv[1:]), sep='\\n')";
-    let for_musl = directory.path().join("for-musl");
-    fs::write(&for_musl, library(std::env::consts::ARCH, "libc.so")).unwrap();
-    let mut command = Command::new("python3");
-    command.args(["-B", "-c", on_musl]).arg(&fits).arg(&for_musl);
-    command.env("PYTHONPATH", root().join("bindings/python")).env("ARAWN_LIBRARY", &fits);
-    assert_eq!(run(&mut command), "it is for Linux with glibc, and this Python is for musl\nNone\n");
-}
-
-#[test]
-fn node_says_for_what_a_library_is() {
-    if !released::there_are(&["node", "npm", "cc"], "nodejs npm gcc") {
-        return;
-    }
-    run(&mut released::make(&["node-modules".to_owned()]));
-    let directory = tempfile::tempdir().unwrap();
-    let node_names = |name: &str| if name == "x86_64" { "x64" } else { "arm64" };
-    // A package of this platform with an add-on that is not for it.
-    let package = directory.path().join("node_modules/arawn");
-    fs::create_dir_all(&package).unwrap();
-    symlink(root().join("bindings/node/index.js"), package.join("index.js")).unwrap();
-    run(Command::new("cp").arg("-r").arg(root().join("bindings/node/lib")).arg(&package));
-    let platform = format!("linux-{}-gnu", node_names(std::env::consts::ARCH));
-    let of_platform = directory.path().join("node_modules/@arawn").join(platform);
-    fs::create_dir_all(&of_platform).unwrap();
-    fs::write(of_platform.join("package.json"), "{}").unwrap();
-
-    for (path, why) in misfits(directory.path(), node_names, "Node.js is for ") {
-        let mut command = Command::new("node");
-        command.arg("-e").arg(format!("require('{}')", root().join("bindings/node").display()));
-        let output = command.env("ARAWN_LIBRARY", &path).output().unwrap();
-        refused(&output, &format!("Error: the library {} cannot be loaded: {why}", path.display()));
-
-        fs::copy(&path, of_platform.join("arawn.node")).unwrap();
-        let mut command = Command::new("node");
-        command.args(["--preserve-symlinks", "-e", "require('arawn')"]).current_dir(directory.path());
-        refused(&command.env_remove("ARAWN_LIBRARY").output().unwrap(), &format!("({why}"));
-    }
-    let explain = format!(
-        "console.log([process.argv[1], '/no/such.so'].map(require('{}').misfit))",
-        root().join("bindings/node/lib/elf.js").display()
-    );
-    let shown = run(Command::new("node").arg("-e").arg(explain).arg(target_directory().join("libarawn.so")));
-    assert_eq!(shown, "[ undefined, undefined ]\n");
+    let library = directory.path().join("stripped.so");
+    run(Command::new("strip").arg("-o").arg(&library).arg(target_directory().join("libarawn.so")));
+    let addon = directory.path().join("arawn.node");
+    run(Command::new("sh").arg(root().join("bindings/node/native/build.sh")).arg(&addon));
+    let (library, addon) = (fs::read(library).unwrap(), fs::read(addon).unwrap());
+    let target = released::platform();
+    let packed = |library: &[u8], addon: &[u8]| {
+        let output = pack(&target, library, addon, directory.path());
+        assert!(output.status.success(), "{output:?}");
+        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())
+    };
+    let verify =
+        |package: &Path, glibc: &str| verify_packages(&["--load", "always", "--glibc", glibc], &target, package);
+    let package = packed(&library, &addon);
+    let output = verify(&package, "99.0");
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with(" fits and loads\n"), "{output:?}");
+    refused(&verify(&package, "2.1"), "and 2.1 is what was promised");
+    // A library that has nothing in it but the names is packed faster.
+    let stub = fs::read(released::Stubs::new().path("libarawn.so")).unwrap();
+    refused(&verify(&packed(&stub, &stub), "99.0"), "arawn.node is no add-on of Node.js");
+    let later = library_for_a_later_glibc(directory.path());
+    refused(&verify(&packed(&stub, &later), "99.0"), "GLIBC_9.10");
+    refused(&verify(&packed(&later, &addon), "99.0"), "GLIBC_9.10");
 }
 
 /// What the script tells rustc is what the Makefile tells it of this platform.

@@ -10,7 +10,7 @@ use crate::common::{root, run};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// What the files of a release have as their time, unless a test says otherwise.
@@ -24,6 +24,12 @@ pub fn there_are(commands: &[&str], packages: &str) -> bool {
         println!("skipped: what takes {command}; apt install {packages}, or your system's like");
     }
     missing.is_none()
+}
+
+/// That a command failed, and said why.
+pub fn refused(output: &Output, why: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains(why), "{why}: {output:?}");
 }
 
 /// What rustc calls this platform.
