@@ -33,7 +33,7 @@ linked_with_static = $(filter-out -lgcc_s,$(system_libraries))
 fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call below_prefix,$(LIBDIR))|' \
 	-e 's|@INCLUDEDIR@|$(call below_prefix,$(INCLUDEDIR))|' \
 	-e 's|@INCLUDEDIR_FROM_LIBDIR@|$(includedir_from_libdir)|' \
-	-e 's|@SYSTEM_LIBRARIES@|$(system_libraries)|' -e 's|@LINKED_WITH_STATIC@|$(linked_with_static)|' \
+	-e 's|@LINKED_WITH_STATIC@|$(linked_with_static)|' \
 	-e 's|@DESCRIPTION@|$(call from_manifest,description)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@ABI@|$(ABI)|'
 
 .PHONY: install uninstall
