@@ -8,7 +8,7 @@ mod common;
 mod released;
 
 use common::{root, run};
-use released::{CMAKE, EPOCH, Elsewhere, HELLO, Stubs};
+use released::{CMAKE, CPP_PRINTS, CPP_PROGRAM, EPOCH, Elsewhere, HELLO, Stubs};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -154,7 +154,7 @@ fn it_has_what_an_installation_has_and_says_under_which_licences() {
 #[test]
 fn programs_are_built_with_it_where_nothing_else_is() {
     let Some(libraries) = released::release_libraries() else { return };
-    if !released::there_are(&["python3", "pkg-config", "cmake"], "python3 pkg-config cmake") {
+    if !released::there_are(&["python3", "pkg-config", "cmake", "c++"], "python3 pkg-config cmake g++") {
         return;
     }
     let Some(elsewhere) = Elsewhere::new() else { return };
@@ -167,6 +167,7 @@ fn programs_are_built_with_it_where_nothing_else_is() {
         .unwrap();
     elsewhere.take("examples/c/hello.c");
     fs::write(elsewhere.path("CMakeLists.txt"), CMAKE).unwrap();
+    fs::write(elsewhere.path("hello.cpp"), CPP_PROGRAM).unwrap();
     run(&mut elsewhere.sh("tar --extract --file archive.tar.gz && mv libarawn-* moved"));
     let with_pkg_config = r#"
         export PKG_CONFIG_PATH=$PWD/moved/lib/pkgconfig
@@ -176,8 +177,10 @@ fn programs_are_built_with_it_where_nothing_else_is() {
         mv moved again
         ./hello-static
         mv again moved
+        c++ -std=c++17 hello.cpp -o hello-cpp $(pkg-config --cflags --libs arawn-static)
+        ./hello-cpp
     "#;
-    assert_eq!(run(&mut elsewhere.sh(with_pkg_config)), HELLO.repeat(2));
+    assert_eq!(run(&mut elsewhere.sh(with_pkg_config)), format!("{}{CPP_PRINTS}", HELLO.repeat(2)));
     let with_cmake = r#"
         cmake -S . -B build -DCMAKE_PREFIX_PATH="$PWD/moved" >cmake.log && cmake --build build >>cmake.log
         build/shared
