@@ -4,7 +4,8 @@
 
 `GOPROXY=file://<DIRECTORY>` takes it from there, and so does any web server under the address that go.mod names. The
 libraries are DIRECTORY/libarawn_<GOOS>_<GOARCH>.a; they are beside the sources, since `go mod vendor` copies no directory that
-is not a package. The same inputs make the same bytes.
+is not a package. The same inputs make the same bytes. A library without the module's version in it, or one that was put there
+before the time of the release, SOURCE_DATE_EPOCH, ends it with an error: it is what an earlier `make dist` has left.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import datetime
 import json
 import os
 import re
+import sys
 import zipfile
 from pathlib import Path
 
@@ -27,6 +29,16 @@ def version() -> str:
     return "v" + re.search(r'^version = "(.*)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
 
 
+def refuse_stale(libraries: Path) -> None:
+    # As arawn_version returns it, a string of C.
+    text = version().removeprefix("v").encode() + b"\0"
+    for library in sorted(libraries.glob("libarawn_*.a")):
+        if text not in library.read_bytes():
+            sys.exit(f"{library} is not of version {version()}: remove it, or run `make dist` for its TARGET again")
+        if library.stat().st_mtime < int(os.environ["SOURCE_DATE_EPOCH"]):
+            sys.exit(f"{library} is older than this release: remove it, or run `make dist` for its TARGET again")
+
+
 def files(libraries: Path, notices: Path) -> "dict[str, Path]":
     found = {file.name: file for file in [SOURCES / "go.mod", *SOURCES.glob("*.go"), *libraries.glob("libarawn_*.a")]}
     found |= {name: ROOT / name for name in ("LICENSE-APACHE", "LICENSE-MIT")}
@@ -38,6 +50,7 @@ def main() -> None:
     for name in ("libraries", "notices", "out"):
         arguments.add_argument(f"--{name}", type=Path, required=True)
     given = arguments.parse_args()
+    refuse_stale(given.libraries)
     directory = given.out / path() / "@v"
     directory.mkdir(parents=True, exist_ok=True)
     made = datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), datetime.timezone.utc)

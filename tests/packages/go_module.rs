@@ -8,7 +8,7 @@ mod common;
 mod released;
 
 use common::{root, run};
-use released::{Elsewhere, GO_PRINTS, GO_PROGRAM};
+use released::{Elsewhere, GO_PRINTS, GO_PROGRAM, Stubs};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -125,6 +125,37 @@ fn statically(user: &User) {
         let alone = user.sh(&format!("exec unshare --root=$PWD/{tag} /program"));
         assert_eq!(alone, GO_PRINTS, "{tag}");
     }
+}
+
+/// Libraries that are left of an earlier release: of another version, or of another commit.
+#[test]
+fn stale_libraries_are_in_no_module() {
+    if !released::there_are(&["python3"], "python3") {
+        return;
+    }
+    let (stubs, dist) = (Stubs::new(), tempfile::tempdir().unwrap());
+    let version = env!("CARGO_PKG_VERSION");
+    let of_version = dist.path().join("go-libraries").join(version);
+    let earlier = dist.path().join("go-libraries/0.0.1");
+    for directory in [&earlier, &of_version] {
+        fs::create_dir_all(directory).unwrap();
+    }
+    fs::write(earlier.join("libarawn_linux_s390x.a"), "0.0.1").unwrap();
+    let release = || released::make(&stubs.words(&["dist-go"], dist.path()));
+    run(&mut release());
+    let module = dist.path().join(format!("go/{}/@v/v{version}.zip", module()));
+    let listed = run(Command::new("python3").args(["-m", "zipfile", "--list"]).arg(&module));
+    assert!(listed.contains("/libarawn_linux_") && !listed.contains("s390x"), "{listed}");
+
+    let stale = of_version.join("libarawn_linux_s390x.a");
+    fs::write(&stale, "0.0.1\0").unwrap();
+    let said = released::refusal(&mut release());
+    assert!(said.contains("libarawn_linux_s390x.a is not of version v"), "{said}");
+    fs::copy(stubs.path("libarawn.a"), &stale).unwrap();
+    run(&mut release());
+    run(Command::new("touch").args(["--date", "2001-01-01"]).arg(&stale));
+    let said = released::refusal(&mut release());
+    assert!(said.contains("libarawn_linux_s390x.a is older than this release"), "{said}");
 }
 
 /// Where the address is written besides: a change of it is a change of these lines.

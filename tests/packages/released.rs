@@ -70,7 +70,7 @@ pub fn make(words: &[String]) -> Command {
     make_under(&[], words)
 }
 
-/// Writes manual pages and completions as the program does.
+/// Writes manual pages and completions as the program does, and tells its version, which is VERSION.
 const PROGRAM: &str = r#"
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +78,7 @@ const PROGRAM: &str = r#"
 static const char *files[] = {"man/man1/arawn.1", "man/man1/arawn-run.1", "bash-completion/completions/arawn",
     "zsh/site-functions/_arawn", "fish/vendor_completions.d/arawn.fish"};
 int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) return puts("arawn VERSION") < 0;
     if (argc != 3 || strcmp(argv[1], "share") != 0) return puts("a program") < 0;
     for (int i = 0; i < 5; i++) {
         char path[4096], command[5000];
@@ -102,8 +103,10 @@ impl Stubs {
         let symbols = fs::read_to_string(root().join("tests/golden/symbols.txt")).unwrap();
         let functions: String =
             symbols.lines().map(|name| format!("void {name}(void) {{ puts(\"{name}\"); }}\n")).collect();
-        fs::write(stubs.path("stub.c"), format!("#include <stdio.h>\n{functions}")).unwrap();
-        fs::write(stubs.path("program.c"), PROGRAM).unwrap();
+        let version = env!("CARGO_PKG_VERSION");
+        let stub = format!("#include <stdio.h>\nconst char stub_version[] = \"{version}\";\n{functions}");
+        fs::write(stubs.path("stub.c"), stub).unwrap();
+        fs::write(stubs.path("program.c"), PROGRAM.replace("VERSION", version)).unwrap();
         let soname = concat!("-Wl,-soname,libarawn.so.", env!("CARGO_PKG_VERSION_MAJOR"));
         let cc = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
         let compile = |words: &[&str]| run(Command::new(&cc).current_dir(stubs.directory.path()).args(words));
@@ -123,6 +126,13 @@ impl Stubs {
     pub fn words(&self, targets: &[&str], dist: &Path) -> Vec<String> {
         released_from(self.directory.path(), targets, dist)
     }
+}
+
+/// What a command that must fail says of it.
+pub fn refusal(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(!output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
 }
 
 /// The words of a `make` that releases libraries into a directory, the shared one as it is.
