@@ -2,8 +2,8 @@
 
     packaging/dist/elf.py --target TARGET --glibc 2.28 FILE
 
-ends with an error where FILE is for another processor, or needs a newer glibc or other libraries. Where TARGET has musl, FILE may
-need musl alone, and no version is given.
+ends with an error where FILE, a library, is for another processor, or needs a newer glibc or other libraries. For musl, --glibc
+is left out, and the library may need libc.so alone.
 """
 
 import argparse
@@ -64,11 +64,27 @@ def dotted(numbers: "tuple[int, ...]") -> str:
     return ".".join(map(str, numbers))
 
 
+def described(needed: Needs) -> str:
+    if needed.glibc:
+        return f"glibc {dotted(needed.glibc)} or newer"
+    if needed.libraries:
+        return ", ".join(needed.libraries)
+    return "nothing of the system but its kernel"
+
+
 def problem(file: Path, target: str, glibc: "tuple[int, ...]") -> "str | None":
     """Why a library does not run on each system of a platform from that glibc on. musl promises no version of glibc's."""
+    return of_another_processor(file, target) or of_other_libraries(file, target, glibc)
+
+
+def of_another_processor(file: Path, target: str) -> "str | None":
     found = machine(file)
     if found is None or not target.startswith(found):
         return f"{file} is for {found or 'no known processor'}, not for {target}"
+    return None
+
+
+def of_other_libraries(file: Path, target: str, glibc: "tuple[int, ...]") -> "str | None":
     needed = needs(file)
     if target.endswith("-musl"):
         if needed.glibc:
@@ -86,24 +102,23 @@ def version(text: str) -> "tuple[int, ...]":
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(
-        description="tells whether a library runs on a platform, or prints what a program needs"
-    )
-    arguments.add_argument(
-        "--target", help="Rust's name of the platform; left out: prints the oldest glibc that there may be"
-    )
-    arguments.add_argument("--glibc", type=version, default=(), help="the oldest glibc that it must run with")
+    arguments = argparse.ArgumentParser(description="tells whether a file runs on a platform, or prints what a program needs")
+    arguments.add_argument("--target", help="Rust's name of the platform; left out: prints what the file needs of a system")
+    arguments.add_argument("--glibc", type=version, default=(), help="the oldest glibc that a library must run with, unless it is for musl")
+    arguments.add_argument("--program", action="store_true", help="a program: it is for the processor, and may need any library")
+    arguments.add_argument("--text", help="what must be in the file, such as its version")
     arguments.add_argument("file", type=Path)
     given = arguments.parse_args()
     if given.target is None:
-        oldest = needs(given.file).glibc
-        print(
-            f"glibc {dotted(oldest)} or newer" if oldest else "nothing of the system but its kernel and its C library"
-        )
+        print(described(needs(given.file)))
         return
-    if not given.glibc and not given.target.endswith("-musl"):
-        arguments.error(f"--glibc is missing, which {given.target} takes")
-    why = problem(given.file, given.target, given.glibc)
+    if not (given.glibc or given.program or given.target.endswith("-musl")):
+        arguments.error("a library for glibc takes --glibc")
+    why = of_another_processor(given.file, given.target)
+    if given.text and given.text.encode() not in given.file.read_bytes():
+        why = why or f"{given.file} has no {given.text} in it: it is of another version"
+    if not given.program:
+        why = why or of_other_libraries(given.file, given.target, given.glibc)
     if why:
         sys.exit(why)
 

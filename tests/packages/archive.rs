@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod elsewhere;
 mod released;
 
 use common::{root, run};
@@ -61,6 +62,32 @@ fn the_program_is_in_it_with_its_manual_and_its_completions() {
     assert_eq!(subject["components"][0]["hashes"][0]["content"], sum[..64]);
     let manual = fs::read_to_string(unpacked.join("README.txt")).unwrap();
     assert!(manual.contains("bin/arawn is the program") && manual.contains("glibc 2."), "{manual}");
+}
+
+/// What an earlier build has left is not released, and neither is what is for another processor.
+#[test]
+fn a_program_of_another_version_or_processor_is_refused() {
+    if !released::there_are(&["python3", "readelf"], "python3 binutils") {
+        return;
+    }
+    let (stubs, dist) = (Stubs::new(), tempfile::tempdir().unwrap());
+    let release = |program: &Path, here: &Path| {
+        let variables =
+            [("PROGRAM", program), ("PROGRAM_HERE", here)].map(|(name, path)| format!("{name}={}", path.display()));
+        released::make(&[stubs.words(&["dist-program"], dist.path()), variables.to_vec()].concat())
+    };
+    let (right, old) = (stubs.path("arawn"), stubs.path("old"));
+    fs::write(&old, "#!/bin/sh\necho arawn 0.0.1\n").unwrap();
+    run(Command::new("chmod").arg("+x").arg(&old));
+    let said = released::refusal(&mut release(&right, &old));
+    assert!(said.contains(concat!("is not arawn ", env!("CARGO_PKG_VERSION"), ": arawn 0.0.1")), "{said}");
+    let foreign = stubs.path("foreign");
+    fs::write(&foreign, elsewhere::library(elsewhere::other_machine(), "libc.so.6")).unwrap();
+    let said = released::refusal(&mut release(&foreign, &right));
+    assert!(said.contains(&format!("{} is for {}, not for", foreign.display(), elsewhere::other_machine())), "{said}");
+    fs::write(&foreign, elsewhere::library(std::env::consts::ARCH, "libc.so.6")).unwrap();
+    let said = released::refusal(&mut release(&foreign, &right));
+    assert!(said.contains("it is of another version"), "{said}");
 }
 
 /// In other directories, by a user with another umask, from files of another time, and with another time zone.
@@ -207,4 +234,68 @@ fn a_library_that_does_not_run_on_the_platform_is_refused() {
     assert!(!passed && said.contains("needs glibc 2.") && said.contains("2.0 is what was promised"), "{said}");
     let (passed, said) = check("sparc64-unknown-linux-gnu", "99.0");
     assert!(!passed && said.contains("not for sparc64-unknown-linux-gnu"), "{said}");
+    let (passed, said) = check(&platform.replace("-gnu", "-musl"), "99.0");
+    assert!(!passed && said.contains("needs libc.so.6"), "a library for glibc is none for musl: {said}");
+}
+
+#[test]
+fn a_library_for_musl_needs_the_one_that_is_there() {
+    if !released::there_are(&["python3", "readelf"], "python3 binutils") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let check = |machine: &str, needed: &str| {
+        let file = directory.path().join(format!("{machine}-{needed}"));
+        fs::write(&file, elsewhere::library(machine, needed)).unwrap();
+        let mut command = Command::new("python3");
+        command.arg(root().join("packaging/dist/elf.py")).args(["--target", "aarch64-unknown-linux-musl"]).arg(file);
+        command
+    };
+    run(&mut check("aarch64", "libc.so"));
+    for (machine, needed, why) in
+        [("aarch64", "libgcc_s.so.1", "needs libgcc_s.so.1"), ("x86_64", "libc.so", "is for x86_64, not for aarch64")]
+    {
+        let said = released::refusal(&mut check(machine, needed));
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn what_a_program_needs_of_a_system_is_told() {
+    if !released::there_are(&["python3", "readelf"], "python3 binutils") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("main.c"), "int main(void) { return 0; }").unwrap();
+    let told = |options: &[&str]| {
+        let mut cc = Command::new(std::env::var("CC").unwrap_or_else(|_| "cc".to_owned()));
+        run(cc.current_dir(directory.path()).args(["main.c", "-o", "main"]).args(options));
+        run(Command::new("python3").arg(root().join("packaging/dist/elf.py")).arg(directory.path().join("main")))
+    };
+    assert_eq!(told(&["-static"]), "nothing of the system but its kernel\n");
+    let dynamic = told(&[]);
+    assert!(dynamic.starts_with("glibc 2.") && dynamic.ends_with(" or newer\n"), "{dynamic}");
+}
+
+/// As `make verify-platforms` tries those for other platforms.
+#[test]
+fn a_release_is_tried() {
+    let Some(libraries) = released::release_libraries() else { return };
+    if !released::there_are(&["python3", "pkg-config"], "python3 pkg-config") {
+        return;
+    }
+    let dist = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    run(&mut released::make(&released::released_from(&libraries, &["dist"], dist.path())));
+    let mut verify = Command::new(root().join("packaging/verify-archive"));
+    verify.env("PYTHONDONTWRITEBYTECODE", "1").arg(released::platform()).arg(dist.path());
+    let printed = run(&mut verify);
+    for name in ["pkg-config arawn", "pkg-config arawn-static"] {
+        assert!(printed.contains(&format!("ok  {}: {name}\n", released::platform())), "{printed}");
+    }
+    // With the libraries of the header's names that answer nothing.
+    let stubs = Stubs::new();
+    run(&mut released::make(&stubs.words(&["dist"], dist.path())));
+    let output = verify.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("FAILED  "), "{said}");
 }
