@@ -46,10 +46,44 @@ def cargo(*words: str) -> str:
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def rustc_version() -> str:
-    command = ["rustc", "--version", "--verbose"]
-    shown = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return re.search(r"^release: (\S+)", shown, re.MULTILINE)[1]
+@dataclass(frozen=True)
+class Toolchain:
+    """What a library or program was built with."""
+
+    rustc: str
+    # Where zig has linked the file.
+    zig: "str | None"
+
+
+def toolchain(file: "Path | None") -> Toolchain:
+    """As packaging/build-for has noted it beside a file. Where there is no note, the `rustc` of $PATH has built it."""
+    note = file and file.resolve().with_suffix(".toolchain")
+    if note and note.exists():
+        shown = note.read_text()
+    else:
+        command = ["rustc", "--version", "--verbose"]
+        shown = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    found = {key: re.search(rf"^{key}: (\S+)", shown, re.MULTILINE) for key in ("release", "zig")}
+    return Toolchain(found["release"][1], found["zig"] and found["zig"][1])
+
+
+@dataclass(frozen=True)
+class Contained:
+    """What is in a file for musl besides crates."""
+
+    name: str
+    license: str
+    description: str
+
+
+def contained(target: str, is_program: bool, built: Toolchain) -> "list[Contained]":
+    """Systems with musl need not have an unwinder, and a static program has its C library in it."""
+    if not target.endswith("-musl"):
+        return []
+    giver = f"zig {built.zig}" if built.zig else f"Rust {built.rustc}"
+    unwinder = Contained("llvm-libunwind", "Apache-2.0 WITH LLVM-exception", f"LLVM's unwinder, as {giver} has it")
+    libc = Contained("musl", "MIT", f"The C library in the static program, as {giver} has it")
+    return [unwinder, libc] if is_program else [unwinder]
 
 
 def checksums(lock: Path) -> "dict[tuple[str, str], str]":

@@ -3,8 +3,9 @@
     packaging/dist/sbom.py --target TARGET [--program] --out sbom.cdx.json FILE...
 
 It lists the crates that the library links, or the program with --program, Rust's standard library, the embedded runtimes and
-the crates in those. FILE are the libraries or the program themselves, whose sums tie the list to them. The same inputs make the same bytes: the time is that of
-SOURCE_DATE_EPOCH, and the serial number is made from the content.
+the crates in those; of a file for musl also the unwinder, and of a program for musl the C library. FILE are the libraries or the
+program themselves, whose sums tie the list to them, and beside which packaging/build-for has noted what built them. The same
+inputs make the same bytes: the time is that of SOURCE_DATE_EPOCH, and the serial number is made from the content.
 """
 
 import argparse
@@ -48,13 +49,13 @@ def component(crate: Crate) -> dict:
     return shown
 
 
-def standard_library() -> dict:
-    reference = f"pkg:generic/rust-std@{crates.rustc_version()}"
+def standard_library(version: str) -> dict:
+    reference = f"pkg:generic/rust-std@{version}"
     return {
         "type": "library",
         "bom-ref": reference,
         "name": "rust-std",
-        "version": crates.rustc_version(),
+        "version": version,
         "description": "Rust's standard library with the crates that it contains",
         "licenses": [{"expression": "MIT OR Apache-2.0"}],
         "purl": reference,
@@ -73,6 +74,19 @@ def wasi_libc() -> dict:
     }
 
 
+def contained(part: crates.Contained) -> dict:
+    """Which version is that of the toolchain which the description names."""
+    reference = f"pkg:generic/{part.name}"
+    return {
+        "type": "library",
+        "bom-ref": reference,
+        "name": part.name,
+        "description": part.description,
+        "licenses": [{"expression": part.license}],
+        "purl": reference,
+    }
+
+
 def module(runtime: str) -> dict:
     path = f"runtimes/prebuilt/{runtime}.wasm"
     return {"type": "file", "bom-ref": path, "name": path, "hashes": sha256(ROOT / path)}
@@ -84,7 +98,9 @@ def document(target: str, files: "list[Path]", is_program: bool = False) -> dict
     runtimes = crates.embedded()
     (own,) = [crate for crate in linked.values() if crate.name == package]
     every = [crate for crate in crates.merged(linked, *runtimes.values()) if crate.key != own.key]
-    std, libc = standard_library(), wasi_libc()
+    built = crates.toolchain(files[0] if files else None)
+    std, libc = standard_library(built.rustc), wasi_libc()
+    of_platform = [contained(part) for part in crates.contained(target, is_program, built)]
     modules = {runtime: module(runtime) for runtime in runtimes}
     subject = {
         **component(own),
@@ -95,10 +111,10 @@ def document(target: str, files: "list[Path]", is_program: bool = False) -> dict
     }
     names = {crate.key: purl(crate) for crate in every}
     graph = {purl(crate): [names[key] for key in crate.dependencies] for crate in every}
-    graph |= {std["bom-ref"]: [], libc["bom-ref"]: []}
+    graph |= {shown["bom-ref"]: [] for shown in (std, libc, *of_platform)}
     for runtime, contained in runtimes.items():
         graph[modules[runtime]["bom-ref"]] = [libc["bom-ref"], *map(purl, contained.values())]
-    graph[purl(own)] = [*(names[key] for key in own.dependencies), std["bom-ref"], *(shown["bom-ref"] for shown in modules.values())]
+    graph[purl(own)] = [*(names[key] for key in own.dependencies), *(shown["bom-ref"] for shown in (std, *of_platform, *modules.values()))]
     made = datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), datetime.timezone.utc)
     bom = {
         "bomFormat": "CycloneDX",
@@ -110,7 +126,7 @@ def document(target: str, files: "list[Path]", is_program: bool = False) -> dict
             "tools": {"components": [{"type": "application", "name": "packaging/dist/sbom.py", "version": own.version}]},
             "component": subject,
         },
-        "components": [*map(component, every), std, libc, *modules.values()],
+        "components": [*map(component, every), std, libc, *of_platform, *modules.values()],
         "dependencies": [{"ref": name, "dependsOn": sorted(graph[name])} for name in sorted(graph)],
     }
     content = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(bom, sort_keys=True))

@@ -15,11 +15,15 @@ use std::process::Command;
 
 /// The SBOM of a release whose library is this file.
 fn sbom(library: &Path) -> Value {
+    sbom_for(&released::platform(), &[], library)
+}
+
+fn sbom_for(target: &str, options: &[&str], file: &Path) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("sbom.cdx.json");
     let mut command = Command::new("python3");
-    command.arg(root().join("packaging/dist/sbom.py")).args(["--target", &released::platform(), "--out"]);
-    run(command.arg(&out).arg(library).env("SOURCE_DATE_EPOCH", released::EPOCH));
+    command.arg(root().join("packaging/dist/sbom.py")).args(["--target", target]).args(options).arg("--out");
+    run(command.arg(&out).arg(file).env("SOURCE_DATE_EPOCH", released::EPOCH));
     serde_json::from_str(&fs::read_to_string(out).unwrap()).unwrap()
 }
 
@@ -150,6 +154,46 @@ fn it_lists_each_crate_that_the_library_has() {
     }
     let sum = run(Command::new("sha256sum").arg(&library));
     assert_eq!(sbom["metadata"]["component"]["components"][0]["hashes"][0]["content"], sum[..64]);
+}
+
+/// By a note as packaging/build-for writes it beside what it has built.
+#[test]
+fn what_zig_and_rust_give_a_file_for_musl_is_listed() {
+    if !released::there_are(&["python3"], "python3") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (target, wanted) = ("aarch64-unknown-linux-musl", ["rust-std", "llvm-libunwind", "musl"]);
+    let listed = |options: &[&str], target: &str, file: &str, note: &str| -> Vec<(String, String)> {
+        let stem = directory.path().join(file);
+        fs::write(&stem, "").unwrap();
+        fs::write(stem.with_extension("toolchain"), format!("rustc 1.99.0\nrelease: 1.99.0\n{note}")).unwrap();
+        let sbom = sbom_for(target, options, &stem);
+        assert_connected(&sbom);
+        let parts = list(&sbom, "components").iter().filter(|part| wanted.contains(&text(part, "name")));
+        let about = |part: &Value| {
+            let version = part["version"].as_str().unwrap_or_else(|| text(part, "description"));
+            (text(part, "name").to_owned(), version.to_owned())
+        };
+        parts.map(about).collect()
+    };
+    let pair = |name: &str, about: &str| (name.to_owned(), about.to_owned());
+    let rust = pair("rust-std", "1.99.0");
+    let of_library = pair("llvm-libunwind", "LLVM's unwinder, as zig 0.17.1 has it");
+    assert_eq!(listed(&[], target, "libarawn.so", "zig: 0.17.1\n"), [rust.clone(), of_library]);
+    let unwinder = pair("llvm-libunwind", "LLVM's unwinder, as Rust 1.99.0 has it");
+    let libc = pair("musl", "The C library in the static program, as Rust 1.99.0 has it");
+    assert_eq!(listed(&["--program"], target, "arawn", ""), [rust.clone(), unwinder, libc]);
+    assert_eq!(listed(&[], "aarch64-unknown-linux-gnu", "libarawn.a", "zig: 0.17.1\n"), [rust]);
+
+    let out = directory.path().join("notices.txt");
+    let mut notices = Command::new("python3");
+    notices.arg(root().join("packaging/dist/notices.py")).args(["--target", target, "--package", "arawn-cli", "--out"]);
+    run(notices.arg(&out).arg(directory.path().join("arawn")));
+    let written = fs::read_to_string(out).unwrap();
+    for line in ["Rust's standard library 1.99.0: ", "LLVM's libunwind: ", "musl: MIT, "] {
+        assert!(written.lines().any(|other| other.starts_with(line)), "{line}");
+    }
 }
 
 /// The crates whose objects are in a static library that was not optimized as a whole, but for those of Rust's own library.
