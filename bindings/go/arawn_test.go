@@ -1,3 +1,9 @@
+//go:build cgo
+
+// The tests are linked to the library, so `go test` takes one that pkg-config finds, or -tags arawn_bundled in a released
+// module. In libarawn's repository `cargo test --test go` builds the library and runs all of them, also those that take a
+// catalog of guests, which skip without it.
+
 package arawn
 
 import (

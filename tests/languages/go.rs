@@ -54,6 +54,22 @@ fn the_package_passes_its_tests_with_the_race_detector() {
     assert_eq!(printed.matches("\n--- PASS: Test").count(), tests, "{printed}");
 }
 
+/// The compiler names cgo, and nothing else that follows from its absence.
+#[test]
+fn without_cgo_the_compiler_says_what_is_missing() {
+    let mut command = Command::new("go");
+    command.args(["build", "."]).current_dir(root().join("bindings/go")).env("CGO_ENABLED", "0");
+    command.env("GOFLAGS", "").env("GOTOOLCHAIN", "local").env("GOPROXY", "off");
+    let Ok(output) = command.output() else {
+        assert!(std::env::var_os("CI").is_none(), "Go is missing: apt install golang-go");
+        println!("skipped: go; apt install golang-go, or your system's like");
+        return;
+    };
+    let said = String::from_utf8(output.stderr).unwrap();
+    let errors: Vec<&str> = said.lines().filter(|line| line.contains(".go:")).collect();
+    assert!(matches!(errors[..], [only] if only.contains("this_package_takes_cgo_set_CGO_ENABLED_to_1")), "{said}");
+}
+
 /// Its tests skip what takes this repository, and say so, where a program has it as a module beside its own.
 #[test]
 fn the_package_passes_its_tests_in_a_program_that_requires_it() {

@@ -75,6 +75,7 @@ fn a_program_gets_it_and_is_linked_as_its_tag_says() {
     assert!(!got.contains("replace"), "{got}");
 
     by_pkg_config(&user);
+    as_its_page_says(&user);
     by_the_archive_in_the_module(&user);
     statically(&user);
 }
@@ -87,6 +88,31 @@ fn by_pkg_config(user: &User) {
     assert!(shown.starts_with(GO_PRINTS) && shown.contains(&library), "{shown}");
     let unknown = user.sh("! PKG_CONFIG_PATH= go build -o none . 2>&1");
     assert!(unknown.contains("arawn"), "pkg-config names what is missing: {unknown}");
+}
+
+/// The commands of docs/start/go.md, after those that take the binding from a checkout, in a directory beside that.
+fn as_its_page_says(user: &User) {
+    let page = fs::read_to_string(root().join("docs/start/go.md")).unwrap();
+    let blocks = |text: &str| -> Vec<String> {
+        text.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned()).collect()
+    };
+    let (first, last) = page.split_once("\n## With nothing installed\n").unwrap();
+    let [from_the_proxy, static_one] = &blocks(last)[..] else { panic!("docs/start/go.md has other commands") };
+    let made = format!(
+        "mkdir -p ../shop ../libarawn/target/dist && cp -r ../proxy ../libarawn/target/dist/go
+        cp main.go ../shop && cd ../shop && export PKG_CONFIG=/no/such/pkg-config GOPROXY=off GONOSUMDB= GOFLAGS=-modcacherw
+        {{ {}
+        {from_the_proxy}
+        }} 2>log || {{ cat log; false; }}
+        ./shop && ! grep replace go.mod && go env GOPROXY",
+        blocks(first)[0]
+    );
+    let printed = user.sh(&made);
+    let proxies = printed.strip_prefix(GO_PRINTS).unwrap_or_else(|| panic!("{printed}"));
+    assert!(proxies.starts_with("file://") && proxies.ends_with(",off\n"), "other modules have their proxy: {proxies}");
+    let linked = format!("cd ../shop; {{ {static_one} }} 2>log || {{ cat log; false; }}; ./shop && ! ldd shop 2>&1");
+    let alone = format!("export GOFLAGS='-mod=mod -modcacherw' PKG_CONFIG=/no/such\n{linked}");
+    assert_eq!(user.sh(&alone), format!("{GO_PRINTS}\tnot a dynamic executable\n"));
 }
 
 /// Nothing is installed. The module's tests skip what takes libarawn's repository, and a copy below `vendor` has the library.
