@@ -112,8 +112,8 @@ def document(target: str, files: "list[Path]", is_program: bool = False) -> dict
     names = {crate.key: purl(crate) for crate in every}
     graph = {purl(crate): [names[key] for key in crate.dependencies] for crate in every}
     graph |= {shown["bom-ref"]: [] for shown in (std, libc, *of_platform)}
-    for runtime, contained in runtimes.items():
-        graph[modules[runtime]["bom-ref"]] = [libc["bom-ref"], *map(purl, contained.values())]
+    for runtime, within in runtimes.items():
+        graph[modules[runtime]["bom-ref"]] = [libc["bom-ref"], *map(purl, within.values())]
     graph[purl(own)] = [*(names[key] for key in own.dependencies), *(shown["bom-ref"] for shown in (std, *of_platform, *modules.values()))]
     made = datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), datetime.timezone.utc)
     bom = {
