@@ -5,6 +5,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/traced.rs"]
+mod traced;
 
 use common::{Catalog, assert_error, component_of, in_new_process_under, root, run, writer};
 use serde_json::{Value, json};
@@ -31,10 +33,14 @@ impl Slim {
         Some(Slim(library))
     }
 
+    /// The variable that makes a process take this library.
+    fn path(&self) -> String {
+        format!("LD_LIBRARY_PATH={}", self.0.parent().unwrap().display())
+    }
+
     /// Makes calls in a process with this library.
     fn call(&self, calls: &[(&str, Value)]) -> Vec<Value> {
-        let path = format!("LD_LIBRARY_PATH={}", self.0.parent().unwrap().display());
-        in_new_process_under(&["env", &path], calls)
+        in_new_process_under(&["env", &self.path()], calls)
     }
 }
 
@@ -118,6 +124,39 @@ fn what_a_full_build_has_prepared_runs() {
         assert_eq!((&cached["rejected"], &cached["absent"]), (&json!(0), &json!(0)), "{cached}");
         assert_eq!(stats["engine"]["target"], target);
     }
+}
+
+/// As the full library does, by what that has compiled: see tests/interface/pulley.rs.
+#[test]
+fn the_interpreter_makes_no_memory_executable_and_installs_no_handler() {
+    let Some(slim) = Slim::built() else { return };
+    if !traced::there_is_strace() {
+        return;
+    }
+    let made = |target: &str| {
+        let (directory, catalog) = (tempfile::tempdir().unwrap(), catalog());
+        let cache = directory.path().join("cache");
+        let calls = [
+            ("arawn_configure", json!({"target": target})),
+            executor(&cache, &catalog),
+            call("passthrough"),
+            call("transform"),
+            call("traps"),
+            close(),
+            stats(),
+        ];
+        full(&calls);
+        let replies = slim.call(&calls);
+        assert_eq!(
+            (&replies[2]["status"], &replies[6]["output"]["compiles"]),
+            (&json!("ok"), &json!(0)),
+            "{replies:?}"
+        );
+        traced::of(&["env", &slim.path()], &calls)
+    };
+    let native = made("native");
+    assert!(native.executable > 0 && native.handlers > 0, "strace shows nothing: {native:?}");
+    assert_eq!(made("pulley"), traced::Traced::default());
 }
 
 #[test]
