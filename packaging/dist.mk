@@ -128,7 +128,7 @@ verify-platforms: tools-for-verify $(PLATFORMS:%=tools-for-%) verify-debian veri
 
 tools-for-verify:
 	$(call needs,$(PYTHON),python3 python3-venv)
-	PYTHON='$(PYTHON)' packaging/verify-tools $(INSTALL_TOOLS:%=--install)
+	PYTHON='$(PYTHON)' packaging/verify-tools $(INSTALL_TOOLS:%=--install) $(sort $(PLATFORMS) $(STATIC))
 
 # The archive and the Go module of another platform, used by that platform's compiler and run as packaging/verify-platform does.
 $(PLATFORMS:%=verify-dist-on-%): verify-dist-on-%: tools-for-% build-for-%

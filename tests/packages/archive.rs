@@ -11,6 +11,7 @@ mod released;
 use common::{root, run};
 use released::{CMAKE, CPP_PRINTS, CPP_PROGRAM, EPOCH, Elsewhere, HELLO, Stubs};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -298,4 +299,30 @@ fn a_release_is_tried() {
     let output = verify.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("FAILED  "), "{said}");
+}
+
+/// In a system that has nothing of what it takes, before a build that lasts.
+#[test]
+fn the_tools_that_verify_platforms_takes_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let places = std::env::var_os("PATH").unwrap();
+    for tool in ["sh", "dirname", "sed", "id"] {
+        let mut found = std::env::split_paths(&places).map(|place| place.join(tool));
+        symlink(found.find(|path| path.exists()).unwrap(), directory.path().join(tool)).unwrap();
+    }
+    let verify = |words: &[&str]| {
+        let mut command = Command::new(directory.path().join("sh"));
+        command.arg(root().join("packaging/verify-tools")).args(words).env_clear().env("PATH", directory.path());
+        released::refusal(&mut command)
+    };
+    for words in [&["aarch64-unknown-linux-gnu"][..], &["--install", "aarch64-unknown-linux-gnu"]] {
+        let said = verify(words);
+        assert!(said.starts_with("missing: apt install mmdebstrap "), "{said}");
+        assert!(said.contains(" gcc-mingw-w64-x86-64-posix "), "{said}");
+    }
+    assert!(verify(&[]).contains("packaging/verify-tools [--install] PLATFORM…"));
+    let targets =
+        run(released::make(&["verify-platforms".to_owned(), "INSTALL_TOOLS=yes".to_owned()]).arg("--dry-run"));
+    let first = targets.lines().find(|line| line.contains("packaging/")).unwrap();
+    assert!(first.contains("packaging/verify-tools --install "), "{first}");
 }
