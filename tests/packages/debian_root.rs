@@ -2,7 +2,7 @@
 //! repository. `make verify-debian` makes the release and runs this. Nothing is skipped: who asks for these tests is told what
 //! they lack.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
 
 #[path = "../common/mod.rs"]
 mod common;
