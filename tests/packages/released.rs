@@ -104,7 +104,10 @@ impl Stubs {
         let functions: String =
             symbols.lines().map(|name| format!("void {name}(void) {{ puts(\"{name}\"); }}\n")).collect();
         let version = env!("CARGO_PKG_VERSION");
-        let stub = format!("#include <stdio.h>\nconst char stub_version[] = \"{version}\";\n{functions}");
+        // Not among the names that are exported.
+        let version_text =
+            format!("__attribute__((visibility(\"hidden\"))) const char stub_version[] = \"{version}\";");
+        let stub = format!("#include <stdio.h>\n{version_text}\n{functions}");
         fs::write(stubs.path("stub.c"), stub).unwrap();
         fs::write(stubs.path("program.c"), PROGRAM.replace("VERSION", version)).unwrap();
         let soname = concat!("-Wl,-soname,libarawn.so.", env!("CARGO_PKG_VERSION_MAJOR"));
