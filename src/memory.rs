@@ -1,7 +1,7 @@
 //! Memory for work whose size a request, a file or a guest decides: an error if the system refuses it.
 //!
 //! A failed allocation aborts the process, even if only a limit of the host (`RLIMIT_AS`) refuses it. What can have a MiB or
-//! more is therefore copied, joined and made by the functions here.
+//! more is therefore copied, joined and made by the functions here. They are kept out of line for the library's size.
 
 use crate::error::{Error, Result};
 use std::borrow::Cow;
@@ -26,6 +26,7 @@ pub(crate) fn copied(what: &str, text: &str) -> Result<String> {
 }
 
 /// The text of an owner, or a copy of a borrowed one, as of [`copied`].
+#[inline(never)]
 pub(crate) fn owned(what: &str, text: Cow<'_, str>) -> Result<String> {
     match text {
         Cow::Owned(text) => Ok(text),
@@ -34,6 +35,7 @@ pub(crate) fn owned(what: &str, text: Cow<'_, str>) -> Result<String> {
 }
 
 /// Several texts as one, or an error if the system has no memory for it.
+#[inline(never)]
 pub(crate) fn joined(what: &str, texts: &[&str]) -> Result<String> {
     let mut all = String::new();
     let bytes = texts.iter().map(|text| text.len()).sum();
@@ -43,6 +45,7 @@ pub(crate) fn joined(what: &str, texts: &[&str]) -> Result<String> {
 }
 
 /// Several pieces as one, or an error if the system has no memory for it.
+#[inline(never)]
 pub(crate) fn concat(pieces: &[&[u8]]) -> Result<Vec<u8>, TryReserveError> {
     let mut all = Vec::new();
     all.try_reserve_exact(pieces.iter().map(|piece| piece.len()).sum())?;
@@ -51,6 +54,7 @@ pub(crate) fn concat(pieces: &[&[u8]]) -> Result<Vec<u8>, TryReserveError> {
 }
 
 /// `count` zero bytes, or an error if the system has no memory for them.
+#[inline(never)]
 pub(crate) fn zeroes(count: usize) -> Result<Vec<u8>, TryReserveError> {
     let mut all = Vec::new();
     all.try_reserve_exact(count)?;

@@ -8,7 +8,7 @@ use super::index::Index;
 use super::platform::PLATFORM_CACHE;
 use super::quota::Quota;
 use super::refusal::Refusal;
-use super::written::{is_exhausted, is_nested, note_closed, note_written, written_at};
+use super::written::{is_nested, note_closed, note_written, written_at};
 use crate::config::GrantedDir;
 use crate::error::{Error, Result};
 use crate::locks::Locked;
@@ -192,7 +192,7 @@ impl Registry {
         if role == Role::Code {
             for granted in self.nested.iter().filter_map(Weak::upgrade) {
                 let ids = match ids_of(&*granted.dir) {
-                    Err(error) if is_exhausted(&error) => return Err(error.into()),
+                    Err(error) if Error::is_exhausted(&error) => return Err(error.into()),
                     // Guests have moved the directory deeper than `ids_of` looks. Nothing that lies so deep belongs to a
                     // catalog.
                     ids => ids.unwrap_or_default(),
@@ -229,14 +229,14 @@ impl Registry {
 fn check_platform(ancestry: &Ancestry, platform: &Path) -> Result<(), Refusal> {
     let resolved = match resolve(platform) {
         Ok(resolved) => resolved,
-        Err(error) if is_exhausted(&error) => return Err(error.into()),
+        Err(error) if Error::is_exhausted(&error) => return Err(error.into()),
         Err(_) if platform.starts_with(&ancestry.path) => {
             let (path, platform) = (ancestry.path.display(), platform.display());
             return Err(Refusal::Overlap(format!("{path} holds the platform's cache: {platform}")));
         }
         Err(_) => return Ok(()),
     };
-    let failed = |error: io::Error| match is_exhausted(&error) {
+    let failed = |error: io::Error| match Error::is_exhausted(&error) {
         true => Refusal::Io(error),
         false => Refusal::Overlap(format!("the platform's cache, {}: {error}", platform.display())),
     };

@@ -41,7 +41,7 @@ static CLOSED: Mutex<Vec<(Arc<Dir>, PathBuf)>> = Mutex::new(Vec::new());
 pub(super) fn note_close(dir: &Arc<Dir>, path: &Path) {
     match Ancestry::of_open(&**dir, path) {
         Ok(ancestry) => note_written(&ancestry),
-        Err(error) if is_exhausted(&error) => CLOSED.locked().push((dir.clone(), path.to_owned())),
+        Err(error) if Error::is_exhausted(&error) => CLOSED.locked().push((dir.clone(), path.to_owned())),
         // The directory is gone, or deeper than `ids_of` looks; no directory of code lies there.
         Err(_) => {}
     }
@@ -54,17 +54,12 @@ pub(super) fn note_closed() -> io::Result<()> {
     while let Some((dir, path)) = closed.last() {
         match Ancestry::of_open(&**dir, path) {
             Ok(ancestry) => note_written(&ancestry),
-            Err(error) if is_exhausted(&error) => return Err(error),
+            Err(error) if Error::is_exhausted(&error) => return Err(error),
             Err(_) => {}
         }
         closed.pop();
     }
     Ok(())
-}
-
-/// Whether the system has refused a look, which then says nothing of what there is to see.
-pub(super) fn is_exhausted(error: &io::Error) -> bool {
-    Error::exhausted("", error).is_some()
 }
 
 /// Whether the directory at this ancestry lies in one that guests may write or could write earlier, so that they can move

@@ -49,11 +49,20 @@ impl Error {
         Self::exhausted_wasmtime(what, &error).unwrap_or_else(|| Error::internal(format!("{error:#}")))
     }
 
+    /// Whether a system call has failed because the system has run out of something.
+    pub(crate) fn is_exhausted(error: &io::Error) -> bool {
+        Resource::lacked(error).is_some()
+    }
+
     /// The error that an allocation of memory for `what` was refused.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn no_memory(what: &str) -> Self {
         Self::refused(Resource::memory(), &format!("to give memory for {what}"), &io::ErrorKind::OutOfMemory.into())
     }
 
+    #[cold]
+    #[inline(never)]
     fn refused(resource: Resource, what: &str, error: &io::Error) -> Self {
         let lacks = match resource {
             Resource::Memory => "the system has no memory left",

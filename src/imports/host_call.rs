@@ -136,8 +136,8 @@ pub(super) fn add_to_component_linker(linker: &mut wasmtime::component::Linker<S
 type NamedRequest = (String, Arc<String>);
 
 /// The name and a copy of the request, or an error reply if the system has no memory for the copy.
-fn named<'a>(name: &str, request: impl Into<Cow<'a, str>>) -> Result<NamedRequest, String> {
-    let request = memory::owned("a request to a host function", request.into()).map_err(|error| error_reply(&error))?;
+fn named(name: &str, request: Cow<'_, str>) -> Result<NamedRequest, String> {
+    let request = memory::owned("a request to a host function", request).map_err(|error| error_reply(&error))?;
     Ok((name.to_owned(), Arc::new(request)))
 }
 
@@ -166,7 +166,7 @@ fn asked(
     }
     sandbox.spend(request.len())?;
     match simdutf8::basic::from_utf8(request) {
-        Ok(request) => Ok(named(name, request)),
+        Ok(request) => Ok(named(name, Cow::Borrowed(request))),
         Err(_) => Ok(Err(refused(name, "the request is not UTF-8"))),
     }
 }
