@@ -124,7 +124,8 @@ example-go bench-bindings: private export PKG_CONFIG_PATH = $(CURDIR)/packaging/
 
 # Each takes a system of its own, and some minutes. Add others as prerequisites, and the tools that they take to
 # packaging/verify-tools, which runs before anything is built.
-verify-platforms: tools-for-verify $(PLATFORMS:%=tools-for-%) verify-debian verify-platforms-run $(PLATFORMS:%=verify-dist-on-%) check-platforms
+verify-platforms: tools-for-verify $(PLATFORMS:%=tools-for-%) verify-debian verify-platforms-run \
+	verify-packages $(PLATFORMS:%=verify-dist-on-%) check-platforms
 
 tools-for-verify:
 	$(call needs,$(PYTHON),python3 python3-venv)

@@ -23,7 +23,6 @@ build-platforms: $(PLATFORMS:%=build-for-%)
 verify-platforms-run: $(PLATFORMS:%=tools-for-%) $(PLATFORMS:%=verify-on-%)
 platform-packages: $(PLATFORMS:%=packages-for-%)
 verify-packages: $(PLATFORMS:%=tools-for-%) $(PLATFORMS:%=verify-packages-for-%)
-verify-platforms: verify-packages
 
 $(PLATFORMS:%=build-for-%): build-for-%: | target/tools/zig/bin/python
 	packaging/build-for $(INSTALL_TOOLS:%=--install) $*
