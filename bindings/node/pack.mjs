@@ -78,7 +78,7 @@ if (!isAlone) {
 
 /** Writes the licences of all that the library contains, as a release archive has them. */
 function writeNotices(out) {
-  const words = ['--target', target ?? `${processorOfRust}-unknown-linux-${libc}`, '--package', 'arawn', '--out', out];
+  const words = ['--target', target ?? `${processorOfRust}-unknown-linux-${libc}`, '--package', 'arawn', '--out', out, library];
   run(process.env.PYTHON || 'python3', '-B', join(root, 'packaging/dist/notices.py'), ...words);
 }
 

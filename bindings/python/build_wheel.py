@@ -84,12 +84,12 @@ def target_of(tag: str) -> str:
     return f"{machine}-unknown-linux-{'musl' if tag.startswith('musllinux') else 'gnu'}"
 
 
-def notices(tag: str) -> bytes:
-    """The licenses of the crates that the library links for a platform."""
+def notices(library: Path, tag: str) -> bytes:
+    """The licenses of all that a library for a platform contains."""
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory) / NOTICES
         script = HERE.parents[1] / "packaging/dist/notices.py"
-        command = [sys.executable, "-B", script, "--target", target_of(tag), "--package", "arawn", "--out", out]
+        command = [sys.executable, "-B", script, "--target", target_of(tag), "--package", "arawn", "--out", out, library]
         if subprocess.run(command).returncode != 0:
             sys.exit(f"{script} cannot tell the licenses of what the library contains")
         return out.read_bytes()
@@ -139,7 +139,7 @@ def write(directory: Path, library: "Path | None", tag: str) -> str:
     if library is not None:
         files.append(("arawn/libarawn.so", library.read_bytes()))
         licenses.update((name, (HERE.parents[1] / path).read_bytes()) for name, path in CONTAINED.items())
-        licenses[NOTICES] = notices(tag)
+        licenses[NOTICES] = notices(library, tag)
     files += [(f"{info}/licenses/{name}", text) for name, text in licenses.items()]
     is_pure = str(library is None).lower()
     wheel = f"Wheel-Version: 1.0\nGenerator: build_wheel\nRoot-Is-Purelib: {is_pure}\nTag: py3-none-{tag}\n"
