@@ -99,9 +99,11 @@ void *calloc(size_t count, size_t size)
     return is_refused(count * size) ? NULL : __libc_calloc(count, size);
 }
 
+/* What gets smaller stays where it is: glibc refuses that to nobody. */
 void *realloc(void *memory, size_t size)
 {
-    return is_refused(size) ? NULL : __libc_realloc(memory, size);
+    int shrinks = memory && size <= malloc_usable_size(memory);
+    return !shrinks && is_refused(size) ? NULL : __libc_realloc(memory, size);
 }
 
 int posix_memalign(void **memory, size_t alignment, size_t size)
