@@ -14,9 +14,10 @@ fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
-/// The cells of the table rows of the page, from a heading on.
+/// The cells of the table rows of the page, from a heading to the end of its section.
 fn rows(page: &str, heading: &str) -> Vec<Vec<String>> {
-    let rows = page.split_once(heading).unwrap().1.lines().filter(|line| line.starts_with("| "));
+    let section = page.split_once(heading).unwrap().1.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| "));
     let cells = |row: &str| row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
     rows.map(cells).collect()
 }
