@@ -27,7 +27,7 @@
 #              runs processes that share a catalog and a cache: KILLS are killed, PROCESSES_SECONDS side by side; as root, for a full disk
 # make faults  has each FAULTS_STRIDE-th system call and large allocation of the library fail; 1 is every one
 # make sanitizers runs the C and C++ programs of the tests under the sanitizers and memcheck
-# make verify  proves what takes too long for make test, one part after the other, and prints their seconds: half an hour
+# make verify  proves what takes too long for make test, one part after the other, and prints their seconds
 # make verify-mutants
 #              breaks the checks behind docs/security.md one at a time, and names those whose tests do not notice
 # make verify-platforms proves what takes systems of their own: see packaging/dist.mk

@@ -67,7 +67,7 @@ pub fn first_call_of_a_process(table: &mut Table) {
 
 pub fn library(table: &mut Table) {
     for (path, what, most) in [
-        ("target/release/libarawn.so", "libarawn.so, stripped", 19.0),
+        ("target/release/libarawn.so", "libarawn.so, stripped", 19.02),
         ("target/slim/libarawn.so", "the same without compiler, components, HTTP and schemas", 4.25),
     ] {
         match std::fs::metadata(root().join(path)) {

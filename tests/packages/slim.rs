@@ -89,23 +89,28 @@ fn said(reply: &Value) -> Value {
     reply
 }
 
+/// Two built-in runtimes, and then others, with a cache below a directory.
+fn calls(
+    target: &str,
+    directory: &Path,
+    catalog: &Catalog,
+    others: &[(&'static str, Value)],
+) -> Vec<(&'static str, Value)> {
+    let first = [
+        ("arawn_configure", json!({"target": target})),
+        executor(&directory.join("cache"), catalog),
+        call("passthrough"),
+        call("transform"),
+    ];
+    [&first[..], others, &[close(), stats()]].concat()
+}
+
 #[test]
 fn what_a_full_build_has_prepared_runs() {
     let Some(slim) = Slim::built() else { return };
     for target in ["native", "pulley"] {
         let (directory, catalog) = (tempfile::tempdir().unwrap(), catalog());
-        let cache = directory.path().join("cache");
-        let calls = [
-            ("arawn_configure", json!({"target": target})),
-            executor(&cache, &catalog),
-            call("passthrough"),
-            call("transform"),
-            call("module"),
-            call("traps"),
-            metered("passthrough"),
-            close(),
-            stats(),
-        ];
+        let calls = calls(target, directory.path(), &catalog, &[call("module"), call("traps"), metered("passthrough")]);
         let prepared = full(&calls);
         let compiles = prepared[8]["output"]["compiles"].as_u64().unwrap();
         assert_eq!(compiles, 5, "{prepared:?}");
@@ -135,16 +140,7 @@ fn the_interpreter_makes_no_memory_executable_and_installs_no_handler() {
     }
     let made = |target: &str| {
         let (directory, catalog) = (tempfile::tempdir().unwrap(), catalog());
-        let cache = directory.path().join("cache");
-        let calls = [
-            ("arawn_configure", json!({"target": target})),
-            executor(&cache, &catalog),
-            call("passthrough"),
-            call("transform"),
-            call("traps"),
-            close(),
-            stats(),
-        ];
+        let calls = calls(target, directory.path(), &catalog, &[call("traps")]);
         full(&calls);
         let replies = slim.call(&calls);
         assert_eq!(
